@@ -1,0 +1,19 @@
+/* CRC-32C (Castagnoli), the checksum of TFRecord frames: polynomial 0x1EDC6F41, reflected, as in RFC 3720. */
+#ifndef TBC_CRC32C_H
+#define TBC_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The fastest path this processor has. */
+uint32_t tbc_crc32c(const void *data, size_t size);
+
+/* Every path that can run on this processor, the fastest last; a test runs each. */
+typedef struct tbc_crc32c_path {
+    const char *name;
+    uint32_t (*run)(uint32_t crc, const uint8_t *data, size_t size); /* on the inverted register */
+} tbc_crc32c_path;
+
+size_t tbc_crc32c_paths(const tbc_crc32c_path **paths);
+
+#endif

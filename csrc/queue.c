@@ -1,0 +1,209 @@
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "queue.h"
+#include <pthread.h>
+#include <time.h>
+
+static const size_t MUCH = 256 << 10;        /* gathered in one queue: time to write */
+static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept for its next turn */
+static const int64_t NEVER = INT64_MAX;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock;
+static pthread_cond_t work, progress;
+static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
+static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
+static size_t limit = (size_t)64 << 20, queued;
+static tbc_queue *head, **tail = &head;
+
+static void prepare(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+#if !defined(__APPLE__)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&work, &attributes);
+    pthread_cond_init(&progress, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void sleep_until(pthread_cond_t *condition, int64_t when)
+{
+    if (when == NEVER) {
+        pthread_cond_wait(condition, &lock);
+        return;
+    }
+#if defined(__APPLE__)
+    when = when > now() ? when - now() : 0;
+#endif
+    struct timespec time = {.tv_sec = (time_t)(when / 1000000000), .tv_nsec = (long)(when % 1000000000)};
+#if defined(__APPLE__)
+    pthread_cond_timedwait_relative_np(condition, &lock, &time);
+#else
+    pthread_cond_timedwait(condition, &lock, &time);
+#endif
+}
+
+void tbc_queue_lock(void)
+{
+    pthread_once(&once, prepare);
+    pthread_mutex_lock(&lock);
+}
+
+void tbc_queue_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void tbc_queue_set_limit(size_t bytes)
+{
+    tbc_queue_lock();
+    limit = bytes;
+    tbc_queue_announce_progress();
+    tbc_queue_unlock();
+}
+
+void tbc_queue_wake_consumer(void)
+{
+    if (asleep_until >= 0) {
+        asleep_until = -1;
+        pthread_cond_signal(&work);
+    }
+}
+
+static void set_due(tbc_queue *queue, int64_t due)
+{
+    queue->due = due;
+    if (due < asleep_until)
+        tbc_queue_wake_consumer();
+}
+
+static void list(tbc_queue *queue, int64_t delay)
+{
+    queue->listed = true;
+    queue->next = NULL;
+    *tail = queue;
+    tail = &queue->next;
+    set_due(queue, now() + delay);
+}
+
+static void unlist(tbc_queue *queue)
+{
+    tbc_queue **link = &head;
+    while (*link != queue)
+        link = &(*link)->next;
+    *link = queue->next;
+    if (tail == &queue->next)
+        tail = link;
+    queue->listed = false;
+}
+
+bool tbc_queue_has_room(size_t size)
+{
+    return queued == 0 || (queued <= limit && size <= limit - queued);
+}
+
+void tbc_queue_appended(tbc_queue *queue, size_t size)
+{
+    queued += size;
+    queue->appended += size;
+    if (!queue->listed)
+        list(queue, queue->linger);
+    if (queue->open.size >= MUCH || queued > limit / 2)
+        tbc_queue_hurry(queue);
+}
+
+void tbc_queue_hurry(tbc_queue *queue)
+{
+    if (queue->listed && queue->due != 0)
+        set_due(queue, 0);
+}
+
+void tbc_queue_wait_progress(unsigned milliseconds)
+{
+    waiting++;
+    sleep_until(&progress, now() + (int64_t)milliseconds * 1000000);
+    waiting--;
+}
+
+void tbc_queue_announce_progress(void)
+{
+    if (waiting > 0)
+        pthread_cond_broadcast(&progress);
+}
+
+tbc_queue *tbc_queue_next(void)
+{
+    int64_t time = now(), earliest = NEVER;
+    for (tbc_queue *queue = head; queue != NULL; queue = queue->next) {
+        if (queue->due <= time) {
+            unlist(queue);
+            return queue;
+        }
+        earliest = queue->due < earliest ? queue->due : earliest;
+    }
+    asleep_until = earliest;
+    sleep_until(&work, earliest);
+    asleep_until = -1;
+    return NULL;
+}
+
+bool tbc_queue_take(tbc_queue *queue)
+{
+    if (queue->sent < queue->taken.size)
+        return false;
+    tbc_buffer full = queue->open;
+    queue->open = queue->taken;
+    queue->taken = full;
+    queue->open.size = queue->sent = 0;
+    return true;
+}
+
+void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay)
+{
+    queue->sent += size;
+    queue->done += size;
+    queued -= size;
+    if (queue->sent == queue->taken.size && queue->taken.capacity > SPARE) {
+        tbc_buffer_free(&queue->taken);
+        queue->sent = 0;
+    }
+    if (queue->done < queue->appended && !queue->listed)
+        list(queue, delay);
+    tbc_queue_announce_progress();
+}
+
+void tbc_queue_clear(tbc_queue *queue)
+{
+    if (queue->listed)
+        unlist(queue);
+    queued -= (size_t)(queue->appended - queue->done);
+    queue->done = queue->appended;
+    queue->sent = 0;
+    tbc_buffer_free(&queue->open);
+    tbc_buffer_free(&queue->taken);
+    tbc_queue_announce_progress();
+}
+
+void tbc_queue_reset_after_fork(void)
+{
+    waiting = 0;
+    asleep_until = -1;
+    queued = 0;
+    head = NULL;
+    tail = &head;
+    prepare();
+}

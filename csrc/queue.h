@@ -1,0 +1,76 @@
+/* Bytes on their way from the threads that log to the one thread that writes.
+ *
+ * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps it for its
+ * empty `taken`, and works on that one without a lock while `open` fills again.
+ *
+ * All queues share one lock, one limit in bytes, and one list of the queues that hold something, each with the time at
+ * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody flushes,
+ * when much has gathered or when the limit is reached. Only the first byte and the hurry wake the consumer: all other
+ * events cost no system call. A producer that finds no room waits for the consumer's progress.
+ *
+ * The lock is held to encode one event or to swap two buffers. It is never held during I/O, and no thread that holds it
+ * ever waits for Python's GIL.
+ *
+ * Unless it says otherwise, a function here is called with the lock held.
+ */
+#ifndef TBC_QUEUE_H
+#define TBC_QUEUE_H
+
+#include "buffer.h"
+#include <stdbool.h>
+
+typedef struct tbc_queue {
+    tbc_buffer open;         /* the producers' */
+    tbc_buffer taken;        /* the consumer's */
+    size_t sent;             /* bytes of `taken` that are done */
+    uint64_t appended, done; /* bytes since the queue was made */
+    int64_t linger;          /* nanoseconds a first byte may wait for company */
+    int64_t due;             /* on the monotonic clock, in nanoseconds */
+    bool listed;             /* in the list of queues that hold something */
+    struct tbc_queue *next;
+} tbc_queue;
+
+/* These two are called without the lock. */
+void tbc_queue_lock(void);
+void tbc_queue_set_limit(size_t bytes);
+
+void tbc_queue_unlock(void);
+
+/* --- producers --- */
+
+/* Whether `size` bytes fit below the limit. An empty queue takes a record of any size, lest it wait for ever. */
+bool tbc_queue_has_room(size_t size);
+
+/* Says that `size` bytes were appended to queue->open. */
+void tbc_queue_appended(tbc_queue *queue, size_t size);
+
+/* Makes a queue that holds something due now. */
+void tbc_queue_hurry(tbc_queue *queue);
+
+/* Sleeps, without the lock, until the consumer has made progress, or for so many milliseconds. */
+void tbc_queue_wait_progress(unsigned milliseconds);
+
+/* Forgets all bytes that are not done, and gives the memory back. */
+void tbc_queue_clear(tbc_queue *queue);
+
+/* --- the consumer --- */
+
+/* Takes the next due queue off the list. Sleeps when none is, without the lock; NULL after each sleep. */
+tbc_queue *tbc_queue_next(void);
+
+/* Ends the consumer's sleep. */
+void tbc_queue_wake_consumer(void);
+
+/* Swaps the buffers, if all taken before is done. Answers whether the bytes from `sent` on in `taken` are new. */
+bool tbc_queue_take(tbc_queue *queue);
+
+/* Says that `size` more bytes of `taken` are done. What is left is due again after `delay` nanoseconds. */
+void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay);
+
+/* Wakes those in tbc_queue_wait_progress. */
+void tbc_queue_announce_progress(void);
+
+/* In a child after fork, where the forking thread held the lock: a new lock, nothing queued. Releases the lock. */
+void tbc_queue_reset_after_fork(void);
+
+#endif

@@ -1,0 +1,42 @@
+"""tbc logs a training run to TensorBoard event files.
+
+A *run* is a directory. In it an *event file* grows by *records*; each holds one *event*: a *wall_time*, a *step* of the
+training, and a *summary* of something, such as a number or an image, under a *tag*. TensorBoard draws a chart for each
+tag, with a curve for each run and the steps along its axis.
+
+    import tbc
+
+    writer = tbc.SummaryWriter("runs/first")
+    writer.add_scalar("loss", 0.25, global_step=1)
+
+`tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter, and `tbc.FileWriter` takes ready protobuf
+messages. `tbc.reader` reads event files back, and `python -m tbc.reader dump runs` prints them.
+
+To import tbc costs nothing: numpy, protobuf and the rest are loaded by what needs them, when it does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tbc.file_writer import FileWriter
+    from tbc.writer import SummaryWriter
+
+__version__ = "0.1.0"
+__all__ = ["FileWriter", "SummaryWriter", "__version__"]
+
+_MODULES = {"FileWriter": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tbc' has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,97 @@
+# The headers of csrc/, transliterated. Nothing else is here.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "status.h" nogil:
+    ctypedef enum tbc_status:
+        TBC_OK, TBC_NO_MEMORY, TBC_TOO_LARGE, TBC_ERRNO, TBC_FULL, TBC_WAITING, TBC_CLOSED, TBC_FORKED
+
+    const char *tbc_strerror(tbc_status status)
+
+cdef extern from "buffer.h" nogil:
+    ctypedef struct tbc_buffer:
+        uint8_t *data
+        size_t size, capacity
+        tbc_status status
+
+    void tbc_buffer_free(tbc_buffer *buffer)
+
+cdef extern from "wire.h" nogil:
+    ctypedef struct tbc_bytes:
+        const char *data
+        size_t size
+
+cdef extern from "crc32c.h" nogil:
+    ctypedef struct tbc_crc32c_path:
+        const char *name
+        uint32_t (*run)(uint32_t crc, const uint8_t *data, size_t size)
+
+    uint32_t tbc_crc32c(const void *data, size_t size)
+    size_t tbc_crc32c_paths(const tbc_crc32c_path **paths)
+
+cdef extern from "record.h" nogil:
+    size_t tbc_record_begin(tbc_buffer *buffer)
+    tbc_status tbc_record_end(tbc_buffer *buffer, size_t start)
+    void tbc_record_seal(uint8_t *frames, size_t size)
+
+cdef extern from "event.h" nogil:
+    ctypedef struct tbc_stamp:
+        double wall_time
+        int64_t step
+
+    ctypedef struct tbc_moments:
+        double min, max, num, sum, sum_squares
+
+    void tbc_event_version(tbc_buffer *to, tbc_stamp at)
+    void tbc_event_session_start(tbc_buffer *to, tbc_stamp at)
+    void tbc_event_encoded(tbc_buffer *to, tbc_bytes event)
+    void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary)
+    void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value)
+    void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value)
+    void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, double value)
+    void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, const tbc_moments *moments,
+                             const double *limits, const double *counts, size_t n)
+    void tbc_event_image(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, int32_t height, int32_t width,
+                         int32_t colorspace, tbc_bytes file)
+    void tbc_event_text(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, tbc_bytes text)
+
+cdef extern from "histogram.h" nogil:
+    enum:
+        TBC_EDGES
+
+    ctypedef enum tbc_dtype:
+        TBC_FLOAT64, TBC_FLOAT32, TBC_FLOAT16, TBC_BFLOAT16
+        TBC_INT8, TBC_INT16, TBC_INT32, TBC_INT64
+        TBC_UINT8, TBC_UINT16, TBC_UINT32, TBC_UINT64
+
+    ctypedef struct tbc_histogram:
+        uint64_t num, not_finite
+        double min, max, sum, sum_squares
+        size_t first, last
+        double counts[1549]
+
+    const double *tbc_histogram_edges()
+    void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
+
+cdef extern from "queue.h" nogil:
+    void tbc_queue_set_limit(size_t bytes)
+
+cdef extern from "writer.h" nogil:
+    ctypedef struct tbc_writer:
+        pass
+
+    ctypedef struct tbc_flush:
+        uint64_t target, failures
+
+    tbc_writer *tbc_writer_new()
+    void tbc_writer_free(tbc_writer *writer)
+    tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms)
+    bint tbc_writer_is_open(const tbc_writer *writer)
+    tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
+    tbc_status tbc_writer_end(tbc_writer *writer)
+    void tbc_writer_wait(size_t size, unsigned milliseconds)
+    void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
+    tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
+    tbc_status tbc_writer_close(tbc_writer *writer)
+    void tbc_writer_pause()
+    void tbc_writer_resume()

@@ -1,0 +1,184 @@
+"""Event files by name: where they are created, and the classes and functions that see to their end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count, takewhile
+from typing import Any
+
+from tbc import _core, background
+
+_file_number = count()
+_last_second: dict[str, int] = {}  # of the file names in a directory
+_lock = threading.RLock()  # around the two above; reentrant, for signal handlers
+_writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
+_finalized_pid: int | None = None
+
+
+class FileWriter(_core.EventFile):
+    """Writes events and summaries, as protobuf messages, to an event file in a directory; SummaryWriter makes them.
+
+    log_dir: created if missing, with its parents. The file in it is created at once, and named
+    events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts behind earlier ones.
+    flush_secs: a record is in the file 0.1 s after the call that made it, or sooner if this is less.
+    max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process) instead.
+
+    Raises OSError (PermissionError, NotADirectoryError, FileExistsError, ...) if the directory or the file cannot be
+    made, ValueError for a URL. After a fork, the first event in the child opens a file of the child's own.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+    ) -> None:
+        self._log_dir = os.fsdecode(log_dir)
+        if "://" in self._log_dir:
+            raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
+        self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
+        self._suffix = str(filename_suffix)
+        self._jobs: list[Future[None]] = []
+        self._open()
+
+    @property
+    def event_writer(self) -> FileWriter:
+        """What torch's FileWriter delegates to; here it is the same object."""
+        return self
+
+    @property
+    def _file_name(self) -> str:
+        return self.path
+
+    def get_logdir(self) -> str:
+        """The directory of the event file."""
+        return self._log_dir
+
+    def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
+        """Adds an Event message; sets its wall_time, and its step if one is given.
+
+        event: of any protobuf library, with SerializeToString(). walltime: seconds since 1970, now by default.
+        Raises as EventFile says, and TypeError for what is not a message.
+        """
+        _, number, seconds = self.check("", step, walltime)
+        if not hasattr(event, "SerializeToString"):
+            raise TypeError(f"an Event message is expected, got {type(event).__name__}")
+        event.wall_time = seconds
+        if step is not None:
+            event.step = number
+        self.event(event.SerializeToString())
+
+    def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
+        """Adds a Summary message, in an event of its own.
+
+        summary: of any protobuf library, with SerializeToString(). Raises as add_event.
+        """
+        if not hasattr(summary, "SerializeToString"):
+            raise TypeError(f"a Summary message is expected, got {type(summary).__name__}")
+        self.summary(summary.SerializeToString(), global_step, walltime)
+
+    def run_later(self, job: Callable[[], None], size: int) -> None:
+        """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
+
+        size: the bytes that wait with it, which are bounded. What an earlier job raised is raised here.
+        """
+        self._jobs.append(background.run(job, size))
+        self._settle(list(takewhile(Future.done, self._jobs)))
+
+    def flush(self) -> None:
+        """Returns when everything added so far can be read in the file. Raises OSError if the disk does not take it."""
+        try:
+            self._settle(list(self._jobs))
+        finally:
+            super().flush()
+
+    def close(self) -> None:
+        """Flushes and closes the file, also if that raises. Closing twice is fine; reopen() starts a new file."""
+        try:
+            self._settle(list(self._jobs))
+        finally:
+            super().close()
+
+    def reopen(self) -> None:
+        """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
+        with _lock:
+            if self.closed:
+                self._open()
+
+    def _settle(self, jobs: list[Future[None]]) -> None:
+        """Waits for jobs, forgets them, and raises the first exception among them."""
+        try:
+            background.wait(jobs)
+        finally:
+            for job in jobs:
+                if job.done() and job in self._jobs:
+                    self._jobs.remove(job)
+
+    def _open(self) -> None:
+        path = _new_path(self._log_dir, self._suffix)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            self.attach(fd, path, self._linger_ms)
+        except BaseException:
+            os.close(fd)
+            raise
+        self.version()
+        _core.EventFile.flush(self)
+        _writers.add(self)
+        _see_to_multiprocessing()
+
+
+def _new_path(log_dir: str, suffix: str) -> str:
+    """A name that sorts behind every earlier one of this process in the directory, which is made if it is missing.
+
+    Readers go through the files of a directory in the order of their names and never turn back.
+    """
+    os.makedirs(log_dir, exist_ok=True)
+    with _lock:
+        directory = os.path.abspath(log_dir)
+        second = max(int(time.time()), _last_second.get(directory, 0) + 1)
+        _last_second[directory] = second
+        number = next(_file_number)
+    name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{number}{suffix}"
+    return os.path.join(log_dir, name)
+
+
+@atexit.register
+def _flush_all() -> None:
+    """Tells what an exit would keep quiet: that the last events cannot be written. (To write them is csrc's business.)"""
+    for writer in list(_writers):
+        try:
+            writer.flush()
+        except Exception as error:
+            warnings.warn(f"events logged last are lost: {error}", RuntimeWarning, stacklevel=1)
+
+
+def _see_to_multiprocessing() -> None:
+    """A child of multiprocessing ends by os._exit, without the steps that write what is queued: it runs finalizers."""
+    global _finalized_pid
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and _finalized_pid != os.getpid():
+        util.Finalize(None, _flush_all, exitpriority=0)
+        _finalized_pid = os.getpid()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()  # another thread of the parent may have held it
+    for writer in list(_writers):
+        writer._jobs = []
+
+
+os.register_at_fork(
+    before=_core.before_fork, after_in_parent=_core.after_fork_in_parent, after_in_child=_after_fork_in_child
+)
