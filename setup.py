@@ -3,7 +3,6 @@
 import os
 from glob import glob
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # TBC_CFLAGS adds to the compiler's and the linker's flags: -Werror, -fsanitize=address, ...
@@ -18,4 +17,4 @@ core = Extension(
     extra_link_args=flags,
 )
 
-setup(ext_modules=cythonize([core], language_level=3))
+setup(ext_modules=[core])

@@ -1,0 +1,25 @@
+"""The messages of event files, as protobuf classes: `Event`, `Summary`, ...
+
+They come from tbc.binpb, the compiled form of tbc.proto, through a descriptor pool of their own. Generated modules would
+tie tbc to one range of protobuf releases and clash with other packages' messages; this does neither. protobuf is imported
+with this module, which nothing imports before it is needed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_pool = descriptor_pool.DescriptorPool()
+for _file in descriptor_pb2.FileDescriptorSet.FromString(Path(__file__).with_name("tbc.binpb").read_bytes()).file:
+    _pool.AddSerializedFile(_file.SerializeToString())
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"tbc.{name}"))
+
+
+Event = _message("Event")
+HParamsPluginData = _message("HParamsPluginData")
+Summary = _message("Summary")
+TensorProto = _message("TensorProto")

@@ -1,0 +1,49 @@
+# make demo    trains a model on real data, logs it with tbc, reads it back
+# make test    runs all tests
+# Each sets up a virtual environment of its own below .venv/.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0 # what tests compare with; `make test TORCH=` leaves those tests out
+CC ?= cc
+
+SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
+CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
+
+.PHONY: demo test lint csrc-test proto clean
+
+demo: .venv/demo/installed
+	.venv/demo/bin/python examples/digits.py
+
+test: .venv/test/installed
+	.venv/test/bin/pytest -q
+
+lint: .venv/test/installed
+	.venv/test/bin/ruff check .
+	.venv/test/bin/ruff format --check .
+	cd .venv/test && bin/mypy --config-file ../../pyproject.toml --no-silence-site-packages -p tbc
+	cd .venv/test && bin/stubtest tbc._core --mypy-config-file ../../pyproject.toml
+
+# The C core without Python: memory and undefined behaviour, then data races.
+csrc-test:
+	@mkdir -p .venv
+	$(CC) -fsanitize=address,undefined -fno-sanitize-recover=all $(CSRC_TEST) -o .venv/csrc_test_asan
+	.venv/csrc_test_asan
+	$(CC) -fsanitize=thread $(CSRC_TEST) -o .venv/csrc_test_tsan
+	.venv/csrc_test_tsan
+
+# After a change of proto/tbc.proto.
+proto: .venv/test/installed
+	.venv/test/bin/python -m grpc_tools.protoc -Iproto --include_imports --descriptor_set_out=proto/tbc.binpb proto/tbc.proto
+
+clean:
+	rm -rf .venv build dist *.egg-info tbc/_core.c tbc/*.so
+
+.venv/demo/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/demo
+	.venv/demo/bin/pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+.venv/test/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/test
+	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[test,lint]' $(TORCH)
+	touch $@

@@ -1,0 +1,144 @@
+"""Events, and what they hold in words."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tbc.proto import Event
+
+from .records import CorruptRecordError, read_frames
+
+PLUGIN_KINDS = {  # of the values that are stored as tensors
+    "scalars": "scalar",
+    "histograms": "histogram",
+    "images": "image",
+    "audio": "audio",
+    "text": "text",
+    "pr_curves": "pr_curve",
+    "mesh": "mesh",
+    "custom_scalars": "custom_scalars",
+    "hparams": "hparams",
+}
+VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
+
+DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the field of its values otherwise
+    1: ("float32", "f", "float_val"),
+    2: ("float64", "d", "double_val"),
+    3: ("int32", "i", "int_val"),
+    4: ("uint8", "B", "int_val"),
+    5: ("int16", "h", "int_val"),
+    6: ("int8", "b", "int_val"),
+    7: ("string", "", "string_val"),
+    8: ("complex64", "f", "scomplex_val"),
+    9: ("int64", "q", "int64_val"),
+    10: ("bool", "?", "bool_val"),
+    14: ("bfloat16", "H", "half_val"),
+    17: ("uint16", "H", "int_val"),
+    18: ("complex128", "d", "dcomplex_val"),
+    19: ("float16", "e", "half_val"),
+    22: ("uint32", "I", "uint32_val"),
+    23: ("uint64", "Q", "uint64_val"),
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One thing that was logged.
+
+    kind: scalar, histogram, image, audio, text, pr_curve, mesh, hparams, custom_scalars, tensor; of events without a
+    summary, under an empty tag, file_version, session_log, graph, run_metadata.
+    content: the Summary.Value, or what the event holds instead of a summary.
+    """
+
+    step: int
+    wall_time: float
+    tag: str
+    kind: str
+    content: Any
+
+
+def find_event_files(path: str | os.PathLike[str]) -> list[str]:
+    """`path` itself if it is a file, else the event files below it, in the order TensorBoard reads them."""
+    path = os.fsdecode(path)
+    if not os.path.isdir(path):
+        return [path]
+    return [
+        os.path.join(directory, name)
+        for directory, _, names in sorted(os.walk(path))
+        for name in sorted(names)
+        if "tfevents" in name
+    ]
+
+
+def read_events(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The Event messages of a file (tbc.proto.Event), in order. Raises as read_records does."""
+    for offset, data in read_frames(path):
+        try:
+            yield Event.FromString(data)
+        except DecodeError as error:
+            raise CorruptRecordError(os.fsdecode(path), offset, "no Event message") from error
+
+
+def values_of(event: Any) -> Iterator[Value]:
+    """What an event holds, one by one."""
+    what = event.WhichOneof("what")
+    if what == "summary":
+        for value in event.summary.value:
+            yield Value(event.step, event.wall_time, value.tag, _kind(value), value)
+    elif what is not None:
+        kind = {"graph_def": "graph", "meta_graph_def": "meta_graph", "tagged_run_metadata": "run_metadata"}.get(what, what)
+        tag = event.tagged_run_metadata.tag if what == "tagged_run_metadata" else ""
+        yield Value(event.step, event.wall_time, tag, kind, getattr(event, what))
+
+
+def _kind(value: Any) -> str:
+    what = value.WhichOneof("value")
+    plugin = PLUGIN_KINDS.get(value.metadata.plugin_data.plugin_name)
+    return VALUE_KINDS.get(what) or plugin or ("tensor" if what == "tensor" else "empty")
+
+
+def tensor_values(tensor: Any) -> list[Any]:
+    """The elements of a TensorProto, flat; strings as bytes, complex numbers as pairs of numbers."""
+    name, code, field = DTYPES.get(tensor.dtype, ("", "", ""))
+    if not field:
+        return []
+    if tensor.tensor_content and code:
+        n = len(tensor.tensor_content) // struct.calcsize(code)
+        values = list(struct.unpack_from(f"<{n}{code}", tensor.tensor_content))
+    else:
+        values = list(getattr(tensor, field))
+        if name == "float16":
+            values = [_half(bits) for bits in values]
+    if name == "bfloat16":
+        values = [_bfloat(bits) for bits in values]
+    return values
+
+
+def _float_of(bits: int) -> float:
+    value: float = struct.unpack("<f", struct.pack("<I", bits & 0xFFFFFFFF))[0]
+    return value
+
+
+def _half(bits: int) -> float:
+    """half_val holds the 16 bits of a half; torch's writer puts the 32 bits of a float there."""
+    value: float = struct.unpack("<e", struct.pack("<H", bits))[0] if 0 <= bits < 1 << 16 else _float_of(bits)
+    return value
+
+
+def _bfloat(bits: int) -> float:
+    return _float_of(bits << 16 if 0 <= bits < 1 << 16 else bits)
+
+
+def scalar_of(value: Any) -> float:
+    """The number of a scalar, of either style."""
+    if value.WhichOneof("value") == "simple_value":
+        return float(value.simple_value)
+    values = tensor_values(value.tensor)
+    return float(values[0]) if values else math.nan
