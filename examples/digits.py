@@ -2,8 +2,8 @@
 
     python examples/digits.py [LOG_DIR]
 
-The digits come with scikit-learn (1,797 scans of 8 x 8 pixels); the network is forty lines of numpy. Everything that has
-to do with logging is in `train`.
+The digits come with scikit-learn (1,797 scans of 8 x 8 pixels); the network is fifty lines of numpy. Everything that
+has to do with logging is in `train`.
 """
 
 import sys
@@ -24,7 +24,9 @@ def train(log_dir):
     rng = np.random.default_rng(CONFIG["seed"])
     digits = load_digits()
     images, labels = digits.images.astype(np.float32) / 16, digits.target
-    images, test_images, labels, test_labels = train_test_split(images, labels, test_size=0.2, random_state=CONFIG["seed"])
+    images, test_images, labels, test_labels = train_test_split(
+        images, labels, test_size=0.2, random_state=CONFIG["seed"]
+    )
     network = Network(rng, 64, CONFIG["hidden units"], 10)
     step = 0
 
@@ -100,12 +102,15 @@ class Network:
 
 
 def enlarge(images, factor=8):
-    """Each pixel as a square, and a channel dimension: NHW to NHWC."""
-    return images.repeat(factor, axis=1).repeat(factor, axis=2)[..., np.newaxis]
+    """A black frame, each pixel as a square, and a channel dimension: NHW to NHWC."""
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    return framed.repeat(factor, axis=1).repeat(factor, axis=2)[..., np.newaxis]
 
 
 def markdown_table(mapping):
-    return "\n".join(["| parameter | value |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in mapping.items())])
+    return "\n".join(
+        ["| parameter | value |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in mapping.items())]
+    )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@
         for value in event.summary.value:
             print(event.step, value.tag, value.simple_value)
 
-`read_records` gives the payload bytes of the frames, `read_events` the Event messages, `find_event_files` the files of a
-directory tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes that
-were damaged raise CorruptRecordError. On a command line: `python -m tbc.reader dump FILE_OR_DIR`.
+`read_records` gives the payload bytes of the frames, `read_events` the Event messages, `find_event_files` the files of
+a directory tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes
+that were damaged raise CorruptRecordError. On a command line: `python -m tbc.reader dump FILE_OR_DIR`.
 """
 
 from __future__ import annotations

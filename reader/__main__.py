@@ -61,7 +61,10 @@ class Report:
                         if self.tag is None or value.tag == self.tag:
                             yield run, value
             except TruncatedRecordError as error:
-                print(f"note: {printable(str(error))}: it is still being written, or its writer was killed", file=sys.stderr)
+                print(
+                    f"note: {printable(str(error))}: it is still being written, or its writer was killed",
+                    file=sys.stderr,
+                )
             except (CorruptRecordError, OSError) as error:
                 self._complain(str(error))
 
@@ -78,7 +81,8 @@ def dump_values(report: Report, as_json: bool) -> None:
             print(json.dumps(strict(data | {"value": to_json(value)})))
         else:
             heading.print(run)
-            print(f"{value.step:>8}  {_time(value.wall_time)}  {printable(value.tag):<24}  {value.kind:<14}  {brief(value)}")
+            tag, time = printable(value.tag), _time(value.wall_time)
+            print(f"{value.step:>8}  {time}  {tag:<24}  {value.kind:<14}  {brief(value)}")
 
 
 def list_tags(report: Report, as_json: bool) -> None:

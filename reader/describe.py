@@ -1,10 +1,14 @@
-"""Logged values for people (a short line) and for programs (what JSON can hold)."""
+"""Logged values for programs (what JSON can hold) and for people (a short line).
+
+Each kind of value has one form here, however its writer stored it: as a message of its own, or as a tensor.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from tbc.proto import HParamsPluginData
@@ -13,48 +17,180 @@ from .events import DTYPES, Value, scalar_of, tensor_values
 
 IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
 SESSION_STATUS = {0: "unknown", 1: "success", 2: "failure", 3: "running"}
-SHORT = 80  # characters of a text
+SHORT = 80  # characters of a line
 
 
 def to_json(value: Value) -> Any:
-    """The value as JSON types. Images, sounds and graphs are described, not included."""
-    content = value.content
+    """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included."""
+    return _JSON.get(value.kind, _tensor)(value.content)
+
+
+def brief(value: Value) -> str:
+    """The value in a few words, without control characters."""
+    data = to_json(value)
     if value.kind == "scalar":
-        return scalar_of(content)
-    if value.kind in ("file_version", "empty"):
-        return content if isinstance(content, str) else None
-    if value.kind == "session_log":
-        return _session_status(content)
-    if value.kind in ("graph", "meta_graph"):
-        return {"bytes": len(content)}
-    if value.kind == "run_metadata":
-        return {"bytes": len(content.run_metadata)}
-    if value.kind == "hparams":
-        return _hparams(content)
-    what = content.WhichOneof("value")
-    if what == "histo":
+        return _number(value.content, data)
+    if value.kind in _BRIEF:
+        data = _BRIEF[value.kind](data)
+    elif isinstance(data, dict):
+        data = ", ".join(f"{key}={_plain(element)}" for key, element in data.items())
+    line = printable(data if isinstance(data, str) else json.dumps(data))
+    return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def _histogram(content: Any) -> dict[str, Any]:
+    if content.HasField("histo"):
         histogram = content.histo
         moments = {name: getattr(histogram, name) for name in ("min", "max", "num", "sum", "sum_squares")}
         return moments | {"bucket_limit": list(histogram.bucket_limit), "bucket": list(histogram.bucket)}
-    if what == "image":
+    elements = tensor_values(content.tensor)  # rows of lower limit, upper limit, count
+    limits, counts = elements[1::3], elements[2::3]
+    ends = {"min": elements[0], "max": limits[-1]} if counts else {"min": 0.0, "max": 0.0}
+    return ends | {"num": sum(counts), "bucket_limit": limits, "bucket": counts}
+
+
+def _image(content: Any) -> dict[str, Any]:
+    if content.HasField("image"):
         image = content.image
-        size = {"width": image.width, "height": image.height, "channels": image.colorspace}
-        return size | {"format": _image_format(image.encoded_image_string), "bytes": len(image.encoded_image_string)}
-    if what == "audio":
-        audio = content.audio
-        sound = {"sample_rate": audio.sample_rate, "channels": audio.num_channels, "frames": audio.length_frames}
-        return sound | {"content_type": audio.content_type, "bytes": len(audio.encoded_audio_string)}
-    elements = tensor_values(content.tensor)
-    if value.kind == "text":
-        texts = [element.decode("utf-8", "backslashreplace") for element in elements]
-        return texts[0] if len(texts) == 1 else texts
-    if value.kind in ("image", "audio", "custom_scalars"):
-        return {"elements": len(elements), "bytes": sum(len(element) for element in elements if isinstance(element, bytes))}
+        width, height, files = image.width, image.height, [image.encoded_image_string]
+    else:  # width and height in digits, then one file or more
+        elements = [element for element in tensor_values(content.tensor) if isinstance(element, bytes)]
+        width, height = (int(text) if text.isdigit() else 0 for text in (*elements[:2], b"", b"")[:2])
+        files = elements[2:]
+    start = files[0][:4] if files else b""
+    kind = next((name for magic, name in IMAGE_FORMATS.items() if start.startswith(magic)), "unknown format")
+    return {"width": width, "height": height, "images": len(files), "format": kind, "bytes": sum(map(len, files))}
+
+
+def _audio(content: Any) -> dict[str, Any]:
+    if not content.HasField("audio"):
+        return {"bytes": sum(len(element) for element in tensor_values(content.tensor) if isinstance(element, bytes))}
+    audio = content.audio
+    return {
+        "sample_rate": audio.sample_rate,
+        "channels": audio.num_channels,
+        "frames": audio.length_frames,
+        "content_type": audio.content_type,
+        "bytes": len(audio.encoded_audio_string),
+    }
+
+
+def _text(content: Any) -> Any:
+    texts = [_decoded(element) for element in tensor_values(content.tensor)]
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _tensor(content: Any) -> dict[str, Any]:
     return {
         "dtype": DTYPES.get(content.tensor.dtype, ("unknown",))[0],
         "shape": [dim.size for dim in content.tensor.tensor_shape.dim],
-        "values": [element.decode("utf-8", "backslashreplace") if isinstance(element, bytes) else element for element in elements],
+        "values": [_decoded(element) for element in tensor_values(content.tensor)],
     }
+
+
+def _hparams(content: Any) -> dict[str, Any]:
+    data = HParamsPluginData.FromString(content.metadata.plugin_data.content)
+    if data.WhichOneof("data") == "session_start_info":
+        hparams = data.session_start_info.hparams
+        fields = {name: hparams[name].WhichOneof("kind") for name in sorted(hparams)}
+        return {name: getattr(hparams[name], field) if field else None for name, field in fields.items()}
+    if data.WhichOneof("data") == "session_end_info":
+        return {"status": SESSION_STATUS.get(data.session_end_info.status, "unknown")}
+    return {"experiment_bytes": len(data.experiment)}
+
+
+def _session_status(content: Any) -> str:
+    status = content.DESCRIPTOR.enum_types_by_name["SessionStatus"].values_by_number.get(content.status)
+    return status.name if status is not None else str(content.status)
+
+
+def _size(content: bytes) -> dict[str, int]:
+    return {"bytes": len(content)}
+
+
+_JSON: dict[str, Callable[[Any], Any]] = {  # the rest are tensors
+    "scalar": scalar_of,
+    "histogram": _histogram,
+    "image": _image,
+    "audio": _audio,
+    "text": _text,
+    "hparams": _hparams,
+    "custom_scalars": lambda content: _size(content.tensor.SerializeToString()),
+    "file_version": str,
+    "session_log": _session_status,
+    "graph": _size,
+    "meta_graph": _size,
+    "run_metadata": lambda content: _size(content.run_metadata),
+    "empty": lambda content: None,
+}
+
+
+def _brief_histogram(data: dict[str, Any]) -> str:
+    num = data["num"]
+    if not num:
+        return "no values"
+    line = f"{num:,.0f} values, {data['min']:.4g} to {data['max']:.4g}"
+    if "sum" not in data:
+        return line
+    mean = data["sum"] / num
+    variance = data["sum_squares"] / num - mean * mean
+    return f"{line}, mean {mean:.4g}, std {math.sqrt(variance) if variance > 0 else 0.0:.4g}"
+
+
+def _brief_image(data: dict[str, Any]) -> str:
+    count = f"{data['images']} images, " if data["images"] != 1 else ""
+    return f"{count}{data['width']}x{data['height']} {data['format']}, {data['bytes']:,} bytes"
+
+
+def _brief_audio(data: dict[str, Any]) -> str:
+    if "frames" not in data:
+        return f"{data['bytes']:,} bytes"
+    seconds = data["frames"] / data["sample_rate"] if data["sample_rate"] else 0.0
+    plural = "s" * (data["channels"] != 1)
+    return f"{seconds:.2f} s, {data['sample_rate']:g} Hz, {data['channels']} channel{plural}, {data['bytes']:,} bytes"
+
+
+def _brief_pr_curve(data: dict[str, Any]) -> str:
+    return f"{data['shape'][-1] if data['shape'] else 0} thresholds"
+
+
+def _brief_tensor(data: dict[str, Any]) -> str:
+    shape = "x".join(map(str, data["shape"])) or "scalar"
+    return f"{data['dtype']} {shape}: {', '.join(map(_plain, data['values'][:SHORT]))}"
+
+
+_BRIEF: dict[str, Callable[[Any], str]] = {
+    "histogram": _brief_histogram,
+    "image": _brief_image,
+    "audio": _brief_audio,
+    "pr_curve": _brief_pr_curve,
+    "tensor": _brief_tensor,
+    "mesh": _brief_tensor,
+}
+
+
+def _number(content: Any, number: float) -> str:
+    """In the fewest digits that give the number back: those of a float32, if it was stored as one."""
+    if content.HasField("tensor") and DTYPES.get(content.tensor.dtype, ("",))[0] != "float32":
+        return repr(number)
+    for digits in range(6, 9):
+        text = f"{number:.{digits}g}"
+        if struct.pack("<f", float(text)) == struct.pack("<f", number):
+            return text
+    return f"{number:.9g}"
+
+
+def _plain(element: Any) -> str:
+    return f"{element:.6g}" if isinstance(element, float) else str(element)
+
+
+def _decoded(element: Any) -> Any:
+    return element.decode("utf-8", "backslashreplace") if isinstance(element, bytes) else element
 
 
 def strict(data: Any) -> Any:
@@ -66,82 +202,3 @@ def strict(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: strict(element) for key, element in data.items()}
     return data
-
-
-def brief(value: Value) -> str:
-    """The value in a few words, without control characters."""
-    data = to_json(value)
-    if value.kind == "scalar":
-        return _number(value.content, data)
-    if value.kind == "histogram" and "num" in data:
-        return _moments(data)
-    if value.kind == "image" and "width" in data:
-        return f"{data['width']}x{data['height']} {data['format']}, {data['bytes']:,} bytes"
-    if value.kind == "audio" and "frames" in data:
-        rate, channels = data["sample_rate"], data["channels"]
-        seconds = data["frames"] / rate if rate else 0
-        return f"{seconds:.2f} s, {rate:g} Hz, {channels} channel{'s' * (channels != 1)}, {data['bytes']:,} bytes"
-    if value.kind == "pr_curve":
-        return f"{data['shape'][-1] if data['shape'] else 0} thresholds"
-    if isinstance(data, str):
-        return printable(data if value.kind != "text" else _shortened(data))
-    if isinstance(data, dict) and "values" in data:
-        shape = "x".join(map(str, data["shape"])) or "scalar"
-        return _shortened(f"{data['dtype']} {shape}: {', '.join(map(_plain, data['values'][:20]))}")
-    if isinstance(data, dict):
-        return printable(_shortened(", ".join(f"{key}={_plain(element)}" for key, element in data.items())))
-    return printable(_shortened(json.dumps(data)))
-
-
-def printable(text: str) -> str:
-    """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
-
-
-def _shortened(text: str) -> str:
-    line = printable(text)
-    return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
-
-
-def _plain(element: Any) -> str:
-    return f"{element:.6g}" if isinstance(element, float) else str(element)
-
-
-def _number(content: Any, number: float) -> str:
-    """A float32 in the fewest digits that give it back; a float64 likewise."""
-    if content.WhichOneof("value") == "tensor" and DTYPES.get(content.tensor.dtype, ("",))[0] != "float32":
-        return repr(number)
-    for digits in range(6, 9):
-        text = f"{number:.{digits}g}"
-        if struct.pack("<d", number) == struct.pack("<d", struct.unpack("<f", struct.pack("<f", float(text)))[0]):
-            return text
-    return f"{number:.9g}"
-
-
-def _moments(data: dict[str, Any]) -> str:
-    num = data["num"]
-    if not num:
-        return "no values"
-    mean = data["sum"] / num
-    variance = data["sum_squares"] / num - mean * mean
-    deviation = math.sqrt(variance) if variance > 0 else 0.0
-    return f"{num:,.0f} values, {data['min']:.4g} to {data['max']:.4g}, mean {mean:.4g}, std {deviation:.4g}"
-
-
-def _image_format(file: bytes) -> str:
-    return next((name for magic, name in IMAGE_FORMATS.items() if file.startswith(magic)), "unknown format")
-
-
-def _session_status(content: Any) -> str:
-    status: str = content.DESCRIPTOR.enum_types_by_name["SessionStatus"].values_by_number[content.status].name
-    return status
-
-
-def _hparams(content: Any) -> dict[str, Any]:
-    data = HParamsPluginData.FromString(content.metadata.plugin_data.content)
-    if data.WhichOneof("data") == "session_start_info":
-        hparams = data.session_start_info.hparams
-        return {name: getattr(hparams[name], hparams[name].WhichOneof("kind") or "null_value") for name in sorted(hparams)}
-    if data.WhichOneof("data") == "session_end_info":
-        return {"status": SESSION_STATUS.get(data.session_end_info.status, "unknown")}
-    return {"experiment": f"{len(data.experiment)} bytes"}

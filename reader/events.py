@@ -93,7 +93,9 @@ def values_of(event: Any) -> Iterator[Value]:
         for value in event.summary.value:
             yield Value(event.step, event.wall_time, value.tag, _kind(value), value)
     elif what is not None:
-        kind = {"graph_def": "graph", "meta_graph_def": "meta_graph", "tagged_run_metadata": "run_metadata"}.get(what, what)
+        kind = {"graph_def": "graph", "meta_graph_def": "meta_graph", "tagged_run_metadata": "run_metadata"}.get(
+            what, what
+        )
         tag = event.tagged_run_metadata.tag if what == "tagged_run_metadata" else ""
         yield Value(event.step, event.wall_time, tag, kind, getattr(event, what))
 

@@ -5,15 +5,16 @@
     byte    data[length]
     uint32  masked CRC-32C of the data
 
-This is the oracle of the writer's tests and shares no code with it: the CRC and the frames are read by what stands here.
-Where tbc's extension is built, its CRC is taken instead of the one below, a thousand times faster, which gives the same.
+This is the oracle of the writer's tests and shares no code with it. Where tbc's extension is built, its CRC is taken
+for speed instead of the one below; the tests hold both against others, and read with this one.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
@@ -57,10 +58,9 @@ def crc32c_in_python(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-try:
+crc32c: Callable[[bytes], int] = crc32c_in_python
+with suppress(ImportError):
     from tbc._core import crc32c
-except ImportError:
-    crc32c = crc32c_in_python
 
 
 def mask(crc: int) -> int:

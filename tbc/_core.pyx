@@ -273,12 +273,12 @@ cdef class EventFile:
         self._end()
 
     def check(self, tag, step, walltime):
-        """What the encoders would make of these: (tag, step, walltime), for an event that is encoded later."""
+        """What the encoders would make of these: (step, walltime), for an event that is encoded later."""
         cdef tbc_bytes name
         cdef tbc_stamp at
         _text(tag, &name)
         _stamp(step, walltime, &at)
-        return tag, at.step, at.wall_time
+        return at.step, at.wall_time
 
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False):
         self._scalar(tag, value, step, walltime, new_style, double_precision)

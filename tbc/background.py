@@ -1,8 +1,8 @@
 """Slow encodings, one after another, on one thread beside the caller's.
 
-The pixels that wait are bounded in bytes, as the queue of records is; a caller waits where there is no room. Jobs run in
-the order they came in. The interpreter, when it exits, waits for all of them (concurrent.futures sees to that); a job
-that comes later still runs at once, on its caller's thread. A forked child starts with no jobs and no thread.
+The pixels that wait are bounded in bytes, as the queue of records is; a caller waits where there is no room. Jobs run
+in the order they came in. The interpreter, when it exits, waits for all of them (concurrent.futures sees to that); a
+job that comes later still runs at once, on its caller's thread. A forked child starts with no jobs and no thread.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def run(job: Callable[[], None], size: int) -> Future[None]:
     except RuntimeError:  # the interpreter is exiting, and its executors with it
         done: Future[None] = Future()
         try:
-            done.set_result(_run(job, size))
+            _run(job, size)
+            done.set_result(None)
         except BaseException as error:
             done.set_exception(error)
         return done

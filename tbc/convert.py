@@ -1,4 +1,4 @@
-"""What users pass, as numbers and arrays. The only file that knows torch, jax and the rest, and it imports none of them.
+"""What users pass, as numbers and arrays. The only file that knows torch, jax and the rest; it imports none of them.
 
 bfloat16 and float8, which numpy lacks, become float32, exactly; a CUDA tensor is copied to the host.
 """
@@ -10,10 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-KERNEL_DTYPES = frozenset("f8 f4 f2 i1 i2 i4 i8 u1 u2 u4 u8 b1".split())
+KERNEL_DTYPES = frozenset(["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
 
 
 def scalar(value: Any) -> float:

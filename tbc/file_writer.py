@@ -70,7 +70,7 @@ class FileWriter(_core.EventFile):
         event: of any protobuf library, with SerializeToString(). walltime: seconds since 1970, now by default.
         Raises as EventFile says, and TypeError for what is not a message.
         """
-        _, number, seconds = self.check("", step, walltime)
+        number, seconds = self.check("", step, walltime)
         if not hasattr(event, "SerializeToString"):
             raise TypeError(f"an Event message is expected, got {type(event).__name__}")
         event.wall_time = seconds
@@ -155,7 +155,7 @@ def _new_path(log_dir: str, suffix: str) -> str:
 
 @atexit.register
 def _flush_all() -> None:
-    """Tells what an exit would keep quiet: that the last events cannot be written. (To write them is csrc's business.)"""
+    """Tells what an exit would keep quiet: that the last events cannot be written. (To write them is csrc's work.)"""
     for writer in list(_writers):
         try:
             writer.flush()

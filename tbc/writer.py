@@ -28,7 +28,7 @@ class SummaryWriter(_core.ScalarWriter):
     log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default.
     comment: the end of the default log_dir, without effect on one that is given.
     purge_step: TensorBoard hides what earlier files of this run hold from this step on (a run that restarts there).
-    max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process), and a full one makes add_* wait.
+    max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process), where add_* waits for room.
     flush_secs: an upper bound of the delay until a record is in the file, which is 0.1 s anyway.
     filename_suffix: the end of the event file's name.
 
@@ -150,7 +150,7 @@ class SummaryWriter(_core.ScalarWriter):
         import numpy as np
 
         limits, counts = (np.ascontiguousarray(list_, np.float64) for list_ in (bucket_limits, bucket_counts))
-        moments = tuple(convert.scalar(moment) for moment in (min, max, num, sum, sum_squares))
+        moments = [convert.scalar(moment) for moment in (min, max, num, sum, sum_squares)]
         self._get_file_writer().histogram_raw(tag, moments, limits, counts, global_step, walltime)
 
     def add_image(
@@ -174,7 +174,7 @@ class SummaryWriter(_core.ScalarWriter):
 
         pixels = images.to_hwc(convert.array(img_tensor), dataformats).copy(order="K")
         file = self._get_file_writer()
-        tag, step, seconds = file.check(tag, global_step, walltime)
+        step, seconds = file.check(tag, global_step, walltime)
 
         def encode() -> None:
             height, width, channels, png = images.encode_png(pixels)
@@ -198,7 +198,7 @@ class SummaryWriter(_core.ScalarWriter):
         self._get_file_writer().text(tag + "/text_summary", text_string, global_step, walltime)
 
     def flush(self) -> None:
-        """Returns when everything logged so far can be read in the files. Raises OSError if the disk does not take it."""
+        """Returns when everything logged so far can be read in the files; OSError if the disk does not take it."""
         for writer in list((self.all_writers or {}).values()):
             writer.flush()
 
@@ -212,8 +212,8 @@ class SummaryWriter(_core.ScalarWriter):
                 writer.close()
             except Exception as error:
                 errors.append(error)
-        for error in errors:
-            raise error
+        if errors:
+            raise errors[0]
 
     def __enter__(self) -> SummaryWriter:
         return self

@@ -1,0 +1,14 @@
+import pytest
+
+from tbc.reader import records
+
+
+@pytest.fixture(autouse=True)
+def reader_in_pure_python(monkeypatch):
+    """The reader is the oracle: it checks what the extension wrote without the extension."""
+    monkeypatch.setattr(records, "crc32c", records.crc32c_in_python)
+
+
+@pytest.fixture
+def log_dir(tmp_path):
+    return str(tmp_path / "run")

@@ -1,0 +1,57 @@
+"""What the tests of every kind of summary share: values to log, and files read back in two ways that must agree."""
+
+import math
+import os
+import subprocess
+import sys
+import textwrap
+
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+from tbc.proto import Event
+from tbc.reader import find_event_files, read_events
+
+INT64 = (-(2**63), 2**63 - 1)
+
+tags = st.one_of(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.sampled_from(["loss/train", "", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]),
+)
+steps = st.one_of(st.integers(*INT64), st.sampled_from([*INT64, -1, 0, 1, 2**31, 2**53 + 1]))
+walltimes = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def read_back(log_dir):
+    """The events of the only file in a directory, but the first: by tbc.reader, TensorBoard's loader agreeing."""
+    (path,) = (file for file in find_event_files(log_dir) if os.path.dirname(file) == str(log_dir))
+    events = list(read_events(path))
+    theirs = [Event.FromString(event.SerializeToString()) for event in LegacyEventFileLoader(path).Load()]
+    assert [bytes_of(event) for event in events] == [bytes_of(event) for event in theirs]
+    assert events[0].file_version == "brain.Event:2"
+    return events[1:]
+
+
+def bytes_of(message):
+    """To compare messages that may hold NaN."""
+    return message.SerializeToString(deterministic=True)
+
+
+def only_value(log_dir):
+    """The event of a file that holds one, and its only value."""
+    (event,) = read_back(log_dir)
+    (value,) = event.summary.value
+    return event, value
+
+
+def same_float(a, b):
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def run_script(script, *arguments, timeout=60, check=True, **options):
+    """Runs Python code in a process of its own, for what could hang or needs an exit; its output is in the result."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result

@@ -1,0 +1,53 @@
+import google_crc32c
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tbc import _core
+from tbc.reader.records import crc32c_in_python
+
+RFC_3720 = [  # appendix B.4
+    (bytes(32), 0x8A9136AA),
+    (b"\xff" * 32, 0x62A8AB43),
+    (bytes(range(32)), 0x46DD794E),
+    (bytes(range(31, -1, -1)), 0x113FDB5C),
+    (
+        bytes.fromhex(
+            "01c00000 00000000 00000000 00000000 14000000 00000400 00000014 00000018 28000000 00000000 02000000 00000000"
+        ),
+        0xD9963A56,
+    ),
+]
+
+each_path = pytest.mark.parametrize("path", _core.crc32c_paths())
+
+
+@each_path
+@pytest.mark.parametrize(("data", "crc"), RFC_3720)
+def test_vectors_of_rfc_3720(path, data, crc):
+    assert _core.crc32c(data, path) == crc
+    assert crc32c_in_python(data) == crc
+
+
+@each_path
+def test_every_length_to_4096_at_every_alignment(path):
+    data = bytes((i * 193 + i // 256) & 255 for i in range(4096 + 16))
+    for alignment in range(16):
+        view = memoryview(data)[alignment:]
+        for length in range(alignment, 4097, 16):  # each length once
+            assert _core.crc32c(view[:length], path) == google_crc32c.value(bytes(view[:length]))
+    for length in range(256):  # short ones at each alignment
+        for alignment in range(16):
+            piece = memoryview(data)[alignment : alignment + length]
+            assert _core.crc32c(piece, path) == google_crc32c.value(bytes(piece))
+
+
+@given(st.binary(max_size=300))
+def test_the_default_path_and_the_readers_crc(data):
+    assert _core.crc32c(data) == crc32c_in_python(data) == google_crc32c.value(data)
+
+
+def test_an_unknown_path_is_told():
+    assert _core.crc32c_paths()[0] == "portable"
+    with pytest.raises(ValueError, match="portable"):
+        _core.crc32c(b"", "quantum")
