@@ -76,6 +76,15 @@ cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
     return 0
 
 
+def check(tag, step, walltime):
+    """The (step, walltime) an event would be stored with, for one that is encoded later; raises what that would."""
+    cdef tbc_bytes name
+    cdef tbc_stamp at
+    _text(tag, &name)
+    _stamp(step, walltime, &at)
+    return at.step, at.wall_time
+
+
 # --- kernels ---
 
 def crc32c(data, path=None):
@@ -104,7 +113,7 @@ def crc32c_paths():
     return [paths[i].name.decode() for i in range(n)]
 
 
-def frame(bytes data):
+def frame(bytes data not None):
     """`data` as one TFRecord."""
     cdef tbc_buffer buffer
     buffer = tbc_buffer(NULL, 0, 0, TBC_OK)
@@ -157,7 +166,7 @@ def default_edges():
     return tuple([edges[i] for i in range(TBC_EDGES)])
 
 
-def count(values, str dtype):
+def count(values, str dtype not None):
     """Counts an array on the default edges.
 
     values: an array that is contiguous or of one dimension, not empty; dtype: "f8", "f4", "f2", "bfloat16" (as 16-bit
@@ -251,7 +260,7 @@ cdef class EventFile:
         """Whether the next event needs a new file: after close(), and in a child process after a fork."""
         return not tbc_writer_is_open(self._writer)
 
-    def attach(self, int fd, str path, unsigned linger_ms):
+    def attach(self, int fd, str path not None, unsigned linger_ms):
         """Takes over a new file with its descriptor, unless it raises OSError because a thread cannot be started.
 
         linger_ms: how long a record may wait for others to be written with, 100 at most.
@@ -272,18 +281,10 @@ cdef class EventFile:
         tbc_event_version(to, at)
         self._end()
 
-    def check(self, tag, step, walltime):
-        """What the encoders would make of these: (step, walltime), for an event that is encoded later."""
-        cdef tbc_bytes name
-        cdef tbc_stamp at
-        _text(tag, &name)
-        _stamp(step, walltime, &at)
-        return at.step, at.wall_time
-
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False):
         self._scalar(tag, value, step, walltime, new_style, double_precision)
 
-    def histogram(self, tag, values, str dtype, step=None, walltime=None):
+    def histogram(self, tag, values, str dtype not None, step=None, walltime=None):
         """Counts an array (see `count`) on the default edges. Returns how many values are not finite."""
         cdef tbc_histogram h
         cdef tbc_moments moments
@@ -325,7 +326,7 @@ cdef class EventFile:
         finally:
             PyBuffer_Release(&limit)
 
-    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file, step=None, walltime=None):
+    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None, walltime=None):
         cdef tbc_bytes name
         cdef tbc_bytes content = _bytes(file)
         cdef tbc_stamp at
@@ -336,7 +337,7 @@ cdef class EventFile:
         tbc_event_image(to, at, name, height, width, colorspace, content)
         self._end()
 
-    def text(self, tag, str text, step=None, walltime=None):
+    def text(self, tag, str text not None, step=None, walltime=None):
         cdef tbc_bytes name, content
         cdef tbc_stamp at
         cdef tbc_buffer *to
@@ -347,7 +348,7 @@ cdef class EventFile:
         tbc_event_text(to, at, name, content)
         self._end()
 
-    def summary(self, bytes summary, step=None, walltime=None):
+    def summary(self, bytes summary not None, step=None, walltime=None):
         """A serialized Summary."""
         cdef tbc_bytes content = _bytes(summary)
         cdef tbc_stamp at
@@ -357,7 +358,7 @@ cdef class EventFile:
         tbc_event_summary(to, at, content)
         self._end()
 
-    def event(self, bytes event):
+    def event(self, bytes event not None):
         """A serialized Event."""
         cdef tbc_bytes content = _bytes(event)
         cdef tbc_buffer *to

@@ -70,7 +70,7 @@ class FileWriter(_core.EventFile):
         event: of any protobuf library, with SerializeToString(). walltime: seconds since 1970, now by default.
         Raises as EventFile says, and TypeError for what is not a message.
         """
-        number, seconds = self.check("", step, walltime)
+        number, seconds = _core.check("", step, walltime)
         if not hasattr(event, "SerializeToString"):
             raise TypeError(f"an Event message is expected, got {type(event).__name__}")
         event.wall_time = seconds

@@ -28,7 +28,8 @@ def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
 
     dataformats: a permutation of "HW", "HWC" or "NCHW", in either case, one letter for each dimension of `pixels`.
     Channels: 1, 3 or 4; in a batch 1 or 3. Raises AssertionError where torch does (a letter twice, another number of
-    dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels.
+    dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels,
+    TypeError for what is no real number.
     """
     if len(set(dataformats)) != len(dataformats):
         raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
@@ -38,6 +39,8 @@ def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
     order = {2: "HW", 3: "HWC", 4: "NCHW"}.get(len(letters), "")
     if sorted(letters) != sorted(order):
         raise ValueError(f"dataformats must be a permutation of HW, HWC or NCHW, got {dataformats!r}")
+    if pixels.dtype.kind not in "biuf":
+        raise TypeError(f"pixels must be real numbers, got an array of {pixels.dtype}")
     if pixels.size == 0:
         raise ValueError(f"an image needs at least one pixel, got one of shape {pixels.shape}")
     pixels = pixels.transpose([letters.index(letter) for letter in order])

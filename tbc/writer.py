@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
@@ -56,6 +55,7 @@ class SummaryWriter(_core.ScalarWriter):
     ) -> None:
         if not log_dir:
             log_dir = os.path.join("runs", f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}")
+        _core.check("", purge_step, None)
         self.log_dir = log_dir
         self.purge_step = purge_step
         self.max_queue = max_queue
@@ -89,10 +89,10 @@ class SummaryWriter(_core.ScalarWriter):
         tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
         """
         scalars = {key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
-        walltime = time.time() if walltime is None else walltime
+        step, seconds = _core.check(main_tag, global_step, walltime)
         prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
         for key, value in scalars.items():
-            self._writer_in(prefix + key).scalar(main_tag, value, global_step, walltime)
+            self._writer_in(prefix + key).scalar(main_tag, value, step, seconds)
 
     def add_histogram(
         self,
@@ -174,7 +174,7 @@ class SummaryWriter(_core.ScalarWriter):
 
         pixels = images.to_hwc(convert.array(img_tensor), dataformats).copy(order="K")
         file = self._get_file_writer()
-        step, seconds = file.check(tag, global_step, walltime)
+        step, seconds = _core.check(tag, global_step, walltime)
 
         def encode() -> None:
             height, width, channels, png = images.encode_png(pixels)

@@ -16,7 +16,9 @@ INT64 = (-(2**63), 2**63 - 1)
 
 tags = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30),
-    st.sampled_from(["loss/train", "", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]),
+    st.sampled_from(
+        ["loss/train", "", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]
+    ),
 )
 steps = st.one_of(st.integers(*INT64), st.sampled_from([*INT64, -1, 0, 1, 2**31, 2**53 + 1]))
 walltimes = st.floats(allow_nan=False, allow_infinity=False)
@@ -51,6 +53,7 @@ def same_float(a, b):
 def run_script(script, *arguments, timeout=60, check=True, **options):
     """Runs Python code in a process of its own, for what could hang or needs an exit; its output is in the result."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    options.setdefault("cwd", os.path.dirname(__file__))  # in the root, the sources would hide the installed package
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
     if check:
         assert result.returncode == 0, result.stderr

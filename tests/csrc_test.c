@@ -1,0 +1,765 @@
+/* Tests of csrc without Python; `make csrc-test` runs them under AddressSanitizer, UBSan and ThreadSanitizer.
+ *
+ * What csrc wrote is read back here by a parser of frames and a walker of protobuf fields that share no code with it.
+ * A test passes or fails by what it sees; clocks only tell it when to give up. Files are unlinked as soon as they are
+ * made and read through a second descriptor.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "crc32c.h"
+#include "event.h"
+#include "histogram.h"
+#include "queue.h"
+#include "record.h"
+#include "writer.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <float.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
+
+enum { THREADS = 8, EVENTS = 20000, FILES = 3 };
+
+static const size_t usual_limit = (size_t)64 << 20; /* as in queue.c */
+
+/* Not exit(), whose handlers would wait for whatever is stuck. */
+static void fail(const char *condition, int line)
+{
+    fprintf(stderr, "%s:%d: %s\n", __FILE__, line, condition);
+    _exit(1);
+}
+
+static void sleep_ms(long milliseconds)
+{
+    nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+/* --- reading: bytes, frames, fields; what is taken is gone from the view --- */
+
+typedef struct view {
+    const uint8_t *data;
+    size_t size;
+} view;
+
+static view take(view *from, uint64_t size)
+{
+    CHECK(size <= from->size);
+    view taken = {from->data, size};
+    from->data += size;
+    from->size -= size;
+    return taken;
+}
+
+static uint64_t take_fixed(view *from, size_t size)
+{
+    view bytes = take(from, size);
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)bytes.data[i] << 8 * i;
+    return value;
+}
+
+static bool equal(view bytes, tbc_bytes expected)
+{
+    return bytes.size == expected.size && memcmp(bytes.data, expected.data, bytes.size) == 0;
+}
+
+static uint32_t crc_of(view bytes)
+{
+    uint32_t crc = 0xFFFFFFFF;
+    for (size_t i = 0; i < bytes.size; i++) {
+        crc ^= bytes.data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1) * 0x82F63B78;
+    }
+    return ~crc;
+}
+
+static uint32_t mask(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8; }
+
+static view take_frame(view *file)
+{
+    view head = take(file, 8);
+    CHECK(take_fixed(file, 4) == mask(crc_of(head)));
+    view data = take(file, take_fixed(&head, 8));
+    CHECK(take_fixed(file, 4) == mask(crc_of(data)));
+    return data;
+}
+
+static uint64_t take_varint(view *from)
+{
+    uint64_t value = 0;
+    for (int shift = 0; shift < 70; shift += 7) {
+        uint64_t byte = take_fixed(from, 1);
+        value |= (byte & 127) << shift;
+        if (byte < 128)
+            return value;
+    }
+    CHECK(!"a varint of ten bytes at most");
+    return 0;
+}
+
+/* A binary floating-point number, from the widths of its parts. */
+static double from_parts(uint64_t bits, int exponent_bits, int mantissa_bits)
+{
+    const int bias = (1 << (exponent_bits - 1)) - 1, exponent = (int)(bits >> mantissa_bits) & (2 * bias + 1);
+    const double mantissa = ldexp((double)(bits & (((uint64_t)1 << mantissa_bits) - 1)), -mantissa_bits);
+    const double sign = bits >> (exponent_bits + mantissa_bits) != 0 ? -1 : 1;
+    if (exponent == 2 * bias + 1)
+        return mantissa == 0 ? sign * INFINITY : NAN;
+    return sign * (exponent == 0 ? ldexp(mantissa, 1 - bias) : ldexp(1 + mantissa, exponent - bias));
+}
+
+/* The next field of the message, which must have this number and the type that the function is named after. */
+static uint64_t take_uint(view *message, unsigned number)
+{
+    CHECK(take_varint(message) == (number << 3 | 0));
+    return take_varint(message);
+}
+
+static double take_double(view *message, unsigned number)
+{
+    CHECK(take_varint(message) == (number << 3 | 1));
+    return from_parts(take_fixed(message, 8), 11, 52);
+}
+
+static view take_bytes(view *message, unsigned number)
+{
+    CHECK(take_varint(message) == (number << 3 | 2));
+    return take(message, take_varint(message));
+}
+
+/* The one field of the message. */
+static view only_bytes(view message, unsigned number)
+{
+    view bytes = take_bytes(&message, number);
+    CHECK(message.size == 0);
+    return bytes;
+}
+
+/* --- crc32c and record --- */
+
+static void test_crc32c_vectors(void)
+{
+    static const uint8_t read_pdu[48] = {1, 0xC0, [16] = 0x14, [22] = 4, [27] = 0x14, [31] = 0x18, 0x28, [40] = 2};
+    uint8_t zeros[32] = {0}, ones[32], up[32], down[32];
+    for (int i = 0; i < 32; i++) {
+        ones[i] = 0xFF;
+        up[i] = (uint8_t)i;
+        down[i] = (uint8_t)(31 - i);
+    }
+    const struct {
+        view data;
+        uint32_t crc;
+    } vectors[] = { /* RFC 3720, B.4, and nothing */
+        {{zeros, 32}, 0x8A9136AA}, {{ones, 32}, 0x62A8AB43}, {{up, 32}, 0x46DD794E}, {{down, 32}, 0x113FDB5C},
+        {{read_pdu, 48}, 0xD9963A56}, {{zeros, 0}, 0},
+    };
+    const tbc_crc32c_path *paths;
+    size_t n_paths = tbc_crc32c_paths(&paths);
+    CHECK(n_paths >= 1);
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        const view data = vectors[i].data;
+        CHECK(crc_of(data) == vectors[i].crc);
+        CHECK(tbc_crc32c(data.data, data.size) == vectors[i].crc);
+        CHECK(tbc_record_mask(vectors[i].crc) == mask(vectors[i].crc));
+        for (size_t path = 0; path < n_paths; path++)
+            CHECK(~paths[path].run(0xFFFFFFFF, data.data, data.size) == vectors[i].crc);
+    }
+}
+
+/* The memory ends where the data ends, so that the sanitizer sees a byte too many. */
+static void test_crc32c_paths(void)
+{
+    const tbc_crc32c_path *paths;
+    size_t n_paths = tbc_crc32c_paths(&paths);
+    for (size_t size = 0; size <= 600; size++)
+        for (size_t align = 0; align < 16; align++) {
+            uint8_t *memory = malloc(align + size);
+            for (size_t i = 0; i < align + size; i++)
+                memory[i] = (uint8_t)rand();
+            for (size_t path = 0; path < n_paths; path++)
+                CHECK(~paths[path].run(0xFFFFFFFF, memory + align, size) == crc_of((view){memory + align, size}));
+            free(memory);
+        }
+}
+
+static void test_record(void)
+{
+    static const size_t sizes[] = {0, 1, 11, 4096, 100000};
+    static char data[100000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)rand();
+    tbc_buffer buffer = {0};
+    for (size_t i = 0; i < 5; i++) {
+        size_t start = tbc_record_begin(&buffer);
+        tbc_event_encoded(&buffer, (tbc_bytes){data, sizes[i]});
+        CHECK(tbc_record_end(&buffer, start) == TBC_OK);
+
+        start = tbc_record_begin(&buffer); /* a frame that fails is taken back, and those around it are whole */
+        CHECK(tbc_buffer_extend(&buffer, SIZE_MAX) == NULL);
+        tbc_event_scalar(&buffer, (tbc_stamp){0, 0}, TBC_BYTES("not written"), 0);
+        CHECK(tbc_record_end(&buffer, start) == TBC_NO_MEMORY);
+        CHECK(buffer.size == start && buffer.status == TBC_OK);
+    }
+    tbc_record_seal(buffer.data, buffer.size);
+    view file = {buffer.data, buffer.size};
+    for (size_t i = 0; i < 5; i++)
+        CHECK(equal(take_frame(&file), (tbc_bytes){data, sizes[i]}));
+    CHECK(file.size == 0);
+    tbc_buffer_free(&buffer);
+
+    uint8_t few[100]; /* which claim to be 2 GiB: an event too large is told by its size, and not touched */
+    buffer = (tbc_buffer){few, (size_t)INT32_MAX + 1 + TBC_RECORD_HEAD, SIZE_MAX / 4, TBC_OK};
+    CHECK(tbc_record_end(&buffer, 0) == TBC_TOO_LARGE && buffer.size == 0 && buffer.status == TBC_OK);
+}
+
+/* --- events --- */
+
+/* Empties the buffer of an event; answers what follows the stamp. The bytes are there until the next event comes. */
+static view event_in(tbc_buffer *buffer, tbc_stamp at)
+{
+    view event = {buffer->data, buffer->size};
+    CHECK(buffer->status == TBC_OK);
+    tbc_buffer_rewind(buffer, 0);
+    CHECK(take_double(&event, 1) == at.wall_time);
+    CHECK(at.step == 0 || (int64_t)take_uint(&event, 2) == at.step);
+    return event;
+}
+
+/* The same for the content of its one value. */
+static view value_in(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag)
+{
+    view value = only_bytes(only_bytes(event_in(buffer, at), 5), 1);
+    CHECK(equal(take_bytes(&value, 1), tag));
+    return value;
+}
+
+/* The tensor of a value that belongs to a plugin. */
+static view tensor_of(view value, unsigned dtype, tbc_bytes plugin)
+{
+    view tensor = take_bytes(&value, 8);
+    CHECK(take_uint(&tensor, 1) == dtype);
+    CHECK(equal(only_bytes(only_bytes(only_bytes(value, 9), 1), 1), plugin));
+    return tensor;
+}
+
+static void check_scalars(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, double number)
+{
+    const float single = (float)number;
+    const tbc_bytes single_bytes = {(const char *)&single, 4}, number_bytes = {(const char *)&number, 8};
+    tbc_event_scalar(buffer, at, tag, single);
+    view value = value_in(buffer, at, tag);
+    CHECK(take_varint(&value) == (2 << 3 | 5) && equal(value, single_bytes));
+    tbc_event_scalar_float(buffer, at, tag, single);
+    CHECK(equal(only_bytes(tensor_of(value_in(buffer, at, tag), 1, TBC_BYTES("scalars")), 5), single_bytes));
+    tbc_event_scalar_double(buffer, at, tag, number);
+    CHECK(equal(only_bytes(tensor_of(value_in(buffer, at, tag), 2, TBC_BYTES("scalars")), 6), number_bytes));
+}
+
+static void check_histogram(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, size_t n)
+{
+    double limits[100], counts[100];
+    for (size_t i = 0; i < n; i++) {
+        limits[i] = (double)i - 7.5;
+        counts[i] = (double)(i * i);
+    }
+    tbc_event_histogram(buffer, at, tag, &(tbc_moments){-1, 2, 3, 4, 5}, limits, counts, n);
+    view histo = only_bytes(value_in(buffer, at, tag), 5);
+    CHECK(take_double(&histo, 1) == -1 && take_double(&histo, 2) == 2 && take_double(&histo, 3) == 3);
+    CHECK(take_double(&histo, 4) == 4 && take_double(&histo, 5) == 5);
+    CHECK(equal(take_bytes(&histo, 6), (tbc_bytes){(const char *)limits, 8 * n}));
+    CHECK(equal(only_bytes(histo, 7), (tbc_bytes){(const char *)counts, 8 * n}));
+}
+
+static void check_image_and_text(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
+{
+    tbc_event_image(buffer, at, tag, 480, 0, -1, bytes); /* 0 is not written, a negative number takes ten bytes */
+    view image = only_bytes(value_in(buffer, at, tag), 4);
+    CHECK(take_uint(&image, 1) == 480 && take_uint(&image, 3) == UINT64_MAX && equal(only_bytes(image, 4), bytes));
+    tbc_event_text(buffer, at, tag, bytes);
+    view tensor = tensor_of(value_in(buffer, at, tag), 7, TBC_BYTES("text"));
+    view dim = only_bytes(take_bytes(&tensor, 2), 2);
+    CHECK(take_uint(&dim, 1) == 1 && dim.size == 0 && equal(only_bytes(tensor, 8), bytes));
+}
+
+static void check_others(tbc_buffer *buffer, tbc_stamp at, tbc_bytes bytes)
+{
+    tbc_event_version(buffer, at);
+    view event = event_in(buffer, at);
+    CHECK(equal(take_bytes(&event, 3), TBC_BYTES("brain.Event:2")));
+    CHECK(equal(only_bytes(only_bytes(event, 10), 1), TBC_BYTES("tbc")));
+    tbc_event_session_start(buffer, at);
+    view session = only_bytes(event_in(buffer, at), 7);
+    CHECK(take_uint(&session, 1) == 1 && session.size == 0);
+    tbc_event_summary(buffer, at, bytes);
+    CHECK(equal(only_bytes(event_in(buffer, at), 5), bytes));
+}
+
+static void test_events(void)
+{
+    static const int64_t steps[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
+    static const double numbers[] = {0, -0.0, 1.5, -FLT_MAX, FLT_MIN / 8, INFINITY, NAN};
+    static char text[20000]; /* long enough for a varint of three bytes */
+    memset(text, 'x', sizeof text);
+    const tbc_bytes tags[] = {TBC_BYTES(""), TBC_BYTES("loss/train"), {text, 300}};
+    tbc_buffer buffer = {0};
+    for (size_t i = 0; i < 15; i++) {
+        const tbc_stamp at = {1.7e9 + 0.25, steps[i / 3]};
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+            check_scalars(&buffer, at, tags[i % 3], numbers[k]);
+        for (size_t n = 0; n <= 100; n += 20)
+            check_histogram(&buffer, at, tags[i % 3], n);
+        for (size_t size = 0; size <= sizeof text; size = 5 * size + 31)
+            check_image_and_text(&buffer, at, tags[i % 3], (tbc_bytes){text, size});
+        check_others(&buffer, at, tags[i % 3]);
+    }
+    tbc_buffer_free(&buffer);
+}
+
+/* --- histogram --- */
+
+static double element(const char *at, tbc_dtype dtype, size_t size)
+{
+    static const int exponent_bits[] = {11, 8, 5, 8};
+    view bytes = {(const uint8_t *)at, size};
+    uint64_t bits = take_fixed(&bytes, size);
+    int width = 8 * (int)size;
+    if (dtype <= TBC_BFLOAT16)
+        return from_parts(bits, exponent_bits[dtype], width - 1 - exponent_bits[dtype]);
+    return dtype >= TBC_UINT8 ? (double)bits : (double)((int64_t)(bits << (64 - width)) / ((int64_t)1 << (64 - width)));
+}
+
+static size_t naive_bucket(double value)
+{
+    const double *edges = tbc_histogram_edges();
+    size_t bucket = 0;
+    while (bucket < TBC_EDGES && edges[bucket] <= value)
+        bucket++;
+    return bucket < 1 ? 1 : bucket < TBC_EDGES ? bucket : TBC_EDGES - 1;
+}
+
+/* Sums are alike but for the order of additions; beyond the range of double they are not compared. */
+static bool alike(double sum, long double expected, long double magnitude)
+{
+    return magnitude > DBL_MAX || fabsl(sum - expected) <= 1e-12L * magnitude + DBL_MIN;
+}
+
+static void check_count(const char *data, size_t n, ptrdiff_t stride, tbc_dtype dtype, size_t size)
+{
+    double counts[TBC_EDGES] = {0}, num = 0, min = INFINITY, max = -INFINITY;
+    long double sum = 0, magnitude = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double value = element(data + (ptrdiff_t)i * stride, dtype, size);
+        if (!isfinite(value))
+            continue;
+        num++;
+        counts[naive_bucket(value)]++;
+        min = fmin(min, value);
+        max = fmax(max, value);
+        sum += value;
+        magnitude += fabs(value);
+        squares += (long double)value * value;
+    }
+    tbc_histogram got;
+    memset(&got, 0xFF, sizeof got); /* NaN where nothing is set */
+    tbc_histogram_count(&got, data, n, stride, dtype);
+    CHECK((double)got.num == num && got.not_finite == n - got.num);
+    CHECK(num > 0 ? got.min == min && got.max == max : got.min == 0 && got.max == 0);
+    CHECK(alike(got.sum, sum, magnitude) && alike(got.sum_squares, squares, squares));
+    CHECK(num > 0 ? got.first < got.last && counts[got.first + 1] > 0 && counts[got.last] > 0 : got.last == 0);
+    for (size_t i = 0; i < TBC_EDGES; i++)
+        CHECK(counts[i] == (i >= got.first && i <= got.last ? got.counts[i] : 0));
+}
+
+static void test_histogram_dtypes(void)
+{
+    static const size_t item[] = {8, 4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8}, lengths[] = {0, 1, 511, 512, 513, 1300};
+    for (tbc_dtype dtype = TBC_FLOAT64; dtype <= TBC_UINT64; dtype++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            ptrdiff_t size = (ptrdiff_t)item[dtype], n = (ptrdiff_t)lengths[i];
+            const ptrdiff_t strides[] = {size, -size, 2 * size + 1, -2 * size - 1, 0};
+            for (size_t k = 0; k < sizeof strides / sizeof *strides; k++) {
+                ptrdiff_t stride = strides[k], extent = n == 0 ? 0 : (n - 1) * (stride < 0 ? -stride : stride) + size;
+                char *memory = malloc((size_t)extent), *first = stride < 0 && n > 0 ? memory + extent - size : memory;
+                for (ptrdiff_t at = 0; at < extent; at++)
+                    memory[at] = (char)rand();
+                for (ptrdiff_t at = 0; at < n && dtype == TBC_FLOAT64; at++) /* 2^-64 to 2^80, not mostly out of it */
+                    first[at * stride + 7] = (char)(0x3C + rand() % 9 + rand() % 2 * 0x80);
+                check_count(first, (size_t)n, stride, dtype, (size_t)size);
+                free(memory);
+            }
+        }
+}
+
+static void test_histogram_values(void)
+{
+    static uint16_t halves[1 << 16]; /* every half and every bfloat there is */
+    for (size_t i = 0; i < 1 << 16; i++)
+        halves[i] = (uint16_t)i;
+    check_count((const char *)halves, 1 << 16, 2, TBC_FLOAT16, 2);
+    check_count((const char *)halves, 1 << 16, 2, TBC_BFLOAT16, 2);
+
+    static double near[3 * TBC_EDGES]; /* every edge and its neighbours */
+    for (size_t i = 0; i < TBC_EDGES; i++) {
+        near[3 * i] = tbc_histogram_edges()[i];
+        near[3 * i + 1] = nextafter(near[3 * i], -INFINITY);
+        near[3 * i + 2] = nextafter(near[3 * i], INFINITY);
+    }
+    check_count((const char *)near, 3 * TBC_EDGES, 8, TBC_FLOAT64, 8);
+
+    const double extremes[] = {NAN, DBL_MAX, -INFINITY, -DBL_MAX, INFINITY, DBL_MIN / 2, -DBL_MIN / 2, 0.0, -0.0};
+    for (size_t i = 0; i < 9; i++)
+        for (size_t n = 0; n <= 9 - i; n++)
+            check_count((const char *)(extremes + i), n, 8, TBC_FLOAT64, 8);
+    for (size_t i = 0; i < 5; i += 2)
+        check_count((const char *)(extremes + i), 1000, 0, TBC_FLOAT64, 8); /* nothing finite */
+}
+
+/* --- writer --- */
+
+static int temp_file(void)
+{
+    char path[4096];
+    const char *directory = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/csrc_test.XXXXXX", directory != NULL ? directory : "/tmp");
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && unlink(path) == 0);
+    return fd;
+}
+
+static off_t size_of(int fd)
+{
+    struct stat file;
+    CHECK(fstat(fd, &file) == 0);
+    return file.st_size;
+}
+
+static tbc_writer *open_writer(int fd)
+{
+    tbc_writer *writer = tbc_writer_new();
+    CHECK(fd >= 0 && tbc_writer_open(writer, fd, 1000000) == TBC_OK && tbc_writer_is_open(writer));
+    return writer;
+}
+
+static tbc_status flush(tbc_writer *writer)
+{
+    tbc_flush flush;
+    tbc_status status;
+    tbc_writer_flush_begin(writer, &flush);
+    do
+        status = tbc_writer_flush_wait(writer, &flush, 1000);
+    while (status == TBC_WAITING);
+    return status;
+}
+
+static void close_writer(tbc_writer *writer)
+{
+    tbc_buffer *to;
+    CHECK(tbc_writer_close(writer) == TBC_OK);
+    CHECK(tbc_writer_begin(writer, 0, &to) == TBC_CLOSED && !tbc_writer_is_open(writer));
+    tbc_writer_free(writer);
+}
+
+/* The tag of an event says which thread logged it. */
+static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
+{
+    const char tag = (char)('0' + thread);
+    tbc_buffer *to;
+    tbc_status status = tbc_writer_begin(writer, 64, &to);
+    if (status != TBC_OK)
+        return status;
+    tbc_event_scalar(to, (tbc_stamp){1.5, step}, (tbc_bytes){&tag, 1}, 1);
+    return tbc_writer_end(writer);
+}
+
+static void append(tbc_writer *writer, int thread, int64_t step, int64_t end)
+{
+    while (step < end) {
+        tbc_status status = try_append(writer, thread, step);
+        CHECK(status == TBC_OK || status == TBC_FULL);
+        if (status == TBC_OK)
+            step++;
+        else
+            tbc_writer_wait(64, 1000);
+    }
+}
+
+/* Reads and closes a file that must hold, of each thread, the steps first, first + by, ... below end, in this order. */
+static void check_file(int fd, int threads, int64_t first, int64_t by, int64_t end)
+{
+    int64_t next[THREADS];
+    for (int thread = 0; thread < threads; thread++)
+        next[thread] = first;
+    size_t size = (size_t)size_of(fd), got = 0;
+    uint8_t *data = malloc(size);
+    for (ssize_t n = 1; n > 0; got += (size_t)n)
+        n = pread(fd, data + got, size - got, (off_t)got);
+    CHECK(got == size && close(fd) == 0);
+    for (view file = {data, size}; file.size > 0;) {
+        view event = take_frame(&file);
+        take_double(&event, 1);
+        int64_t step = event.data[0] == 2 << 3 ? (int64_t)take_uint(&event, 2) : 0;
+        view value = only_bytes(only_bytes(event, 5), 1), tag = take_bytes(&value, 1);
+        int thread = tag.data[0] - '0';
+        CHECK(tag.size == 1 && thread >= 0 && thread < threads && step == next[thread]);
+        next[thread] += by;
+    }
+    for (int thread = 0; thread < threads; thread++)
+        CHECK(next[thread] >= end && next[thread] - by < end);
+    free(data);
+}
+
+typedef struct job {
+    pthread_t id;
+    int thread, n_writers;
+    int64_t events;
+    tbc_writer **writers;
+} job;
+
+/* Event i goes to the writer i % n_writers. With one writer it takes its time: test_fork wants it to be at work. */
+static void *log_events(void *argument)
+{
+    const job *job = argument;
+    for (int64_t i = 0; i < job->events; i++) {
+        append(job->writers[i % job->n_writers], job->thread, i, i + 1);
+        if (job->n_writers == 1 && i % 64 == 0)
+            sleep_ms(1);
+    }
+    return NULL;
+}
+
+static void check_threads(int64_t events, size_t limit)
+{
+    int fds[FILES];
+    tbc_writer *writers[FILES];
+    job jobs[THREADS];
+    tbc_queue_set_limit(limit);
+    for (int i = 0; i < FILES; i++)
+        writers[i] = open_writer(dup(fds[i] = temp_file()));
+    for (int i = 0; i < THREADS; i++) {
+        jobs[i] = (job){.thread = i, .n_writers = FILES, .events = events, .writers = writers};
+        CHECK(pthread_create(&jobs[i].id, NULL, log_events, &jobs[i]) == 0);
+    }
+    for (int i = 0; i < 300; i++)
+        CHECK(flush(writers[i % FILES]) == TBC_OK);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(jobs[i].id, NULL);
+    for (int i = 0; i < FILES; i++) {
+        CHECK(flush(writers[i]) == TBC_OK);
+        close_writer(writers[i]);
+        check_file(fds[i], THREADS, i, FILES, events);
+    }
+    tbc_queue_set_limit(usual_limit);
+}
+
+static void test_threads(void) { check_threads(EVENTS, usual_limit); }
+
+static void test_threads_in_a_full_queue(void) { check_threads(EVENTS / 10, 1000); }
+
+/* Nobody flushes, and the linger asked for is 1000 s. */
+static void test_fresh(void)
+{
+    int fd = temp_file();
+    tbc_writer *writer = open_writer(dup(fd));
+    for (int64_t step = 0; step < 3; step++) {
+        off_t before = size_of(fd);
+        append(writer, 0, step, step + 1);
+        for (int i = 0; size_of(fd) == before; i++) {
+            CHECK(i < 1000);
+            sleep_ms(5);
+        }
+    }
+    tbc_flush idle; /* and a flush with nothing to do does not wait */
+    tbc_writer_flush_begin(writer, &idle);
+    CHECK(tbc_writer_flush_wait(writer, &idle, 0) == TBC_OK);
+    close_writer(writer);
+    check_file(fd, 1, 0, 1, 3);
+}
+
+static int entries(const char *path)
+{
+    int n = 0;
+    DIR *directory = opendir(path);
+    while (directory != NULL && readdir(directory) != NULL)
+        n++;
+    if (directory != NULL)
+        closedir(directory);
+    return n;
+}
+
+static void test_open_close(void)
+{
+    int fd = temp_file(), fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+    for (int64_t i = 0; i < 2000; i++) {
+        tbc_writer *writer = open_writer(dup(fd));
+        append(writer, 0, i, i + 1);
+        CHECK(flush(writer) == TBC_OK);
+        close_writer(writer);
+    }
+    CHECK(entries("/proc/self/fd") == fds);
+    for (int i = 0; entries("/proc/self/task") != threads; i++) { /* a joined thread is in there for a moment */
+        CHECK(i < 1000);
+        sleep_ms(5);
+    }
+    check_file(fd, 1, 0, 1, 2000);
+}
+
+/* While the thread is stopped the queue fills, beyond the size up to which an empty buffer is kept. */
+static void test_full(void)
+{
+    int fd = temp_file();
+    tbc_writer *writer = open_writer(dup(fd));
+    tbc_writer_pause();
+    tbc_queue_set_limit(2 << 20);
+    tbc_status status;
+    int64_t n = 0;
+    while ((status = try_append(writer, 0, n)) == TBC_OK)
+        n++;
+    CHECK(status == TBC_FULL && size_of(fd) == 0);
+    tbc_writer_wait(64, 5);
+    CHECK(try_append(writer, 0, n) == TBC_FULL);
+    tbc_writer_resume();
+    append(writer, 0, n, n + 1000);
+    CHECK(flush(writer) == TBC_OK);
+    tbc_queue_set_limit(0); /* an empty queue takes a record of any size */
+    append(writer, 0, n + 1000, n + 1001);
+    tbc_writer_pause();
+    CHECK(flush(writer) == TBC_OK); /* which starts the thread where nobody did */
+    tbc_queue_set_limit(usual_limit);
+    close_writer(writer);
+    check_file(fd, 1, 0, 1, n + 1001);
+}
+
+static void check_write_error(int fd, int error)
+{
+    tbc_writer *writer = open_writer(fd);
+    for (int64_t i = 0; i < 3; i++) {
+        append(writer, 0, i, i + 1);
+        errno = 0;
+        CHECK(flush(writer) == TBC_ERRNO && errno == error);
+    }
+    tbc_queue_set_limit(1);
+    errno = 0;
+    CHECK(try_append(writer, 0, 3) == TBC_ERRNO && errno == error);
+    tbc_queue_set_limit(usual_limit);
+    close_writer(writer);
+}
+
+static void test_write_errors(void)
+{
+    check_write_error(open("/dev/null", O_RDONLY), EBADF);
+    if (access("/dev/full", W_OK) == 0)
+        check_write_error(open("/dev/full", O_WRONLY), ENOSPC);
+}
+
+/* A file that may not grow stops in the middle of a record, and goes on there. */
+static void test_write_resumes(void)
+{
+    int fd = temp_file();
+    tbc_writer *writer = open_writer(dup(fd));
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, limit.rlim_max}) == 0);
+    append(writer, 0, 0, 100);
+    errno = 0;
+    CHECK(flush(writer) == TBC_ERRNO && errno == EFBIG && size_of(fd) == 1000);
+    append(writer, 0, 100, 200);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    while (flush(writer) == TBC_ERRNO) /* of an attempt that began when the limit was there */
+        sleep_ms(1);
+    close_writer(writer);
+    check_file(fd, 1, 0, 1, 200);
+}
+
+static void check_child(pid_t child)
+{
+    int status;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* A file that cannot be written does not keep the others from it, nor the process from its end. This is the first test
+   that opens writers: ThreadSanitizer does not understand the new lock that a child gets where there was one. */
+static void test_exit(void)
+{
+    int fds[] = {temp_file(), temp_file()};
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        append(open_writer(fds[0]), 0, 0, 1000);
+        append(open_writer(open("/dev/null", O_RDONLY)), 0, 0, 1000);
+        append(open_writer(fds[1]), 0, 0, EVENTS);
+        exit(0);
+    }
+    check_child(child);
+    check_file(fds[0], 1, 0, 1, 1000);
+    check_file(fds[1], 1, 0, 1, EVENTS);
+}
+
+static void run_child(tbc_writer *writer, int fd)
+{
+    alarm(60);
+    CHECK(try_append(writer, 0, 0) == TBC_FORKED && !tbc_writer_is_open(writer));
+    CHECK(flush(writer) == TBC_OK);
+    CHECK(tbc_writer_open(writer, fd, 1000) == TBC_OK);
+    append(writer, 0, 0, 100);
+    CHECK(flush(writer) == TBC_OK);
+    close_writer(writer);
+    _exit(0);
+}
+
+/* While a thread logs, and every other time with the writer's thread stopped. No thread is about to start when the fork
+   comes: older sanitizers hold a lock there, which the child would find locked. */
+static void test_fork(void)
+{
+    int fd = temp_file();
+    tbc_writer *writer = open_writer(dup(fd));
+    job job = {.thread = 0, .n_writers = 1, .events = EVENTS, .writers = &writer};
+    CHECK(pthread_create(&job.id, NULL, log_events, &job) == 0);
+    while (size_of(fd) == 0)
+        sleep_ms(1);
+    for (int i = 0; i < 20; i++) {
+        int child_fd = temp_file();
+        if (i % 2 != 0)
+            tbc_writer_pause();
+        pid_t child = fork();
+        if (child == 0)
+            run_child(writer, child_fd);
+        if (i % 2 != 0)
+            tbc_writer_resume();
+        check_child(child);
+        check_file(child_fd, 1, 0, 1, 100);
+        CHECK(flush(writer) == TBC_OK);
+    }
+    pthread_join(job.id, NULL);
+    CHECK(flush(writer) == TBC_OK);
+    close_writer(writer);
+    check_file(fd, 1, 0, 1, EVENTS);
+}
+
+int main(void)
+{
+    static void (*const tests[])(void) = {
+        test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
+        test_exit, test_threads, test_threads_in_a_full_queue, test_fresh, test_open_close, test_full,
+        test_write_errors, test_write_resumes, test_fork,
+    };
+    size_t n = sizeof tests / sizeof *tests;
+#if defined(__SANITIZE_THREAD__)
+    n--; /* test_fork: this sanitizer gives up on threads started in a child of a process with threads */
+#endif
+    alarm(120); /* ends what hangs */
+    for (size_t i = 0; i < n; i++)
+        tests[i]();
+    printf("%zu passed, 0 failed\n", n);
+}

@@ -1,0 +1,99 @@
+import os
+import tempfile
+
+import pytest
+from hypothesis import given
+from oracle import bytes_of, only_value, read_back, steps, tags, walltimes
+from tensorboard.compat.proto import event_pb2, summary_pb2
+
+import tbc
+from tbc.proto import Event, Summary
+from tbc.reader import find_event_files
+
+
+def summary(tag, number=0.5, message=summary_pb2.Summary):
+    return message(value=[message.Value(tag=tag, simple_value=number)])
+
+
+@given(tags, steps, walltimes)
+def test_a_summary_is_stored_as_it_is(tag, step, walltime):
+    with tempfile.TemporaryDirectory() as log_dir:
+        writer = tbc.FileWriter(log_dir)
+        writer.add_summary(summary(tag), step, walltime)
+        writer.close()
+        event, value = only_value(log_dir)
+    assert (event.step, event.wall_time, value.tag, value.simple_value) == (step, walltime, tag, 0.5)
+
+
+@given(tags, steps, walltimes)
+def test_an_event_gets_its_step_and_time(tag, step, walltime):
+    event = event_pb2.Event(summary=summary(tag), step=3, wall_time=1)
+    with tempfile.TemporaryDirectory() as log_dir:
+        writer = tbc.FileWriter(log_dir)
+        writer.add_event(event, step, walltime)
+        writer.close()
+        assert (event.step, event.wall_time) == (step, walltime)  # torch's writer changes them, too
+        (stored,) = read_back(log_dir)
+    assert bytes_of(stored) == bytes_of(Event.FromString(event.SerializeToString()))
+
+
+def test_an_events_own_step_stays(log_dir):
+    event = event_pb2.Event(summary=summary("x"), step=3)
+    writer = tbc.FileWriter(log_dir)
+    writer.add_event(event)
+    writer.close()
+    assert (only_value(log_dir)[0].step, event.wall_time > 1e9) == (3, True)
+
+
+def test_messages_of_any_library(log_dir):
+    pb2 = pytest.importorskip("tensorboardX.proto.summary_pb2")
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer._get_file_writer().add_summary(summary("tensorboardX", message=pb2.Summary), 1)
+        writer.file_writer.add_summary(summary("tensorboard"))
+        writer.file_writer.add_summary(summary("tbc", message=Summary))
+    assert [event.summary.value[0].tag for event in read_back(log_dir)] == ["tensorboardX", "tensorboard", "tbc"]
+
+
+def test_a_closed_writer_says_so_and_can_be_reopened(log_dir):
+    writer = tbc.FileWriter(log_dir, filename_suffix=".mine")
+    first = writer._file_name
+    writer.reopen()  # does nothing while open
+    assert (writer._file_name, writer.closed, writer.get_logdir()) == (first, False, log_dir)
+    writer.close()
+    writer.close()
+    writer.flush()
+    with pytest.raises(OSError, match="closed") as caught:
+        writer.add_summary(summary("x"))
+    assert caught.value.filename == first
+    writer.reopen()
+    writer.add_summary(summary("x"))
+    writer.close()
+    assert len(find_event_files(log_dir)) == 2
+    assert all(path.endswith(".mine") for path in find_event_files(log_dir))
+
+
+def test_two_writers_in_one_directory_do_not_collide(log_dir):
+    writers = [tbc.FileWriter(log_dir) for _ in range(50)]
+    assert len(set(os.listdir(log_dir))) == 50
+    for writer in writers:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "error", "words"),
+    [
+        ("add_event", ("event",), TypeError, "Event message"),
+        ("add_summary", (None,), TypeError, "Summary message"),
+        ("add_event", (event_pb2.Event(), 2**63), ValueError, "64-bit"),
+        ("add_event", (event_pb2.Event(), 1, float("nan")), ValueError, "walltime"),
+        ("add_summary", (summary_pb2.Summary(), 2**63), ValueError, "64-bit"),
+        ("add_summary", (summary_pb2.Summary(), 1, float("-inf")), ValueError, "walltime"),
+    ],
+)
+def test_bad_input_is_told_at_once_and_writes_nothing(log_dir, method, arguments, error, words):
+    writer = tbc.FileWriter(log_dir)
+    with pytest.raises(error, match=words):
+        getattr(writer, method)(*arguments)
+    writer.add_summary(summary("fine"))
+    writer.close()
+    assert only_value(log_dir)[1].tag == "fine"
