@@ -1,3 +1,4 @@
+/* Growth by doubling, from a page on: appending is constant work a byte, and a buffer that was freed starts afresh. */
 #include "buffer.h"
 #include <stdlib.h>
 

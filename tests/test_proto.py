@@ -1,0 +1,69 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import tbc.proto
+
+TBC_PROTO = Path(__file__).parent.parent / "proto" / "tbc.proto"
+
+
+def fields(descriptor):
+    return {field.name: field for field in descriptor.fields}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (tbc.proto.Event, event_pb2.Event),
+        (tbc.proto.Summary, summary_pb2.Summary),
+        (tbc.proto.TensorProto, tensor_pb2.TensorProto),
+        (tbc.proto.HParamsPluginData, plugin_data_pb2.HParamsPluginData),
+    ],
+)
+def test_the_fields_are_tensorboards(ours, theirs):
+    """Number, type and label of every field, down to the last message; experiment and status are kept as what they are
+    on the wire."""
+    seen = set()
+
+    def compare(ours, theirs):
+        if ours.full_name in seen:
+            return
+        seen.add(ours.full_name)
+        for name, field in fields(ours).items():
+            other = fields(theirs)[name]
+            assert field.number == other.number, field.full_name
+            assert field.is_repeated == other.is_repeated, field.full_name
+            if (field.full_name, field.type) in {
+                ("tbc.HParamsPluginData.experiment", field.TYPE_BYTES),
+                ("tbc.SessionEndInfo.status", field.TYPE_INT32),
+                ("tbc.Event.meta_graph_def", field.TYPE_BYTES),
+                ("tbc.Event.graph_def", field.TYPE_BYTES),
+                ("tbc.TaggedRunMetadata.run_metadata", field.TYPE_BYTES),
+            }:
+                continue
+            assert field.type == other.type, field.full_name
+            if field.message_type is not None:
+                compare(field.message_type, other.message_type)
+
+    compare(ours.DESCRIPTOR, theirs.DESCRIPTOR)
+    assert seen
+
+
+def test_the_compiled_form_is_up_to_date(tmp_path):
+    pytest.importorskip("grpc_tools")
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{TBC_PROTO.parent}", "--include_imports"]
+    subprocess.run([*command, f"--descriptor_set_out={tmp_path / 'new'}", str(TBC_PROTO)], check=True, timeout=60)
+    new, old = (
+        next(
+            file
+            for file in descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
+            if file.package == "tbc"
+        )
+        for path in (tmp_path / "new", TBC_PROTO.with_suffix(".binpb"))
+    )
+    assert new == old, "run `make proto`"

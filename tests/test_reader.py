@@ -1,0 +1,126 @@
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracle import bytes_of
+from tensorboard.compat.proto import types_pb2
+from tensorboard.util import tensor_util
+
+import tbc
+from tbc import _core
+from tbc.proto import Event, TensorProto
+from tbc.reader import CorruptRecordError, TruncatedRecordError, find_event_files, read_events
+from tbc.reader.events import DTYPES, tensor_values, values_of
+
+DATA = Path(__file__).parent / "data"
+
+
+def kinds_of(path):
+    return [(value.tag, value.kind, value.step) for event in read_events(path) for value in values_of(event)]
+
+
+def test_what_tensorflow_wrote():
+    assert kinds_of(DATA / "tensorflow.tfevents.v2") == [
+        ("", "file_version", 0),
+        ("loss", "scalar", 1),
+        ("loss", "scalar", 2),
+        ("weights", "histogram", 2),
+        ("note", "text", 3),
+        ("dot", "image", 3),
+    ]
+
+
+def test_what_pytorch_wrote():
+    assert kinds_of(DATA / "pytorch.tfevents") == [
+        ("", "file_version", 0),
+        ("loss", "scalar", 1),
+        ("loss", "scalar", 2),
+        ("weights", "histogram", 2),
+        ("note/text_summary", "text", 3),
+        ("dot", "image", 3),
+    ]
+
+
+def test_a_growing_file_is_read_to_its_last_whole_record(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    event = Event(step=1, file_version="brain.Event:2")
+    path.write_bytes(_core.frame(event.SerializeToString()) + _core.frame(b"more")[:10])
+    events = read_events(path)
+    assert next(events) == event
+    with pytest.raises(TruncatedRecordError):
+        next(events)
+
+
+def test_a_record_that_is_no_event_is_corrupt(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(_core.frame(b"\xff\xff"))
+    with pytest.raises(CorruptRecordError, match="no Event message in the record at byte 0"):
+        list(read_events(path))
+
+
+def test_the_event_files_of_a_tree_in_order(tmp_path):
+    names = [
+        "b/events.out.tfevents.2",
+        "b/events.out.tfevents.10",
+        "a/c/x.tfevents",
+        "notes.txt",
+        "events.out.tfevents.1",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [os.path.relpath(path, tmp_path) for path in find_event_files(tmp_path)]
+    assert found == ["events.out.tfevents.1", "a/c/x.tfevents", "b/events.out.tfevents.10", "b/events.out.tfevents.2"]
+    assert find_event_files(tmp_path / "notes.txt") == [str(tmp_path / "notes.txt")]
+
+
+ARRAYS = [
+    np.array([0.5, np.pi], np.float32),
+    np.array([0.5, np.pi]),
+    np.array([0.5, 65504], np.float16),
+    np.array([-1, 2**31 - 1], np.int32),
+    np.array([-1, 2**63 - 1], np.int64),
+    np.array([-1, 127], np.int8),
+    np.array([0, 255], np.uint8),
+    np.array([0, 65535], np.uint16),
+    np.array([0, 2**32 - 1], np.uint32),
+    np.array([0, 2**64 - 1], np.uint64),
+    np.array([True, False]),
+    np.array([b"a", b"\xff"], object),
+]
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: str(array.dtype))
+def test_the_elements_of_a_tensor(array):
+    theirs = TensorProto.FromString(tensor_util.make_tensor_proto(array).SerializeToString())
+    assert tensor_values(theirs) == array.tolist()
+    if array.dtype != object:
+        theirs.ClearField("tensor_content")
+        packed = TensorProto(dtype=theirs.dtype, tensor_content=array.tobytes())
+        assert tensor_values(packed) == array.tolist()
+
+
+def test_half_precision_as_tensorflow_and_as_torch_store_it():
+    assert tensor_values(TensorProto(dtype=19, half_val=[0x3C00, 0xC000])) == [1.0, -2.0]
+    assert tensor_values(TensorProto(dtype=14, half_val=[0x3F80, 0xC000])) == [1.0, -2.0]
+    torchs = struct.unpack("<2i", struct.pack("<2f", 1.5, -2.0))
+    assert tensor_values(TensorProto(dtype=19, half_val=torchs)) == [1.5, -2.0]
+    assert tensor_values(TensorProto(dtype=14, half_val=torchs)) == [1.5, -2.0]
+
+
+def test_the_types_are_tensorflows():
+    for number, (name, _, _) in DTYPES.items():
+        short = {"float32": "FLOAT", "float64": "DOUBLE", "float16": "HALF"}.get(name, name.upper())
+        assert types_pb2.DataType.Value(f"DT_{short}") == number
+
+
+def test_every_event_a_writer_left_comes_back_as_it_was(log_dir):
+    events = [Event(wall_time=i, step=i, graph_def=bytes([i])) for i in range(10)]
+    writer = tbc.FileWriter(log_dir)
+    for event in events:
+        writer.event(event.SerializeToString())
+    writer.close()
+    (path,) = find_event_files(log_dir)
+    assert list(map(bytes_of, read_events(path)))[1:] == list(map(bytes_of, events))

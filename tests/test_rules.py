@@ -1,0 +1,103 @@
+"""Includes and imports run one way, and what is heavy is loaded late."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+INCLUDES = {  # what each pair of files may include of csrc
+    "status": set(),
+    "buffer": {"status"},
+    "wire": {"buffer", "status"},
+    "event": {"wire", "buffer", "status"},
+    "crc32c": {"status"},
+    "histogram": {"status"},
+    "record": {"buffer", "crc32c", "status", "wire"},
+    "queue": {"buffer", "status"},
+    "writer": {"buffer", "queue", "record", "status"},
+}
+
+IMPORTS = {  # what each module may import of tbc
+    "tbc": {"tbc.file_writer", "tbc.writer"},
+    "tbc.convert": set(),
+    "tbc.background": set(),
+    "tbc.images": set(),
+    "tbc.histograms": {"tbc._core", "tbc.convert"},
+    "tbc.file_writer": {"tbc._core", "tbc.background"},
+    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer", "tbc.histograms", "tbc.images"},
+    "tbc.proto": set(),
+    "tbc.reader": {"tbc.reader.events", "tbc.reader.records"},
+    "tbc.reader.records": {"tbc._core"},
+    "tbc.reader.events": {"tbc.proto", "tbc.reader.records"},
+    "tbc.reader.describe": {"tbc.proto", "tbc.reader.events"},
+    "tbc.reader.__main__": {"tbc.reader.describe", "tbc.reader.events", "tbc.reader.records"},
+}
+
+FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
+    "tbc.histograms": {"numpy"},
+    "tbc.images": {"isal", "numpy"},
+    "tbc.proto": {"google"},
+    "tbc.reader.events": {"google"},
+}
+
+
+def modules():
+    for folder, package in (("tbc", "tbc"), ("proto", "tbc.proto"), ("reader", "tbc.reader")):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            yield (package if path.stem == "__init__" else f"{package}.{path.stem}"), path
+
+
+def imported(node, module, is_package):
+    """The modules that the statements below `node` import."""
+    package = module if is_package else module.rpartition(".")[0]
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.Import):
+            yield from (name.name for name in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            source = (package + "." if statement.level else "") + (statement.module or "")
+            for name in statement.names:
+                inner = f"{source.rstrip('.')}.{name.name}"
+                yield inner if inner in IMPORTS or inner == "tbc._core" else source
+
+
+def top_level(tree):
+    for statement in tree.body:
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef) and "TYPE_CHECKING" not in ast.dump(statement):
+            yield statement
+
+
+def test_includes_run_one_way():
+    for path in sorted((ROOT / "csrc").iterdir()):
+        included = set(re.findall(r'#include "(\w+)\.h"', path.read_text()))
+        assert included - {path.stem} <= INCLUDES[path.stem], path.name
+        assert "Python.h" not in path.read_text()
+
+
+def test_every_file_of_csrc_opens_with_what_it_is():
+    for path in sorted((ROOT / "csrc").iterdir()):
+        assert path.read_text().startswith("/* "), path.name
+
+
+def test_imports_run_one_way():
+    found = dict(modules())
+    assert found.keys() == IMPORTS.keys()
+    for module, path in found.items():
+        names = set(imported(ast.parse(path.read_text()), module, path.stem == "__init__"))
+        assert {name for name in names if name.partition(".")[0] == "tbc"} <= IMPORTS[module] | {"tbc"}, module
+
+
+def test_what_is_heavy_is_imported_by_what_needs_it():
+    for module, path in modules():
+        for statement in top_level(ast.parse(path.read_text())):
+            roots = {name.partition(".")[0] for name in imported(statement, module, path.stem == "__init__")}
+            assert roots - {"tbc", "__future__"} - set(sys.stdlib_module_names) <= FOREIGN.get(module, set()), module
+
+
+def test_the_seam_declares_headers_and_nothing_else():
+    for line in (ROOT / "tbc" / "_core.pxd").read_text().splitlines():
+        assert not re.match(r"(cdef (?!extern)|cpdef|def |import)", line), line
+    source = (ROOT / "tbc" / "_core.pyx").read_text()
+    assert "cdef extern" not in source
+    assert "numpy" not in re.sub(r'""".*?"""', "", source, flags=re.S)
