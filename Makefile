@@ -45,5 +45,5 @@ clean:
 
 .venv/test/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/test
-	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[test,lint]' $(TORCH)
+	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[demo,lint,test]' $(TORCH)
 	touch $@
