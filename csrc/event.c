@@ -1,5 +1,5 @@
-/* Every message is written front to back in one pass; the sizes of what is embedded are added up before, from the inside
-   out. Hot events have one value, so one helper (put_value) writes all that stands in front of its content. */
+/* Every message is written front to back in one pass; the sizes of what is embedded are added up before, from the
+   inside out. Hot events have one value, so one helper (put_value) writes all that stands in front of its content. */
 #include "event.h"
 
 enum { /* field numbers, message by message */

@@ -93,20 +93,20 @@ static double from_bfloat(uint16_t bfloat)
 }
 
 /* One loader a type: n values into doubles. The second loop, with its stride known, is the one that vectorises. */
-#define LOADER(name, type, convert)                                                                                     \
-    static void name(double *to, const char *from, ptrdiff_t stride, size_t n)                                          \
-    {                                                                                                                   \
-        type value;                                                                                                     \
-        if (stride != (ptrdiff_t)sizeof value)                                                                          \
-            for (size_t i = 0; i < n; i++) {                                                                            \
-                memcpy(&value, from + (ptrdiff_t)i * stride, sizeof value);                                             \
-                to[i] = convert(value);                                                                                 \
-            }                                                                                                           \
-        else                                                                                                            \
-            for (size_t i = 0; i < n; i++) {                                                                            \
-                memcpy(&value, from + i * sizeof value, sizeof value);                                                  \
-                to[i] = convert(value);                                                                                 \
-            }                                                                                                           \
+#define LOADER(name, type, convert)                                                                           \
+    static void name(double *to, const char *from, ptrdiff_t stride, size_t n)                                \
+    {                                                                                                         \
+        type value;                                                                                           \
+        if (stride != (ptrdiff_t)sizeof value)                                                                \
+            for (size_t i = 0; i < n; i++) {                                                                  \
+                memcpy(&value, from + (ptrdiff_t)i * stride, sizeof value);                                   \
+                to[i] = convert(value);                                                                       \
+            }                                                                                                 \
+        else                                                                                                  \
+            for (size_t i = 0; i < n; i++) {                                                                  \
+                memcpy(&value, from + i * sizeof value, sizeof value);                                        \
+                to[i] = convert(value);                                                                       \
+            }                                                                                                 \
     }
 
 LOADER(load_float64, double, (double))

@@ -1,5 +1,5 @@
-/* The lock is one for the process, since what it protects takes nanoseconds. The list is in the order of arrival; with one
-   linger for all, its head is due first, so that the consumer looks at few queues even if a thousand are open. */
+/* The lock is one for the process, since what it protects takes nanoseconds. The list is in the order of arrival; with
+   one linger for all, its head is due first, so that the consumer looks at few queues even if a thousand are open. */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
 #else

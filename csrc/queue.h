@@ -1,12 +1,12 @@
 /* Bytes on their way from the threads that log to the one thread that writes.
  *
- * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps it for its
- * empty `taken`, and works on that one without a lock while `open` fills again.
+ * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps it for
+ * its empty `taken`, and works on that one without a lock while `open` fills again.
  *
  * All queues share one lock, one limit in bytes, and one list of the queues that hold something, each with the time at
- * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody flushes,
- * when much has gathered or when the limit is reached. Only the first byte and the hurry wake the consumer: all other
- * events cost no system call. A producer that finds no room waits for the consumer's progress.
+ * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
+ * flushes, when much has gathered or when half the limit is reached. Only the first byte and the hurry wake the
+ * consumer: all other events cost no system call. A producer that finds no room waits for the consumer's progress.
  *
  * The lock is held to encode one event or to swap two buffers. It is never held during I/O, and no thread that holds it
  * ever waits for Python's GIL.

@@ -1,5 +1,5 @@
-/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. A file's fate is one
-   of three states: CLOSED until opened, OPEN, and FORKED in a child that inherited it. */
+/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. A file is in
+   one of three states: CLOSED until opened, OPEN, and FORKED in a child that inherited it. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "writer.h"

@@ -1,8 +1,8 @@
 /* Event files, and the one thread that writes them all.
  *
- * A tbc_writer stands for one event file at a time: a descriptor and a queue. The thread starts with the first file that
- * is opened and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes
- * them, whole records in one write(2) where the system allows it. It never touches Python.
+ * A tbc_writer stands for one event file at a time: a descriptor and a queue. The thread starts with the first file
+ * that is opened and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and
+ * writes them, whole records in one write(2) where the system allows it. It never touches Python.
  *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
@@ -31,15 +31,16 @@ tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms);
 bool tbc_writer_is_open(const tbc_writer *writer);
 
 /* Opens a frame for an event of about `size` bytes. On TBC_OK the caller appends the event to *to and calls
-   tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait. */
+   tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait
+   and tries again. */
 tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
 void tbc_writer_wait(size_t size, unsigned milliseconds);
 
-/* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time is
-   up; TBC_ERRNO when a write failed since. */
+/* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
+   is up; TBC_ERRNO when a write failed since. */
 typedef struct tbc_flush {
     uint64_t target, failures;
 } tbc_flush;
@@ -47,7 +48,7 @@ typedef struct tbc_flush {
 void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush);
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds);
 
-/* Closes the file, waiting only for a write that is under way. What could not be written by now is lost: flush first. */
+/* Closes the file, waiting only for a write that is under way. What is not written by now is lost: flush first. */
 tbc_status tbc_writer_close(tbc_writer *writer);
 
 /* Around a fork: the thread ends, and comes back if it is needed. (fork is safe without them; they are there because

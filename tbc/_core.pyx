@@ -326,7 +326,8 @@ cdef class EventFile:
         finally:
             PyBuffer_Release(&limit)
 
-    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None, walltime=None):
+    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
+              walltime=None):
         cdef tbc_bytes name
         cdef tbc_bytes content = _bytes(file)
         cdef tbc_stamp at

@@ -22,16 +22,14 @@ def scalar(value: Any) -> float:
     Raises NotImplementedError for other types, AssertionError for more or fewer elements than one (both as torch does),
     TypeError for a complex number, ValueError for a string that is no number and for a tensor without data.
     """
-    if isinstance(value, (numbers.Number, str, bytes)):
-        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, (float, int)) or is_number(value):
+        return float(value)
     if is_torch(value):
         _one_element(value.numel(), value.shape)
         return float(_with_data(value).item())
-    if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
-        elements = array(value)
-        _one_element(elements.size, elements.shape)
-        return float(elements.item())
-    raise _not_an_array(value)
+    elements = _from_array_like(value)
+    _one_element(elements.size, elements.shape)
+    return float(elements.item())
 
 
 def array(values: Any) -> npt.NDArray[Any]:
@@ -39,42 +37,39 @@ def array(values: Any) -> npt.NDArray[Any]:
 
     Raises NotImplementedError for other types, lists too, as torch's writer does; ValueError for a tensor without data.
     """
-    import numpy as np
-
-    if is_torch(values):
-        return _from_torch(values)
-    if isinstance(values, (numbers.Number, str, bytes)):
-        return np.array([values])
-    if hasattr(values, "__array__"):
-        return _numpy_float(np.asarray(values))
-    if hasattr(values, "__dlpack__"):
-        return np.from_dlpack(values)
-    raise _not_an_array(values)
+    return _from_torch(values) if is_torch(values) else _widened(_from_array_like(values))
 
 
 def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     """An array in one of the types the kernels read and a layout they can walk, and the name of the type.
 
-    "bfloat16" comes as its bits, in an array of uint16. Raises as `array`, and TypeError if the values are not real.
+    "bfloat16" comes as its bits, in an array of 16-bit integers. Raises as `array`, and TypeError if the values are not
+    real numbers.
     """
     import numpy as np
 
-    if is_torch(values) and values.dtype == sys.modules["torch"].bfloat16:
-        bits, dtype = _from_torch(values.detach().view(sys.modules["torch"].int16)), "bfloat16"
-    elif getattr(getattr(values, "dtype", None), "name", None) == "bfloat16" and hasattr(values, "__array__"):
-        bits, dtype = np.asarray(values).view(np.uint16), "bfloat16"
+    if is_torch(values):
+        torch = sys.modules["torch"]
+        bfloat16 = values.dtype == torch.bfloat16
+        bits = _from_torch(_with_data(values).detach().view(torch.int16) if bfloat16 else values)
     else:
-        bits = array(values)
-        if not bits.dtype.isnative:
-            bits = bits.astype(bits.dtype.newbyteorder("="))
-        if bits.dtype.str[1:] not in KERNEL_DTYPES:
-            if bits.dtype.kind not in "fO":
-                raise TypeError(f"a histogram needs real numbers, got an array of {bits.dtype}")
-            bits = bits.astype(np.float64)
-        dtype = bits.dtype.str[1:]
+        bits = _from_array_like(values)
+        bfloat16 = bits.dtype.kind == "V" and bits.dtype.name == "bfloat16"
+        bits = bits.view(np.int16) if bfloat16 else _widened(bits)
+    if not bits.dtype.isnative:
+        bits = bits.astype(bits.dtype.newbyteorder("="))
+    if bits.dtype.str[1:] not in KERNEL_DTYPES:
+        if bits.dtype.kind not in "fO":
+            raise TypeError(f"a histogram needs real numbers, got an array of {bits.dtype}")
+        bits = bits.astype(np.float64)
     if bits.ndim > 1 and not bits.flags.forc:
         bits = bits.ravel()
-    return bits, dtype
+    return bits, "bfloat16" if bfloat16 else bits.dtype.str[1:]
+
+
+def is_number(value: Any) -> bool:
+    """Numbers, and strings, which may be numbers."""
+    return isinstance(value, (numbers.Number, str, bytes))
 
 
 def is_torch(value: Any) -> bool:
@@ -100,19 +95,25 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
     return values
 
 
-def _numpy_float(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """ml_dtypes gives numpy the small floats of jax, as types that numpy cannot compute with."""
+def _from_array_like(values: Any) -> npt.NDArray[Any]:
     import numpy as np
 
-    if values.dtype.kind == "V" or values.dtype.name.startswith(("bfloat16", "float8")):
-        return values.astype(np.float32)
-    return values
+    if isinstance(values, np.ndarray):
+        return values
+    if is_number(values):
+        return np.array([values])
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    if hasattr(values, "__dlpack__"):
+        return np.from_dlpack(values)
+    raise NotImplementedError(f"got {type(values).__name__}, but a number, a numpy array or a torch tensor is expected")
+
+
+def _widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """ml_dtypes brings the small floats of jax to numpy, as types ("V") that numpy does not compute with."""
+    return values.astype("f4") if values.dtype.kind == "V" else values
 
 
 def _one_element(size: int, shape: Any) -> None:
     if size != 1:
         raise AssertionError(f"a scalar has one element, got an array of shape {tuple(shape)}")
-
-
-def _not_an_array(value: Any) -> NotImplementedError:
-    return NotImplementedError(f"got {type(value).__name__}, but a number, a numpy array or a torch tensor is expected")
