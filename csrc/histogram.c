@@ -122,14 +122,20 @@ LOADER(load_uint16, uint16_t, (double))
 LOADER(load_uint32, uint32_t, (double))
 LOADER(load_uint64, uint64_t, (double))
 
-typedef void loader(double *to, const char *from, ptrdiff_t stride, size_t n);
-
-static loader *const loaders[] = {
-    [TBC_FLOAT64] = load_float64, [TBC_FLOAT32] = load_float32, [TBC_FLOAT16] = load_float16,
-    [TBC_BFLOAT16] = load_bfloat16, [TBC_INT8] = load_int8, [TBC_INT16] = load_int16, [TBC_INT32] = load_int32,
-    [TBC_INT64] = load_int64, [TBC_UINT8] = load_uint8, [TBC_UINT16] = load_uint16, [TBC_UINT32] = load_uint32,
-    [TBC_UINT64] = load_uint64,
+static const struct {
+    void (*load)(double *to, const char *from, ptrdiff_t stride, size_t n);
+    size_t size;
+} types[] = {
+    [TBC_FLOAT64] = {load_float64, 8}, [TBC_FLOAT32] = {load_float32, 4}, [TBC_FLOAT16] = {load_float16, 2},
+    [TBC_BFLOAT16] = {load_bfloat16, 2}, [TBC_INT8] = {load_int8, 1}, [TBC_INT16] = {load_int16, 2},
+    [TBC_INT32] = {load_int32, 4}, [TBC_INT64] = {load_int64, 8}, [TBC_UINT8] = {load_uint8, 1},
+    [TBC_UINT16] = {load_uint16, 2}, [TBC_UINT32] = {load_uint32, 4}, [TBC_UINT64] = {load_uint64, 8},
 };
+
+size_t tbc_dtype_size(tbc_dtype dtype)
+{
+    return types[dtype].size;
+}
 
 /* Moves the finite values of a block to its front; answers how many there are. */
 static size_t keep_finite(double *values, size_t n)
@@ -177,7 +183,7 @@ void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, p
     histogram->num = 0;
     for (size_t done = 0; done < n; done += BLOCK) {
         size_t size = n - done < BLOCK ? n - done : BLOCK;
-        loaders[dtype](block, (const char *)data + (ptrdiff_t)done * stride, stride, size);
+        types[dtype].load(block, (const char *)data + (ptrdiff_t)done * stride, stride, size);
         moments part = moments_of(block, size);
         if (!(part.sum_squares <= DBL_MAX)) { /* a value that is not finite leaves its mark here */
             size = keep_finite(block, size);

@@ -20,6 +20,9 @@ typedef enum tbc_dtype {
     TBC_UINT8, TBC_UINT16, TBC_UINT32, TBC_UINT64,
 } tbc_dtype;
 
+/* Bytes of one value. */
+size_t tbc_dtype_size(tbc_dtype dtype);
+
 typedef struct tbc_histogram {
     uint64_t num;        /* values counted */
     uint64_t not_finite; /* values left out */

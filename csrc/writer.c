@@ -246,18 +246,27 @@ void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_queue_unlock();
 }
 
+/* How far a flush has come. A failure counts if it came after the flush began and is not over. */
+static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
+{
+    if (writer->queue.done >= flush->target)
+        return TBC_OK;
+    if (writer->error == 0 || writer->failures == flush->failures)
+        return TBC_WAITING;
+    errno = writer->error;
+    return TBC_ERRNO;
+}
+
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
 {
-    tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (writer->queue.done < flush->target && writer->failures == flush->failures) {
-        status = start_thread(); /* where fork took it, or a failed start */
-        if (status == TBC_OK)
+    tbc_status status = flush_status(writer, flush);
+    if (status == TBC_WAITING) {
+        status = start_thread(); /* there may be none: a pause for a fork, a resume that failed */
+        if (status == TBC_OK) {
             tbc_queue_wait_progress(milliseconds);
-    }
-    if (status == TBC_OK && writer->queue.done < flush->target) {
-        status = writer->failures == flush->failures ? TBC_WAITING : TBC_ERRNO;
-        errno = writer->error;
+            status = flush_status(writer, flush);
+        }
     }
     tbc_queue_unlock();
     return status;

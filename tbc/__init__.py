@@ -18,9 +18,11 @@ To import tbc costs nothing: numpy, protobuf and the rest are loaded by what nee
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own costs more to import than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from tbc.file_writer import FileWriter
     from tbc.writer import SummaryWriter
 

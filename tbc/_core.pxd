@@ -70,6 +70,7 @@ cdef extern from "histogram.h" nogil:
         size_t first, last
         double counts[1549]
 
+    size_t tbc_dtype_size(tbc_dtype dtype)
     const double *tbc_histogram_edges()
     void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
 

@@ -144,6 +144,8 @@ cdef int _count(tbc_histogram *out, object values, str dtype) except -1:
     PyObject_GetBuffer(values, &view, PyBUF_STRIDES)
     try:
         n, stride = view.len // view.itemsize, view.itemsize
+        if <size_t>view.itemsize != tbc_dtype_size(kind):
+            raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
         if view.ndim == 1:
             stride = view.strides[0]
         elif not PyBuffer_IsContiguous(&view, b"A"):
@@ -266,6 +268,8 @@ cdef class EventFile:
         linger_ms: how long a record may wait for others to be written with, 100 at most.
         """
         cdef tbc_status status
+        if not self.closed:
+            raise ValueError(f"{self.path} must be closed before another file is opened")
         with nogil:
             status = tbc_writer_open(self._writer, fd, linger_ms)
         if status != TBC_OK:
