@@ -22,7 +22,8 @@ SHORT = 80  # characters of a line
 
 def to_json(value: Value) -> Any:
     """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included."""
-    return _JSON.get(value.kind, _tensor)(value.content)
+    describe: Callable[[Any], Any] = _JSON.get(value.kind, _tensor)
+    return describe(value.content)
 
 
 def brief(value: Value) -> str:
