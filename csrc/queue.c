@@ -15,7 +15,7 @@ static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept
 static const int64_t NEVER = INT64_MAX;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t lock;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
 static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
 static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
@@ -29,7 +29,6 @@ static void prepare(void)
 #if !defined(__APPLE__)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 #endif
-    pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&work, &attributes);
     pthread_cond_init(&progress, &attributes);
     pthread_condattr_destroy(&attributes);
@@ -207,5 +206,6 @@ void tbc_queue_reset_after_fork(void)
     queued = 0;
     head = NULL;
     tail = &head;
-    prepare();
+    prepare(); /* conditions nobody waits for; those of the parent count its threads */
+    pthread_mutex_unlock(&lock);
 }

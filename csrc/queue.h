@@ -70,7 +70,7 @@ void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay);
 /* Wakes those in tbc_queue_wait_progress. */
 void tbc_queue_announce_progress(void);
 
-/* In a child after fork, where the forking thread held the lock: a new lock, nothing queued. Releases the lock. */
+/* In a child after fork, where the forking thread held the lock: nothing is queued, nobody waits. Releases the lock. */
 void tbc_queue_reset_after_fork(void);
 
 #endif

@@ -229,12 +229,17 @@ tbc_status tbc_writer_end(tbc_writer *writer)
     return status;
 }
 
-void tbc_writer_wait(size_t size, unsigned milliseconds)
+tbc_status tbc_writer_wait(size_t size, unsigned milliseconds)
 {
+    tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (!tbc_queue_has_room(size))
-        tbc_queue_wait_progress(milliseconds);
+    if (!tbc_queue_has_room(size)) {
+        status = start_thread(); /* there may be none: a resume after a fork that failed */
+        if (status == TBC_OK)
+            tbc_queue_wait_progress(milliseconds);
+    }
     tbc_queue_unlock();
+    return status;
 }
 
 void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
@@ -262,7 +267,7 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     tbc_queue_lock();
     tbc_status status = flush_status(writer, flush);
     if (status == TBC_WAITING) {
-        status = start_thread(); /* there may be none: a pause for a fork, a resume that failed */
+        status = start_thread();
         if (status == TBC_OK) {
             tbc_queue_wait_progress(milliseconds);
             status = flush_status(writer, flush);

@@ -37,7 +37,7 @@ tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
-void tbc_writer_wait(size_t size, unsigned milliseconds);
+tbc_status tbc_writer_wait(size_t size, unsigned milliseconds);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
    is up; TBC_ERRNO when a write failed since. */

@@ -90,7 +90,7 @@ cdef extern from "writer.h" nogil:
     bint tbc_writer_is_open(const tbc_writer *writer)
     tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
     tbc_status tbc_writer_end(tbc_writer *writer)
-    void tbc_writer_wait(size_t size, unsigned milliseconds)
+    tbc_status tbc_writer_wait(size_t size, unsigned milliseconds)
     void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
     tbc_status tbc_writer_close(tbc_writer *writer)

@@ -227,7 +227,9 @@ cdef class EventFile:
         while status != TBC_OK:
             if status == TBC_FULL:
                 with nogil:
-                    tbc_writer_wait(size + OVERHEAD, SLICE_MS)
+                    status = tbc_writer_wait(size + OVERHEAD, SLICE_MS)
+                if status != TBC_OK:
+                    _raise(status, self.path)
                 PyErr_CheckSignals()
             elif status == TBC_FORKED:
                 self.reopen()

@@ -492,7 +492,7 @@ static void append(tbc_writer *writer, int thread, int64_t step, int64_t end)
         if (status == TBC_OK)
             step++;
         else
-            tbc_writer_wait(64, 1000);
+            CHECK(tbc_writer_wait(64, 1000) == TBC_OK);
     }
 }
 
@@ -654,15 +654,12 @@ static void test_full(void)
     while ((status = try_append(writer, 0, n)) == TBC_OK)
         n++;
     CHECK(status == TBC_FULL && size_of(fd) == 0);
-    tbc_writer_wait(64, 5);
-    CHECK(try_append(writer, 0, n) == TBC_FULL);
-    tbc_writer_resume();
-    append(writer, 0, n, n + 1000);
+    append(writer, 0, n, n + 1000); /* which waits, and starts the thread where nobody did */
     CHECK(flush_all(writer) == TBC_OK);
     tbc_queue_set_limit(0); /* an empty queue takes a record of any size; what closed files gave up is not in it */
     append(writer, 0, n + 1000, n + 1001);
     tbc_writer_pause();
-    CHECK(flush_all(writer) == TBC_OK); /* which starts the thread where nobody did */
+    CHECK(flush_all(writer) == TBC_OK); /* which starts it as well */
     tbc_queue_set_limit(usual_limit);
     close_writer(writer);
     check_file(fd, 1, 0, 1, n + 1001);
