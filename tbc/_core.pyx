@@ -186,6 +186,12 @@ def count(values, str dtype not None):
 
 # --- event files ---
 
+cdef struct entry: # what every event has, and where it goes
+    tbc_stamp at
+    tbc_bytes tag
+    tbc_buffer *to
+
+
 def set_queue_limit(size_t limit):
     """How many bytes may wait for the disk, in the whole process (64 MiB unless set)."""
     tbc_queue_set_limit(limit)
@@ -222,12 +228,17 @@ cdef class EventFile:
         finally:
             tbc_writer_free(self._writer)
 
-    cdef int _begin(self, size_t size, tbc_buffer **to) except -1:
-        cdef tbc_status status = tbc_writer_begin(self._writer, size + OVERHEAD, to)
+    cdef int _begin(self, entry *out, tag, step, walltime, size_t size) except -1:
+        """Checks what every event has, and opens a frame for one with `size` bytes of content; waits while the queue is
+        full. The event goes to out.to, and _end must follow."""
+        _text(tag, &out.tag)
+        _stamp(step, walltime, &out.at)
+        size += out.tag.size + OVERHEAD
+        cdef tbc_status status = tbc_writer_begin(self._writer, size, &out.to)
         while status != TBC_OK:
             if status == TBC_FULL:
                 with nogil:
-                    status = tbc_writer_wait(size + OVERHEAD, SLICE_MS)
+                    status = tbc_writer_wait(size, SLICE_MS)
                 if status != TBC_OK:
                     _raise(status, self.path)
                 PyErr_CheckSignals()
@@ -235,7 +246,7 @@ cdef class EventFile:
                 self.reopen()
             else:
                 _raise(status, self.path)
-            status = tbc_writer_begin(self._writer, size + OVERHEAD, to)
+            status = tbc_writer_begin(self._writer, size, &out.to)
         return 0
 
     cdef int _end(self) except -1:
@@ -245,18 +256,14 @@ cdef class EventFile:
         return 0
 
     cdef int _scalar(self, tag, double value, step, walltime, bint new_style, bint double_precision) except -1:
-        cdef tbc_bytes name
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _text(tag, &name)
-        _stamp(step, walltime, &at)
-        self._begin(name.size, &to)
+        cdef entry e
+        self._begin(&e, tag, step, walltime, 0)
         if not new_style:
-            tbc_event_scalar(to, at, name, <float>value)
+            tbc_event_scalar(e.to, e.at, e.tag, <float>value)
         elif double_precision:
-            tbc_event_scalar_double(to, at, name, value)
+            tbc_event_scalar_double(e.to, e.at, e.tag, value)
         else:
-            tbc_event_scalar_float(to, at, name, <float>value)
+            tbc_event_scalar_float(e.to, e.at, e.tag, <float>value)
         return self._end()
 
     @property
@@ -278,13 +285,18 @@ cdef class EventFile:
             _raise(status, path)
         self.path = path
 
-    def version(self):
+    def version(self, step=None):
         """The event every file starts with."""
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _stamp(None, None, &at)
-        self._begin(0, &to)
-        tbc_event_version(to, at)
+        cdef entry e
+        self._begin(&e, None, step, None, 0)
+        tbc_event_version(e.to, e.at)
+        self._end()
+
+    def session_start(self, step):
+        """Readers drop what earlier files of the run hold from this step on."""
+        cdef entry e
+        self._begin(&e, None, step, None, 0)
+        tbc_event_session_start(e.to, e.at)
         self._end()
 
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False):
@@ -292,39 +304,31 @@ cdef class EventFile:
 
     def histogram(self, tag, values, str dtype not None, step=None, walltime=None):
         """Counts an array (see `count`) on the default edges. Returns how many values are not finite."""
+        cdef entry e
         cdef tbc_histogram h
         cdef tbc_moments moments
-        cdef tbc_bytes name
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _text(tag, &name)
-        _stamp(step, walltime, &at)
         _count(&h, values, dtype)
         moments = tbc_moments(h.min, h.max, <double>h.num, h.sum, h.sum_squares)
         cdef size_t n = h.last - h.first + 1
-        self._begin(name.size + 16 * n, &to)
-        tbc_event_histogram(to, at, name, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
+        self._begin(&e, tag, step, walltime, 2 * sizeof(double) * n)
+        tbc_event_histogram(e.to, e.at, e.tag, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
         self._end()
         return h.not_finite
 
     def histogram_raw(self, tag, moments, limits, counts, step=None, walltime=None):
         """moments: min, max, num, sum, sum_squares; limits and counts: contiguous arrays of doubles, of one length."""
+        cdef entry e
         cdef tbc_moments m
-        cdef tbc_bytes name
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
         cdef Py_buffer limit, count
         m.min, m.max, m.num, m.sum, m.sum_squares = moments
-        _text(tag, &name)
-        _stamp(step, walltime, &at)
         PyObject_GetBuffer(limits, &limit, PyBUF_ANY_CONTIGUOUS)
         try:
             PyObject_GetBuffer(counts, &count, PyBUF_ANY_CONTIGUOUS)
             try:
                 if limit.len != count.len or limit.itemsize != sizeof(double) or count.itemsize != sizeof(double):
                     raise ValueError(f"limits and counts must be doubles, as many of each: got {limits!r}, {counts!r}")
-                self._begin(name.size + 2 * limit.len, &to)
-                tbc_event_histogram(to, at, name, &m, <const double *>limit.buf, <const double *>count.buf,
+                self._begin(&e, tag, step, walltime, 2 * limit.len)
+                tbc_event_histogram(e.to, e.at, e.tag, &m, <const double *>limit.buf, <const double *>count.buf,
                                     limit.len // sizeof(double))
                 self._end()
             finally:
@@ -334,55 +338,35 @@ cdef class EventFile:
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
               walltime=None):
-        cdef tbc_bytes name
+        """An image file; colorspace is the number of channels."""
+        cdef entry e
         cdef tbc_bytes content = _bytes(file)
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _text(tag, &name)
-        _stamp(step, walltime, &at)
-        self._begin(name.size + content.size, &to)
-        tbc_event_image(to, at, name, height, width, colorspace, content)
+        self._begin(&e, tag, step, walltime, content.size)
+        tbc_event_image(e.to, e.at, e.tag, height, width, colorspace, content)
         self._end()
 
     def text(self, tag, str text not None, step=None, walltime=None):
-        cdef tbc_bytes name, content
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _text(tag, &name)
+        cdef entry e
+        cdef tbc_bytes content
         _text(text, &content)
-        _stamp(step, walltime, &at)
-        self._begin(name.size + content.size, &to)
-        tbc_event_text(to, at, name, content)
+        self._begin(&e, tag, step, walltime, content.size)
+        tbc_event_text(e.to, e.at, e.tag, content)
         self._end()
 
     def summary(self, bytes summary not None, step=None, walltime=None):
         """A serialized Summary."""
+        cdef entry e
         cdef tbc_bytes content = _bytes(summary)
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _stamp(step, walltime, &at)
-        self._begin(content.size, &to)
-        tbc_event_summary(to, at, content)
+        self._begin(&e, None, step, walltime, content.size)
+        tbc_event_summary(e.to, e.at, content)
         self._end()
 
     def event(self, bytes event not None):
         """A serialized Event."""
+        cdef entry e
         cdef tbc_bytes content = _bytes(event)
-        cdef tbc_buffer *to
-        self._begin(content.size, &to)
-        tbc_event_encoded(to, content)
-        self._end()
-
-    def session_start(self, step):
-        """Readers drop what earlier files of the run hold from this step on."""
-        cdef tbc_stamp at
-        cdef tbc_buffer *to
-        _stamp(step, None, &at)
-        self._begin(0, &to)
-        tbc_event_version(to, at)
-        self._end()
-        self._begin(0, &to)
-        tbc_event_session_start(to, at)
+        self._begin(&e, None, None, None, content.size)
+        tbc_event_encoded(e.to, content)
         self._end()
 
     def reopen(self):

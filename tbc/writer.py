@@ -231,6 +231,7 @@ class SummaryWriter(_core.ScalarWriter):
             if self.file_writer is None:
                 writer = FileWriter(self.log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
                 if self.purge_step is not None:
+                    writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
                     self.purge_step = None
                 self.all_writers = {writer.get_logdir(): writer}
