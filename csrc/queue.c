@@ -112,9 +112,23 @@ static void unlist(tbc_queue *queue)
     queue->listed = false;
 }
 
-bool tbc_queue_has_room(size_t size)
+bool tbc_queue_has_room(const tbc_queue *queue, size_t size)
 {
-    return queued == 0 || (queued <= limit && size <= limit - queued);
+    bool idle = queue->done == queue->appended && queue->reserved == 0;
+    return idle || size == 0 || (queued <= limit && size <= limit - queued);
+}
+
+void tbc_queue_reserve(tbc_queue *queue, size_t size)
+{
+    queued += size;
+    queue->reserved += size;
+}
+
+void tbc_queue_release(tbc_queue *queue, size_t size)
+{
+    queued -= size;
+    queue->reserved -= size;
+    tbc_queue_announce_progress();
 }
 
 void tbc_queue_appended(tbc_queue *queue, size_t size)
@@ -199,13 +213,9 @@ void tbc_queue_clear(tbc_queue *queue)
     tbc_queue_announce_progress();
 }
 
-void tbc_queue_reset_after_fork(void)
+void tbc_queue_forget_threads(void)
 {
     waiting = 0;
     asleep_until = -1;
-    queued = 0;
-    head = NULL;
-    tail = &head;
-    prepare(); /* conditions nobody waits for; those of the parent count its threads */
-    pthread_mutex_unlock(&lock);
+    prepare();
 }

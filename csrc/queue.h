@@ -24,6 +24,7 @@ typedef struct tbc_queue {
     tbc_buffer taken;        /* the consumer's */
     size_t sent;             /* bytes of `taken` that are done */
     uint64_t appended, done; /* bytes since the queue was made */
+    size_t reserved;         /* bytes that wait elsewhere to be encoded */
     int64_t linger;          /* nanoseconds a first byte may wait for company */
     int64_t due;             /* on the monotonic clock, in nanoseconds */
     bool listed;             /* in the list of queues that hold something */
@@ -38,8 +39,13 @@ void tbc_queue_unlock(void);
 
 /* --- producers --- */
 
-/* Whether `size` bytes fit below the limit. An empty queue takes a record of any size, lest it wait for ever. */
-bool tbc_queue_has_room(size_t size);
+/* Whether `size` bytes fit below the limit. A queue that holds nothing takes a record of any size, lest it wait for
+   ever for itself, or for another one whose disk fails. Nothing (0 bytes) always fits. */
+bool tbc_queue_has_room(const tbc_queue *queue, size_t size);
+
+/* Counts bytes that will become a record later; releases them. */
+void tbc_queue_reserve(tbc_queue *queue, size_t size);
+void tbc_queue_release(tbc_queue *queue, size_t size);
 
 /* Says that `size` bytes were appended to queue->open. */
 void tbc_queue_appended(tbc_queue *queue, size_t size);
@@ -50,7 +56,7 @@ void tbc_queue_hurry(tbc_queue *queue);
 /* Sleeps, without the lock, until the consumer has made progress, or for so many milliseconds. */
 void tbc_queue_wait_progress(unsigned milliseconds);
 
-/* Forgets all bytes that are not done, and gives the memory back. */
+/* Forgets all bytes that are not done, and gives the memory back. What is reserved stays so. */
 void tbc_queue_clear(tbc_queue *queue);
 
 /* --- the consumer --- */
@@ -70,7 +76,8 @@ void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay);
 /* Wakes those in tbc_queue_wait_progress. */
 void tbc_queue_announce_progress(void);
 
-/* In a child after fork, where the forking thread held the lock: nothing is queued, nobody waits. Releases the lock. */
-void tbc_queue_reset_after_fork(void);
+/* In a child after fork, where the forking thread held the lock and still does: nobody waits. Comes before any other
+   call, since the conditions still count the threads of the parent. */
+void tbc_queue_forget_threads(void);
 
 #endif

@@ -15,6 +15,7 @@ enum { CLOSED = 0, OPEN, FORKED };
 
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
 static const int64_t RETRY = 200000000; /* nanoseconds */
+static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
 static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
 
 struct tbc_writer {
@@ -32,7 +33,7 @@ struct tbc_writer {
 static tbc_writer *files;
 static struct {
     pthread_t id;
-    bool running, stop;
+    bool running, stop, ended; /* created and not joined; asked to end; at its end */
 } thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -78,6 +79,8 @@ static void *run(void *unused)
         if (queue != NULL)
             serve((tbc_writer *)queue);
     }
+    thread.ended = true;
+    tbc_queue_announce_progress();
     tbc_queue_unlock();
     return NULL;
 }
@@ -99,22 +102,29 @@ static tbc_status start_thread(void)
     return error == 0 ? TBC_OK : TBC_ERRNO;
 }
 
-static void stop_thread(void)
+/* Gives up after so many milliseconds if the thread is in a write that does not end: it goes on then. */
+static void stop_thread(unsigned patience)
 {
     if (!thread.running || thread.stop)
         return;
     thread.stop = true;
     tbc_queue_wake_consumer();
-    tbc_queue_unlock();
-    pthread_join(thread.id, NULL);
-    tbc_queue_lock();
-    thread.running = thread.stop = false;
+    for (; !thread.ended && patience > 0; patience--)
+        tbc_queue_wait_progress(1);
+    if (thread.ended) {
+        tbc_queue_unlock();
+        pthread_join(thread.id, NULL);
+        tbc_queue_lock();
+        thread.running = thread.ended = false;
+    }
+    thread.stop = false;
     tbc_queue_announce_progress();
 }
 
 /* The thread does not live on in the child, and neither do the files: they are the parent's to write. */
 static void after_fork_in_child(void)
 {
+    tbc_queue_forget_threads();
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next) {
         close(writer->fd);
         writer->state = FORKED;
@@ -122,10 +132,11 @@ static void after_fork_in_child(void)
         writer->error = 0;
         writer->busy = false;
         tbc_queue_clear(&writer->queue);
+        tbc_queue_release(&writer->queue, writer->queue.reserved);
     }
     files = NULL;
-    thread.running = thread.stop = false;
-    tbc_queue_reset_after_fork();
+    thread.running = thread.stop = thread.ended = false;
+    tbc_queue_unlock();
 }
 
 /* Bytes that the next attempt may still bring to the kernel. */
@@ -147,7 +158,7 @@ static void at_exit(void)
     }
     while (hopeful() && start_thread() == TBC_OK)
         tbc_queue_wait_progress(1000);
-    stop_thread();
+    stop_thread(PATIENCE);
     tbc_queue_unlock();
 }
 
@@ -199,17 +210,22 @@ bool tbc_writer_is_open(const tbc_writer *writer)
     return open;
 }
 
+/* Whether the writer takes `size` more bytes; with the lock. */
+static tbc_status admit(tbc_writer *writer, size_t size)
+{
+    if (writer->state != OPEN)
+        return writer->state == FORKED ? TBC_FORKED : TBC_CLOSED;
+    if (tbc_queue_has_room(&writer->queue, size))
+        return TBC_OK;
+    tbc_queue_hurry(&writer->queue);
+    errno = writer->error;
+    return writer->error != 0 ? TBC_ERRNO : TBC_FULL;
+}
+
 tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
 {
-    tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (writer->state != OPEN) {
-        status = writer->state == FORKED ? TBC_FORKED : TBC_CLOSED;
-    } else if (!tbc_queue_has_room(size)) {
-        errno = writer->error;
-        status = writer->error != 0 ? TBC_ERRNO : TBC_FULL;
-        tbc_queue_hurry(&writer->queue);
-    }
+    tbc_status status = admit(writer, size);
     if (status != TBC_OK) {
         tbc_queue_unlock();
         return status;
@@ -229,11 +245,28 @@ tbc_status tbc_writer_end(tbc_writer *writer)
     return status;
 }
 
-tbc_status tbc_writer_wait(size_t size, unsigned milliseconds)
+tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size)
+{
+    tbc_queue_lock();
+    tbc_status status = admit(writer, size);
+    if (status == TBC_OK)
+        tbc_queue_reserve(&writer->queue, size);
+    tbc_queue_unlock();
+    return status;
+}
+
+void tbc_writer_release(tbc_writer *writer, size_t size)
+{
+    tbc_queue_lock();
+    tbc_queue_release(&writer->queue, size);
+    tbc_queue_unlock();
+}
+
+tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds)
 {
     tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (!tbc_queue_has_room(size)) {
+    if (!tbc_queue_has_room(&writer->queue, size)) {
         status = start_thread(); /* there may be none: a resume after a fork that failed */
         if (status == TBC_OK)
             tbc_queue_wait_progress(milliseconds);
@@ -277,12 +310,16 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     return status;
 }
 
-tbc_status tbc_writer_close(tbc_writer *writer)
+tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
 {
     tbc_status status = TBC_OK;
     tbc_queue_lock();
-    while (writer->busy)
-        tbc_queue_wait_progress(1000);
+    if (writer->busy)
+        tbc_queue_wait_progress(milliseconds);
+    if (writer->busy) {
+        tbc_queue_unlock();
+        return TBC_WAITING;
+    }
     bool open = writer->state == OPEN;
     writer->state = CLOSED;
     if (open) {
@@ -291,13 +328,13 @@ tbc_status tbc_writer_close(tbc_writer *writer)
         while (*link != writer)
             link = &(*link)->next;
         *link = writer->next;
-        if (close(writer->fd) != 0 && errno != EINTR)
-            status = TBC_ERRNO;
+        int error = close(writer->fd) == 0 || errno == EINTR ? 0 : errno;
         writer->fd = -1;
-        if (files == NULL) {
-            int error = errno;
-            stop_thread();
+        if (files == NULL)
+            stop_thread(PATIENCE);
+        if (error != 0) {
             errno = error;
+            status = TBC_ERRNO;
         }
     }
     tbc_queue_unlock();
@@ -307,7 +344,7 @@ tbc_status tbc_writer_close(tbc_writer *writer)
 void tbc_writer_pause(void)
 {
     tbc_queue_lock();
-    stop_thread();
+    stop_thread(PATIENCE);
     tbc_queue_unlock();
 }
 

@@ -37,7 +37,12 @@ tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
-tbc_status tbc_writer_wait(size_t size, unsigned milliseconds);
+tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds);
+
+/* Counts bytes that wait elsewhere to be encoded as part of the queue, and releases them; answers as begin does. The
+   event they become is begun with size 0, before they are released: it must not wait for those behind it. */
+tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size);
+void tbc_writer_release(tbc_writer *writer, size_t size);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
    is up; TBC_ERRNO when a write failed since. */
@@ -48,11 +53,12 @@ typedef struct tbc_flush {
 void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush);
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds);
 
-/* Closes the file, waiting only for a write that is under way. What is not written by now is lost: flush first. */
-tbc_status tbc_writer_close(tbc_writer *writer);
+/* Closes the file. What is not written by now is lost: flush first. TBC_WAITING if a write is under way still when the
+   time is up. */
+tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds);
 
-/* Around a fork: the thread ends, and comes back if it is needed. (fork is safe without them; they are there because
-   Python warns of a fork in a process with threads.) */
+/* Around a fork: the thread ends, if it can within a second, and comes back if it is needed. (fork is safe without
+   them; they are there because Python warns of a fork in a process with threads.) */
 void tbc_writer_pause(void);
 void tbc_writer_resume(void);
 

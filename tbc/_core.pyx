@@ -20,7 +20,7 @@ import os
 from tbc import convert
 
 cdef unsigned SLICE_MS = 100        # how long a wait may keep Ctrl-C waiting
-cdef size_t OVERHEAD = 128          # more than any event needs beside its tag and its content
+cdef size_t SMALL = 1               # the size of an event of a few fields: the limit is not that exact
 cdef size_t WORTH_RELEASING = 20000 # values to count, from which on other threads should get the GIL
 
 
@@ -163,9 +163,16 @@ cdef int _count(tbc_histogram *out, object values, str dtype) except -1:
 
 
 def default_edges():
-    """The 1549 edges of TensorFlow's default buckets, ascending."""
-    cdef const double *edges = tbc_histogram_edges()
-    return tuple([edges[i] for i in range(TBC_EDGES)])
+    """The 1549 edges of TensorFlow's default buckets, ascending; a new list of the same numbers at every call."""
+    global _edges
+    cdef const double *edges
+    if _edges is None:
+        edges = tbc_histogram_edges()
+        _edges = [edges[i] for i in range(TBC_EDGES)]
+    return list(_edges)
+
+
+_edges = None
 
 
 def count(values, str dtype not None):
@@ -223,29 +230,38 @@ cdef class EventFile:
             raise MemoryError()
 
     def __dealloc__(self):
+        if self._writer == NULL:
+            return
         try:
-            self._close()
+            self._flush()
         finally:
+            with nogil:
+                while tbc_writer_close(self._writer, SLICE_MS) == TBC_WAITING:
+                    pass
             tbc_writer_free(self._writer)
+
+    cdef int _wait(self, tbc_status status, size_t size) except -1:
+        """What to do about a status that is not TBC_OK before the call is made again."""
+        if status == TBC_FULL:
+            with nogil:
+                status = tbc_writer_wait(self._writer, size, SLICE_MS)
+            if status != TBC_OK:
+                _raise(status, self.path)
+            PyErr_CheckSignals()
+        elif status == TBC_FORKED:
+            self.reopen()
+        else:
+            _raise(status, self.path)
+        return 0
 
     cdef int _begin(self, entry *out, tag, step, walltime, size_t size) except -1:
         """Checks what every event has, and opens a frame for one with `size` bytes of content; waits while the queue is
-        full. The event goes to out.to, and _end must follow."""
+        full, but for an event of size 0. The event goes to out.to, and _end must follow."""
         _text(tag, &out.tag)
         _stamp(step, walltime, &out.at)
-        size += out.tag.size + OVERHEAD
         cdef tbc_status status = tbc_writer_begin(self._writer, size, &out.to)
         while status != TBC_OK:
-            if status == TBC_FULL:
-                with nogil:
-                    status = tbc_writer_wait(size, SLICE_MS)
-                if status != TBC_OK:
-                    _raise(status, self.path)
-                PyErr_CheckSignals()
-            elif status == TBC_FORKED:
-                self.reopen()
-            else:
-                _raise(status, self.path)
+            self._wait(status, size)
             status = tbc_writer_begin(self._writer, size, &out.to)
         return 0
 
@@ -257,7 +273,7 @@ cdef class EventFile:
 
     cdef int _scalar(self, tag, double value, step, walltime, bint new_style, bint double_precision) except -1:
         cdef entry e
-        self._begin(&e, tag, step, walltime, 0)
+        self._begin(&e, tag, step, walltime, SMALL)
         if not new_style:
             tbc_event_scalar(e.to, e.at, e.tag, <float>value)
         elif double_precision:
@@ -288,14 +304,14 @@ cdef class EventFile:
     def version(self, step=None):
         """The event every file starts with."""
         cdef entry e
-        self._begin(&e, None, step, None, 0)
+        self._begin(&e, None, step, None, SMALL)
         tbc_event_version(e.to, e.at)
         self._end()
 
     def session_start(self, step):
         """Readers drop what earlier files of the run hold from this step on."""
         cdef entry e
-        self._begin(&e, None, step, None, 0)
+        self._begin(&e, None, step, None, SMALL)
         tbc_event_session_start(e.to, e.at)
         self._end()
 
@@ -338,16 +354,18 @@ cdef class EventFile:
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
               walltime=None):
-        """An image file; colorspace is the number of channels."""
+        """An image file; colorspace is the number of channels. Never waits: its pixels were waited for (`reserve`)."""
         cdef entry e
         cdef tbc_bytes content = _bytes(file)
-        self._begin(&e, tag, step, walltime, content.size)
+        self._begin(&e, tag, step, walltime, 0)
         tbc_event_image(e.to, e.at, e.tag, height, width, colorspace, content)
         self._end()
 
-    def text(self, tag, str text not None, step=None, walltime=None):
+    def text(self, tag, text, step=None, walltime=None):
         cdef entry e
         cdef tbc_bytes content
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a str, got {text!r} of type {type(text).__name__}")
         _text(text, &content)
         self._begin(&e, tag, step, walltime, content.size)
         tbc_event_text(e.to, e.at, e.tag, content)
@@ -368,6 +386,17 @@ cdef class EventFile:
         self._begin(&e, None, None, None, content.size)
         tbc_event_encoded(e.to, content)
         self._end()
+
+    def reserve(self, size_t size):
+        """Counts bytes that wait to be encoded as part of the queue; waits and raises as an event of that size does."""
+        cdef tbc_status status = tbc_writer_reserve(self._writer, size)
+        while status != TBC_OK:
+            self._wait(status, size)
+            status = tbc_writer_reserve(self._writer, size)
+
+    def release(self, size_t size):
+        """Ends what `reserve` began."""
+        tbc_writer_release(self._writer, size)
 
     def reopen(self):
         """What an event does that comes after a fork, in the child; FileWriter opens a file of its own."""
@@ -395,12 +424,15 @@ cdef class EventFile:
         return 0
 
     cdef int _close(self) except -1:
-        cdef tbc_status status
+        cdef tbc_status status = TBC_WAITING
         try:
             self._flush()
         finally:
-            with nogil:
-                status = tbc_writer_close(self._writer)
+            while status == TBC_WAITING:
+                with nogil:
+                    status = tbc_writer_close(self._writer, SLICE_MS)
+                if status == TBC_WAITING:
+                    PyErr_CheckSignals()
         if status != TBC_OK:
             _raise(status, self.path)
         return 0

@@ -1,74 +1,89 @@
 """Slow encodings, one after another, on one thread beside the caller's.
 
-The pixels that wait are bounded in bytes, as the queue of records is; a caller waits where there is no room. Jobs run
-in the order they came in. The interpreter, when it exits, waits for all of them (concurrent.futures sees to that); a
-job that comes later still runs at once, on its caller's thread. A forked child starts with no jobs and no thread.
+The thread starts with the first job and lives as long as the process; a forked child starts one of its own. It is a
+daemon: what waits when the interpreter exits is waited for by file_writer.py, before the thread is stopped.
+
+A signal handler may interrupt any line here and call flush(), which waits for jobs. So nothing is handed over under a
+lock that the thread needs, too: jobs go through a SimpleQueue, which is made for that, and `wait` looks time and again.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 
-LIMIT = 64 << 20  # bytes
+POLL_SECONDS = 0.001
 
-_room: threading.Condition
-_waiting_bytes: int
-_executor: ThreadPoolExecutor | None
-_worker: int | None  # the thread that runs a job now
+
+class Job:
+    """`done` when it has been run; `error` is what it raised."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work: Callable[[], None] | None = work
+        self.error: BaseException | None = None
+        self.done = False
+
+    def run(self) -> None:
+        assert self.work is not None
+        try:
+            self.work()
+        except BaseException as error:
+            self.error = error
+        self.work = None  # and the pixels with it
+        self.done = True
+
+
+_jobs: SimpleQueue[Job]
+_thread: threading.Thread | None
+_starting: threading.RLock  # two threads would get the order wrong
+
+
+def _reset() -> None:
+    global _jobs, _thread, _starting
+    _jobs = SimpleQueue()
+    _thread = None
+    _starting = threading.RLock()
+
+
+_reset()
+os.register_at_fork(after_in_child=_reset)
+
+
+def run(work: Callable[[], None]) -> Job:
+    """Runs `work` on the thread; on the caller's if there can be none, as when the interpreter exits."""
+    job = Job(work)
+    try:
+        _start()
+    except RuntimeError:
+        job.run()
+    else:
+        _jobs.put(job)
+    return job
+
+
+def wait(jobs: Sequence[Job]) -> None:
+    """Waits until all are done, and raises the first of their errors. Does neither when called from within a job."""
+    if threading.current_thread() is _thread:
+        return
+    while not all(job.done for job in jobs):
+        time.sleep(POLL_SECONDS)
+    for job in jobs:
+        if job.error is not None:
+            raise job.error
 
 
 def _start() -> None:
-    global _room, _waiting_bytes, _executor, _worker
-    _room = threading.Condition()
-    _waiting_bytes = 0
-    _executor = _worker = None
+    global _thread
+    with _starting:
+        if _thread is None:
+            thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
+            thread.start()
+            _thread = thread
 
 
-_start()
-os.register_at_fork(after_in_child=_start)
-
-
-def run(job: Callable[[], None], size: int) -> Future[None]:
-    """Runs `job`, which keeps `size` bytes alive; the future tells its end, and raises what it raised."""
-    global _waiting_bytes, _executor
-    with _room:
-        _room.wait_for(lambda: _waiting_bytes == 0 or _waiting_bytes + size <= LIMIT)
-        _waiting_bytes += size
-        if _executor is None:
-            _executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tbc-encoder")
-        executor = _executor
-    try:
-        return executor.submit(_run, job, size)
-    except RuntimeError:  # the interpreter is exiting, and its executors with it
-        done: Future[None] = Future()
-        try:
-            _run(job, size)
-            done.set_result(None)
-        except BaseException as error:
-            done.set_exception(error)
-        return done
-
-
-def wait(futures: list[Future[None]]) -> None:
-    """Waits for jobs, but from within one; the first exception is raised, when all have ended."""
-    if _worker == threading.get_ident():
-        return
-    errors = [future.exception() for future in futures]
-    for error in errors:
-        if error is not None:
-            raise error
-
-
-def _run(job: Callable[[], None], size: int) -> None:
-    global _waiting_bytes, _worker
-    _worker = threading.get_ident()
-    try:
-        job()
-    finally:
-        _worker = None
-        with _room:
-            _waiting_bytes -= size
-            _room.notify_all()
+def _run_all(jobs: SimpleQueue[Job]) -> None:
+    while True:
+        jobs.get().run()

@@ -23,6 +23,8 @@ def scalar(value: Any) -> float:
     TypeError for a complex number, ValueError for a string that is no number and for a tensor without data.
     """
     if isinstance(value, (float, int)) or is_number(value):
+        if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+            raise TypeError(f"a scalar is a real number, got {value!r}")  # float() of numpy's drops the imaginary part
         return float(value)
     if is_torch(value):
         _one_element(value.numel(), value.shape)
@@ -65,6 +67,13 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     if bits.ndim > 1 and not bits.flags.forc:
         bits = bits.ravel()
     return bits, "bfloat16" if bfloat16 else bits.dtype.str[1:]
+
+
+def to_doubles(bits: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """What kernel_array gives, as a flat array of float64."""
+    if dtype == "bfloat16":  # the upper half of a float32
+        bits = (bits.view("u2").astype("u4") << 16).view("f4")
+    return bits.astype("f8").ravel()
 
 
 def is_number(value: Any) -> bool:

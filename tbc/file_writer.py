@@ -11,7 +11,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from contextlib import suppress
 from itertools import count, takewhile
 from typing import Any
 
@@ -19,8 +19,8 @@ from tbc import _core, background
 
 _file_number = count()
 _last_second: dict[str, int] = {}  # of the file names in a directory
-_lock = threading.RLock()  # around the two above; reentrant, for signal handlers
 _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
+lock = threading.RLock()  # around these, and the opening of files; reentrant, for signal handlers
 _finalized_pid: int | None = None
 
 
@@ -47,8 +47,8 @@ class FileWriter(_core.EventFile):
         if "://" in self._log_dir:
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
         self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
-        self._suffix = str(filename_suffix)
-        self._jobs: list[Future[None]] = []
+        self._suffix = filename_suffix
+        self._jobs: list[background.Job] = []
         self._open()
 
     @property
@@ -71,8 +71,7 @@ class FileWriter(_core.EventFile):
         Raises as EventFile says, and TypeError for what is not a message.
         """
         number, seconds = _core.check("", step, walltime)
-        if not hasattr(event, "SerializeToString"):
-            raise TypeError(f"an Event message is expected, got {type(event).__name__}")
+        _check_message(event, "Event")
         event.wall_time = seconds
         if step is not None:
             event.step = number
@@ -83,17 +82,25 @@ class FileWriter(_core.EventFile):
 
         summary: of any protobuf library, with SerializeToString(). Raises as add_event.
         """
-        if not hasattr(summary, "SerializeToString"):
-            raise TypeError(f"a Summary message is expected, got {type(summary).__name__}")
+        _check_message(summary, "Summary")
         self.summary(summary.SerializeToString(), global_step, walltime)
 
-    def run_later(self, job: Callable[[], None], size: int) -> None:
+    def run_later(self, work: Callable[[], None], size: int) -> None:
         """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
 
-        size: the bytes that wait with it, which are bounded. What an earlier job raised is raised here.
+        size: the bytes that wait with it. They count as queued until it is done, and are waited for. What an earlier
+        job raised is raised here.
         """
-        self._jobs.append(background.run(job, size))
-        self._settle(list(takewhile(Future.done, self._jobs)))
+        self.reserve(size)
+
+        def work_and_release() -> None:
+            try:
+                work()
+            finally:
+                self.release(size)
+
+        self._jobs.append(background.run(work_and_release))
+        self._settle(list(takewhile(lambda job: job.done, self._jobs)))
 
     def flush(self) -> None:
         """Returns when everything added so far can be read in the file. Raises OSError if the disk does not take it."""
@@ -111,52 +118,75 @@ class FileWriter(_core.EventFile):
 
     def reopen(self) -> None:
         """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
-        with _lock:
+        with lock:
             if self.closed:
                 self._open()
 
-    def _settle(self, jobs: list[Future[None]]) -> None:
+    def _settle(self, jobs: list[background.Job]) -> None:
         """Waits for jobs, forgets them, and raises the first exception among them."""
         try:
             background.wait(jobs)
         finally:
             for job in jobs:
-                if job.done() and job in self._jobs:
-                    self._jobs.remove(job)
+                if job.done:
+                    with suppress(ValueError):  # another thread was faster
+                        self._jobs.remove(job)
 
     def _open(self) -> None:
-        path = _new_path(self._log_dir, self._suffix)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        path, fd = _create_file(self._log_dir, self._suffix)
         try:
             self.attach(fd, path, self._linger_ms)
         except BaseException:
             os.close(fd)
             raise
-        self.version()
-        _core.EventFile.flush(self)
-        _writers.add(self)
-        _see_to_multiprocessing()
+        try:
+            self.version()
+            super().flush()
+        except BaseException:
+            with suppress(OSError):
+                super().close()
+            os.unlink(path)
+            raise
+        with lock:
+            _writers.add(self)
+            _see_to_multiprocessing()
 
 
-def _new_path(log_dir: str, suffix: str) -> str:
-    """A name that sorts behind every earlier one of this process in the directory, which is made if it is missing.
+def _check_message(message: Any, name: str) -> None:
+    """An event that does not parse would end the file for its readers."""
+    descriptor = getattr(message, "DESCRIPTOR", None)
+    if not hasattr(message, "SerializeToString") or getattr(descriptor, "name", name) != name:
+        raise TypeError(f"{'an' if name == 'Event' else 'a'} {name} message is expected, got {type(message).__name__}")
 
-    Readers go through the files of a directory in the order of their names and never turn back.
+
+def _create_file(log_dir: str, suffix: str) -> tuple[str, int]:
+    """The path and the descriptor of a new file in a directory, which is made if it is missing.
+
+    Its name sorts behind every earlier one of this process there: readers go through the files of a directory in the
+    order of their names and never turn back. A file that is there (of another host of the same name) is never touched.
     """
     os.makedirs(log_dir, exist_ok=True)
-    with _lock:
-        directory = os.path.abspath(log_dir)
-        second = max(int(time.time()), _last_second.get(directory, 0) + 1)
-        _last_second[directory] = second
-        number = next(_file_number)
-    name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{number}{suffix}"
-    return os.path.join(log_dir, name)
+    directory = os.path.abspath(log_dir)
+    while True:
+        with lock:
+            second = max(int(time.time()), _last_second.get(directory, 0) + 1)
+            _last_second[directory] = second
+            number = next(_file_number)
+        name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{number}" + suffix
+        path = os.path.join(log_dir, name)
+        with suppress(FileExistsError):
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 @atexit.register
 def _flush_all() -> None:
-    """Tells what an exit would keep quiet: that the last events cannot be written. (To write them is csrc's work.)"""
-    for writer in list(_writers):
+    """Waits for what is encoded, and tells what an exit would keep quiet: that the last events cannot be written.
+
+    (To write what is queued is csrc's work.)
+    """
+    with lock:
+        writers = list(_writers)
+    for writer in writers:
         try:
             writer.flush()
         except Exception as error:
@@ -173,8 +203,8 @@ def _see_to_multiprocessing() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _lock
-    _lock = threading.RLock()  # another thread of the parent may have held it
+    global lock
+    lock = threading.RLock()  # another thread of the parent may have held it
     for writer in list(_writers):
         writer._jobs = []
 

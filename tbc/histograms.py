@@ -22,10 +22,11 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     """
     array, dtype = convert.kernel_array(values)
     moments, not_finite, default_counts = _core.count(array, dtype)
+    edges: npt.NDArray[Any]
     if isinstance(bins, str) and bins == "tensorflow":
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
-        doubles = convert.array(values).astype(np.float64).ravel()
+        doubles = convert.to_doubles(array, dtype)
         counts, edges = np.histogram(doubles[np.isfinite(doubles)] if not_finite else doubles, bins)
     if max_bins is not None and max_bins < 1:
         raise ValueError(f"max_bins must be at least 1, got {max_bins!r}")

@@ -20,14 +20,14 @@ except ImportError:  # no wheel for this platform: the same stream, ten times sl
 GRID_COLUMNS = 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
-COLOR_TYPE = {3: 2, 4: 6}  # channels: RGB, RGBA
+COLOR_TYPE = {2: 4, 3: 2, 4: 6}  # channels: gray and alpha, RGB, RGBA
 
 
 def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
     """Any layout as rows, columns, channels; a batch as a grid of eight images a row.
 
     dataformats: a permutation of "HW", "HWC" or "NCHW", in either case, one letter for each dimension of `pixels`.
-    Channels: 1, 3 or 4; in a batch 1 or 3. Raises AssertionError where torch does (a letter twice, another number of
+    Channels: 1 to 4; in a batch 1 or 3. Raises AssertionError where torch does (a letter twice, another number of
     dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels,
     TypeError for what is no real number.
     """
@@ -48,9 +48,15 @@ def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
         return _grid(pixels)
     if len(letters) == 2:
         pixels = pixels[:, :, np.newaxis]
-    if pixels.shape[2] not in (1, 3, 4):
-        raise ValueError(f"an image has 1, 3 or 4 channels, got {pixels.shape[2]} in shape {pixels.shape} (HWC)")
+    if pixels.shape[2] not in (1, 2, 3, 4):
+        raise ValueError(f"an image has 1 to 4 channels, got {pixels.shape[2]} in shape {pixels.shape} (HWC)")
     return pixels
+
+
+def snapshot(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
+    """As to_hwc, in memory of its own, which the caller cannot change any more."""
+    laid_out = to_hwc(pixels, dataformats)
+    return laid_out.copy(order="K") if np.may_share_memory(laid_out, pixels) else laid_out
 
 
 def _grid(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:

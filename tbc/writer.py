@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from tbc import _core, convert
-from tbc.file_writer import FileWriter, _lock
+from tbc import _core, convert, file_writer
+from tbc.file_writer import FileWriter
 
 
 class SummaryWriter(_core.ScalarWriter):
@@ -21,8 +21,8 @@ class SummaryWriter(_core.ScalarWriter):
             writer.add_scalar("loss", 0.25, global_step=1)
 
     What is logged is in the file 0.1 s later, also if the process is killed then, and at exit in any case; close() is a
-    courtesy. After close(), the next add_* starts a new file. All methods may be called from any thread, and after a
-    fork in the child too, which then writes a file of its own.
+    courtesy. After close(), the next add_* starts a new file. All methods may be called from any thread (an add_* that
+    meets a close() in another may raise OSError), and after a fork in the child too, which writes a file of its own.
 
     log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default.
     comment: the end of the default log_dir, without effect on one that is given.
@@ -34,7 +34,8 @@ class SummaryWriter(_core.ScalarWriter):
     Raises OSError if the directory or the file cannot be made, ValueError for a URL or a purge_step that is no int64.
 
     Attributes, all as in torch: log_dir, purge_step (None once it is written), max_queue, flush_secs, filename_suffix,
-    file_writer and all_writers (None while closed), default_bins (what bins="tensorflow" means to add_histogram).
+    file_writer and all_writers (None while closed), default_bins (what bins="tensorflow" means to add_histogram; assign
+    others, a change of the list itself is not seen).
 
     These parameters mean the same in every add_*:
     tag: the name of a curve, an image, ...: text, in which slashes make groups.
@@ -88,11 +89,11 @@ class SummaryWriter(_core.ScalarWriter):
 
         tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
         """
-        scalars = {key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
         step, seconds = _core.check(main_tag, global_step, walltime)
         prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
-        for key, value in scalars.items():
-            self._writer_in(prefix + key).scalar(main_tag, value, step, seconds)
+        scalars = {prefix + key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
+        for log_dir, value in scalars.items():
+            self._writer_in(log_dir).scalar(main_tag, value, step, seconds)
 
     def add_histogram(
         self,
@@ -149,7 +150,10 @@ class SummaryWriter(_core.ScalarWriter):
             raise ValueError(f"there are {len(bucket_limits)} bucket_limits, but {len(bucket_counts)} bucket_counts")
         import numpy as np
 
-        limits, counts = (np.ascontiguousarray(list_, np.float64) for list_ in (bucket_limits, bucket_counts))
+        limits, counts = (
+            np.ascontiguousarray(values if isinstance(values, (list, tuple)) else convert.array(values), np.float64)
+            for values in (bucket_limits, bucket_counts)
+        )
         moments = [convert.scalar(moment) for moment in (min, max, num, sum, sum_squares)]
         self._get_file_writer().histogram_raw(tag, moments, limits, counts, global_step, walltime)
 
@@ -164,15 +168,15 @@ class SummaryWriter(_core.ScalarWriter):
         """Logs an image, as PNG.
 
         img_tensor: a numpy array or a tensor; uint8 from 0 to 255, or any other type from 0 to 1.
-        dataformats: what each dimension is: a permutation of "HW", "HWC" or "NCHW". 1, 3 or 4 channels; a batch (N)
-        has 1 or 3, and is shown as a grid, eight images a row.
+        dataformats: what each dimension is: a permutation of "HW", "HWC" or "NCHW". 1 to 4 channels (gray,
+        gray and alpha, RGB, RGBA); a batch (N) has 1 or 3, and is shown as a grid, eight images a row.
 
         The pixels are copied here and encoded on another thread. Raises AssertionError if dataformats does not fit the
         array (as torch does), ValueError if it is unknown or the number of channels is.
         """
         from tbc import images
 
-        pixels = images.to_hwc(convert.array(img_tensor), dataformats).copy(order="K")
+        pixels = images.snapshot(convert.array(img_tensor), dataformats)
         file = self._get_file_writer()
         step, seconds = _core.check(tag, global_step, walltime)
 
@@ -198,22 +202,18 @@ class SummaryWriter(_core.ScalarWriter):
         self._get_file_writer().text(tag + "/text_summary", text_string, global_step, walltime)
 
     def flush(self) -> None:
-        """Returns when everything logged so far can be read in the files; OSError if the disk does not take it."""
-        for writer in list((self.all_writers or {}).values()):
-            writer.flush()
+        """Returns when everything logged so far can be read in the files.
+
+        Raises OSError if the disk does not take it, after it has tried all files.
+        """
+        _call_all(writer.flush for writer in list((self.all_writers or {}).values()))
 
     def close(self) -> None:
         """Flushes and closes the files; closing twice is fine. Raises OSError, after all are closed, as flush does."""
-        writers = list((self.all_writers or {}).values())
-        self.file_writer = self.all_writers = None
-        errors = []
-        for writer in writers:
-            try:
-                writer.close()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        with file_writer.lock:
+            writers = list((self.all_writers or {}).values())
+            self.file_writer = self.all_writers = None
+        _call_all(writer.close for writer in writers)
 
     def __enter__(self) -> SummaryWriter:
         return self
@@ -227,7 +227,7 @@ class SummaryWriter(_core.ScalarWriter):
         """The FileWriter of log_dir; a new one after close()."""
         if self.file_writer is not None:
             return self.file_writer
-        with _lock:
+        with file_writer.lock:
             if self.file_writer is None:
                 writer = FileWriter(self.log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
                 if self.purge_step is not None:
@@ -239,9 +239,21 @@ class SummaryWriter(_core.ScalarWriter):
             return self.file_writer
 
     def _writer_in(self, log_dir: str) -> FileWriter:
-        with _lock:
+        with file_writer.lock:
             self._get_file_writer()
             assert self.all_writers is not None
             if log_dir not in self.all_writers:
                 self.all_writers[log_dir] = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
             return self.all_writers[log_dir]
+
+
+def _call_all(functions: Iterable[Callable[[], None]]) -> None:
+    """Calls each, also if one raises; then raises the first exception."""
+    errors = []
+    for function in functions:
+        try:
+            function()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -1,6 +1,10 @@
+import hypothesis
 import pytest
 
 from tbc.reader import records
+
+hypothesis.settings.register_profile("tbc", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("tbc")
 
 
 @pytest.fixture(autouse=True)

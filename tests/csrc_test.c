@@ -467,7 +467,9 @@ static tbc_status flush_all(tbc_writer *writer)
 static void close_writer(tbc_writer *writer)
 {
     tbc_buffer *to;
-    CHECK(tbc_writer_close(writer) == TBC_OK);
+    tbc_status status;
+    while ((status = tbc_writer_close(writer, 100)) == TBC_WAITING) { }
+    CHECK(status == TBC_OK);
     CHECK(tbc_writer_begin(writer, 0, &to) == TBC_CLOSED && !tbc_writer_is_open(writer));
     tbc_writer_free(writer);
 }
@@ -492,7 +494,7 @@ static void append(tbc_writer *writer, int thread, int64_t step, int64_t end)
         if (status == TBC_OK)
             step++;
         else
-            CHECK(tbc_writer_wait(64, 1000) == TBC_OK);
+            CHECK(tbc_writer_wait(writer, 64, 1000) == TBC_OK);
     }
 }
 

@@ -84,6 +84,8 @@ def test_two_writers_in_one_directory_do_not_collide(log_dir):
     [
         ("add_event", ("event",), TypeError, "Event message"),
         ("add_summary", (None,), TypeError, "Summary message"),
+        ("add_summary", (event_pb2.Event(),), TypeError, "Summary message is expected, got Event"),
+        ("add_event", (summary_pb2.Summary(),), TypeError, "Event message is expected, got Summary"),
         ("add_event", (event_pb2.Event(), 2**63), ValueError, "64-bit"),
         ("add_event", (event_pb2.Event(), 1, float("nan")), ValueError, "walltime"),
         ("add_summary", (summary_pb2.Summary(), 2**63), ValueError, "64-bit"),

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import only_value, read_back, steps, tags
+from oracle import only_value, read_back, run_script, steps, tags
 from PIL import Image
 
 import tbc
-from tbc import background, images
+from tbc import _core, background, images
 
 RNG = np.random.default_rng(3)
 
@@ -68,8 +68,9 @@ def test_every_type_shows_torchs_pixels(log_dir, dtype):
     np.testing.assert_array_equal(pixels_of(ours), pixels_of(theirs))
 
 
-def test_four_channels_keep_their_transparency(log_dir):
-    array = RNG.integers(0, 256, (4, 5, 6), np.uint8)
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_is_kept(log_dir, channels):
+    array = RNG.integers(0, 256, (channels, 5, 6), np.uint8)
     np.testing.assert_array_equal(pixels_of(log_one(log_dir, array, "CHW")), array.transpose(1, 2, 0))
 
 
@@ -131,7 +132,7 @@ def test_the_stream_is_zlibs_without_isal(monkeypatch):
         ((3, 4, 5), "CHH", AssertionError, "twice"),
         ((3, 4), "CHW", AssertionError, r"\(3, 4\)"),
         ((2, 3, 4, 5), "CHW", AssertionError, "does not fit"),
-        ((2, 4, 5), "CHW", ValueError, "got 2"),
+        ((5, 4, 5), "CHW", ValueError, "got 5"),
         ((2, 4, 5, 5), "NCHW", AssertionError, "got 4"),
         ((3, 0, 5), "CHW", ValueError, "pixel"),
         ((0, 3, 4, 5), "NCHW", ValueError, "pixel"),
@@ -168,19 +169,60 @@ def test_bad_arguments_are_told_at_once(log_dir, arguments, error):
 def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
     """The third image waits for room until the first is encoded, which waits for us."""
     gate, encode = threading.Event(), images.encode_png
-    monkeypatch.setattr(background, "LIMIT", 2 * 100 * 100)
     monkeypatch.setattr(images, "encode_png", lambda pixels: gate.wait() and encode(pixels))
+    _core.set_queue_limit(2 * 100 * 100 + 5000)
+    try:
+        with tbc.SummaryWriter(log_dir) as writer:
+
+            def log(step):
+                writer.add_image("image", np.zeros((100, 100), np.uint8), step, dataformats="HW")
+
+            log(0)
+            log(1)
+            third = threading.Thread(target=log, args=(2,))
+            third.start()
+            third.join(0.2)
+            assert third.is_alive()
+            writer.add_scalar("small", 1, 3)  # fits still
+            gate.set()
+            third.join(10)
+    finally:
+        _core.set_queue_limit(64 << 20)
+    assert sorted(event.step for event in read_back(log_dir)) == [0, 1, 2, 3]
+
+
+def test_flush_in_a_signal_handler_waits_for_images_without_a_deadlock(log_dir):
+    run_script(
+        """
+        import signal, sys, numpy as np, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        busy = []
+        def flush(*_):
+            if not busy:
+                busy.append(1)
+                writer.flush()
+                busy.clear()
+        signal.signal(signal.SIGALRM, flush)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.0023)
+        image = np.zeros((3, 8, 8))
+        for step in range(2000):
+            writer.add_image("image", image, step)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == list(range(2000))
+
+
+def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypatch):
+    def fail(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(background, "_thread", None)
+    monkeypatch.setattr(threading.Thread, "start", fail)
     with tbc.SummaryWriter(log_dir) as writer:
-        for step in range(2):
-            writer.add_image("image", np.zeros((100, 100), np.uint8), step, dataformats="HW")
-        third = threading.Thread(
-            target=writer.add_image, args=("image", np.zeros((100, 100), np.uint8), 2), kwargs={"dataformats": "HW"}
-        )
-        third.start()
-        third.join(0.2)
-        assert third.is_alive()
-        gate.set()
-        third.join(10)
+        for step in range(3):
+            writer.add_image("image", np.zeros((3, 2, 2)), step)
     assert [event.step for event in read_back(log_dir)] == [0, 1, 2]
 
 

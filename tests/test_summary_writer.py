@@ -1,5 +1,6 @@
 import functools
 import inspect
+import itertools
 import os
 import re
 import socket
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, same_float, steps, tags
+from oracle import only_value, read_back, run_script, same_float, steps, tags
 
 import tbc
+import tbc.file_writer
 from tbc.reader import find_event_files, read_events
 
 NOT_YET = {  # of torch's methods
@@ -165,6 +167,8 @@ def test_add_scalars_writes_all_or_nothing(log_dir):
             writer.add_scalars("loss", {"train": 1}, 2**64)
         with pytest.raises(AttributeError):
             writer.add_scalars("loss", [1, 2])
+        with pytest.raises(TypeError):
+            writer.add_scalars("loss", {"train": 1, 2: 2})
     assert os.listdir(log_dir) == [os.path.basename(find_event_files(log_dir)[0])]
 
 
@@ -222,6 +226,42 @@ def test_a_directory_that_cannot_be_written_is_told_at_once():
     with pytest.raises(OSError, match="/proc/run") as caught:
         tbc.SummaryWriter("/proc/run")
     assert caught.value.errno
+
+
+def test_a_file_that_is_there_is_left_alone(log_dir, monkeypatch):
+    """Another host of the same name, process number and second may have made it."""
+    monkeypatch.setattr(tbc.file_writer, "_last_second", {})
+    monkeypatch.setattr(tbc.file_writer, "_file_number", itertools.repeat(0))
+    monkeypatch.setattr(tbc.file_writer.time, "time", lambda: 1e9)
+    for _ in range(3):
+        tbc.file_writer._last_second.clear()
+        tbc.SummaryWriter(log_dir).close()
+    assert len(find_event_files(log_dir)) == 3
+
+
+def test_flush_tries_every_file(log_dir):
+    run_script(
+        """
+        import os, resource, sys, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        writer.add_scalars("x", {"a": 1, "b": 2})
+        writer.flush()
+        first, second, third = writer.all_writers.values()
+        for file in (first, second):
+            file.text("t", "x" * 5000)
+        third.scalar("last", 3.0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        try:
+            writer.flush()
+        except OSError as error:
+            assert error.filename == first.path
+        else:
+            raise AssertionError("no error")
+        assert b"last" in open(third.path, "rb").read()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+        """,
+        log_dir,
+    )
 
 
 def test_the_docstrings_example_runs(tmp_path):

@@ -1,5 +1,7 @@
 import tempfile
+from enum import Enum
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,17 @@ def test_text_is_read_back(tag, text, step):
     assert (value.metadata.plugin_data.plugin_name, value.metadata.plugin_data.content) == ("text", b"")
     assert (value.tensor.dtype, [dim.size for dim in value.tensor.tensor_shape.dim]) == (7, [1])
     assert list(value.tensor.string_val) == [text.encode()]
+
+
+class Mine(str, Enum):
+    NOTE = "note"
+
+
+@pytest.mark.parametrize("text", [np.str_("note"), Mine.NOTE])
+def test_subclasses_of_str(log_dir, text):
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_text("t", text)
+    assert list(only_value(log_dir)[1].tensor.string_val) == [b"note"]
 
 
 def test_long_text(log_dir):
