@@ -9,6 +9,7 @@ Exit status: 0; 1 when there is no event file, or one is damaged or cannot be re
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--json", action="store_true", help="one JSON object a line")
         command.add_argument("--tag", help="only this tag")
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a tag that the terminal's encoding lacks
     try:
         report = Report(options.path, options.tag)
         (dump_values if options.command == "dump" else list_tags)(report, options.json)

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from tbc.proto import HParamsPluginData
 
 from .events import DTYPES, Value, scalar_of, tensor_values
@@ -21,17 +23,24 @@ SHORT = 80  # characters of a line
 
 
 def to_json(value: Value) -> Any:
-    """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included."""
+    """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included.
+
+    What does not hold what its kind holds, in a file of some other writer, becomes {"unreadable": why}.
+    """
     describe: Callable[[Any], Any] = _JSON.get(value.kind, _tensor)
-    return describe(value.content)
+    try:
+        return describe(value.content)
+    except (DecodeError, ValueError, TypeError, IndexError) as error:
+        return {"unreadable": str(error)}
 
 
 def brief(value: Value) -> str:
     """The value in a few words, without control characters."""
     data = to_json(value)
-    if value.kind == "scalar":
+    unreadable = isinstance(data, dict) and "unreadable" in data
+    if value.kind == "scalar" and not unreadable:
         return _number(value.content, data)
-    if value.kind in _BRIEF:
+    if value.kind in _BRIEF and not unreadable:
         data = _BRIEF[value.kind](data)
     elif isinstance(data, dict):
         data = ", ".join(f"{key}={_plain(element)}" for key, element in data.items())

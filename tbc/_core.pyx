@@ -407,7 +407,7 @@ cdef class EventFile:
         self._flush()
 
     def close(self):
-        """Flushes and closes the file, also if the flush fails; again is fine. OSError as for flush."""
+        """Flushes and closes the file, also if the flush raises an OSError; again is fine."""
         self._close()
 
     cdef int _flush(self) except -1:
@@ -425,14 +425,18 @@ cdef class EventFile:
 
     cdef int _close(self) except -1:
         cdef tbc_status status = TBC_WAITING
+        failure = None
         try:
             self._flush()
-        finally:
-            while status == TBC_WAITING:
-                with nogil:
-                    status = tbc_writer_close(self._writer, SLICE_MS)
-                if status == TBC_WAITING:
-                    PyErr_CheckSignals()
+        except OSError as error: # but not a KeyboardInterrupt, after which the file is still open
+            failure = error
+        while status == TBC_WAITING:
+            with nogil:
+                status = tbc_writer_close(self._writer, SLICE_MS)
+            if status == TBC_WAITING:
+                PyErr_CheckSignals()
+        if failure is not None:
+            raise failure
         if status != TBC_OK:
             _raise(status, self.path)
         return 0

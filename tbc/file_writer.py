@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count, takewhile
 from typing import Any
@@ -104,17 +104,11 @@ class FileWriter(_core.EventFile):
 
     def flush(self) -> None:
         """Returns when everything added so far can be read in the file. Raises OSError if the disk does not take it."""
-        try:
-            self._settle(list(self._jobs))
-        finally:
-            super().flush()
+        call_all([lambda: self._settle(list(self._jobs)), super().flush])
 
     def close(self) -> None:
-        """Flushes and closes the file, also if that raises. Closing twice is fine; reopen() starts a new file."""
-        try:
-            self._settle(list(self._jobs))
-        finally:
-            super().close()
+        """Flushes and closes the file, also if that raises; only Ctrl-C leaves it open. Closing twice is fine."""
+        call_all([lambda: self._settle(list(self._jobs)), super().close])
 
     def reopen(self) -> None:
         """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
@@ -150,6 +144,18 @@ class FileWriter(_core.EventFile):
         with lock:
             _writers.add(self)
             _see_to_multiprocessing()
+
+
+def call_all(functions: Iterable[Callable[[], None]]) -> None:
+    """Calls each, also if one raises; then raises the first exception."""
+    errors = []
+    for function in functions:
+        try:
+            function()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _check_message(message: Any, name: str) -> None:

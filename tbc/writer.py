@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from tbc import _core, convert, file_writer
-from tbc.file_writer import FileWriter
+from tbc.file_writer import FileWriter, call_all
 
 
 class SummaryWriter(_core.ScalarWriter):
@@ -206,14 +206,14 @@ class SummaryWriter(_core.ScalarWriter):
 
         Raises OSError if the disk does not take it, after it has tried all files.
         """
-        _call_all(writer.flush for writer in list((self.all_writers or {}).values()))
+        call_all(writer.flush for writer in list((self.all_writers or {}).values()))
 
     def close(self) -> None:
         """Flushes and closes the files; closing twice is fine. Raises OSError, after all are closed, as flush does."""
         with file_writer.lock:
             writers = list((self.all_writers or {}).values())
             self.file_writer = self.all_writers = None
-        _call_all(writer.close for writer in writers)
+        call_all(writer.close for writer in writers)
 
     def __enter__(self) -> SummaryWriter:
         return self
@@ -245,15 +245,3 @@ class SummaryWriter(_core.ScalarWriter):
             if log_dir not in self.all_writers:
                 self.all_writers[log_dir] = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
             return self.all_writers[log_dir]
-
-
-def _call_all(functions: Iterable[Callable[[], None]]) -> None:
-    """Calls each, also if one raises; then raises the first exception."""
-    errors = []
-    for function in functions:
-        try:
-            function()
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -166,6 +167,41 @@ def test_odd_times_and_kinds_are_printed(capsys, tmp_path):
         status, lines, errors = run(capsys, *arguments, path)
         assert (status, errors) == (0, "")
         assert lines
+
+
+def test_contents_that_belie_their_kind_are_told_and_passed(capsys, tmp_path):
+    def value(plugin, tensor=None, content=b""):
+        return {
+            "tag": plugin,
+            "tensor": tensor or {},
+            "metadata": {"plugin_data": {"plugin_name": plugin, "content": content}},
+        }
+
+    strings = {"dtype": 7, "string_val": [b"not", b"numbers", b"at all"]}
+    values = [
+        value("hparams", content=b"\xff"),
+        value("scalars", strings),
+        value("histograms", strings),
+        value("images", {"dtype": 7, "string_val": [b"1" * 5000, b"1", b"PNG"]}),
+        {"tag": "last", "simple_value": 1.0},
+    ]
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(_core.frame(Event(summary={"value": values}).SerializeToString()))
+    for arguments in (["dump"], ["dump", "--json"]):
+        status, lines, errors = run(capsys, *arguments, path)
+        assert (status, errors, len(lines)) == (0, "", 5)
+        assert all("unreadable" in line for line in lines[:4])
+        assert "last" in lines[4]
+
+
+def test_a_terminal_that_lacks_the_letters_of_a_tag(tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("потери", 1)
+    command = [sys.executable, "-m", "tbc.reader", "tags", str(tmp_path)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert r"\u043f\u043e" in result.stdout
 
 
 @pytest.mark.parametrize("package", ["torch.utils.tensorboard", "tensorboardX"])

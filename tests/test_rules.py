@@ -39,6 +39,7 @@ FOREIGN = {  # other people's packages a module may import when it is imported, 
     "tbc.histograms": {"numpy"},
     "tbc.images": {"isal", "numpy"},
     "tbc.proto": {"google"},
+    "tbc.reader.describe": {"google"},
     "tbc.reader.events": {"google"},
 }
 

@@ -213,6 +213,42 @@ def test_a_fork_while_images_are_encoded_and_threads_log(log_dir):
     assert len(files) == 26
 
 
+def test_a_fork_while_threads_flush_and_open_files(log_dir):
+    """The child inherits conditions with waiting threads and locks that are taken; it must need none of them."""
+    run_script(
+        """
+        import os, sys, threading, warnings, tbc
+        warnings.simplefilter("ignore")  # these threads are the script's own
+        log_dir = sys.argv[1]
+        writer = tbc.SummaryWriter(log_dir)
+        stop = threading.Event()
+        def flush():
+            while not stop.is_set():
+                writer.add_scalar("x", 1.0)
+                writer.flush()
+        def open_files():
+            other = tbc.SummaryWriter(log_dir + "-other")
+            while not stop.is_set():
+                other.add_scalar("x", 1.0)
+                other.close()
+        threads = [threading.Thread(target=target) for target in (flush,) * 4 + (open_files,) * 2]
+        for thread in threads: thread.start()
+        for i in range(150):
+            pid = os.fork()
+            if pid == 0:
+                writer.add_scalars("child", {"key": 1.0}, i)
+                writer.close()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+        """,
+        log_dir,
+        timeout=120,
+    )
+    assert all_steps(log_dir + "/child_key") == [[i] for i in range(150)]
+
+
 @pytest.mark.parametrize(
     "method", sorted(set(multiprocessing.get_all_start_methods()) & {"fork", "spawn", "forkserver"})
 )
@@ -257,12 +293,17 @@ def test_10_000_files_one_after_another_leave_nothing_behind(tmp_path):
         import tbc
         writer = tbc.FileWriter(sys.argv[1])
         writer.close()
+        import resource
         fds, _ = resources()
         for i in range(10_000):
             writer.reopen()
             os.remove(writer.path)
             writer.close()
+            if i == 1000:
+                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         settled((fds, 1))
+        growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+        assert growth < (1000 if sys.platform == "linux" else 1_000_000), growth  # KiB there, bytes on macOS
     """
     run_script(SETTLED + textwrap.dedent(script), tmp_path / "run", timeout=300)
 
@@ -339,6 +380,63 @@ def test_ctrl_c_interrupts_a_call_that_waits(tmp_path):
         """,
         tmp_path / "fifo",
     )
+
+
+def test_a_stuck_write_holds_up_neither_ctrl_c_in_close_nor_a_fork(tmp_path):
+    run_script(
+        """
+        import os, signal, sys, threading, warnings, tbc
+        from tbc import _core
+        import tbc.file_writer  # has the hooks around a fork
+        warnings.simplefilter("ignore")
+        path = sys.argv[1]
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        file = _core.EventFile()
+        file.attach(os.open(path, os.O_WRONLY), path, 0)
+        file.event(bytes(1_000_000))
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        for _ in range(2):
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            try:
+                file.close()
+            except KeyboardInterrupt:
+                pass
+            else:
+                raise AssertionError("not interrupted")
+        os.close(reader)
+        """,
+        tmp_path / "fifo",
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+def test_a_failing_disk_does_not_hold_up_other_files(tmp_path):
+    run_script(
+        """
+        import os, sys, numpy as np, tbc
+        from tbc import _core
+        _core.set_queue_limit(1 << 20)
+        sick, well = _core.EventFile(), tbc.SummaryWriter(sys.argv[1])
+        sick.attach(os.open("/dev/full", os.O_WRONLY), "/dev/full", 0)
+        try:
+            for _ in range(1000):
+                sick.event(bytes(10_000))
+        except OSError as error:
+            assert error.filename == "/dev/full"
+        else:
+            raise AssertionError("no error")
+        for step in range(100):
+            well.add_scalar("x", 1.0, step)
+            well.add_image("image", np.zeros((3, 20, 20)), step)
+        well.close()
+        """,
+        tmp_path / "run",
+    )
+    assert sorted(logged_steps(tmp_path / "run")) == sorted([*range(100)] * 2)
 
 
 @pytest.mark.parametrize("call", ["flush", "close"])
