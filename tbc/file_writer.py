@@ -137,9 +137,9 @@ class FileWriter(_core.EventFile):
             self.version()
             super().flush()
         except BaseException:
-            with suppress(OSError):
-                super().close()
-            os.unlink(path)
+            for undo in (super().close, lambda: os.unlink(path)):
+                with suppress(OSError):
+                    undo()
             raise
         with lock:
             _writers.add(self)

@@ -3,7 +3,7 @@ import tempfile
 
 import pytest
 from hypothesis import given
-from oracle import bytes_of, only_value, read_back, steps, tags, walltimes
+from oracle import bytes_of, only_value, read_back, run_script, steps, tags, walltimes
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 import tbc
@@ -99,3 +99,21 @@ def test_bad_input_is_told_at_once_and_writes_nothing(log_dir, method, arguments
     writer.add_summary(summary("fine"))
     writer.close()
     assert only_value(log_dir)[1].tag == "fine"
+
+
+def test_a_file_that_cannot_be_begun_is_taken_back(log_dir):
+    result = run_script(
+        """
+        import os, resource, sys, tbc
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        try:
+            tbc.FileWriter(sys.argv[1])
+        except OSError as error:
+            assert sys.argv[1] in error.filename
+        else:
+            raise AssertionError("no error")
+        assert os.listdir(sys.argv[1]) == []
+        """,
+        log_dir,
+    )
+    assert result.stderr == ""
