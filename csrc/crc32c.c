@@ -40,7 +40,13 @@ static uint32_t portable(uint32_t crc, const uint8_t *data, size_t size)
 
 #if defined(__x86_64__)
 
-__attribute__((target("sse4.2"))) static uint32_t sse42(uint32_t crc, const uint8_t *data, size_t size)
+#if defined(__clang__) && __clang_major__ >= 14 /* where the instruction is a feature of its own */
+#define TARGET_CRC __attribute__((target("sse4.2,crc32")))
+#else
+#define TARGET_CRC __attribute__((target("sse4.2")))
+#endif
+
+TARGET_CRC static uint32_t sse42(uint32_t crc, const uint8_t *data, size_t size)
 {
     uint64_t wide = crc, word;
     for (; size >= 8; data += 8, size -= 8) {
