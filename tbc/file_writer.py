@@ -190,6 +190,7 @@ def _flush_all() -> None:
 
     (To write what is queued is csrc's work.)
     """
+    background.stop()
     with lock:
         writers = list(_writers)
     for writer in writers:

@@ -63,6 +63,23 @@ def test_an_exit_without_close_waits_for_images(log_dir):
     assert logged_steps(log_dir) == list(range(21))
 
 
+def test_what_is_logged_last_of_all_is_written(log_dir):
+    """By a handler that runs after tbc's own."""
+    run_script(
+        """
+        import atexit, sys, numpy as np, tbc
+        def log():
+            for step in range(100):
+                writer.add_scalar("x", 1.0, step)
+            writer.add_image("image", np.zeros((3, 50, 50)), 100)
+        atexit.register(log)
+        writer = tbc.SummaryWriter(sys.argv[1])
+        """,
+        log_dir,
+    )
+    assert logged_steps(log_dir) == list(range(101))
+
+
 def test_sigkill_loses_nothing_older_than_a_quarter_of_a_second(log_dir):
     script = """
         import os, signal, sys, time, tbc
