@@ -64,16 +64,17 @@ def test_an_exit_without_close_waits_for_images(log_dir):
 
 
 def test_what_is_logged_last_of_all_is_written(log_dir):
-    """By a handler that runs after tbc's own."""
+    """By a handler that runs after tbc's own, to a writer that nothing ever frees."""
     run_script(
         """
-        import atexit, sys, numpy as np, tbc
+        import atexit, ctypes, sys, numpy as np, tbc
         def log():
             for step in range(100):
                 writer.add_scalar("x", 1.0, step)
             writer.add_image("image", np.zeros((3, 50, 50)), 100)
         atexit.register(log)
         writer = tbc.SummaryWriter(sys.argv[1])
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(writer))
         """,
         log_dir,
     )
