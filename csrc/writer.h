@@ -57,8 +57,9 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
    time is up. */
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds);
 
-/* Around a fork: the thread ends, if it can within a second, and comes back if it is needed. (fork is safe without
-   them; they are there because Python warns of a fork in a process with threads.) */
+/* Around a fork: the thread ends, if it can within a second, and comes back if it is needed. fork is safe without them.
+   They spare the programs of Python 3.12 most of its warnings of a fork in a process with threads; 3.13 looks when the
+   thread is back, and warns. */
 void tbc_writer_pause(void);
 void tbc_writer_resume(void);
 
