@@ -20,7 +20,7 @@ typedef struct cell {
 
 static double edges[TBC_EDGES];
 static cell cells[CELLS];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t edges_once = PTHREAD_ONCE_INIT, cells_once = PTHREAD_ONCE_INIT;
 
 static double from_bits(uint64_t bits)
 {
@@ -50,7 +50,7 @@ static uint32_t edges_upto(double value)
     return low;
 }
 
-static void prepare(void)
+static void make_edges(void)
 {
     const int zero = TBC_EDGES / 2;
     int k = 1;
@@ -58,6 +58,18 @@ static void prepare(void)
         edges[zero + k] = edge;
         edges[zero - k] = -edge;
     }
+}
+
+const double *tbc_histogram_edges(void)
+{
+    pthread_once(&edges_once, make_edges);
+    return edges;
+}
+
+/* Takes milliseconds, so it waits for the first histogram; every SummaryWriter asks for the edges. */
+static void make_cells(void)
+{
+    tbc_histogram_edges();
     for (uint64_t i = 0; i < CELLS; i++) {
         double one_end = from_bits(i << 48), other_end = from_bits((i + 1) * ((uint64_t)1 << 48) - 1);
         double smallest = i < CELLS / 2 ? one_end : other_end, largest = i < CELLS / 2 ? other_end : one_end;
@@ -66,12 +78,6 @@ static void prepare(void)
         cells[i].split = split ? edges[bucket] : INFINITY;
         cells[i].bucket = bucket < 1 ? 1 : bucket < TBC_EDGES ? bucket : TBC_EDGES - 1;
     }
-}
-
-const double *tbc_histogram_edges(void)
-{
-    pthread_once(&once, prepare);
-    return edges;
 }
 
 /* IEEE half precision: five bits of exponent, ten of mantissa. */
@@ -175,7 +181,7 @@ static moments moments_of(const double *values, size_t n)
 
 void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
 {
-    pthread_once(&once, prepare);
+    pthread_once(&cells_once, make_cells);
     uint64_t tally[TBC_EDGES] = {0};
     moments total = {.min = INFINITY, .max = -INFINITY};
     double block[BLOCK];
