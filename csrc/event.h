@@ -1,12 +1,13 @@
 /* Event messages, as TensorBoard reads them, appended to a buffer.
  *
- * One event carries one value, under a tag, at a step, at a wall time:
+ * An event carries a value (or several) under a tag, at a step, at a wall time:
  *
  *   Event   { double wall_time = 1;  int64 step = 2;  string file_version = 3;  Summary summary = 5;
  *             SessionLog session_log = 7;  SourceMetadata source_metadata = 10; }
  *   Summary { repeated Value value = 1; }
- *   Value   { string tag = 1;  float simple_value = 2;  Image image = 4;  Histogram histo = 5;
+ *   Value   { string tag = 1;  float simple_value = 2;  Image image = 4;  Histogram histo = 5;  Audio audio = 6;
  *             Tensor tensor = 8;  Metadata metadata = 9; }
+ *   Metadata { PluginData plugin_data = 1;  string display_name = 2;  string summary_description = 3; }
  *
  * (proto/tbc.proto has all of them.) A failure sticks to the buffer; the caller looks at it in tbc_record_end.
  */
@@ -20,9 +21,24 @@ typedef struct tbc_stamp {
     int64_t step;     /* 0 is not written, as in every proto3 message */
 } tbc_stamp;
 
+typedef struct tbc_label {
+    tbc_bytes tag;
+    tbc_bytes display_name, description; /* what TensorBoard shows with the value; empty is not written */
+} tbc_label;
+
 typedef struct tbc_moments {
     double min, max, num, sum, sum_squares;
 } tbc_moments;
+
+enum { TBC_DT_FLOAT = 1, TBC_DT_DOUBLE = 2, TBC_DT_STRING = 7 }; /* of DataType in types.proto */
+
+typedef struct tbc_tensor {
+    unsigned dtype; /* a DataType */
+    const int64_t *shape;
+    size_t rank;
+    const tbc_bytes *values; /* strings, or one piece with the elements, little-endian, in row-major order */
+    size_t n;
+} tbc_tensor;
 
 /* The first event of every file: which format this is, and who wrote it. */
 void tbc_event_version(tbc_buffer *to, tbc_stamp at);
@@ -35,21 +51,32 @@ void tbc_event_encoded(tbc_buffer *to, tbc_bytes event);
 void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary);
 
 /* simple_value: what add_scalar writes by default. */
-void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value);
+void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value);
 
 /* The same as a tensor of the scalars plugin (new_style), float or double. */
-void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value);
-void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, double value);
+void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value);
+void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, const tbc_label *label, double value);
+
+/* n simple values in one event. */
+void tbc_event_scalars(tbc_buffer *to, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n);
 
 /* Bucket i holds counts[i] values below limits[i] and not below limits[i - 1]. */
-void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, const tbc_moments *moments,
+void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                          const double *limits, const double *counts, size_t n);
 
 /* An image file, PNG or any other the browser knows; colorspace is the number of channels. */
-void tbc_event_image(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, int32_t height, int32_t width, int32_t colorspace,
-                     tbc_bytes file);
+void tbc_event_image(tbc_buffer *to, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
+                     int32_t colorspace, tbc_bytes file);
 
-/* A string tensor of shape [1] of the text plugin, shown as Markdown. */
-void tbc_event_text(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, tbc_bytes text);
+/* A WAV file; sample_rate in Hz, frames are samples of each channel. */
+void tbc_event_audio(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+                     int64_t frames, tbc_bytes file);
+
+/* A tensor of a plugin: text, images, ... */
+void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
+                      const tbc_tensor *tensor);
+
+/* Six rows of n floats, little-endian: true and false positives, true and false negatives, precision, recall. */
+void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n);
 
 #endif

@@ -9,19 +9,11 @@
 #ifndef TBC_HISTOGRAM_H
 #define TBC_HISTOGRAM_H
 
+#include "values.h"
 #include <stddef.h>
 #include <stdint.h>
 
 enum { TBC_EDGES = 1549 };
-
-typedef enum tbc_dtype {
-    TBC_FLOAT64, TBC_FLOAT32, TBC_FLOAT16, TBC_BFLOAT16,
-    TBC_INT8, TBC_INT16, TBC_INT32, TBC_INT64,
-    TBC_UINT8, TBC_UINT16, TBC_UINT32, TBC_UINT64,
-} tbc_dtype;
-
-/* Bytes of one value. */
-size_t tbc_dtype_size(tbc_dtype dtype);
 
 typedef struct tbc_histogram {
     uint64_t num;        /* values counted */

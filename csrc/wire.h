@@ -70,13 +70,22 @@ static inline size_t tbc_size_bytes(size_t size) { return 1 + tbc_size_varint(si
 
 enum { TBC_SIZE_FLOAT = 1 + 4, TBC_SIZE_DOUBLE = 1 + 8 };
 
+enum { TBC_KEY_VARINT_MAX = 1 + 10 };
+
+static inline size_t tbc_store_key_varint(uint8_t *to, unsigned field, unsigned type, uint64_t value)
+{
+    size_t size = 0;
+    to[size++] = (uint8_t)(field << 3 | type);
+    for (; value >= 0x80; value >>= 7)
+        to[size++] = (uint8_t)(value | 0x80);
+    to[size++] = (uint8_t)value;
+    return size;
+}
+
 static inline void tbc_put_key_varint(tbc_buffer *to, unsigned field, unsigned type, uint64_t value)
 {
-    uint8_t bytes[11] = {(uint8_t)(field << 3 | type)};
-    size_t size = 1;
-    for (; value >= 0x80; value >>= 7)
-        bytes[size++] = (uint8_t)(value | 0x80);
-    bytes[size++] = (uint8_t)value;
+    uint8_t bytes[TBC_KEY_VARINT_MAX];
+    size_t size = tbc_store_key_varint(bytes, field, type, value);
     uint8_t *end = tbc_buffer_extend(to, size);
     if (end != NULL)
         memcpy(end, bytes, size);

@@ -21,5 +21,8 @@ def _message(name: str) -> Any:
 
 Event = _message("Event")
 HParamsPluginData = _message("HParamsPluginData")
+Layout = _message("Layout")
+MeshPluginData = _message("MeshPluginData")
+ProjectorConfig = _message("ProjectorConfig")
 Summary = _message("Summary")
 TensorProto = _message("TensorProto")

@@ -13,12 +13,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from tbc.proto import HParamsPluginData
+from tbc.proto import HParamsPluginData, Layout
 
 from .events import DTYPES, Value, scalar_of, tensor_values
 
 IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
-SESSION_STATUS = {0: "unknown", 1: "success", 2: "failure", 3: "running"}
 SHORT = 80  # characters of a line
 
 
@@ -110,13 +109,28 @@ def _hparams(content: Any) -> dict[str, Any]:
         fields = {name: hparams[name].WhichOneof("kind") for name in sorted(hparams)}
         return {name: getattr(hparams[name], field) if field else None for name, field in fields.items()}
     if data.WhichOneof("data") == "session_end_info":
-        return {"status": SESSION_STATUS.get(data.session_end_info.status, "unknown")}
-    return {"experiment_bytes": len(data.experiment)}
+        return {"status": _enum_name(data.session_end_info, "Status", data.session_end_info.status)}
+    experiment = data.experiment
+    return {
+        "hparams": [info.name for info in experiment.hparam_infos],
+        "metrics": [info.name.tag for info in experiment.metric_infos],
+    }
 
 
-def _session_status(content: Any) -> str:
-    status = content.DESCRIPTOR.enum_types_by_name["SessionStatus"].values_by_number.get(content.status)
-    return status.name if status is not None else str(content.status)
+def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
+    """Category -> chart -> tags."""
+    layout = Layout.FromString(content.tensor.string_val[0])
+    return {category.title: {chart.title: _charted(chart) for chart in category.chart} for category in layout.category}
+
+
+def _charted(chart: Any) -> list[str]:
+    series = [tag for one in chart.margin.series for tag in (one.value, one.lower, one.upper)]
+    return [*chart.multiline.tag, *series]
+
+
+def _enum_name(message: Any, enum: str, number: int) -> str:
+    value = message.DESCRIPTOR.enum_types_by_name[enum].values_by_number.get(number)
+    return value.name if value is not None else str(number)
 
 
 def _size(content: bytes) -> dict[str, int]:
@@ -130,9 +144,9 @@ _JSON: dict[str, Callable[[Any], Any]] = {  # the rest are tensors
     "audio": _audio,
     "text": _text,
     "hparams": _hparams,
-    "custom_scalars": lambda content: _size(content.tensor.SerializeToString()),
+    "custom_scalars": _layout,
     "file_version": str,
-    "session_log": _session_status,
+    "session_log": lambda content: _enum_name(content, "SessionStatus", content.status),
     "graph": _size,
     "meta_graph": _size,
     "run_metadata": lambda content: _size(content.run_metadata),

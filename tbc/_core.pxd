@@ -39,30 +39,56 @@ cdef extern from "event.h" nogil:
         double wall_time
         int64_t step
 
+    ctypedef struct tbc_label:
+        tbc_bytes tag, display_name, description
+
     ctypedef struct tbc_moments:
         double min, max, num, sum, sum_squares
+
+    enum:
+        TBC_DT_FLOAT, TBC_DT_DOUBLE, TBC_DT_STRING
+
+    ctypedef struct tbc_tensor:
+        unsigned dtype
+        const int64_t *shape
+        size_t rank
+        const tbc_bytes *values
+        size_t n
 
     void tbc_event_version(tbc_buffer *to, tbc_stamp at)
     void tbc_event_session_start(tbc_buffer *to, tbc_stamp at)
     void tbc_event_encoded(tbc_buffer *to, tbc_bytes event)
     void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary)
-    void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value)
-    void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, float value)
-    void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, double value)
-    void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, const tbc_moments *moments,
+    void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
+    void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
+    void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, const tbc_label *label, double value)
+    void tbc_event_scalars(tbc_buffer *to, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n)
+    void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                              const double *limits, const double *counts, size_t n)
-    void tbc_event_image(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, int32_t height, int32_t width,
+    void tbc_event_image(tbc_buffer *to, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                          int32_t colorspace, tbc_bytes file)
-    void tbc_event_text(tbc_buffer *to, tbc_stamp at, tbc_bytes tag, tbc_bytes text)
+    void tbc_event_audio(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+                         int64_t frames, tbc_bytes file)
+    void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
+                          const tbc_tensor *tensor)
+    void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
 
-cdef extern from "histogram.h" nogil:
-    enum:
-        TBC_EDGES
-
+cdef extern from "values.h" nogil:
     ctypedef enum tbc_dtype:
         TBC_FLOAT64, TBC_FLOAT32, TBC_FLOAT16, TBC_BFLOAT16
         TBC_INT8, TBC_INT16, TBC_INT32, TBC_INT64
         TBC_UINT8, TBC_UINT16, TBC_UINT32, TBC_UINT64
+
+    ctypedef struct tbc_array:
+        const void *data
+        ptrdiff_t stride
+        tbc_dtype dtype
+
+    size_t tbc_dtype_size(tbc_dtype dtype)
+
+cdef extern from "histogram.h" nogil:
+    enum:
+        TBC_EDGES
 
     ctypedef struct tbc_histogram:
         uint64_t num, not_finite
@@ -70,9 +96,12 @@ cdef extern from "histogram.h" nogil:
         size_t first, last
         double counts[1549]
 
-    size_t tbc_dtype_size(tbc_dtype dtype)
     const double *tbc_histogram_edges()
     void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
+
+cdef extern from "pr_curve.h" nogil:
+    uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights,
+                                size_t n, size_t thresholds, double *positives, double *negatives)
 
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)

@@ -5,58 +5,137 @@ from tbc.file_writer import FileWriter
 
 _Step = SupportsInt | str | bytes | None
 _Walltime = SupportsFloat | None
-_Tag = str | bytes | None
+_Text = str | bytes | None
 _Moments = tuple[float, float, float, float, float]
+_Array = tuple[Any, str]
 
-def check(tag: _Tag, step: _Step, walltime: _Walltime) -> tuple[int, float]: ...
+TENSOR_DTYPES: dict[str, int]
+
+def check(
+    tag: _Text, step: _Step, walltime: _Walltime, display_name: _Text = None, description: _Text = None
+) -> tuple[int, float]: ...
 def crc32c(data: bytes | bytearray | memoryview, path: str | None = None) -> int: ...
 def crc32c_paths() -> list[str]: ...
 def frame(data: bytes) -> bytes: ...
 def default_edges() -> list[float]: ...
 def count(values: Any, dtype: str) -> tuple[_Moments, int, bytes]: ...
+def count_pr_curve(
+    predictions: _Array, labels: _Array, weights: _Array | None, thresholds: int
+) -> tuple[bytes, bytes, int]: ...
 def set_queue_limit(limit: int) -> None: ...
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...
 
-class EventFile:
-    path: str
-    @property
-    def closed(self) -> bool: ...
-    def attach(self, fd: int, path: str, linger_ms: int) -> None: ...
+class EventEncoder:
     def version(self, step: _Step = None) -> None: ...
     def session_start(self, step: _Step) -> None: ...
     def scalar(
         self,
-        tag: _Tag,
+        tag: _Text,
         value: float,
         step: _Step = None,
         walltime: _Walltime = None,
         new_style: bool = False,
         double_precision: bool = False,
+        display_name: _Text = None,
+        description: _Text = None,
     ) -> None: ...
-    def histogram(self, tag: _Tag, values: Any, dtype: str, step: _Step = None, walltime: _Walltime = None) -> int: ...
+    def scalars(self, scalars: dict[str, float], step: _Step = None, walltime: _Walltime = None) -> None: ...
+    def histogram(
+        self,
+        tag: _Text,
+        values: Any,
+        dtype: str,
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> int: ...
     def histogram_raw(
         self,
-        tag: _Tag,
+        tag: _Text,
         moments: Sequence[float],
         limits: Any,
         counts: Any,
         step: _Step = None,
         walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
     ) -> None: ...
     def image(
         self,
-        tag: _Tag,
+        tag: _Text,
         height: int,
         width: int,
         colorspace: int,
         file: bytes,
         step: _Step = None,
         walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
     ) -> None: ...
-    def text(self, tag: _Tag, text: str, step: _Step = None, walltime: _Walltime = None) -> None: ...
+    def images(
+        self,
+        tag: _Text,
+        height: int,
+        width: int,
+        files: list[bytes],
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def audio(
+        self,
+        tag: _Text,
+        sample_rate: float,
+        channels: int,
+        frames: int,
+        file: bytes,
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def text(
+        self,
+        tag: _Text,
+        text: str,
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def tensor(
+        self,
+        tag: _Text,
+        array: Any,
+        dtype: str,
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def pr_curve(
+        self,
+        tag: _Text,
+        rows: bytes,
+        step: _Step = None,
+        walltime: _Walltime = None,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
     def summary(self, summary: bytes, step: _Step = None, walltime: _Walltime = None) -> None: ...
     def event(self, event: bytes) -> None: ...
+
+class EventBuffer(EventEncoder):
+    def __bytes__(self) -> bytes: ...
+
+class EventFile(EventEncoder):
+    path: str
+    @property
+    def closed(self) -> bool: ...
+    def attach(self, fd: int, path: str, linger_ms: int) -> None: ...
     def reserve(self, size: int) -> None: ...
     def release(self, size: int) -> None: ...
     def reopen(self) -> None: ...
@@ -64,13 +143,17 @@ class EventFile:
     def close(self) -> None: ...
 
 class ScalarWriter:
+    enabled: bool
     file_writer: FileWriter | None
     def add_scalar(
         self,
-        tag: _Tag,
+        tag: _Text,
         scalar_value: Any,
         global_step: _Step = None,
         walltime: _Walltime = None,
         new_style: bool = False,
         double_precision: bool = False,
+        *,
+        display_name: _Text = None,
+        description: _Text = None,
     ) -> None: ...

@@ -3,14 +3,15 @@
 Nothing that runs Python happens between _begin and _end, where the lock of the queues is held.
 """
 
-from cpython.buffer cimport (PyBUF_ANY_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
+                             PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.errno cimport errno
 from libc.math cimport isfinite
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
@@ -37,7 +38,8 @@ cdef int _raise(tbc_status status, path=None) except -1:
 
 # --- arguments ---
 
-cdef int _text(object text, tbc_bytes *out) except -1:
+cdef int _text(object text, str name, tbc_bytes *out) except -1:
+    """UTF-8 of a text that may be None; `name` is what it is to the caller."""
     cdef Py_ssize_t size = 0
     if isinstance(text, str):
         out.data = PyUnicode_AsUTF8AndSize(text, &size)
@@ -48,12 +50,12 @@ cdef int _text(object text, tbc_bytes *out) except -1:
         out.data = PyBytes_AS_STRING(text)
         size = PyBytes_GET_SIZE(text)
     else:
-        raise TypeError(f"a tag must be text, got {text!r} of type {type(text).__name__}")
+        raise TypeError(f"{name} must be text, got {text!r} of type {type(text).__name__}")
     out.size = size
     return 0
 
 
-cdef tbc_bytes _bytes(bytes data):
+cdef tbc_bytes _bytes(bytes data) noexcept:
     return tbc_bytes(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
@@ -76,11 +78,21 @@ cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
     return 0
 
 
-def check(tag, step, walltime):
+cdef int _label(tag, display_name, description, tbc_label *out) except -1:
+    _text(tag, "a tag", &out.tag)
+    if display_name is None and description is None:
+        out.display_name.size = out.description.size = 0
+    else:
+        _text(display_name, "display_name", &out.display_name)
+        _text(description, "description", &out.description)
+    return 0
+
+
+def check(tag, step, walltime, display_name=None, description=None):
     """The (step, walltime) an event would be stored with, for one that is encoded later; raises what that would."""
-    cdef tbc_bytes name
+    cdef tbc_label label
     cdef tbc_stamp at
-    _text(tag, &name)
+    _label(tag, display_name, description, &label)
     _stamp(step, walltime, &at)
     return at.step, at.wall_time
 
@@ -136,29 +148,40 @@ cdef dict _dtypes = {
 }
 
 
-cdef int _count(tbc_histogram *out, object values, str dtype) except -1:
+cdef class Values:
+    """An array as the kernels see it.
+
+    values: contiguous or of one dimension; dtype: the name of its type, "bfloat16" for the bits of one.
+    """
     cdef Py_buffer view
-    cdef tbc_dtype kind = _dtypes[dtype]
+    cdef tbc_array array
     cdef size_t n
-    cdef ptrdiff_t stride
-    PyObject_GetBuffer(values, &view, PyBUF_STRIDES)
-    try:
-        n, stride = view.len // view.itemsize, view.itemsize
-        if <size_t>view.itemsize != tbc_dtype_size(kind):
+
+    def __cinit__(self, values, str dtype not None):
+        cdef Py_buffer *view = &self.view
+        PyObject_GetBuffer(values, view, PyBUF_STRIDES)
+        self.array = tbc_array(view.buf, view.itemsize, _dtypes[dtype])
+        self.n = view.len // view.itemsize
+        if <size_t>view.itemsize != tbc_dtype_size(self.array.dtype):
             raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
         if view.ndim == 1:
-            stride = view.strides[0]
-        elif not PyBuffer_IsContiguous(&view, b"A"):
+            self.array.stride = view.strides[0]
+        elif not PyBuffer_IsContiguous(view, b"A"):
             raise ValueError("values must be contiguous or of one dimension")
-        if n == 0:
-            raise ValueError("a histogram needs at least one value, the array is empty")
-        if n < WORTH_RELEASING:
-            tbc_histogram_count(out, view.buf, n, stride, kind)
-        else:
-            with nogil:
-                tbc_histogram_count(out, view.buf, n, stride, kind)
-    finally:
-        PyBuffer_Release(&view)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
+cdef int _count(tbc_histogram *out, values, str dtype) except -1:
+    cdef Values v = Values(values, dtype)
+    if v.n == 0:
+        raise ValueError("a histogram needs at least one value, the array is empty")
+    if v.n < WORTH_RELEASING:
+        tbc_histogram_count(out, v.array.data, v.n, v.array.stride, v.array.dtype)
+    else:
+        with nogil:
+            tbc_histogram_count(out, v.array.data, v.n, v.array.stride, v.array.dtype)
     return 0
 
 
@@ -191,11 +214,38 @@ def count(values, str dtype not None):
             PyBytes_FromStringAndSize(<char *>(counts + 1), sizeof(double) * (TBC_EDGES - 1)))
 
 
-# --- event files ---
+def count_pr_curve(predictions, labels, weights, size_t thresholds):
+    """Counts positives and negatives between one threshold and the next.
+
+    predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
+    be None. Returns the counts of the positives and of the negatives, each as the bytes of as many doubles as there are
+    thresholds, and how many examples are left out.
+    """
+    cdef Values p = Values(*predictions), l = Values(*labels), w = None if weights is None else Values(*weights)
+    cdef const tbc_array *factors = NULL if w is None else &w.array
+    cdef size_t left_out
+    positives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
+    negatives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
+    cdef double *above = <double *>PyBytes_AS_STRING(positives)
+    cdef double *below = <double *>PyBytes_AS_STRING(negatives)
+    if l.n != p.n or (w is not None and w.n != p.n):
+        raise ValueError(f"as many labels and weights as predictions are needed, {p.n}")
+    with nogil:
+        left_out = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
+    return positives, negatives, left_out
+
+
+TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
+    "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
+    "c16": 18, "f2": 19, "u4": 22, "u8": 23,
+}
+
+
+# --- events ---
 
 cdef struct entry: # what every event has, and where it goes
     tbc_stamp at
-    tbc_bytes tag
+    tbc_label label
     tbc_buffer *to
 
 
@@ -214,12 +264,230 @@ def after_fork_in_parent():
         tbc_writer_resume()
 
 
-cdef class EventFile:
-    """One event file at a time, its queue and its encoders; tbc.FileWriter names and opens the files.
+cdef class EventEncoder:
+    """Encodes events, a method for each kind; where they go is what the subclasses EventFile and EventBuffer know.
 
-    Every method that adds an event raises ValueError for a step or walltime that cannot be stored, TypeError for a tag
-    that is not text, MemoryError, and OSError if the file is closed or if the disk fails and the queue is full. A full
-    queue makes it wait without the GIL.
+    Every method raises TypeError for a tag, display_name or description that is not text, ValueError for a step or
+    walltime that cannot be stored, and MemoryError.
+    """
+
+    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
+        """Opens a frame, for an event with `size` bytes of content, and says where it is."""
+        raise NotImplementedError()
+
+    cdef int _end(self) except -1:
+        """Closes the frame."""
+        raise NotImplementedError()
+
+    cdef int _begin(self, entry *out, tag, step, walltime, display_name, description, size_t size) except -1:
+        """Checks what every event has, and opens a frame; the event goes to out.to, and _end must follow."""
+        _label(tag, display_name, description, &out.label)
+        _stamp(step, walltime, &out.at)
+        return self._open(size, &out.to)
+
+    cdef int _scalar(self, tag, double value, step, walltime, bint new_style, bint double_precision, display_name,
+                     description) except -1:
+        cdef entry e
+        self._begin(&e, tag, step, walltime, display_name, description, SMALL)
+        if not new_style:
+            tbc_event_scalar(e.to, e.at, &e.label, <float>value)
+        elif double_precision:
+            tbc_event_scalar_double(e.to, e.at, &e.label, value)
+        else:
+            tbc_event_scalar_float(e.to, e.at, &e.label, <float>value)
+        return self._end()
+
+    def version(self, step=None):
+        """The event every file starts with."""
+        cdef entry e
+        self._begin(&e, None, step, None, None, None, SMALL)
+        tbc_event_version(e.to, e.at)
+        self._end()
+
+    def session_start(self, step):
+        """Readers drop what earlier files of the run hold from this step on."""
+        cdef entry e
+        self._begin(&e, None, step, None, None, None, SMALL)
+        tbc_event_session_start(e.to, e.at)
+        self._end()
+
+    def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False,
+               display_name=None, description=None):
+        self._scalar(tag, value, step, walltime, new_style, double_precision, display_name, description)
+
+    def scalars(self, dict scalars not None, step=None, walltime=None):
+        """tag -> number; all in one event."""
+        cdef entry e
+        cdef size_t n = len(scalars), size = 0, i = 0
+        cdef double *values
+        cdef tbc_bytes *tags = <tbc_bytes *>malloc((n + 1) * (sizeof(tbc_bytes) + sizeof(double)))
+        if tags == NULL:
+            raise MemoryError()
+        try:
+            values = <double *>(tags + n)
+            for tag, value in scalars.items():
+                _text(tag, "a tag", &tags[i])
+                values[i] = value
+                size += tags[i].size
+                i += 1
+            self._begin(&e, None, step, walltime, None, None, size)
+            tbc_event_scalars(e.to, e.at, tags, values, n)
+            self._end()
+        finally:
+            free(tags)
+
+    def histogram(self, tag, values, str dtype not None, step=None, walltime=None, display_name=None, description=None):
+        """Counts an array (see `count`) on the default edges. Returns how many values are not finite."""
+        cdef entry e
+        cdef tbc_histogram h
+        cdef tbc_moments moments
+        _count(&h, values, dtype)
+        moments = tbc_moments(h.min, h.max, <double>h.num, h.sum, h.sum_squares)
+        cdef size_t n = h.last - h.first + 1
+        self._begin(&e, tag, step, walltime, display_name, description, 2 * sizeof(double) * n)
+        tbc_event_histogram(e.to, e.at, &e.label, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
+        self._end()
+        return h.not_finite
+
+    def histogram_raw(self, tag, moments, limits, counts, step=None, walltime=None, display_name=None,
+                      description=None):
+        """moments: min, max, num, sum, sum_squares; limits and counts: contiguous arrays of doubles, of one length."""
+        cdef entry e
+        cdef tbc_moments m
+        cdef Values limit = Values(limits, "f8"), count = Values(counts, "f8")
+        m.min, m.max, m.num, m.sum, m.sum_squares = moments
+        if limit.n != count.n or limit.array.stride != sizeof(double) or count.array.stride != sizeof(double):
+            raise ValueError(f"limits and counts must be contiguous, as many of each: got {limits!r}, {counts!r}")
+        self._begin(&e, tag, step, walltime, display_name, description, 2 * limit.n * sizeof(double))
+        tbc_event_histogram(e.to, e.at, &e.label, &m, <const double *>limit.view.buf, <const double *>count.view.buf,
+                            limit.n)
+        self._end()
+
+    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
+              walltime=None, display_name=None, description=None):
+        """An image file; colorspace is the number of channels. Never waits: its pixels were waited for (`reserve`)."""
+        cdef entry e
+        cdef tbc_bytes content = _bytes(file)
+        self._begin(&e, tag, step, walltime, display_name, description, 0)
+        tbc_event_image(e.to, e.at, &e.label, height, width, colorspace, content)
+        self._end()
+
+    def images(self, tag, int32_t height, int32_t width, list files not None, step=None, walltime=None,
+               display_name=None, description=None):
+        """Image files of one size, shown one by one: a tensor of the two numbers as text, then the files, as
+        TensorFlow 2 writes them. Never waits, as `image`."""
+        strings = [str(width).encode(), str(height).encode(), *files]
+        self._strings(tag, b"images", strings, step, walltime, display_name, description, 0)
+
+    def audio(self, tag, float sample_rate, int64_t channels, int64_t frames, bytes file not None, step=None,
+              walltime=None, display_name=None, description=None):
+        """A WAV file; sample_rate in Hz, frames: samples of each channel."""
+        cdef entry e
+        cdef tbc_bytes content = _bytes(file)
+        self._begin(&e, tag, step, walltime, display_name, description, content.size)
+        tbc_event_audio(e.to, e.at, &e.label, sample_rate, channels, frames, content)
+        self._end()
+
+    def text(self, tag, text, step=None, walltime=None, display_name=None, description=None):
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a str, got {text!r} of type {type(text).__name__}")
+        encoded = text.encode()
+        self._strings(tag, b"text", [encoded], step, walltime, display_name, description, len(encoded))
+
+    cdef int _strings(self, tag, bytes plugin, list strings, step, walltime, display_name, description,
+                      size_t size) except -1:
+        """A vector of bytes objects."""
+        cdef entry e
+        cdef size_t i, n = len(strings)
+        cdef int64_t length = n
+        cdef tbc_bytes *values = <tbc_bytes *>malloc(n * sizeof(tbc_bytes))
+        cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, values, n)
+        if values == NULL:
+            raise MemoryError()
+        try:
+            for i in range(n):
+                values[i] = _bytes(strings[i])
+            self._begin(&e, tag, step, walltime, display_name, description, size)
+            tbc_event_tensor(e.to, e.at, &e.label, _bytes(plugin), &tensor)
+            return self._end()
+        finally:
+            free(values)
+
+    def tensor(self, tag, array, str dtype not None, step=None, walltime=None, display_name=None, description=None):
+        """A tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""
+        cdef entry e
+        cdef Py_buffer view
+        cdef int64_t[64] shape # numpy's limit, too
+        cdef tbc_bytes values
+        cdef tbc_tensor tensor
+        cdef int i
+        if dtype not in TENSOR_DTYPES:
+            raise TypeError(f"a tensor holds numbers or bools, got an array of type {dtype}")
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        try:
+            if view.ndim > 64:
+                raise ValueError(f"a tensor has at most 64 dimensions, got {view.ndim}")
+            for i in range(view.ndim):
+                shape[i] = view.shape[i]
+            values = tbc_bytes(<const char *>view.buf, view.len)
+            tensor = tbc_tensor(TENSOR_DTYPES[dtype], &shape[0], view.ndim, &values, 1)
+            self._begin(&e, tag, step, walltime, display_name, description, view.len)
+            tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"tensor"), &tensor)
+            self._end()
+        finally:
+            PyBuffer_Release(&view)
+
+    def pr_curve(self, tag, bytes rows not None, step=None, walltime=None, display_name=None, description=None):
+        """rows: six of them, of as many little-endian float32 each: tp, fp, tn, fn, precision, recall."""
+        cdef entry e
+        cdef tbc_bytes content = _bytes(rows)
+        self._begin(&e, tag, step, walltime, display_name, description, content.size)
+        tbc_event_pr_curve(e.to, e.at, &e.label, content, content.size // (6 * sizeof(float)))
+        self._end()
+
+    def summary(self, bytes summary not None, step=None, walltime=None):
+        """A serialized Summary."""
+        cdef entry e
+        cdef tbc_bytes content = _bytes(summary)
+        self._begin(&e, None, step, walltime, None, None, content.size)
+        tbc_event_summary(e.to, e.at, content)
+        self._end()
+
+    def event(self, bytes event not None):
+        """A serialized Event."""
+        cdef entry e
+        cdef tbc_bytes content = _bytes(event)
+        self._begin(&e, None, None, None, None, None, content.size)
+        tbc_event_encoded(e.to, content)
+        self._end()
+
+
+cdef class EventBuffer(EventEncoder):
+    """Holds the event encoded last."""
+    cdef tbc_buffer _buffer
+
+    def __dealloc__(self):
+        tbc_buffer_free(&self._buffer)
+
+    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
+        tbc_buffer_free(&self._buffer)
+        out[0] = &self._buffer
+        return 0
+
+    cdef int _end(self) except -1:
+        if self._buffer.status != TBC_OK:
+            _raise(self._buffer.status)
+        return 0
+
+    def __bytes__(self):
+        return PyBytes_FromStringAndSize(<char *>self._buffer.data, self._buffer.size)
+
+
+cdef class EventFile(EventEncoder):
+    """One event file at a time, and its queue; tbc.FileWriter names and opens the files.
+
+    Every method that adds an event also raises OSError if the file is closed or if the disk fails and the queue is
+    full. A full queue makes it wait without the GIL.
     """
     cdef tbc_writer *_writer
     cdef readonly str path
@@ -254,15 +522,12 @@ cdef class EventFile:
             _raise(status, self.path)
         return 0
 
-    cdef int _begin(self, entry *out, tag, step, walltime, size_t size) except -1:
-        """Checks what every event has, and opens a frame for one with `size` bytes of content; waits while the queue is
-        full, but for an event of size 0. The event goes to out.to, and _end must follow."""
-        _text(tag, &out.tag)
-        _stamp(step, walltime, &out.at)
-        cdef tbc_status status = tbc_writer_begin(self._writer, size, &out.to)
+    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
+        """Waits while the queue is full, but for an event of size 0."""
+        cdef tbc_status status = tbc_writer_begin(self._writer, size, out)
         while status != TBC_OK:
             self._wait(status, size)
-            status = tbc_writer_begin(self._writer, size, &out.to)
+            status = tbc_writer_begin(self._writer, size, out)
         return 0
 
     cdef int _end(self) except -1:
@@ -270,17 +535,6 @@ cdef class EventFile:
         if status != TBC_OK:
             _raise(status, self.path)
         return 0
-
-    cdef int _scalar(self, tag, double value, step, walltime, bint new_style, bint double_precision) except -1:
-        cdef entry e
-        self._begin(&e, tag, step, walltime, SMALL)
-        if not new_style:
-            tbc_event_scalar(e.to, e.at, e.tag, <float>value)
-        elif double_precision:
-            tbc_event_scalar_double(e.to, e.at, e.tag, value)
-        else:
-            tbc_event_scalar_float(e.to, e.at, e.tag, <float>value)
-        return self._end()
 
     @property
     def closed(self):
@@ -300,92 +554,6 @@ cdef class EventFile:
         if status != TBC_OK:
             _raise(status, path)
         self.path = path
-
-    def version(self, step=None):
-        """The event every file starts with."""
-        cdef entry e
-        self._begin(&e, None, step, None, SMALL)
-        tbc_event_version(e.to, e.at)
-        self._end()
-
-    def session_start(self, step):
-        """Readers drop what earlier files of the run hold from this step on."""
-        cdef entry e
-        self._begin(&e, None, step, None, SMALL)
-        tbc_event_session_start(e.to, e.at)
-        self._end()
-
-    def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False):
-        self._scalar(tag, value, step, walltime, new_style, double_precision)
-
-    def histogram(self, tag, values, str dtype not None, step=None, walltime=None):
-        """Counts an array (see `count`) on the default edges. Returns how many values are not finite."""
-        cdef entry e
-        cdef tbc_histogram h
-        cdef tbc_moments moments
-        _count(&h, values, dtype)
-        moments = tbc_moments(h.min, h.max, <double>h.num, h.sum, h.sum_squares)
-        cdef size_t n = h.last - h.first + 1
-        self._begin(&e, tag, step, walltime, 2 * sizeof(double) * n)
-        tbc_event_histogram(e.to, e.at, e.tag, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
-        self._end()
-        return h.not_finite
-
-    def histogram_raw(self, tag, moments, limits, counts, step=None, walltime=None):
-        """moments: min, max, num, sum, sum_squares; limits and counts: contiguous arrays of doubles, of one length."""
-        cdef entry e
-        cdef tbc_moments m
-        cdef Py_buffer limit, count
-        m.min, m.max, m.num, m.sum, m.sum_squares = moments
-        PyObject_GetBuffer(limits, &limit, PyBUF_ANY_CONTIGUOUS)
-        try:
-            PyObject_GetBuffer(counts, &count, PyBUF_ANY_CONTIGUOUS)
-            try:
-                if limit.len != count.len or limit.itemsize != sizeof(double) or count.itemsize != sizeof(double):
-                    raise ValueError(f"limits and counts must be doubles, as many of each: got {limits!r}, {counts!r}")
-                self._begin(&e, tag, step, walltime, 2 * limit.len)
-                tbc_event_histogram(e.to, e.at, e.tag, &m, <const double *>limit.buf, <const double *>count.buf,
-                                    limit.len // sizeof(double))
-                self._end()
-            finally:
-                PyBuffer_Release(&count)
-        finally:
-            PyBuffer_Release(&limit)
-
-    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
-              walltime=None):
-        """An image file; colorspace is the number of channels. Never waits: its pixels were waited for (`reserve`)."""
-        cdef entry e
-        cdef tbc_bytes content = _bytes(file)
-        self._begin(&e, tag, step, walltime, 0)
-        tbc_event_image(e.to, e.at, e.tag, height, width, colorspace, content)
-        self._end()
-
-    def text(self, tag, text, step=None, walltime=None):
-        cdef entry e
-        cdef tbc_bytes content
-        if not isinstance(text, str):
-            raise TypeError(f"text must be a str, got {text!r} of type {type(text).__name__}")
-        _text(text, &content)
-        self._begin(&e, tag, step, walltime, content.size)
-        tbc_event_text(e.to, e.at, e.tag, content)
-        self._end()
-
-    def summary(self, bytes summary not None, step=None, walltime=None):
-        """A serialized Summary."""
-        cdef entry e
-        cdef tbc_bytes content = _bytes(summary)
-        self._begin(&e, None, step, walltime, content.size)
-        tbc_event_summary(e.to, e.at, content)
-        self._end()
-
-    def event(self, bytes event not None):
-        """A serialized Event."""
-        cdef entry e
-        cdef tbc_bytes content = _bytes(event)
-        self._begin(&e, None, None, None, content.size)
-        tbc_event_encoded(e.to, content)
-        self._end()
 
     def reserve(self, size_t size):
         """Counts bytes that wait to be encoded as part of the queue; waits and raises as an event of that size does."""
@@ -445,11 +613,14 @@ cdef class EventFile:
 cdef class ScalarWriter:
     """The base of tbc.SummaryWriter: add_scalar, at the cost of a C function.
 
+    enabled: whether anything is logged at all.
     file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one.
     """
-    cdef public EventFile file_writer
+    cdef public bint enabled
+    cdef public EventEncoder file_writer
 
-    def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False):
+    def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
+                   *, display_name=None, description=None):
         """Logs one number.
 
         tag: the name of the curve; slashes group curves.
@@ -458,16 +629,19 @@ cdef class ScalarWriter:
         walltime: seconds since 1970, now by default.
         new_style: stores a tensor, as TensorFlow 2 does, instead of a simple_value.
         double_precision: with new_style, stores float64.
+        display_name, description: shown with the curve; the description may be Markdown.
 
         Raises NotImplementedError for a value that is not a number, AssertionError for more than one element (both as
         torch does), TypeError for a tag that is not text, ValueError for a step or walltime that cannot be stored.
         """
         cdef double value
+        if not self.enabled:
+            return
         if type(scalar_value) is float:
             value = PyFloat_AS_DOUBLE(scalar_value)
         else:
             value = convert.scalar(scalar_value)
-        cdef EventFile file = self.file_writer
+        cdef EventEncoder file = self.file_writer
         if file is None:
             file = self._get_file_writer()
-        file._scalar(tag, value, global_step, walltime, new_style, double_precision)
+        file._scalar(tag, value, global_step, walltime, new_style, double_precision, display_name, description)

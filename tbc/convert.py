@@ -1,6 +1,7 @@
 """What users pass, as numbers and arrays. The only file that knows torch, jax and the rest; it imports none of them.
 
-bfloat16 and float8, which numpy lacks, become float32, exactly; a CUDA tensor is copied to the host.
+bfloat16 and float8, which numpy lacks, become float32, exactly (complex32 becomes complex64); a CUDA tensor is copied
+to the host.
 """
 
 from __future__ import annotations
@@ -42,6 +43,13 @@ def array(values: Any) -> npt.NDArray[Any]:
     return _from_torch(values) if is_torch(values) else _widened(_from_array_like(values))
 
 
+def array_or_list(values: Any) -> npt.NDArray[Any]:
+    """As `array`, and lists and tuples too, for the arguments that torch's writer takes them for."""
+    import numpy as np
+
+    return np.asarray(values) if isinstance(values, (list, tuple)) else array(values)
+
+
 def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     """An array in one of the types the kernels read and a layout they can walk, and the name of the type.
 
@@ -62,11 +70,20 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
         bits = bits.astype(bits.dtype.newbyteorder("="))
     if bits.dtype.str[1:] not in KERNEL_DTYPES:
         if bits.dtype.kind not in "fO":
-            raise TypeError(f"a histogram needs real numbers, got an array of {bits.dtype}")
+            raise TypeError(f"real numbers are needed, got an array of {bits.dtype}")
         bits = bits.astype(np.float64)
     if bits.ndim > 1 and not bits.flags.forc:
-        bits = bits.ravel()
+        bits = np.ascontiguousarray(bits)
     return bits, "bfloat16" if bfloat16 else bits.dtype.str[1:]
+
+
+def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
+    """An array as an event holds it, contiguous and little-endian, and the name of its type."""
+    import numpy as np
+
+    values = array(values)
+    values = np.asarray(values, values.dtype.newbyteorder("<"), order="C")
+    return values, values.dtype.str[1:]
 
 
 def to_doubles(bits: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
@@ -98,8 +115,11 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
         tensor = tensor.dequantize()
     if tensor.layout != sys.modules["torch"].strided:
         tensor = tensor.to_dense()
-    if str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")):
+    name = str(tensor.dtype)
+    if name.startswith(("torch.bfloat16", "torch.float8")):
         tensor = tensor.float()
+    elif name == "torch.complex32":
+        tensor = tensor.cfloat()
     values: npt.NDArray[Any] = tensor.cpu().resolve_conj().resolve_neg().numpy()
     return values
 

@@ -146,6 +146,32 @@ class FileWriter(_core.EventFile):
             _see_to_multiprocessing()
 
 
+class NullFileWriter(FileWriter):
+    """What a SummaryWriter that is not enabled has for a FileWriter: it takes messages, and makes no file."""
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        self._log_dir = os.fsdecode(log_dir)
+
+    @property
+    def _file_name(self) -> str:
+        return ""
+
+    def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
+        pass
+
+    def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def reopen(self) -> None:
+        pass
+
+
 def call_all(functions: Iterable[Callable[[], None]]) -> None:
     """Calls each, also if one raises; then raises the first exception."""
     errors = []

@@ -6,7 +6,10 @@ from the row above (the Up filter), which numpy does in one subtraction; the def
 
 from __future__ import annotations
 
+import io
 import struct
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +20,19 @@ try:
 except ImportError:  # no wheel for this platform: the same stream, ten times slower
     import zlib  # type: ignore[no-redef]
 
+Pixels = npt.NDArray[Any]
+
 GRID_COLUMNS = 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
 COLOR_TYPE = {2: 4, 3: 2, 4: 6}  # channels: gray and alpha, RGB, RGBA
+FORMATS = ("PNG", "JPEG", "GIF", "BMP")  # that TensorBoard tells the browser; others it offers for download
 
 
-def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
+# --- arrays into layouts ---
+
+
+def to_hwc(pixels: Pixels, dataformats: str) -> Pixels:
     """Any layout as rows, columns, channels; a batch as a grid of eight images a row.
 
     dataformats: a permutation of "HW", "HWC" or "NCHW", in either case, one letter for each dimension of `pixels`.
@@ -31,12 +40,34 @@ def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
     dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels,
     TypeError for what is no real number.
     """
+    pixels = _ordered(pixels, dataformats)
+    if pixels.ndim == 4:
+        if pixels.shape[3] not in (1, 3):
+            raise AssertionError(
+                f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in {pixels.shape} (NHWC)"
+            )
+        columns = min(len(pixels), GRID_COLUMNS)
+        return grid(pixels, -(-len(pixels) // columns), columns)
+    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+
+
+def to_nhwc(pixels: Pixels, dataformats: str) -> Pixels:
+    """A batch in any layout as images, rows, columns, channels (1 to 4). Raises as to_hwc."""
+    if pixels.ndim != 4 or len(dataformats) != 4:
+        raise ValueError(
+            f"a batch of images has 4 dimensions, got shape {pixels.shape} and dataformats {dataformats!r}"
+        )
+    return _ordered(pixels, dataformats)
+
+
+def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
+    """Transposed to HW, HWC or NHWC, and checked."""
     if len(set(dataformats)) != len(dataformats):
         raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
     if len(dataformats) != pixels.ndim:
         raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {pixels.shape}")
     letters = dataformats.upper()
-    order = {2: "HW", 3: "HWC", 4: "NCHW"}.get(len(letters), "")
+    order = {2: "HW", 3: "HWC", 4: "NHWC"}.get(len(letters), "")
     if sorted(letters) != sorted(order):
         raise ValueError(f"dataformats must be a permutation of HW, HWC or NCHW, got {dataformats!r}")
     if pixels.dtype.kind not in "biuf":
@@ -44,34 +75,26 @@ def to_hwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
     if pixels.size == 0:
         raise ValueError(f"an image needs at least one pixel, got one of shape {pixels.shape}")
     pixels = pixels.transpose([letters.index(letter) for letter in order])
-    if len(letters) == 4:
-        return _grid(pixels)
-    if len(letters) == 2:
-        pixels = pixels[:, :, np.newaxis]
-    if pixels.shape[2] not in (1, 2, 3, 4):
-        raise ValueError(f"an image has 1 to 4 channels, got {pixels.shape[2]} in shape {pixels.shape} (HWC)")
+    if pixels.ndim > 2 and pixels.shape[-1] not in (1, 2, 3, 4):
+        raise ValueError(f"an image has 1 to 4 channels, got {pixels.shape[-1]} in shape {pixels.shape} ({order})")
     return pixels
 
 
-def snapshot(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[Any]:
-    """As to_hwc, in memory of its own, which the caller cannot change any more."""
-    laid_out = to_hwc(pixels, dataformats)
-    return laid_out.copy(order="K") if np.may_share_memory(laid_out, pixels) else laid_out
-
-
-def _grid(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    n, channels, height, width = batch.shape
-    if channels not in (1, 3):
-        raise AssertionError(f"images in a batch have 1 or 3 channels, got {channels} in shape {batch.shape} (NCHW)")
-    columns = min(n, GRID_COLUMNS)
-    rows = -(-n // columns)
+def grid(batch: Pixels, rows: int, columns: int) -> Pixels:
+    """Images (NHWC) side by side, row by row, in one image (HWC); what is left of it is black."""
+    n, height, width, channels = batch.shape
     canvas = np.zeros((rows * columns, height, width, channels), batch.dtype)
-    canvas[:n] = batch.transpose(0, 2, 3, 1)
+    canvas[:n] = batch
     tiled = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     return tiled.reshape(rows * height, columns * width, channels)
 
 
-def to_uint8(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def owned(pixels: Pixels, source: Pixels) -> Pixels:
+    """`pixels` in memory of their own, which whoever has `source` cannot change any more."""
+    return pixels.copy(order="K") if np.may_share_memory(pixels, source) else pixels
+
+
+def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down."""
     if pixels.dtype == np.uint8:
         return pixels
@@ -79,21 +102,154 @@ def to_uint8(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         return (pixels.astype(np.float32) * 255).clip(0, 255).astype(np.uint8)
 
 
-def encode_png(pixels: npt.NDArray[Any]) -> tuple[int, int, int, bytes]:
-    """Pixels as to_hwc gives them into (height, width, channels, PNG file); one channel becomes three."""
-    pixels = to_uint8(pixels)
-    if pixels.shape[2] == 1:
-        pixels = pixels.repeat(3, axis=2)
+# --- what else is an image ---
+
+
+def is_pil(image: Any) -> bool:
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(image, pil.Image)
+
+
+def from_pil(image: Any) -> tuple[Pixels, str]:
+    """The pixels of a Pillow image, and their dataformats."""
+    if image.mode == "I;16":
+        return np.asarray(image) / np.float32(65535), "HW"
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "I", "F"):
+        image = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
+    pixels = np.asarray(image)
+    return pixels, "HWC"[: pixels.ndim]
+
+
+def identify(file: bytes) -> tuple[int, int, int]:
+    """(height, width, channels) of an image file. Raises ValueError for what TensorBoard cannot show."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(file)) as image:
+            if image.format in FORMATS:
+                return image.height, image.width, len(image.getbands())
+            found = image.format
+    except UnidentifiedImageError:
+        found = f"{len(file)} bytes that start with {file[:8]!r}"
+    raise ValueError(f"an encoded image must be one of {', '.join(FORMATS)}, got {found}")
+
+
+def render(figure: Any, close: bool) -> Pixels:
+    """A matplotlib figure, or a list of figures of one size, as uint8 pixels of shape HWC or NHWC.
+
+    close: closes them, too. Raises ImportError if there is no matplotlib, TypeError for other objects, ValueError for
+    an empty list and for different sizes.
+    """
+    if not isinstance(figure, list):
+        return _render(figure, close)
+    rendered = [_render(one, close) for one in figure]
+    if len({pixels.shape for pixels in rendered}) != 1:
+        raise ValueError(f"figures of one size are needed, got {[pixels.shape for pixels in rendered]} (HWC)")
+    return np.stack(rendered)
+
+
+def _render(figure: Any, close: bool) -> Pixels:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("add_figure needs matplotlib: pip install 'tbc[figure]'") from error
+
+    if not isinstance(figure, Figure):
+        raise TypeError(f"a matplotlib Figure is expected, got {figure!r} of type {type(figure).__name__}")
+    canvas_before = figure.canvas
+    canvas = FigureCanvasAgg(figure)
+    try:
+        canvas.draw()
+        pixels = np.array(canvas.buffer_rgba())[:, :, :3]
+    finally:
+        figure.set_canvas(canvas_before)  # a window may belong to it
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if close and pyplot is not None:
+        pyplot.close(figure)
+    return pixels
+
+
+# --- boxes ---
+
+
+def check_boxes(
+    pixels: Pixels, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
+) -> tuple[Pixels, list[str] | None]:
+    """Copies of boxes and labels, if they fit pixels (HWC) and each other. Raises ValueError if not."""
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf" or not np.isfinite(boxes).all():
+        raise ValueError(
+            f"boxes are rows of finite xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
+        )
+    texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
+    if texts is not None and len(texts) != len(boxes):
+        raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
+    height, width, _ = pixels.shape
+    if not (int(height * rescale) > 0 and int(width * rescale) > 0):
+        raise ValueError(f"an image of {width} x {height} pixels cannot be rescaled by {rescale!r}")
+    return np.array(boxes), texts
+
+
+def with_boxes(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:
+    """uint8 pixels (HWC) with red boxes and labels on them, scaled then.
+
+    boxes: rows of xmin, ymin, xmax, ymax, in pixels before scaling.
+    """
+    from PIL import Image
+
+    image = draw_boxes(Image.fromarray(_colored(to_uint8(pixels))), boxes, labels)
+    if rescale != 1:
+        size = int(image.width * rescale), int(image.height * rescale)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def draw_boxes(disp_image: Any, boxes: Any, labels: Sequence[str] | None = None) -> Any:
+    """Draws boxes on a Pillow image, in place: red lines of two pixels, each label on red in the lower left corner."""
+    from PIL import ImageDraw, ImageFont
+
+    draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
+        draw.line(corners, fill="red", width=2)
+        if labels is not None and labels[i]:
+            x0, y0, x1, y1 = font.getbbox(labels[i])
+            width, height = x1 - x0, y1 - y0
+            margin = np.ceil(0.05 * height)
+            draw.rectangle([(left, bottom - height - 2 * margin), (left + width, bottom)], fill="red")
+            draw.text((left + margin, bottom - height - margin), labels[i], fill="black", font=font)
+    return disp_image
+
+
+# --- PNG ---
+
+
+def encode_png(pixels: Pixels) -> tuple[int, int, int, bytes]:
+    """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
+    pixels = _colored(to_uint8(pixels))
+    height, width, channels = pixels.shape
+    chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compressed(pixels)), (b"IEND", b"")]
+    return height, width, channels, SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)
+
+
+def _colored(pixels: Pixels) -> Pixels:
+    return pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def header(height: int, width: int, channels: int) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPE[channels], 0, 0, 0)
+
+
+def compressed(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The zlib stream of pixels (HWC), each row after the byte of its filter."""
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
     lines = np.empty((height, 1 + width * channels), np.uint8)
     lines[:, 0] = UP
     lines[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPE[channels], 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b"")]
-    return height, width, channels, SIGNATURE + b"".join(_chunk(name, data) for name, data in chunks)
+    return bytes(zlib.compress(lines, 1))
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tbc import _core, convert, file_writer
-from tbc.file_writer import FileWriter, call_all
+from tbc.file_writer import FileWriter, NullFileWriter, call_all
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.figure import Figure
+    from typing_extensions import TypedDict, Unpack
+
+    class Label(TypedDict, total=False):
+        """What TensorBoard shows with the data; every add_* of a summary takes these."""
+
+        display_name: str | None
+        description: str | None
+
+
+Image = tuple[int, int, int, bytes]  # height, width, channels, file
 
 
 class SummaryWriter(_core.ScalarWriter):
@@ -30,6 +45,8 @@ class SummaryWriter(_core.ScalarWriter):
     max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process), where add_* waits for room.
     flush_secs: an upper bound of the delay until a record is in the file, which is 0.1 s anyway.
     filename_suffix: the end of the event file's name.
+    enabled: False makes a writer that takes every call, looks at none of its arguments, and creates nothing at all
+    (for the processes of a distributed training that are not to log).
 
     Raises OSError if the directory or the file cannot be made, ValueError for a URL or a purge_step that is no int64.
 
@@ -41,8 +58,13 @@ class SummaryWriter(_core.ScalarWriter):
     tag: the name of a curve, an image, ...: text, in which slashes make groups.
     global_step: an integer, or what int() takes, that fits 64 bits; None is 0.
     walltime: seconds since 1970; now by default.
-    They raise TypeError for a tag that is not text, ValueError for a step or a walltime that cannot be stored, and
-    OSError if the disk fails and the queue is full.
+    display_name, description: TensorBoard shows them with the data; the description may be Markdown.
+    They raise TypeError for a tag, display_name or description that is not text, ValueError for a step or a walltime
+    that cannot be stored, and OSError if the disk fails and the queue is full.
+
+    Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients), jax's, and what
+    has __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other objects, lists
+    too, as torch does.
     """
 
     def __init__(
@@ -53,6 +75,8 @@ class SummaryWriter(_core.ScalarWriter):
         max_queue: int = 10,
         flush_secs: float = 120,
         filename_suffix: str = "",
+        *,
+        enabled: bool = True,
     ) -> None:
         if not log_dir:
             log_dir = os.path.join("runs", f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}")
@@ -64,7 +88,9 @@ class SummaryWriter(_core.ScalarWriter):
         self.filename_suffix = filename_suffix
         self.default_bins: Any = _core.default_edges()
         self._tensorflow_bins = self.default_bins
-        self._told_not_finite = False
+        self._created = time.time()
+        self._told: set[str] = set()
+        self.enabled = enabled
         self.file_writer: FileWriter | None = None
         self.all_writers: dict[str, FileWriter] | None = None
         self._get_file_writer()
@@ -81,6 +107,9 @@ class SummaryWriter(_core.ScalarWriter):
         tag_scalar_dict: Mapping[str, Any],
         global_step: Any = None,
         walltime: float | None = None,
+        *,
+        separate_runs: bool = True,
+        **label: Unpack[Label],
     ) -> None:
         """Logs several numbers as curves of one chart.
 
@@ -88,12 +117,45 @@ class SummaryWriter(_core.ScalarWriter):
         main_tag; this is how TensorBoard draws them together. (Slashes in main_tag become underscores there.)
 
         tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
+        separate_runs: False makes no runs, directories and files, but curves <main_tag>/<key> of this run, in charts of
+        their own (add_custom_scalars_multilinechart draws them together), and takes no display_name and description.
         """
-        step, seconds = _core.check(main_tag, global_step, walltime)
+        if not self.enabled:
+            return
+        if not separate_runs:
+            if label:
+                raise TypeError(f"curves of one event take no {' and '.join(label)}")
+            metrics = {f"{main_tag}/{key}": value for key, value in tag_scalar_dict.items()}
+            return self.add_metrics(metrics, global_step, walltime)
+        step, seconds = _core.check(main_tag, global_step, walltime, **label)
         prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
         scalars = {prefix + key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
         for log_dir, value in scalars.items():
-            self._writer_in(log_dir).scalar(main_tag, value, step, seconds)
+            self._writer_in(log_dir).scalar(main_tag, value, step, seconds, **label)
+
+    def add_metrics(self, metrics: Mapping[str, Any], global_step: Any = None, walltime: float | None = None) -> None:
+        """Logs many numbers of one step in one event, which takes less time and space than as many add_scalar.
+
+        metrics: tag -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
+        """
+        if not self.enabled:
+            return
+        scalars = {tag: convert.scalar(value) for tag, value in metrics.items()}
+        if scalars:
+            self._get_file_writer().scalars(scalars, global_step, walltime)
+
+    def add_tensor(
+        self, tag: str, tensor: Any, global_step: Any = None, walltime: float | None = None, **label: Unpack[Label]
+    ) -> None:
+        """Logs an array as it is, for programs to read; TensorBoard does not show it.
+
+        tensor: an array or a number, of any shape; real, complex or bool. bfloat16 and float8, which TensorBoard cannot
+        decode, are stored as float32. Raises TypeError for other types.
+        """
+        if not self.enabled:
+            return
+        array, dtype = convert.tensor(tensor)
+        self._get_file_writer().tensor(tag, array, dtype, global_step, walltime, **label)
 
     def add_histogram(
         self,
@@ -103,6 +165,7 @@ class SummaryWriter(_core.ScalarWriter):
         bins: Any = "tensorflow",
         walltime: float | None = None,
         max_bins: int | None = None,
+        **label: Unpack[Label],
     ) -> None:
         """Logs how values are distributed.
 
@@ -112,21 +175,22 @@ class SummaryWriter(_core.ScalarWriter):
 
         NaN and infinities are left out (a warning says how many, once). What lies beyond the default buckets, above
         1e20, counts in the outermost ones. Raises ValueError if there is no value at all, or none within the bins;
-        TypeError for complex numbers; NotImplementedError for other types, lists too, as torch does.
+        TypeError for complex numbers.
         """
+        if not self.enabled:
+            return
         if isinstance(bins, str) and bins == "tensorflow" and self.default_bins is not self._tensorflow_bins:
             bins = self.default_bins
         file = self._get_file_writer()
         if isinstance(bins, str) and bins == "tensorflow" and max_bins is None:
-            not_finite = file.histogram(tag, *convert.kernel_array(values), global_step, walltime)
+            not_finite = file.histogram(tag, *convert.kernel_array(values), global_step, walltime, **label)
         else:
             from tbc import histograms
 
             moments, limits, counts, not_finite = histograms.count(values, bins, max_bins)
-            file.histogram_raw(tag, moments, limits, counts, global_step, walltime)
-        if not_finite and not self._told_not_finite:
-            self._told_not_finite = True
-            warnings.warn(f"histogram {tag!r}: {not_finite} values are not finite and left out", stacklevel=2)
+            file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
+        if not_finite:
+            self._warn_once("not finite", f"histogram {tag!r}: {not_finite} values are not finite and left out")
 
     def add_histogram_raw(
         self,
@@ -140,22 +204,26 @@ class SummaryWriter(_core.ScalarWriter):
         bucket_counts: Any,
         global_step: Any = None,
         walltime: float | None = None,
+        **label: Unpack[Label],
     ) -> None:
         """Logs a histogram that is counted already.
 
         min, max, num, sum, sum_squares: of the values.
-        bucket_limits, bucket_counts: the upper limit of each bucket and the number of values in it, as many of each.
+        bucket_limits, bucket_counts: the upper limit of each bucket and the number of values in it, as many of each;
+        lists, too.
         """
+        if not self.enabled:
+            return
         if len(bucket_limits) != len(bucket_counts):
             raise ValueError(f"there are {len(bucket_limits)} bucket_limits, but {len(bucket_counts)} bucket_counts")
         import numpy as np
 
         limits, counts = (
-            np.ascontiguousarray(values if isinstance(values, (list, tuple)) else convert.array(values), np.float64)
-            for values in (bucket_limits, bucket_counts)
+            np.ascontiguousarray(convert.array_or_list(values), np.float64) for values in (bucket_limits, bucket_counts)
         )
         moments = [convert.scalar(moment) for moment in (min, max, num, sum, sum_squares)]
-        self._get_file_writer().histogram_raw(tag, moments, limits, counts, global_step, walltime)
+        file = self._get_file_writer()
+        file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
 
     def add_image(
         self,
@@ -164,27 +232,31 @@ class SummaryWriter(_core.ScalarWriter):
         global_step: Any = None,
         walltime: float | None = None,
         dataformats: str = "CHW",
+        **label: Unpack[Label],
     ) -> None:
         """Logs an image, as PNG.
 
-        img_tensor: a numpy array or a tensor; uint8 from 0 to 255, or any other type from 0 to 1.
-        dataformats: what each dimension is: a permutation of "HW", "HWC" or "NCHW". 1 to 4 channels (gray,
+        img_tensor: an array, uint8 from 0 to 255, or of any other type from 0 to 1 (a warning says, once, if integers
+        go beyond, which come out white); or a Pillow image; or the bytes of a PNG, JPEG, GIF or BMP file, which are
+        stored as they are.
+        dataformats: what each dimension of an array is: a permutation of "HW", "HWC" or "NCHW". 1 to 4 channels (gray,
         gray and alpha, RGB, RGBA); a batch (N) has 1 or 3, and is shown as a grid, eight images a row.
 
         The pixels are copied here and encoded on another thread. Raises AssertionError if dataformats does not fit the
-        array (as torch does), ValueError if it is unknown or the number of channels is.
+        array (as torch does), ValueError if it is unknown or the number of channels is, and for bytes of no image file.
         """
+        if not self.enabled:
+            return
         from tbc import images
 
-        pixels = images.snapshot(convert.array(img_tensor), dataformats)
-        file = self._get_file_writer()
-        step, seconds = _core.check(tag, global_step, walltime)
-
-        def encode() -> None:
-            height, width, channels, png = images.encode_png(pixels)
-            file.image(tag, height, width, channels, png, step, seconds)
-
-        file.run_later(encode, pixels.nbytes)
+        at = tag, global_step, walltime
+        if isinstance(img_tensor, (bytes, bytearray)):
+            data = bytes(img_tensor)
+            size = images.identify(data)
+            self._add_image_later(at, lambda: (*size, data), len(data), **label)
+        else:
+            pixels = self._snapshot(img_tensor, dataformats, images.to_hwc)
+            self._add_image_later(at, lambda: images.encode_png(pixels), pixels.nbytes, **label)
 
     def add_images(
         self,
@@ -193,13 +265,358 @@ class SummaryWriter(_core.ScalarWriter):
         global_step: Any = None,
         walltime: float | None = None,
         dataformats: str = "NCHW",
+        *,
+        grid: bool = True,
+        **label: Unpack[Label],
     ) -> None:
-        """Logs a batch of images as a grid, eight images a row. See add_image, which differs in the default layout."""
-        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
+        """Logs a batch of images.
 
-    def add_text(self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None) -> None:
+        img_tensor, dataformats: see add_image, which differs in the default layout.
+        grid: as one image, eight in a row. False keeps them apart, each in its own size in TensorBoard, with 1 to 4
+        channels; tbc then stores them as TensorFlow 2 does.
+        """
+        if not self.enabled:
+            return
+        if grid:
+            return self.add_image(tag, img_tensor, global_step, walltime, dataformats, **label)
+        from tbc import images
+
+        batch = self._snapshot(img_tensor, dataformats, images.to_nhwc)
+        file = self._get_file_writer()
+        step, seconds = _core.check(tag, global_step, walltime, **label)
+
+        def encode() -> None:
+            files = [images.encode_png(pixels)[3] for pixels in batch]
+            file.images(tag, batch.shape[1], batch.shape[2], files, step, seconds, **label)
+
+        file.run_later(encode, batch.nbytes)
+
+    def add_image_with_boxes(
+        self,
+        tag: str,
+        img_tensor: Any,
+        box_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        rescale: float = 1,
+        dataformats: str = "CHW",
+        labels: Sequence[str] | str | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs an image with boxes drawn on it, in red.
+
+        img_tensor, dataformats: see add_image.
+        box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels.
+        rescale: scales the image, after the boxes are drawn.
+        labels: a text for each box.
+
+        Raises ValueError for boxes of another shape or not finite, as many labels as there are no boxes, and an image
+        scaled to nothing.
+        """
+        if not self.enabled:
+            return
+        from tbc import images
+
+        pixels = self._snapshot(img_tensor, dataformats, images.to_hwc)
+        boxes, texts = images.check_boxes(pixels, convert.array_or_list(box_tensor), labels, rescale)
+
+        def encode() -> Image:
+            _, _, channels, png = images.encode_png(images.with_boxes(pixels, boxes, texts, rescale))
+            return *pixels.shape[:2], channels, png
+
+        self._add_image_later((tag, global_step, walltime), encode, pixels.nbytes, **label)
+
+    def add_figure(
+        self,
+        tag: str,
+        figure: Figure | list[Figure],
+        global_step: Any = None,
+        close: bool = True,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a matplotlib figure as an image, or a list of figures of one size as a grid.
+
+        close: closes the figures.
+
+        Raises ImportError without matplotlib, TypeError for what is no figure, ValueError for figures of other sizes.
+        """
+        if not self.enabled:
+            return
+        from tbc import images
+
+        pixels = images.render(figure, close)
+        self.add_image(tag, pixels, global_step, walltime, "NHWC"[-pixels.ndim :], **label)
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: Any = None,
+        fps: float = 4,
+        walltime: float | None = None,
+        *,
+        format: str = "gif",
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a video, which TensorBoard shows among the images; it needs no other package.
+
+        vid_tensor: (N, T, C, H, W): N clips of T frames, shown side by side; uint8 from 0 to 255, or any other type
+        from 0 to 1; 1 or 3 channels (for "apng" 1 to 4).
+        fps: frames per second.
+        format: "gif" has 256 colors and shows at most 50 frames per second; "apng", an animated PNG, has all colors and
+        is larger.
+
+        Raises ValueError for other shapes, formats and an fps that is not above 0.
+        """
+        if not self.enabled:
+            return
+        from tbc import images, video
+
+        if format not in video.FORMATS:
+            raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
+        encode, channels = video.FORMATS[format]
+        rate = video.frame_rate(fps)
+        frames = self._snapshot(vid_tensor, channels, video.tile)
+
+        def run() -> Image:
+            return *frames.shape[1:], encode(images.to_uint8(frames), rate)
+
+        self._add_image_later((tag, global_step, walltime), run, frames.nbytes, **label)
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: Any = None,
+        sample_rate: float = 44100,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs sound, as WAV of 16 bits.
+
+        snd_tensor: (L,) or (1, L); or stereo, (2, L) or (L, 2). Floats from -1 to 1 (what lies beyond is cut off, and a
+        warning says so, once), or integers of 8, 16 or 32 bits, which use the range of their type.
+        sample_rate: in Hz.
+
+        Raises AssertionError for other shapes, ValueError for no samples or an impossible sample_rate, TypeError for
+        other types.
+        """
+        if not self.enabled:
+            return
+        from tbc import audio
+
+        channels, frames, wav, beyond = audio.encode(convert.array(snd_tensor), sample_rate)
+        file = self._get_file_writer()
+        file.audio(tag, sample_rate, channels, frames, wav, global_step, walltime, **label)
+        if beyond:
+            self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
+
+    def add_text(
+        self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None, **label: Unpack[Label]
+    ) -> None:
         """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
-        self._get_file_writer().text(tag + "/text_summary", text_string, global_step, walltime)
+        if not self.enabled:
+            return
+        file = self._get_file_writer()
+        file.text(tag + "/text_summary", text_string, global_step, walltime, **label)
+
+    def add_embedding(
+        self,
+        mat: Any,
+        metadata: Any = None,
+        label_img: Any = None,
+        global_step: Any = None,
+        tag: str = "default",
+        metadata_header: Sequence[Any] | None = None,
+        *,
+        binary: bool = False,
+    ) -> None:
+        """Logs points of a space, which TensorBoard's projector shows in two or three dimensions.
+
+        mat: (N, D), a row for each point.
+        metadata: a label for each point, or with metadata_header a row of as many for each.
+        label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
+        binary: stores float32 in place of text; smaller, and many times faster to write and to load.
+
+        The files are written beside the event file, on another thread; flush() waits for them. The projector lists the
+        embeddings of all tags and steps, those of earlier processes too; the same tag and step replaces.
+
+        Raises AssertionError for lengths and ranks that do not fit (as torch does), TypeError for what is no real
+        number, NotADirectoryError if a file is where the directory has to be.
+        """
+        if not self.enabled:
+            return
+        from tbc import embeddings
+
+        step, _ = _core.check(tag, global_step, None)
+        embedding = embeddings.embedding(mat, metadata, label_img, metadata_header, binary)
+        file = self._get_file_writer()
+        log_dir = file.get_logdir()
+        if embeddings.make_directory(log_dir, tag, step):
+            warnings.warn(
+                f"the embedding {tag!r} of step {step} is written over; is global_step missing?", stacklevel=2
+            )
+        file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), embedding.nbytes)
+
+    def add_pr_curve(
+        self,
+        tag: str,
+        labels: Any,
+        predictions: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a precision-recall curve.
+
+        labels: 0 or 1 (False or True) for each example.
+        predictions: how probable 1 is, from 0 to 1, of the same shape.
+        num_thresholds: points of the curve, at even steps from 0 to 1.
+        weights: of the examples, one number or of the same shape.
+
+        What is out of range or not finite is left out (a warning says how many, once). Raises ValueError for shapes
+        that differ, TypeError for what is no real number.
+        """
+        if not self.enabled:
+            return
+        from tbc import pr_curves
+
+        curve, left_out = pr_curves.curve(labels, predictions, num_thresholds, weights)
+        self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+        if left_out:
+            message = (
+                f"PR curve {tag!r}: {left_out} examples are left out, whose labels or predictions are not in 0 to 1"
+            )
+            self._warn_once("not in range", message)
+
+    def add_pr_curve_raw(
+        self,
+        tag: str,
+        true_positive_counts: Any,
+        false_positive_counts: Any,
+        true_negative_counts: Any,
+        false_negative_counts: Any,
+        precision: Any,
+        recall: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a precision-recall curve that is counted already: vectors (or lists) of one length, that of the curve.
+
+        num_thresholds, weights: kept for compatibility; the length of the vectors counts.
+        """
+        if not self.enabled:
+            return
+        from tbc import pr_curves
+
+        counts = true_positive_counts, false_positive_counts, true_negative_counts, false_negative_counts
+        curve = pr_curves.from_rows(*counts, precision, recall)
+        self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+
+    def add_custom_scalars(self, layout: Mapping[str, Any]) -> None:
+        """Arranges curves that add_scalar logs in charts of the CUSTOM SCALARS tab; the last layout counts.
+
+        layout: {category: {chart: [kind, tags]}}; kind "Multiline" draws the curves of all tags (regular expressions),
+        "Margin" takes three: a value, its lower and its upper bound.
+
+        Raises TypeError if it is nested otherwise, ValueError for another kind, AssertionError for a margin chart of
+        other than three tags.
+        """
+        if not self.enabled:
+            return
+        from tbc import layouts
+
+        self._get_file_writer().add_summary(layouts.summary(layout))
+
+    def add_custom_scalars_multilinechart(
+        self, tags: Sequence[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """A layout of one chart that draws several curves. See add_custom_scalars."""
+        self.add_custom_scalars({category: {title: ["Multiline", tags]}})
+
+    def add_custom_scalars_marginchart(
+        self, tags: Sequence[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """A layout of one chart that draws a curve between its bounds: value, lower, upper. See add_custom_scalars."""
+        self.add_custom_scalars({category: {title: ["Margin", tags]}})
+
+    def add_mesh(
+        self,
+        tag: str,
+        vertices: Any,
+        colors: Any = None,
+        faces: Any = None,
+        config_dict: Mapping[str, Any] | None = None,
+        global_step: Any = None,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs meshes, or point clouds, which TensorBoard shows in three dimensions.
+
+        vertices: (B, N, 3): x, y, z of each vertex; TensorBoard shows the first of a batch.
+        colors: (B, N, 3): red, green, blue of each vertex, from 0 to 255, of any type.
+        faces: (B, M, 3): the vertices of each triangle, counted from 0; without them it is a point cloud.
+        config_dict: camera, lights and material, as the classes of three.js have it.
+
+        Lists will do. Raises ValueError for other shapes, TypeError for what is no real number and for a config_dict
+        that is no JSON.
+        """
+        if not self.enabled:
+            return
+        from tbc import meshes
+
+        _core.check(tag, global_step, walltime, **label)
+        summary = meshes.summary(tag, vertices, colors, faces, config_dict, **label)
+        self._get_file_writer().add_summary(summary, global_step, walltime)
+
+    def add_hparams(
+        self,
+        hparam_dict: Mapping[str, Any],
+        metric_dict: Mapping[str, Any],
+        hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
+        run_name: str | None = None,
+        global_step: Any = None,
+        *,
+        start_time: float | None = None,
+        end_time: float | None = None,
+        status: str = "success",
+    ) -> None:
+        """Logs the hyperparameters of a run and what came of them, which the HPARAMS tab compares between runs.
+
+        hparam_dict: name -> number, bool, text, None (left out), array of one element; sequences become text, and
+        mappings within become names with slashes.
+        metric_dict: tag -> number; logged as add_scalar does.
+        hparam_domain_discrete: name -> list of all the values a hyperparameter can have.
+        run_name: the directory in log_dir for them, the time by default; "." is log_dir, in the file that is open.
+        start_time, end_time: of the training, in seconds since 1970; when this writer was made, and now, by default.
+        status: "success", "failure", "running" or "unknown".
+
+        Raises TypeError for what is no mapping and for a domain that does not fit, ValueError for other values and
+        statuses; nothing is logged then.
+        """
+        if not self.enabled:
+            return
+        from tbc import hparams
+
+        step, now = _core.check("", global_step, None)
+        times = (self._created if start_time is None else start_time), (now if end_time is None else end_time)
+        summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, *times, status)
+        metrics = {tag: convert.scalar(value) for tag, value in metric_dict.items()}
+        for tag in metrics:
+            _core.check(tag, None, None)
+        parent = self._get_file_writer()
+        if run_name == ".":
+            _add_hparams(parent, summaries, metrics, step)
+            return
+        log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
+        file = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+        call_all([lambda: _add_hparams(file, summaries, metrics, step), file.close])
 
     def flush(self) -> None:
         """Returns when everything logged so far can be read in the files.
@@ -229,7 +646,11 @@ class SummaryWriter(_core.ScalarWriter):
             return self.file_writer
         with file_writer.lock:
             if self.file_writer is None:
-                writer = FileWriter(self.log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+                writer = (
+                    NullFileWriter(self.log_dir)
+                    if not self.enabled
+                    else FileWriter(self.log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+                )
                 if self.purge_step is not None:
                     writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
@@ -245,3 +666,39 @@ class SummaryWriter(_core.ScalarWriter):
             if log_dir not in self.all_writers:
                 self.all_writers[log_dir] = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
             return self.all_writers[log_dir]
+
+    def _snapshot(
+        self, image: Any, layout: Any, lay_out: Callable[[npt.NDArray[Any], Any], npt.NDArray[Any]]
+    ) -> npt.NDArray[Any]:
+        """The pixels of an image, laid out, in memory of their own."""
+        from tbc import images
+
+        if images.is_pil(image):
+            image, layout = images.from_pil(image)
+        pixels = convert.array(image)
+        laid_out = images.owned(lay_out(pixels, layout), pixels)
+        if pixels.dtype.kind in "iu" and pixels.dtype.itemsize > 1 and pixels.max() > 1:
+            self._warn_once(
+                "integer pixels", f"pixels of {pixels.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
+            )
+        return laid_out
+
+    def _add_image_later(
+        self, at: tuple[str, Any, Any], encode: Callable[[], Image], size: int, **label: Unpack[Label]
+    ) -> None:
+        """Encodes an image on the other thread. size: the bytes that wait for it."""
+        file = self._get_file_writer()
+        step, seconds = _core.check(*at, **label)
+        file.run_later(lambda: file.image(at[0], *encode(), step, seconds, **label), size)
+
+    def _warn_once(self, what: str, message: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            warnings.warn(message, stacklevel=3)
+
+
+def _add_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
+    for summary in summaries:
+        file.add_summary(summary, step)
+    for tag, value in metrics.items():
+        file.scalar(tag, value, step)

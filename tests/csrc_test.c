@@ -9,6 +9,7 @@
 #include "crc32c.h"
 #include "event.h"
 #include "histogram.h"
+#include "pr_curve.h"
 #include "queue.h"
 #include "record.h"
 #include "writer.h"
@@ -208,7 +209,7 @@ static void test_record(void)
 
         start = tbc_record_begin(&buffer); /* a frame that fails is taken back, and those around it are whole */
         CHECK(tbc_buffer_extend(&buffer, SIZE_MAX) == NULL);
-        tbc_event_scalar(&buffer, (tbc_stamp){0, 0}, TBC_BYTES("not written"), 0);
+        tbc_event_scalar(&buffer, (tbc_stamp){0, 0}, &(tbc_label){.tag = TBC_BYTES("not written")}, 0);
         CHECK(tbc_record_end(&buffer, start) == TBC_NO_MEMORY);
         CHECK(buffer.size == start && buffer.status == TBC_OK);
     }
@@ -248,9 +249,9 @@ static view value_in(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag)
 /* The tensor of a value that belongs to a plugin. */
 static view tensor_of(view value, unsigned dtype, tbc_bytes plugin)
 {
-    view tensor = take_bytes(&value, 8);
+    CHECK(equal(only_bytes(only_bytes(take_bytes(&value, 9), 1), 1), plugin));
+    view tensor = only_bytes(value, 8);
     CHECK(take_uint(&tensor, 1) == dtype);
-    CHECK(equal(only_bytes(only_bytes(only_bytes(value, 9), 1), 1), plugin));
     return tensor;
 }
 
@@ -258,12 +259,12 @@ static void check_scalars(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, doubl
 {
     const float single = (float)number;
     const tbc_bytes single_bytes = {(const char *)&single, 4}, number_bytes = {(const char *)&number, 8};
-    tbc_event_scalar(buffer, at, tag, single);
+    tbc_event_scalar(buffer, at, &(tbc_label){.tag = tag}, single);
     view value = value_in(buffer, at, tag);
     CHECK(take_varint(&value) == (2 << 3 | 5) && equal(value, single_bytes));
-    tbc_event_scalar_float(buffer, at, tag, single);
+    tbc_event_scalar_float(buffer, at, &(tbc_label){.tag = tag}, single);
     CHECK(equal(only_bytes(tensor_of(value_in(buffer, at, tag), 1, TBC_BYTES("scalars")), 5), single_bytes));
-    tbc_event_scalar_double(buffer, at, tag, number);
+    tbc_event_scalar_double(buffer, at, &(tbc_label){.tag = tag}, number);
     CHECK(equal(only_bytes(tensor_of(value_in(buffer, at, tag), 2, TBC_BYTES("scalars")), 6), number_bytes));
 }
 
@@ -274,7 +275,7 @@ static void check_histogram(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, siz
         limits[i] = (double)i - 7.5;
         counts[i] = (double)(i * i);
     }
-    tbc_event_histogram(buffer, at, tag, &(tbc_moments){-1, 2, 3, 4, 5}, limits, counts, n);
+    tbc_event_histogram(buffer, at, &(tbc_label){.tag = tag}, &(tbc_moments){-1, 2, 3, 4, 5}, limits, counts, n);
     view histo = only_bytes(value_in(buffer, at, tag), 5);
     CHECK(take_double(&histo, 1) == -1 && take_double(&histo, 2) == 2 && take_double(&histo, 3) == 3);
     CHECK(take_double(&histo, 4) == 4 && take_double(&histo, 5) == 5);
@@ -284,10 +285,11 @@ static void check_histogram(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, siz
 
 static void check_image_and_text(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
 {
-    tbc_event_image(buffer, at, tag, 480, 0, -1, bytes); /* 0 is not written, a negative number takes ten bytes */
+    const tbc_label label = {.tag = tag};
+    tbc_event_image(buffer, at, &label, 480, 0, -1, bytes); /* 0 is not written, a negative number takes ten bytes */
     view image = only_bytes(value_in(buffer, at, tag), 4);
     CHECK(take_uint(&image, 1) == 480 && take_uint(&image, 3) == UINT64_MAX && equal(only_bytes(image, 4), bytes));
-    tbc_event_text(buffer, at, tag, bytes);
+    tbc_event_tensor(buffer, at, &label, TBC_BYTES("text"), &(tbc_tensor){TBC_DT_STRING, &(int64_t){1}, 1, &bytes, 1});
     view tensor = tensor_of(value_in(buffer, at, tag), 7, TBC_BYTES("text"));
     view dim = only_bytes(take_bytes(&tensor, 2), 2);
     CHECK(take_uint(&dim, 1) == 1 && dim.size == 0 && equal(only_bytes(tensor, 8), bytes));
@@ -427,6 +429,159 @@ static void test_histogram_values(void)
         check_count((const char *)(extremes + i), 1000, 0, TBC_FLOAT64, 8); /* nothing finite */
 }
 
+/* --- pr_curve --- */
+
+static void check_curve(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights, size_t n,
+                        size_t thresholds)
+{
+    const tbc_array *const arrays[] = {predictions, labels, weights};
+    const size_t size = thresholds * sizeof(double);
+    double *got[2] = {malloc(size), malloc(size)};
+    long double *sums[2], *magnitude = calloc(thresholds, sizeof *magnitude);
+    uint64_t left_out = 0;
+    for (int i = 0; i < 2; i++) {
+        sums[i] = calloc(thresholds, sizeof *sums[i]);
+        memset(got[i], 0xFF, size); /* NaN where nothing is set */
+    }
+    for (size_t i = 0; i < n; i++) {
+        double value[] = {0, 0, 1}; /* prediction, label, weight */
+        for (int k = 0; k < 3; k++)
+            if (arrays[k] != NULL) {
+                const char *data = (const char *)arrays[k]->data + (ptrdiff_t)i * arrays[k]->stride;
+                value[k] = element(data, arrays[k]->dtype, tbc_dtype_size(arrays[k]->dtype));
+            }
+        double product = value[0] * (double)(thresholds - 1);
+        if (predictions->dtype >= TBC_FLOAT32 && predictions->dtype <= TBC_BFLOAT16)
+            product = (float)value[0] * (float)(thresholds - 1);
+        if (!isfinite(value[0]) || !isfinite(value[1]) || !isfinite(value[2]) || value[1] < 0 || value[1] > 1
+            || floor(product) < 0 || floor(product) > (double)(thresholds - 1)) {
+            left_out++;
+            continue;
+        }
+        size_t bucket = (size_t)floor(product);
+        sums[0][bucket] += value[1] * value[2];
+        sums[1][bucket] += (1 - value[1]) * value[2];
+        magnitude[bucket] += fabs(value[2]);
+    }
+    CHECK(tbc_pr_curve_count(predictions, labels, weights, n, thresholds, got[0], got[1]) == left_out);
+    for (int i = 0; i < 2; i++) {
+        for (size_t bucket = 0; bucket < thresholds; bucket++)
+            CHECK(alike(got[i][bucket], sums[i][bucket], magnitude[bucket]));
+        free(got[i]);
+        free(sums[i]);
+    }
+    free(magnitude);
+}
+
+/* Numbers from 2^-8 to just above 1, of integers 0 and 1, and now and then whatever the bits are. */
+static void put_probability(char *at, tbc_dtype dtype)
+{
+    static const uint64_t one[] = {0x3FF0000000000000, 0x3F800000, 0x3C00, 0x3F80};
+    static const int mantissa_bits[] = {52, 23, 10, 7};
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++)
+        bits = bits << 8 | (rand() & 255);
+    if (rand() % 16 != 0)
+        bits = dtype >= TBC_INT8 ? bits & 1 : one[dtype] + 1 - bits % ((uint64_t)8 << mantissa_bits[dtype]);
+    for (size_t i = 0; i < tbc_dtype_size(dtype); i++)
+        at[i] = (char)(bits >> 8 * i);
+}
+
+/* `memory` is to be freed; it ends where the array ends. */
+static tbc_array probabilities(char **memory, size_t n, tbc_dtype dtype, ptrdiff_t gap, int sign)
+{
+    ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(dtype), stride = sign * (size + gap);
+    size_t extent = n == 0 ? 0 : (n - 1) * (size_t)(stride < 0 ? -stride : stride) + (size_t)size;
+    *memory = malloc(extent);
+    tbc_array array = {stride < 0 && n > 0 ? *memory + extent - size : *memory, stride, dtype};
+    for (size_t i = 0; i < n; i++)
+        put_probability((char *)array.data + (ptrdiff_t)i * stride, dtype);
+    return array;
+}
+
+static void test_pr_curve_dtypes(void)
+{
+    static const size_t lengths[] = {0, 1, 3, 512, 513, 1300}, thresholds[] = {1, 2, 127, 256, 257, 1000};
+    for (int i = 0; i < 12 * 12 * 6; i++) {
+        const tbc_dtype dtypes[] = {i % 12, i / 12 % 12, rand() % 12};
+        const size_t n = lengths[i / 144];
+        tbc_array arrays[3];
+        char *memory[3];
+        for (int k = 0; k < 3; k++)
+            arrays[k] = probabilities(&memory[k], n, dtypes[k], rand() % 4, rand() % 3 - 1);
+        for (size_t k = 0; k < 6; k++)
+            check_curve(&arrays[0], &arrays[1], k % 2 == 0 ? NULL : &arrays[2], n, thresholds[k]);
+        check_curve(&arrays[0], &arrays[1], &arrays[2], n, 127);
+        for (int k = 0; k < 3; k++)
+            free(memory[k]);
+    }
+}
+
+/* Every prediction with every label and every weight. */
+static void check_combinations(const double *predictions, size_t n_predictions, size_t thresholds)
+{
+    const double labels[] = {0, 1, 0.25, -0.0, nextafter(1, 0), nextafter(1, 2), -DBL_TRUE_MIN, -1, 2, DBL_MAX,
+                             -DBL_MAX, NAN, INFINITY, -INFINITY};
+    const double weights[] = {1, 0, 0.3, -2, 1e300, NAN, INFINITY, -INFINITY};
+    const size_t n_labels = sizeof labels / sizeof *labels, n_weights = sizeof weights / sizeof *weights;
+    const size_t n = n_predictions * n_labels;
+    double *doubles = malloc(n * sizeof *doubles), *label = malloc(n * sizeof *label);
+    float *floats = malloc(n * sizeof *floats);
+    for (size_t i = 0; i < n; i++) {
+        doubles[i] = predictions[i / n_labels];
+        floats[i] = fabs(doubles[i]) <= FLT_MAX || !isfinite(doubles[i]) ? (float)doubles[i] : FLT_MAX;
+        label[i] = labels[i % n_labels];
+    }
+    const tbc_array arrays[] = {{doubles, 8, TBC_FLOAT64}, {floats, 4, TBC_FLOAT32}};
+    const tbc_array label_array = {label, 8, TBC_FLOAT64};
+    for (int i = 0; i < 2; i++) {
+        check_curve(&arrays[i], &label_array, NULL, n, thresholds);
+        for (size_t k = 0; k < n_weights; k++)
+            check_curve(&arrays[i], &label_array, &(tbc_array){&weights[k], 0, TBC_FLOAT64}, n, thresholds);
+    }
+    free(doubles);
+    free(floats);
+    free(label);
+}
+
+static void test_pr_curve_values(void)
+{
+    static const size_t thresholds[] = {1, 2, 127, 256, 257, 1000, 100000};
+    for (size_t i = 0; i < sizeof thresholds / sizeof *thresholds; i++) {
+        const double steps = (double)(thresholds[i] - 1), over = 1 + 1 / steps; /* infinity, of no steps */
+        const double predictions[] = {
+            0, -0.0, 1, 0.5, 1 + DBL_EPSILON, 1 + FLT_EPSILON, 1 - DBL_EPSILON / 2, 1 - FLT_EPSILON / 2, over,
+            nextafter(over, 0), nextafter(over, 2), nextafterf((float)over, 0), nextafterf((float)over, 2), 2, -1,
+            DBL_TRUE_MIN, -DBL_TRUE_MIN, FLT_TRUE_MIN, -FLT_TRUE_MIN, -DBL_EPSILON, 0x1p31 / steps, 0x1p32 / steps,
+            0x1p63 / steps, 0x1p64 / steps, 1e30, -1e30, DBL_MAX, -DBL_MAX, NAN, INFINITY, -INFINITY,
+        };
+        check_combinations(predictions, sizeof predictions / sizeof *predictions, thresholds[i]);
+    }
+
+    double near[3 * 127]; /* every edge and its neighbours */
+    for (size_t i = 0; i < 127; i++) {
+        near[3 * i] = (double)i / 126;
+        near[3 * i + 1] = nextafter(near[3 * i], -1);
+        near[3 * i + 2] = nextafter(near[3 * i], 2);
+    }
+    check_combinations(near, 3 * 127, 127);
+
+    static uint16_t halves[1 << 16]; /* every half and every bfloat there is; so many thresholds round their products */
+    for (size_t i = 0; i < 1 << 16; i++)
+        halves[i] = (uint16_t)i;
+    const tbc_array one = {&(uint8_t){1}, 0, TBC_UINT8};
+    for (tbc_dtype dtype = TBC_FLOAT16; dtype <= TBC_BFLOAT16; dtype++)
+        check_curve(&(tbc_array){halves, 2, dtype}, &one, NULL, 1 << 16, 100000);
+
+    const float some[] = {-0.0F, 0.5F, 0.5F, 1, 1.25F, 1.5F, -0.25F}; /* and a few by hand */
+    const uint8_t ones[] = {1, 0, 1, 1, 0, 1, 1};
+    const tbc_array by_hand = {some, 4, TBC_FLOAT32}, labels = {ones, 1, TBC_UINT8};
+    double positives[3], negatives[3];
+    CHECK(tbc_pr_curve_count(&by_hand, &labels, NULL, 7, 3, positives, negatives) == 2);
+    CHECK(positives[0] == 1 && positives[1] == 1 && positives[2] == 1);
+    CHECK(negatives[0] == 0 && negatives[1] == 1 && negatives[2] == 1);
+}
+
 /* --- writer --- */
 
 static int temp_file(void)
@@ -482,7 +637,7 @@ static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
     tbc_status status = tbc_writer_begin(writer, 64, &to);
     if (status != TBC_OK)
         return status;
-    tbc_event_scalar(to, (tbc_stamp){1.5, step}, (tbc_bytes){&tag, 1}, 1);
+    tbc_event_scalar(to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {&tag, 1}}, 1);
     return tbc_writer_end(writer);
 }
 
@@ -792,8 +947,8 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
-        test_exit, test_threads, test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits,
-        test_write_errors, test_write_resumes, test_full, test_fork,
+        test_pr_curve_dtypes, test_pr_curve_values, test_exit, test_threads, test_threads_in_a_full_queue, test_fresh,
+        test_open_close, test_close_waits, test_write_errors, test_write_resumes, test_full, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests;
 #if defined(__SANITIZE_THREAD__)

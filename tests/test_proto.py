@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.mesh import plugin_data_pb2 as mesh_pb2
+from tensorboard.plugins.projector import projector_config_pb2
 
 import tbc.proto
 
@@ -23,11 +26,13 @@ def fields(descriptor):
         (tbc.proto.Summary, summary_pb2.Summary),
         (tbc.proto.TensorProto, tensor_pb2.TensorProto),
         (tbc.proto.HParamsPluginData, plugin_data_pb2.HParamsPluginData),
+        (tbc.proto.Layout, layout_pb2.Layout),
+        (tbc.proto.MeshPluginData, mesh_pb2.MeshPluginData),
+        (tbc.proto.ProjectorConfig, projector_config_pb2.ProjectorConfig),
     ],
 )
 def test_the_fields_are_tensorboards(ours, theirs):
-    """Number, type and label of every field, down to the last message; experiment and status are kept as what they are
-    on the wire."""
+    """Number, type and label of every field, down to the last message; graphs are kept as what they are on the wire."""
     seen = set()
 
     def compare(ours, theirs):
@@ -39,14 +44,15 @@ def test_the_fields_are_tensorboards(ours, theirs):
             assert field.number == other.number, field.full_name
             assert field.is_repeated == other.is_repeated, field.full_name
             if (field.full_name, field.type) in {
-                ("tbc.HParamsPluginData.experiment", field.TYPE_BYTES),
-                ("tbc.SessionEndInfo.status", field.TYPE_INT32),
                 ("tbc.Event.meta_graph_def", field.TYPE_BYTES),
                 ("tbc.Event.graph_def", field.TYPE_BYTES),
                 ("tbc.TaggedRunMetadata.run_metadata", field.TYPE_BYTES),
             }:
                 continue
             assert field.type == other.type, field.full_name
+            if field.enum_type is not None:
+                values = {value.name: value.number for value in field.enum_type.values}
+                assert values.items() <= {value.name: value.number for value in other.enum_type.values}.items()
             if field.message_type is not None:
                 compare(field.message_type, other.message_type)
 

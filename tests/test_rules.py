@@ -13,7 +13,9 @@ INCLUDES = {  # what each pair of files may include of csrc
     "wire": {"buffer", "status"},
     "event": {"wire", "buffer", "status"},
     "crc32c": {"status"},
-    "histogram": {"status"},
+    "values": set(),
+    "histogram": {"values"},
+    "pr_curve": {"values"},
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},
     "writer": {"buffer", "queue", "record", "status"},
@@ -24,9 +26,20 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.convert": set(),
     "tbc.background": set(),
     "tbc.images": set(),
+    "tbc.video": {"tbc.images"},
+    "tbc.audio": set(),
     "tbc.histograms": {"tbc._core", "tbc.convert"},
+    "tbc.pr_curves": {"tbc._core", "tbc.convert"},
+    "tbc.meshes": {"tbc.convert", "tbc.proto"},
+    "tbc.layouts": {"tbc.proto"},
+    "tbc.hparams": {"tbc.convert", "tbc.proto"},
+    "tbc.embeddings": {"tbc.convert", "tbc.images", "tbc.proto"},
     "tbc.file_writer": {"tbc._core", "tbc.background"},
-    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer", "tbc.histograms", "tbc.images"},
+    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
+    | {f"tbc.{kind}" for kind in ("audio", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")}
+    | {"tbc.pr_curves", "tbc.video"},
+    "tbc.summary": {"tbc._core", "tbc.hparams", "tbc.images", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
+    | {"tbc.proto", "tbc.writer"},
     "tbc.proto": set(),
     "tbc.reader": {"tbc.reader.events", "tbc.reader.records"},
     "tbc.reader.records": {"tbc._core"},
@@ -36,8 +49,14 @@ IMPORTS = {  # what each module may import of tbc
 }
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
+    "tbc.audio": {"numpy"},
+    "tbc.embeddings": {"numpy"},
     "tbc.histograms": {"numpy"},
     "tbc.images": {"isal", "numpy"},
+    "tbc.meshes": {"numpy"},
+    "tbc.pr_curves": {"numpy"},
+    "tbc.summary": {"numpy"},
+    "tbc.video": {"numpy"},
     "tbc.proto": {"google"},
     "tbc.reader.describe": {"google"},
     "tbc.reader.events": {"google"},

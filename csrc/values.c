@@ -1,0 +1,71 @@
+/* One loader a type, in a table by type. */
+#include "values.h"
+
+/* IEEE half precision: five bits of exponent, ten of mantissa. */
+static double from_half(uint16_t half)
+{
+    uint64_t sign = (uint64_t)(half >> 15) << 63, exponent = half >> 10 & 31, mantissa = half & 1023;
+    double magnitude = exponent == 0 ? (double)mantissa * 0x1p-24
+                     : tbc_from_bits((exponent == 31 ? (uint64_t)2047 : exponent + 1023 - 15) << 52 | mantissa << 42);
+    return tbc_from_bits(tbc_to_bits(magnitude) | sign);
+}
+
+/* The upper half of a float. */
+static double from_bfloat(uint16_t bfloat)
+{
+    uint32_t bits = (uint32_t)bfloat << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The second loop, with its stride known, is the one that vectorises. */
+#define LOADER(name, type, convert)                                                                           \
+    static void name(double *to, const char *from, ptrdiff_t stride, size_t n)                                \
+    {                                                                                                         \
+        type value;                                                                                           \
+        if (stride != (ptrdiff_t)sizeof value)                                                                \
+            for (size_t i = 0; i < n; i++) {                                                                  \
+                memcpy(&value, from + (ptrdiff_t)i * stride, sizeof value);                                   \
+                to[i] = convert(value);                                                                       \
+            }                                                                                                 \
+        else                                                                                                  \
+            for (size_t i = 0; i < n; i++) {                                                                  \
+                memcpy(&value, from + i * sizeof value, sizeof value);                                        \
+                to[i] = convert(value);                                                                       \
+            }                                                                                                 \
+    }
+
+LOADER(load_float64, double, (double))
+LOADER(load_float32, float, (double))
+LOADER(load_float16, uint16_t, from_half)
+LOADER(load_bfloat16, uint16_t, from_bfloat)
+LOADER(load_int8, int8_t, (double))
+LOADER(load_int16, int16_t, (double))
+LOADER(load_int32, int32_t, (double))
+LOADER(load_int64, int64_t, (double))
+LOADER(load_uint8, uint8_t, (double))
+LOADER(load_uint16, uint16_t, (double))
+LOADER(load_uint32, uint32_t, (double))
+LOADER(load_uint64, uint64_t, (double))
+
+static const struct {
+    void (*load)(double *to, const char *from, ptrdiff_t stride, size_t n);
+    size_t size;
+} types[] = {
+    [TBC_FLOAT64] = {load_float64, 8}, [TBC_FLOAT32] = {load_float32, 4}, [TBC_FLOAT16] = {load_float16, 2},
+    [TBC_BFLOAT16] = {load_bfloat16, 2}, [TBC_INT8] = {load_int8, 1}, [TBC_INT16] = {load_int16, 2},
+    [TBC_INT32] = {load_int32, 4}, [TBC_INT64] = {load_int64, 8}, [TBC_UINT8] = {load_uint8, 1},
+    [TBC_UINT16] = {load_uint16, 2}, [TBC_UINT32] = {load_uint32, 4}, [TBC_UINT64] = {load_uint64, 8},
+};
+
+size_t tbc_dtype_size(tbc_dtype dtype)
+{
+    return types[dtype].size;
+}
+
+void tbc_array_load(double *to, const tbc_array *array, size_t first, size_t n)
+{
+    const char *from = (const char *)array->data + (ptrdiff_t)first * array->stride;
+    types[array->dtype].load(to, from, array->stride, n);
+}

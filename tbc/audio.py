@@ -1,0 +1,60 @@
+"""Samples into WAV files of 16 bits."""
+
+from __future__ import annotations
+
+import io
+import wave
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_SAMPLE_RATE = 2**32 // 4 - 1  # a WAV counts its bytes per second in 32 bits; stereo of 16 bits has four each
+FULL_SCALE = 32767
+
+
+def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, bytes, int]:
+    """(channels, frames, WAV file, how many samples were cut off).
+
+    samples: one channel, in any shape with one dimension that is not 1, or two channels of shape (2, L) or (L, 2).
+    Floats (and bools) from -1 to 1; what lies beyond is cut off, NaN is silence. Integers of 8, 16 and 32 bits use the
+    range of their type; those without a sign have their silence in its middle.
+    sample_rate: frames per second, in Hz.
+
+    Raises AssertionError for other shapes, as torch does; ValueError for no samples at all or an impossible
+    sample_rate; TypeError for 64-bit integers, whose range nobody means, and for what is no real number.
+    """
+    if not 1 <= sample_rate <= MAX_SAMPLE_RATE:
+        raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
+    if samples.size == 0:
+        raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
+    frames = samples.squeeze()
+    if frames.ndim == 0:
+        frames = frames[np.newaxis]
+    if frames.ndim == 2 and frames.shape[0] == 2:
+        frames = frames.T
+    if frames.ndim > 2 or (frames.ndim == 2 and frames.shape[1] != 2):
+        raise AssertionError(f"a sound has one channel or two, of shape (2, L) or (L, 2), got {samples.shape}")
+    pcm, beyond = to_int16(frames)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as wav:
+        wav.setnchannels(frames.ndim)
+        wav.setsampwidth(2)
+        wav.setframerate(sample_rate)
+        wav.writeframes(pcm.tobytes())
+    return frames.ndim, len(frames), file.getvalue(), beyond
+
+
+def to_int16(samples: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], int]:
+    """Little-endian samples of 16 bits, rounded toward zero as torch does it, and how many were out of range."""
+    kind, bits = samples.dtype.kind, 8 * samples.dtype.itemsize
+    if kind in "iu" and bits <= 32:
+        signed = samples.astype(np.int64) - (1 << bits - 1 if kind == "u" else 0)
+        return (signed << 16 >> bits).astype("<i2"), 0
+    if kind not in "bf":
+        raise TypeError(f"samples must be floats, or integers of at most 32 bits, got an array of {samples.dtype}")
+    floats = samples.astype(np.float32) if samples.dtype.itemsize < 4 else samples
+    beyond = int(np.count_nonzero(~(np.abs(floats) <= 1)))
+    if beyond:
+        floats = np.nan_to_num(floats, nan=0).clip(-1, 1)
+    return (floats * FULL_SCALE).astype("<i2"), beyond

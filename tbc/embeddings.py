@@ -1,0 +1,172 @@
+"""Embeddings, as TensorBoard's PROJECTOR reads them: files beside the event file, and one that lists them.
+
+<log_dir>/projector_config.pbtxt                  lists all embeddings of the run
+<log_dir>/<step>/<tag>/tensors.tsv | tensors.bytes
+<log_dir>/<step>/<tag>/metadata.tsv, sprite.png   if there are labels and images
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tbc import convert, images
+from tbc.proto import ProjectorConfig
+
+CONFIG = "projector_config.pbtxt"
+MAX_SPRITE = 8192  # pixels a side, beyond which the projector refuses a sprite
+ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+BLANK = "\u200b"  # no width, but no white space, either: the projector skips lines of that, and mixes labels up
+
+
+@dataclass
+class Embedding:
+    """One that is checked and copied, ready to be written."""
+
+    vectors: npt.NDArray[Any]
+    labels: list[str] | None  # the lines of metadata.tsv
+    pictures: npt.NDArray[Any] | None  # NHWC
+    binary: bool
+
+    @property
+    def nbytes(self) -> int:
+        labels = sum(map(len, self.labels or ()))
+        return self.vectors.nbytes + labels + (0 if self.pictures is None else self.pictures.nbytes)
+
+
+def embedding(mat: Any, metadata: Any, label_img: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
+    """Checks the parts of an embedding against each other, and copies them.
+
+    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. label_img: (N, C, H, W) pixels,
+    C 1 or 3. Raises AssertionError for lengths and ranks that do not fit, as torch does, ValueError for an empty mat,
+    TypeError for what is no real number.
+    """
+    vectors = convert.array_or_list(mat)
+    if vectors.ndim != 2:
+        raise AssertionError(f"an embedding is a matrix, a row for each data point, got shape {vectors.shape}")
+    if vectors.size == 0:
+        raise ValueError(f"an embedding needs at least one data point and one dimension, got shape {vectors.shape}")
+    if vectors.dtype.kind not in "biuf":
+        raise TypeError(f"an embedding holds real numbers, got an array of {vectors.dtype}")
+    if vectors.dtype.kind == "b":
+        vectors = vectors.astype(np.uint8)
+    labels = None if metadata is None else _lines(metadata, header, len(vectors))
+    pictures = None
+    if label_img is not None:
+        pixels = convert.array(label_img)
+        pictures = images.to_nhwc(pixels, "NCHW")
+        if len(pictures) != len(vectors) or pictures.shape[3] not in (1, 3):
+            raise AssertionError(
+                f"label_img must have {len(vectors)} images of 1 or 3 channels, as many as there are data points, "
+                f"got shape {pixels.shape} (NCHW)"
+            )
+        pictures = images.owned(pictures, pixels)
+        side = math.ceil(math.sqrt(len(pictures))) * max(pictures.shape[1:3])
+        if side > MAX_SPRITE:
+            message = (
+                f"the {len(pictures)} images make a sprite of {side} pixels, TensorBoard shows {MAX_SPRITE} at most"
+            )
+            warnings.warn(message, stacklevel=3)
+    return Embedding(images.owned(vectors, vectors), labels, pictures, binary)
+
+
+def _lines(metadata: Any, header: Sequence[Any] | None, n: int) -> list[str]:
+    rows = metadata.tolist() if hasattr(metadata, "tolist") else list(metadata)
+    if len(rows) != n:
+        raise AssertionError(f"metadata has {len(rows)} rows, but there are {n} data points")
+    if not header:
+        return [_line([row]) for row in rows]
+    for row in rows:
+        if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != len(header):
+            raise AssertionError(f"each row of metadata must have {len(header)} columns, as its header, got {row!r}")
+    # the projector takes a first line with a tab for the header; a single column has none
+    return [_line(row) for row in ([header, *rows] if len(header) > 1 else rows)]
+
+
+def _line(cells: Sequence[Any]) -> str:
+    line = "\t".join(str(cell).translate(ESCAPES) for cell in cells)
+    return line if line.strip() else BLANK + line
+
+
+def encode(name: str) -> str:
+    """A tag as the name of a directory, in torch's way."""
+    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+
+def make_directory(log_dir: str, tag: str, step: int) -> bool:
+    """Makes the directory of an embedding; whether it was there. NotADirectoryError if a file is."""
+    path = os.path.join(log_dir, f"{step:05}", encode(tag))
+    try:
+        os.makedirs(path)
+    except FileExistsError as error:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(error.errno, "an embedding needs a directory where there is a file", path) from error
+        return True
+    return False
+
+
+def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
+    """Writes the files of an embedding, into a directory that is there, and lists it."""
+    name = f"{tag}:{step:05}"
+    folder = f"{step:05}/{encode(tag)}"
+    config = _read_config(os.path.join(log_dir, CONFIG))
+    for i, listed in enumerate(config.embeddings):
+        if listed.tensor_name == name:
+            del config.embeddings[i]
+            break
+    info = config.embeddings.add(tensor_name=name)
+    if embedding.binary:
+        info.tensor_path = f"{folder}/tensors.bytes"
+        info.tensor_shape.extend(embedding.vectors.shape)
+        tensors = embedding.vectors.astype("<f4").tobytes()
+    else:
+        info.tensor_path = f"{folder}/tensors.tsv"
+        rows = embedding.vectors.tolist()
+        tensors = "".join("\t".join(map(repr, row)) + "\n" for row in rows).encode()
+    _write(log_dir, info.tensor_path, tensors)
+    if embedding.labels is not None:
+        info.metadata_path = f"{folder}/metadata.tsv"
+        text = "\n".join(embedding.labels) + "\n"
+        _write(log_dir, info.metadata_path, text.encode("utf-8", "backslashreplace"))
+    if embedding.pictures is not None:
+        n, height, width, _ = embedding.pictures.shape
+        side = math.ceil(math.sqrt(n))  # as many rows as columns: the projector divides by the one for the other
+        info.sprite.image_path = f"{folder}/sprite.png"
+        info.sprite.single_image_dim.extend([width, height])
+        _write(log_dir, info.sprite.image_path, images.encode_png(images.grid(embedding.pictures, side, side))[3])
+
+    from google.protobuf import text_format
+
+    _write(log_dir, CONFIG, text_format.MessageToString(config).encode())
+
+
+def _read_config(path: str) -> Any:
+    """What is listed already, by an earlier process too."""
+    from google.protobuf import text_format
+
+    config = ProjectorConfig()
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        try:
+            text_format.Parse(text, config)
+        except text_format.ParseError as error:
+            os.replace(path, path + ".unreadable")
+            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=1)
+            config = ProjectorConfig()
+    return config
+
+
+def _write(log_dir: str, name: str, data: bytes) -> None:
+    """All of a file or nothing."""
+    path = os.path.join(log_dir, name)
+    with open(path + ".part", "wb") as file:
+        file.write(data)
+    os.replace(path + ".part", path)

@@ -1,0 +1,137 @@
+"""Hyperparameters, as TensorBoard's HPARAMS tab takes them: messages in the metadata of values without content."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tbc import convert
+from tbc.proto import HParamsPluginData, Summary
+
+EXPERIMENT, SESSION_START, SESSION_END = (
+    "_hparams_/experiment",
+    "_hparams_/session_start_info",
+    "_hparams_/session_end_info",
+)
+STATUS = {"unknown": 0, "success": 1, "failure": 2, "running": 3}
+DATA_TYPES = {str: 1, bool: 2, float: 3}
+LARGEST = 2**1023  # an int that is a float, surely
+
+Simple = str | bool | float
+
+
+def flatten(hparams: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Simple]]:
+    """(name, value) of every hyperparameter that has one.
+
+    Numbers become floats, bools and text stay what they are, and so does what is an array or a tensor of one element;
+    None is left out. The names in a mapping within are joined with slashes. Sequences, longer arrays, paths, and
+    numbers that are not finite (which TensorBoard cannot take) become text. Raises ValueError for other values, and
+    TypeError for a name that is not text.
+    """
+    for name, value in hparams.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a hyperparameter must be a str, got {name!r}")
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}/")
+        elif value is not None:
+            yield prefix + name, _simple(prefix + name, value)
+
+
+def _simple(name: str, value: Any) -> Simple:
+    plain = _plain(name, value)
+    if isinstance(plain, (list, dict)):
+        return json.dumps(plain)
+    if isinstance(plain, (str, bool)):
+        return plain
+    return float(plain) if math.isfinite(plain) else str(float(plain))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """As JSON has it."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of an Enum or of numpy: the text alone
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, element) for key, element in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [_plain(name, element) for element in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(name, element) for element in value), key=repr)
+    if type(value) is int:
+        return value if abs(value) < LARGEST else str(value)
+    try:
+        if convert.is_number(value):
+            return convert.scalar(value)
+        array = convert.array(value)
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"hyperparameter {name!r} must be a number, a bool, text, None, or a sequence, mapping or array of them, "
+            f"got {value!r} of type {type(value).__name__}"
+        ) from error
+    return array.item() if array.size == 1 else array.tolist()
+
+
+def summaries(
+    hparams: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    domains: Mapping[str, Iterable[Any]] | None = None,
+    start_time: float | None = None,
+    end_time: float | None = None,
+    status: str = "success",
+) -> tuple[Any, Any, Any]:
+    """The Summary messages of the experiment, the start and the end of the session.
+
+    metrics: only the names count. domains: name -> list of all the values that a hyperparameter may have.
+    start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
+    Raises as `flatten`; TypeError for what is no mapping and for a domain that is no list of values of the same type;
+    ValueError for another status.
+    """
+    for argument, mapping in (("hparam_dict", hparams), ("metric_dict", metrics), ("domains", domains or {})):
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"{argument} must be a dict, got {mapping!r} of type {type(mapping).__name__}")
+    if status not in STATUS:
+        raise ValueError(f"status must be one of {', '.join(STATUS)}, got {status!r}")
+    values = dict(flatten(hparams))
+    experiment, start, end = HParamsPluginData(), HParamsPluginData(), HParamsPluginData()
+    experiment.experiment.SetInParent()
+    start.session_start_info.start_time_secs = start_time or 0
+    end.session_end_info.end_time_secs = end_time or 0
+    end.session_end_info.status = STATUS[status]
+    for name, value in values.items():
+        _set(start.session_start_info.hparams[name], value)
+        info = experiment.experiment.hparam_infos.add(name=name, type=DATA_TYPES[type(value)])
+        if domains and name in domains:
+            for element in _domain(name, domains[name], value):
+                _set(info.domain_discrete.values.add(), element)
+    for name in domains or {}:
+        if name not in values:
+            raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
+    for tag in metrics:
+        experiment.experiment.metric_infos.add().name.tag = tag
+    return _summary(EXPERIMENT, experiment), _summary(SESSION_START, start), _summary(SESSION_END, end)
+
+
+def _domain(name: str, domain: Any, value: Simple) -> list[Simple]:
+    elements = [_simple(name, element) for element in domain] if isinstance(domain, list) else []
+    if not isinstance(domain, list) or not all(type(element) is type(value) for element in elements):
+        raise TypeError(f"hparam_domain_discrete[{name!r}] must be a list of values like {value!r}, got {domain!r}")
+    return elements
+
+
+def _set(message: Any, value: Simple) -> None:
+    field = {str: "string_value", bool: "bool_value", float: "number_value"}[type(value)]
+    setattr(message, field, value)
+
+
+def _summary(tag: str, data: Any) -> Any:
+    result = Summary()
+    value = result.value.add(tag=tag)
+    value.metadata.plugin_data.plugin_name = "hparams"
+    value.metadata.plugin_data.content = data.SerializeToString()
+    return result

@@ -1,0 +1,56 @@
+"""Layouts of TensorBoard's CUSTOM SCALARS tab: which curves share a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tbc.proto import Layout, Summary
+
+TAG = "custom_scalars__config__"
+
+
+def summary(layout: Mapping[str, Any]) -> Any:
+    """The Summary message of {category: {chart: [kind, tags]}}.
+
+    kind: "Margin", whose tags are a value, its lower and its upper bound, or "Multiline", whose tags are regular
+    expressions. Raises TypeError if it is nested otherwise or tags are not text, AssertionError for a margin chart of
+    other than three tags, ValueError for another kind.
+    """
+    message = Layout()
+    for title, charts in _items(layout, "a layout"):
+        category = message.category.add(title=title)
+        for name, chart in _items(charts, f"category {title!r}"):
+            kind, tags = _chart(chart, name)
+            added = category.chart.add(title=name)
+            if kind == "Margin":
+                if len(tags) != 3:
+                    raise AssertionError(f"margin chart {name!r} needs 3 tags (value, lower, upper), got {tags!r}")
+                value, lower, upper = tags
+                added.margin.series.add(value=value, lower=lower, upper=upper)
+            elif kind == "Multiline":
+                added.multiline.tag.extend(tags)
+            else:
+                raise ValueError(f"chart {name!r} is of kind {kind!r}, which must be 'Multiline' or 'Margin'")
+    result = Summary()
+    value = result.value.add(tag=TAG)
+    value.metadata.plugin_data.plugin_name = "custom_scalars"
+    value.tensor.dtype = 7  # DT_STRING
+    value.tensor.tensor_shape.SetInParent()  # a scalar
+    value.tensor.string_val.append(message.SerializeToString())
+    return result
+
+
+def _items(mapping: Any, name: str) -> Any:
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name} must be a dict, got {mapping!r}")
+    return mapping.items()
+
+
+def _chart(chart: Any, name: str) -> tuple[str, list[str]]:
+    if not isinstance(chart, (list, tuple)) or len(chart) != 2:
+        raise TypeError(f"chart {name!r} must be a list of its kind and its tags, got {chart!r}")
+    kind, tags = chart
+    if not isinstance(tags, (list, tuple)) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"the tags of chart {name!r} must be a list of str, got {tags!r}")
+    return kind, list(tags)

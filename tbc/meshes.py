@@ -1,0 +1,63 @@
+"""Meshes and point clouds, as TensorBoard's MESH tab takes them: up to three tensors, each under a tag of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tbc import convert
+from tbc.proto import MeshPluginData, Summary
+
+PARTS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # in the order of the values, as MeshPluginData.ContentType
+
+
+def summary(
+    tag: str,
+    vertices: Any,
+    colors: Any,
+    faces: Any,
+    config: Mapping[str, Any] | None,
+    display_name: str | None = None,
+    description: str | None = None,
+) -> Any:
+    """The Summary message. Raises ValueError if the shapes are not (B, N, 3) and do not fit, TypeError for a config
+    that is no JSON and for what is no real number."""
+    parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
+    arrays = {part: _array(part, values) for part, values in parts.items() if values is not None}
+    if "VERTEX" not in arrays:
+        raise ValueError("a mesh needs vertices, got None")
+    shape = arrays["VERTEX"].shape
+    if "COLOR" in arrays and arrays["COLOR"].shape != shape:
+        raise ValueError(f"colors must be as many as vertices: got {arrays['COLOR'].shape} and {shape}")
+    if "FACE" in arrays and arrays["FACE"].shape[0] != shape[0]:
+        raise ValueError(f"faces are of another batch than vertices: got {arrays['FACE'].shape} and {shape}")
+    result = Summary()
+    for part, array in arrays.items():
+        value = result.value.add(tag=f"{tag}_{part}")
+        value.metadata.display_name = display_name or ""
+        value.metadata.summary_description = description or ""
+        value.metadata.plugin_data.plugin_name = "mesh"
+        value.metadata.plugin_data.content = MeshPluginData(
+            name=tag,
+            content_type=PARTS[part],
+            json_config="{}" if config is None else json.dumps(config, sort_keys=True),
+            shape=array.shape,
+            components=sum(1 << PARTS[part] for part in arrays),
+        ).SerializeToString()
+        value.tensor.dtype = 1  # DT_FLOAT
+        for size in array.shape:
+            value.tensor.tensor_shape.dim.add(size=size)
+        value.tensor.tensor_content = array.tobytes()  # a list in float_val would take a hundred times as long
+    return result
+
+
+def _array(part: str, values: Any) -> Any:
+    array = convert.array_or_list(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"the {part} tensor of a mesh must hold real numbers, got an array of {array.dtype}")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"the {part} tensor of a mesh must be of shape (batch, number, 3), got {array.shape}")
+    return np.ascontiguousarray(array, "<f4")

@@ -1,0 +1,63 @@
+"""Precision-recall curves: counts at every threshold, which csrc/pr_curve.c makes in one pass, and what follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tbc import _core, convert
+
+ROWS = ("true_positive_counts", "false_positive_counts", "true_negative_counts", "false_negative_counts")
+ROWS += ("precision", "recall")
+LEAST = 1e-7  # what is divided by at least, as in torch and TensorBoard
+
+Doubles = npt.NDArray[np.float64]
+
+
+def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int]:
+    """(rows, left_out): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
+
+    labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
+    weights: None, a number, or as many. All are arrays or tensors of real numbers, of any type.
+    left_out: how many are not counted, because they are not finite, or out of these ranges. A prediction is in range
+    as long as floor(prediction * (num_thresholds - 1)) is a threshold, as in torch.
+
+    Raises ValueError for shapes that differ and an impossible num_thresholds, TypeError for what is no real number,
+    NotImplementedError for what is no array, lists too, as torch does.
+    """
+    if not 1 <= num_thresholds < 2**31:
+        raise ValueError(f"num_thresholds must be from 1 to 2**31 - 1, got {num_thresholds!r}")
+    (scores, score_type), (truth, truth_type) = convert.kernel_array(predictions), convert.kernel_array(labels)
+    if truth.shape != scores.shape:
+        raise ValueError(f"labels and predictions must be of one shape, got {truth.shape} and {scores.shape}")
+    arrays = [(scores.reshape(-1), score_type), (truth.reshape(-1), truth_type), None]
+    if weights is not None:
+        factors, factor_type = convert.kernel_array(weights)
+        if factors.shape not in ((), (1,), scores.shape):
+            raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {factors.shape}")
+        arrays[2] = np.broadcast_to(factors.reshape(-1), scores.size), factor_type
+    positives, negatives, left_out = _core.count_pr_curve(*arrays, num_thresholds)
+    return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out
+
+
+def rows(positives: Doubles, negatives: Doubles) -> Doubles:
+    """From what lies between one threshold and the next: the six rows, in which all count that lie above."""
+    tp, fp = np.cumsum(positives[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]
+    tn, fn = fp[0] - fp, tp[0] - tp
+    return np.stack([tp, fp, tn, fn, tp / np.maximum(LEAST, tp + fp), tp / np.maximum(LEAST, tp + fn)])
+
+
+def from_rows(*values: Any) -> Doubles:
+    """Six rows that are counted already. Raises ValueError if they are not as long as each other."""
+    arrays = [np.asarray(convert.array_or_list(value), np.float64) for value in values]
+    if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or arrays[0].size == 0:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(ROWS, arrays, strict=True))
+        raise ValueError(f"the rows of a curve are vectors of one length, got {shapes}")
+    return np.stack(arrays)
+
+
+def encode(rows: Doubles) -> bytes:
+    """As an event holds them."""
+    return rows.astype("<f4").tobytes()

@@ -1,0 +1,185 @@
+"""Summary messages without a file: the functions of torch.utils.tensorboard.summary.
+
+    from tbc.summary import hparams
+    experiment, start, end = hparams({"lr": 0.1}, {"accuracy": 0})
+    writer.file_writer.add_summary(experiment)
+
+They take what the methods of tbc.SummaryWriter take, raise what those raise, and hold what those log; the parameters
+and their order are torch's. The messages are of tbc.proto, and known by their bytes to every protobuf library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tbc import _core, layouts, meshes, pr_curves
+from tbc import hparams as _hparams
+from tbc.images import draw_boxes
+from tbc.proto import Event
+from tbc.writer import SummaryWriter
+
+__all__ = [
+    "audio",
+    "compute_curve",
+    "custom_scalars",
+    "draw_boxes",
+    "histogram",
+    "histogram_raw",
+    "hparams",
+    "image",
+    "image_boxes",
+    "mesh",
+    "pr_curve",
+    "pr_curve_raw",
+    "scalar",
+    "tensor_proto",
+    "text",
+    "video",
+]
+
+
+class _Buffer(_core.EventBuffer):
+    """Takes the place of a FileWriter."""
+
+    def run_later(self, work: Callable[[], None], size: int) -> None:
+        work()
+
+
+class _Writer(SummaryWriter):
+    """Logs into memory."""
+
+    def _get_file_writer(self) -> Any:
+        if self.file_writer is None:
+            self.file_writer = _Buffer()  # type: ignore[assignment]
+        return self.file_writer
+
+
+def _logged(add: Callable[..., None], *arguments: Any, **keywords: Any) -> Any:
+    """The Summary that a method of SummaryWriter logs."""
+    writer = _Writer("memory")
+    add(writer, *arguments, **keywords)
+    return Event.FromString(bytes(writer._get_file_writer())).summary
+
+
+def scalar(name: str, tensor: Any, collections: Any = None, new_style: bool = False, double_precision: bool = False) -> Any:
+    """See SummaryWriter.add_scalar. collections: without effect."""
+    return _logged(SummaryWriter.add_scalar, name, tensor, new_style=new_style, double_precision=double_precision)
+
+
+def tensor_proto(tag: str, tensor: Any) -> Any:
+    """See SummaryWriter.add_tensor."""
+    return _logged(SummaryWriter.add_tensor, tag, tensor)
+
+
+def histogram_raw(
+    name: str,
+    min: float,
+    max: float,
+    num: float,
+    sum: float,
+    sum_squares: float,
+    bucket_limits: Any,
+    bucket_counts: Any,
+) -> Any:
+    """See SummaryWriter.add_histogram_raw."""
+    moments = min, max, num, sum, sum_squares
+    return _logged(SummaryWriter.add_histogram_raw, name, *moments, bucket_limits, bucket_counts)
+
+
+def histogram(name: str, values: Any, bins: Any, max_bins: int | None = None) -> Any:
+    """See SummaryWriter.add_histogram."""
+    return _logged(SummaryWriter.add_histogram, name, values, bins=bins, max_bins=max_bins)
+
+
+def image(tag: str, tensor: Any, rescale: float = 1, dataformats: str = "NCHW") -> Any:
+    """See SummaryWriter.add_image. rescale: scales the image."""
+    if rescale != 1:
+        return image_boxes(tag, tensor, np.empty((0, 4)), rescale, dataformats)
+    return _logged(SummaryWriter.add_image, tag, tensor, dataformats=dataformats)
+
+
+def image_boxes(
+    tag: str,
+    tensor_image: Any,
+    tensor_boxes: Any,
+    rescale: float = 1,
+    dataformats: str = "CHW",
+    labels: Sequence[str] | str | None = None,
+) -> Any:
+    """See SummaryWriter.add_image_with_boxes."""
+    arguments = {"rescale": rescale, "dataformats": dataformats, "labels": labels}
+    return _logged(SummaryWriter.add_image_with_boxes, tag, tensor_image, tensor_boxes, **arguments)
+
+
+def video(tag: str, tensor: Any, fps: float = 4) -> Any:
+    """See SummaryWriter.add_video."""
+    return _logged(SummaryWriter.add_video, tag, tensor, fps=fps)
+
+
+def audio(tag: str, tensor: Any, sample_rate: float = 44100) -> Any:
+    """See SummaryWriter.add_audio."""
+    return _logged(SummaryWriter.add_audio, tag, tensor, sample_rate=sample_rate)
+
+
+def text(tag: str, text: str) -> Any:
+    """See SummaryWriter.add_text."""
+    return _logged(SummaryWriter.add_text, tag, text)
+
+
+def pr_curve_raw(
+    tag: str,
+    tp: Any,
+    fp: Any,
+    tn: Any,
+    fn: Any,
+    precision: Any,
+    recall: Any,
+    num_thresholds: int = 127,
+    weights: Any = None,
+) -> Any:
+    """See SummaryWriter.add_pr_curve_raw."""
+    return _logged(SummaryWriter.add_pr_curve_raw, tag, tp, fp, tn, fn, precision, recall)
+
+
+def pr_curve(tag: str, labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> Any:
+    """See SummaryWriter.add_pr_curve."""
+    return _logged(SummaryWriter.add_pr_curve, tag, labels, predictions, num_thresholds=num_thresholds, weights=weights)
+
+
+def compute_curve(labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> Any:
+    """An array of (6, num_thresholds): true and false positives, true and false negatives, precision, recall."""
+    return pr_curves.curve(labels, predictions, num_thresholds, weights)[0]
+
+
+def mesh(
+    tag: str,
+    vertices: Any,
+    colors: Any,
+    faces: Any,
+    config_dict: Mapping[str, Any] | None,
+    display_name: str | None = None,
+    description: str | None = None,
+) -> Any:
+    """See SummaryWriter.add_mesh."""
+    return meshes.summary(tag, vertices, colors, faces, config_dict, display_name, description)
+
+
+def custom_scalars(layout: Mapping[str, Any]) -> Any:
+    """See SummaryWriter.add_custom_scalars."""
+    return layouts.summary(layout)
+
+
+def hparams(
+    hparam_dict: Mapping[str, Any] | None = None,
+    metric_dict: Mapping[str, Any] | None = None,
+    hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
+    *,
+    start_time: float | None = None,
+    end_time: float | None = None,
+    status: str = "success",
+) -> tuple[Any, Any, Any]:
+    """Three messages, of the experiment, the start and the end of its session. See SummaryWriter.add_hparams."""
+    return _hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start_time, end_time, status)

@@ -1,0 +1,166 @@
+"""Clips into animated GIF and PNG files.
+
+A GIF shows 256 colours. A clip of no more than that keeps them all; any other gets a fixed palette, a cube of 6 x 6 x 6
+colours, and an ordered dither for the colours between: to look for the best palette takes longer than all the rest.
+Pillow compresses the frames; the file around them is written here, as Pillow puts a palette into every frame, makes one
+frame of repeated ones, and fails if that one stays longer than a GIF can tell.
+
+An animated PNG shows the pixels as they are: a PNG of the first frame, and chunks of its own for the others.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Collection
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tbc import images
+
+GIF_CHANNELS = (1, 3)
+APNG_CHANNELS = (1, 2, 3, 4)
+LIMIT = 65535  # of the 16-bit fields of both formats
+SHORTEST = 2  # hundredths of a second
+GRAYS = bytes(level for level in range(256) for _ in "rgb")
+STEP = 51  # between the colours of the cube; 5 * 51 = 255
+CUBE = bytes(STEP * level for r in range(6) for g in range(6) for b in range(6) for level in (r, g, b))
+BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.uint16)
+THRESHOLDS = (BAYER * STEP + STEP // 2) // BAYER.size  # 1 to 49: a multiple of STEP stays what it is
+
+
+def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> npt.NDArray[Any]:
+    """A batch of clips (N, T, C, H, W) as frames (T, height, width, C) of the same type, the clips side by side.
+
+    As torch lays them out: black clips make N a power of two, in as many columns as rows or in two or four times as
+    many. May share the memory of `video`. channels: those the format can show. Raises ValueError for other numbers of
+    dimensions or channels and for a video without pixels, TypeError for what is no real number.
+    """
+    if video.ndim != 5:
+        raise ValueError(f"a video has 5 dimensions (N, T, C, H, W), got {video.ndim} in shape {video.shape}")
+    if video.dtype.kind not in "biuf":
+        raise TypeError(f"pixels must be real numbers, got an array of {video.dtype}")
+    n, t, c, h, w = video.shape
+    _check_channels(c, channels, video.shape)
+    if video.size == 0:
+        raise ValueError(f"a video needs at least one frame and pixel, got one of shape {video.shape} (NTCHW)")
+    rows = 1 << (n.bit_length() - 1) // 2
+    columns = (1 << (n - 1).bit_length()) // rows
+    if n < rows * columns:
+        padded = np.zeros((rows * columns, t, c, h, w), video.dtype)
+        padded[:n] = video
+        video = padded
+    return video.reshape(rows, columns, t, c, h, w).transpose(2, 0, 4, 1, 5, 3).reshape(t, rows * h, columns * w, c)
+
+
+def frame_rate(fps: float) -> float:
+    """fps as a float; raises ValueError if it is not a finite number above 0."""
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps must be a finite number above 0, got {fps!r}")
+    return float(fps)
+
+
+def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
+    """Frames (T, height, width, 1 or 3) into a GIF that loops for ever.
+
+    Gray is exact, and so are up to 256 colours in all. Where there are more, each channel is less than 51 off.
+    A frame lasts a whole number of hundredths of a second, one more or less in turn so that the sum is right: at least
+    2, as browsers show a shorter one for 10, and at most 65535. Raises ValueError for other channels, a side of more
+    than 65535 pixels, a bad fps.
+    """
+    from PIL import Image
+
+    t, height, width, channels = frames.shape
+    _check_channels(channels, GIF_CHANNELS, frames.shape)
+    if max(height, width) > LIMIT:
+        raise ValueError(f"a GIF has at most {LIMIT} pixels a side, got {width} x {height}")
+    period = min(max(100 / frame_rate(fps), SHORTEST), LIMIT)
+    durations = np.diff((np.arange(t + 1) * period + 0.5).astype(np.int64))
+    indices, palette = (frames[..., 0], GRAYS) if channels == 1 else _few_colors(frames) or (_dithered(frames), CUBE)
+    parts = [
+        struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF7, 0, 0),  # 0xF7: a palette of 256 colours follows
+        palette.ljust(3 * 256, b"\0"),
+        struct.pack("<BBB11sBBHB", 0x21, 0xFF, 11, b"NETSCAPE2.0", 3, 1, 0, 0),  # loop, without end
+    ]
+    for image, duration in zip(indices, durations, strict=True):
+        control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 0, duration, 0, 0)
+        descriptor = struct.pack("<BHHHHBB", 0x2C, 0, 0, width, height, 0, 8)  # 8: bits of an index
+        parts += [control, descriptor, Image.fromarray(image).tobytes("gif", "L"), b"\0"]
+    return b"".join(parts) + b";"
+
+
+def _few_colors(frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], bytes] | None:
+    """Indices (T, height, width) and the palette of RGB frames; None if they have more than 256 colours.
+
+    First the pairs of red and green are numbered, then the pairs of such a number and blue, so that two tables of 65536
+    do, which fit into the cache.
+    """
+    pairs = _numbered(frames[..., 0], frames[..., 1])
+    if pairs is None:
+        return None
+    numbers, red, green = pairs
+    triples = _numbered(numbers, frames[..., 2])
+    if triples is None:
+        return None
+    indices, pair, blue = triples
+    return indices, np.stack([red[pair], green[pair], blue], axis=1).astype(np.uint8).tobytes()
+
+
+def _numbered(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...] | None:
+    """The number of each pair (upper, lower), and of each number the two halves; None if there are more than 256."""
+    pairs = upper.astype(np.uint16) << 8 | lower
+    seen = np.zeros(1 << 16, np.bool_)
+    for frame in pairs:
+        seen[frame] = True
+        if np.count_nonzero(seen) > 256:
+            return None
+    distinct = np.flatnonzero(seen)
+    numbers = np.zeros(1 << 16, np.uint8)
+    numbers[distinct] = np.arange(distinct.size)
+    return numbers.take(pairs), distinct >> 8, distinct & 255
+
+
+def _dithered(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """RGB frames as indices (T, height, width) of the cube."""
+    t, height, width, _ = frames.shape
+    thresholds = np.tile(THRESHOLDS, (height // 4 + 1, width // 4 + 1))[:height, :width]
+    indices = np.zeros((t, height, width), np.uint8)
+    for frame, out in zip(frames, indices, strict=True):
+        for channel in range(3):
+            out *= 6
+            out += ((frame[..., channel] + thresholds) // np.uint16(STEP)).astype(np.uint8)
+    return indices
+
+
+def encode_apng(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
+    """Frames (T, height, width, 1 to 4) into an animated PNG that loops for ever; one channel becomes three.
+
+    A frame lasts 1 / fps seconds as a fraction of two numbers up to 65535: exactly where fps is a whole number or a
+    decimal like 29.97, else the next one. Raises ValueError for other channels and a bad fps.
+    """
+    _check_channels(frames.shape[3], APNG_CHANNELS, frames.shape)
+    fps = min(max(frame_rate(fps), 1 / LIMIT), LIMIT)
+    rate = Fraction(fps).limit_denominator(min(int(LIMIT / fps), LIMIT))
+    if frames.shape[3] == 1:
+        frames = frames.repeat(3, axis=3)
+    t, height, width, channels = frames.shape
+    chunks = [(b"IHDR", images.header(height, width, channels)), (b"acTL", struct.pack(">II", t, 0))]
+    for k, frame in enumerate(frames):
+        # One count numbers fcTL and fdAT. The first frame has no fdAT: it is in the IDAT that every PNG has.
+        place = (max(2 * k - 1, 0), width, height, 0, 0)
+        chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *place, rate.denominator, rate.numerator, 0, 0)))
+        data = images.compressed(frame)
+        chunks.append((b"fdAT", struct.pack(">I", 2 * k) + data) if k else (b"IDAT", data))
+    chunks.append((b"IEND", b""))
+    return images.SIGNATURE + b"".join(images.chunk(name, data) for name, data in chunks)
+
+
+def _check_channels(channels: int, wanted: Collection[int], shape: tuple[int, ...]) -> None:
+    if channels not in wanted:
+        raise ValueError(f"frames have {' or '.join(map(str, wanted))} channels, got {channels} in shape {shape}")
+
+
+FORMATS = {"gif": (encode_gif, GIF_CHANNELS), "apng": (encode_apng, APNG_CHANNELS)}
