@@ -9,7 +9,7 @@ CC ?= cc
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test lint csrc-test proto clean
+.PHONY: demo test lint csrc-test proto screenshots clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
@@ -30,6 +30,12 @@ csrc-test:
 	.venv/csrc_test_asan
 	$(CC) -fsanitize=thread $(CSRC_TEST) -o .venv/csrc_test_tsan
 	.venv/csrc_test_tsan
+
+# What people see: the demo's run in TensorBoard, each tab as a picture in .venv/screenshots. Needs Chromium.
+screenshots: .venv/test/installed
+	rm -rf .venv/screenshots .venv/screenshots-runs
+	.venv/test/bin/python examples/digits.py .venv/screenshots-runs/digits
+	.venv/test/bin/python examples/screenshots.py .venv/screenshots-runs .venv/screenshots
 
 # After a change of proto/tbc.proto.
 proto: .venv/test/installed

@@ -109,7 +109,8 @@ def _hparams(content: Any) -> dict[str, Any]:
         fields = {name: hparams[name].WhichOneof("kind") for name in sorted(hparams)}
         return {name: getattr(hparams[name], field) if field else None for name, field in fields.items()}
     if data.WhichOneof("data") == "session_end_info":
-        return {"status": _enum_name(data.session_end_info, "Status", data.session_end_info.status)}
+        status = _enum_name(data.session_end_info, "Status", data.session_end_info.status)
+        return {"status": status.removeprefix("STATUS_").lower()}
     experiment = data.experiment
     return {
         "hparams": [info.name for info in experiment.hparam_infos],

@@ -36,11 +36,12 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
     if frames.ndim > 2 or (frames.ndim == 2 and frames.shape[1] != 2):
         raise AssertionError(f"a sound has one channel or two, of shape (2, L) or (L, 2), got {samples.shape}")
     pcm, beyond = to_int16(frames)
+    rate = round(float(sample_rate))
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
         wav.setnchannels(frames.ndim)
         wav.setsampwidth(2)
-        wav.setframerate(sample_rate)
+        wav.setframerate(rate)
         wav.writeframes(pcm.tobytes())
     return frames.ndim, len(frames), file.getvalue(), beyond
 

@@ -60,7 +60,7 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
 
     if is_torch(values):
         torch = sys.modules["torch"]
-        bfloat16 = values.dtype == torch.bfloat16
+        bfloat16 = values.dtype == torch.bfloat16 and values.layout == torch.strided
         bits = _from_torch(_with_data(values).detach().view(torch.int16) if bfloat16 else values)
     else:
         bits = _from_array_like(values)
@@ -139,8 +139,10 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
 
 
 def _widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """ml_dtypes brings the small floats of jax to numpy, as types ("V") that numpy does not compute with."""
-    return values.astype("f4") if values.dtype.kind == "V" else values
+    """ml_dtypes brings the small numbers of jax to numpy, as types that are registered (2), not built in."""
+    if values.dtype.isbuiltin != 2:
+        return values
+    return values.astype("c8" if values.dtype.name.endswith("complex32") else "f4")
 
 
 def _one_element(size: int, shape: Any) -> None:

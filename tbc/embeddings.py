@@ -107,7 +107,7 @@ def make_directory(log_dir: str, tag: str, step: int) -> bool:
         os.makedirs(path)
     except FileExistsError as error:
         if not os.path.isdir(path):
-            raise NotADirectoryError(error.errno, "an embedding needs a directory where there is a file", path) from error
+            raise NotADirectoryError(error.errno, "a file is where the embedding's directory has to be", path) from error
         return True
     return False
 

@@ -25,8 +25,10 @@ Pixels = npt.NDArray[Any]
 GRID_COLUMNS = 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
+FAR_AWAY = 2**30  # where Pillow stops drawing
 COLOR_TYPE = {2: 4, 3: 2, 4: 6}  # channels: gray and alpha, RGB, RGBA
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")  # that TensorBoard tells the browser; others it offers for download
+MPO = "MPO"  # what Pillow calls the JPEG of a phone, if it has a preview
 
 
 # --- arrays into layouts ---
@@ -112,24 +114,26 @@ def is_pil(image: Any) -> bool:
 
 def from_pil(image: Any) -> tuple[Pixels, str]:
     """The pixels of a Pillow image, and their dataformats."""
-    if image.mode == "I;16":
+    if image.mode.startswith("I;16"):
         return np.asarray(image) / np.float32(65535), "HW"
+    if image.mode == "La":  # which Pillow converts to nothing else
+        image = image.convert("LA")
     if image.mode not in ("L", "LA", "RGB", "RGBA", "I", "F"):
-        image = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     pixels = np.asarray(image)
     return pixels, "HWC"[: pixels.ndim]
 
 
 def identify(file: bytes) -> tuple[int, int, int]:
     """(height, width, channels) of an image file. Raises ValueError for what TensorBoard cannot show."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(file)) as image:
-            if image.format in FORMATS:
+            if image.format in (*FORMATS, MPO):
                 return image.height, image.width, len(image.getbands())
             found = image.format
-    except UnidentifiedImageError:
+    except OSError:  # Pillow does not know it, or its header is cut off
         found = f"{len(file)} bytes that start with {file[:8]!r}"
     raise ValueError(f"an encoded image must be one of {', '.join(FORMATS)}, got {found}")
 
@@ -177,17 +181,20 @@ def check_boxes(
     pixels: Pixels, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
 ) -> tuple[Pixels, list[str] | None]:
     """Copies of boxes and labels, if they fit pixels (HWC) and each other. Raises ValueError if not."""
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf" or not np.isfinite(boxes).all():
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
         raise ValueError(
-            f"boxes are rows of finite xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
+            f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
         )
+    boxes = boxes.astype(np.float64)
+    if not (np.abs(boxes) < FAR_AWAY).all():
+        raise ValueError(f"boxes must be finite, and nearer than {FAR_AWAY} pixels, got {boxes!r}")
     texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
     if texts is not None and len(texts) != len(boxes):
         raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
     height, width, _ = pixels.shape
-    if not (int(height * rescale) > 0 and int(width * rescale) > 0):
+    if not np.isfinite(rescale) or int(height * rescale) < 1 or int(width * rescale) < 1:
         raise ValueError(f"an image of {width} x {height} pixels cannot be rescaled by {rescale!r}")
-    return np.array(boxes), texts
+    return boxes, texts
 
 
 def with_boxes(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:

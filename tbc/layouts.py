@@ -13,9 +13,9 @@ TAG = "custom_scalars__config__"
 def summary(layout: Mapping[str, Any]) -> Any:
     """The Summary message of {category: {chart: [kind, tags]}}.
 
-    kind: "Margin", whose tags are a value, its lower and its upper bound, or "Multiline", whose tags are regular
-    expressions. Raises TypeError if it is nested otherwise or tags are not text, AssertionError for a margin chart of
-    other than three tags, ValueError for another kind.
+    kind: "Margin", whose tags are a value, its lower and its upper bound; anything else, as in torch, is "Multiline",
+    whose tags are regular expressions. Raises TypeError if it is nested otherwise or tags are not text, AssertionError
+    for a margin chart of other than three tags.
     """
     message = Layout()
     for title, charts in _items(layout, "a layout"):
@@ -28,10 +28,9 @@ def summary(layout: Mapping[str, Any]) -> Any:
                     raise AssertionError(f"margin chart {name!r} needs 3 tags (value, lower, upper), got {tags!r}")
                 value, lower, upper = tags
                 added.margin.series.add(value=value, lower=lower, upper=upper)
-            elif kind == "Multiline":
-                added.multiline.tag.extend(tags)
             else:
-                raise ValueError(f"chart {name!r} is of kind {kind!r}, which must be 'Multiline' or 'Margin'")
+                added.multiline.tag.extend(tags)
+                added.multiline.SetInParent()
     result = Summary()
     value = result.value.add(tag=TAG)
     value.metadata.plugin_data.plugin_name = "custom_scalars"

@@ -44,20 +44,26 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:
     """From what lies between one threshold and the next: the six rows, in which all count that lie above."""
-    tp, fp = np.cumsum(positives[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]
-    tn, fn = fp[0] - fp, tp[0] - tp
-    return np.stack([tp, fp, tn, fn, tp / np.maximum(LEAST, tp + fp), tp / np.maximum(LEAST, tp + fn)])
+    with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308
+        tp, fp = np.cumsum(positives[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]
+        tn, fn = fp[0] - fp, tp[0] - tp
+        return np.stack([tp, fp, tn, fn, tp / np.maximum(LEAST, tp + fp), tp / np.maximum(LEAST, tp + fn)])
 
 
 def from_rows(*values: Any) -> Doubles:
-    """Six rows that are counted already. Raises ValueError if they are not as long as each other."""
-    arrays = [np.asarray(convert.array_or_list(value), np.float64) for value in values]
+    """Six rows that are counted already. Raises ValueError if they are not as long as each other, TypeError for what is
+    no real number."""
+    arrays = [convert.array_or_list(value) for value in values]
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or arrays[0].size == 0:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(ROWS, arrays, strict=True))
         raise ValueError(f"the rows of a curve are vectors of one length, got {shapes}")
-    return np.stack(arrays)
+    for name, array in zip(ROWS, arrays, strict=True):
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
+    return np.stack(arrays).astype(np.float64)
 
 
 def encode(rows: Doubles) -> bytes:
     """As an event holds them."""
-    return rows.astype("<f4").tobytes()
+    with np.errstate(over="ignore"):
+        return rows.astype("<f4").tobytes()

@@ -64,7 +64,9 @@ def _logged(add: Callable[..., None], *arguments: Any, **keywords: Any) -> Any:
     return Event.FromString(bytes(writer._get_file_writer())).summary
 
 
-def scalar(name: str, tensor: Any, collections: Any = None, new_style: bool = False, double_precision: bool = False) -> Any:
+def scalar(
+    name: str, tensor: Any, collections: Any = None, new_style: bool = False, double_precision: bool = False
+) -> Any:
     """See SummaryWriter.add_scalar. collections: without effect."""
     return _logged(SummaryWriter.add_scalar, name, tensor, new_style=new_style, double_precision=double_precision)
 

@@ -525,8 +525,7 @@ class SummaryWriter(_core.ScalarWriter):
         layout: {category: {chart: [kind, tags]}}; kind "Multiline" draws the curves of all tags (regular expressions),
         "Margin" takes three: a value, its lower and its upper bound.
 
-        Raises TypeError if it is nested otherwise, ValueError for another kind, AssertionError for a margin chart of
-        other than three tags.
+        Raises TypeError if it is nested otherwise, AssertionError for a margin chart of other than three tags.
         """
         if not self.enabled:
             return

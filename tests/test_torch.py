@@ -1,0 +1,711 @@
+"""The same calls on torch's SummaryWriter and on tbc's, read by TensorBoard's loader and compared by what they mean.
+
+What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and nowhere else.
+"""
+
+import io
+import os
+import warnings
+import wave
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from oracle import steps, tags
+from PIL import Image
+
+import tbc
+
+torch = pytest.importorskip("torch")
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader  # noqa: E402
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # noqa: E402
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
+from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData  # noqa: E402
+from tensorboard.plugins.pr_curve.plugin_data_pb2 import PrCurvePluginData  # noqa: E402
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig  # noqa: E402
+from tensorboard.util import tensor_util  # noqa: E402
+from torch.utils.tensorboard import SummaryWriter as TorchWriter  # noqa: E402
+
+WALLTIME = 1234.5
+RNG = np.random.default_rng(0)
+
+
+# --- what a run means ---
+
+
+def meaning(value):
+    """A Summary.Value as plain Python and numpy."""
+    kind = value.WhichOneof("value")
+    plugin = value.metadata.plugin_data
+    content = plugin.content
+    if plugin.plugin_name == "hparams":
+        data = HParamsPluginData.FromString(content)
+        if data.HasField("session_start_info"):
+            data.session_start_info.start_time_secs = 0  # torch leaves them out
+        if data.HasField("session_end_info"):
+            data.session_end_info.end_time_secs = 0
+        content = text_format.MessageToString(data)
+    elif plugin.plugin_name == "mesh":
+        content = text_format.MessageToString(MeshPluginData.FromString(content))
+    elif plugin.plugin_name == "pr_curves":
+        content = text_format.MessageToString(PrCurvePluginData.FromString(content))
+    about = (kind, plugin.plugin_name, content)
+    if kind == "simple_value":
+        return *about, np.float32(value.simple_value)
+    if kind == "histo":
+        histo = value.histo
+        moments = histo.min, histo.max, histo.num, histo.sum, histo.sum_squares
+        return *about, *map(np.array, (moments, histo.bucket_limit, histo.bucket))
+    if kind == "image":
+        image = value.image
+        return *about, image.height, image.width, image.colorspace, pixels(image.encoded_image_string)
+    if kind == "audio":
+        audio = value.audio
+        fields = audio.sample_rate, audio.num_channels, audio.length_frames, audio.content_type
+        return *about, *fields, samples(audio.encoded_audio_string)
+    if kind == "tensor" and plugin.plugin_name == "custom_scalars":
+        layout = Layout.FromString(tensor_util.make_ndarray(value.tensor).item())
+        return *about, text_format.MessageToString(layout)
+    if kind == "tensor":
+        return *about, value.tensor.dtype, tensor_util.make_ndarray(value.tensor)
+    return about
+
+
+def pixels(file):
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+def samples(file):
+    with wave.open(io.BytesIO(file)) as wav:
+        return *wav.getparams(), np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
+
+
+def run(log_dir):
+    """What is in the directory of a run: (directory, tag) -> [(step, wall time, meaning), ...], and other files."""
+    logged = {}
+    for path in sorted(path for path in Path(log_dir).rglob("*") if path.is_file()):
+        name = str(path.relative_to(log_dir))
+        if "tfevents" in name:
+            for event in LegacyEventFileLoader(str(path)).Load():
+                if not event.HasField("summary"):
+                    logged.setdefault((os.path.dirname(name), None), []).append((event.step, event.WhichOneof("what")))
+                for value in event.summary.value:
+                    entry = event.step, event.wall_time, *meaning(value)
+                    logged.setdefault((os.path.dirname(name), value.tag), []).append(entry)
+        elif name.endswith(".png"):
+            logged[name] = pixels(path.read_bytes())
+        elif name.endswith("tensors.tsv"):
+            logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
+        elif name.endswith(".pbtxt"):
+            logged[name] = text_format.MessageToString(text_format.Parse(path.read_text(), ProjectorConfig()))
+        else:
+            logged[name] = path.read_text()
+    return logged
+
+
+def same(ours, theirs):
+    if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "fc":  # sums are added in another order
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-30, strict=True)
+    elif isinstance(theirs, np.ndarray | np.floating):
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+    elif isinstance(theirs, tuple | list):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            same(one, other)
+    else:
+        assert ours == theirs
+
+
+@contextmanager
+def quiet():
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def log(writer_class, log_dir, calls):
+    """What is logged, and what each call raises."""
+    raised = []
+    with quiet(), writer_class(log_dir) as writer:
+        for method, arguments, keywords in calls:
+            error = None
+            try:
+                getattr(writer, method)(*arguments, **keywords)
+            except Exception as caught:
+                error = type(caught)
+            raised.append(error)
+    return run(log_dir), raised
+
+
+def compare(tmp_path_factory, calls):
+    ours, raised = log(tbc.SummaryWriter, tmp_path_factory.mktemp("ours"), calls)
+    theirs, raised_there = log(TorchWriter, tmp_path_factory.mktemp("theirs"), calls)
+    assert raised == raised_there
+    assert ours.keys() == theirs.keys()
+    for where, values in theirs.items():
+        same(timeless(ours[where]), timeless(values))
+
+
+def timeless(values):
+    """Without the wall times that a call did not give."""
+    return [(e[0], *e[2:]) if e[1] != WALLTIME else e for e in values] if isinstance(values, list) else values
+
+
+def call(method, *arguments, **keywords):
+    return method, arguments, keywords
+
+
+# --- drawn calls ---
+
+
+@st.composite
+def as_given(draw, array):
+    """An array the way users have it: numpy's or torch's, with gradients, transposed, strided."""
+    way = draw(st.sampled_from(["numpy", "torch", "gradient", "transposed", "strided"]))
+    if way == "numpy" or array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        return array
+    tensor = torch.from_numpy(array.copy())
+    if way == "gradient" and array.dtype.kind == "f":
+        tensor.requires_grad_()
+    if way == "transposed":
+        tensor = tensor.transpose(0, -1).contiguous().transpose(0, -1) if tensor.ndim else tensor
+    if way == "strided" and tensor.ndim:
+        tensor = tensor.repeat_interleave(2, dim=-1)[..., ::2]
+    return tensor
+
+
+def floats(shape, low=0.0, high=1.0, dtypes=(np.float32, np.float64)):
+    return st.sampled_from(dtypes).flatmap(lambda dtype: arrays(dtype, shape, elements=st.floats(low, high, width=32)))
+
+
+STAMP = st.fixed_dictionaries({"global_step": steps, "walltime": st.just(WALLTIME)})
+STEP = st.fixed_dictionaries({"global_step": steps})
+SMALL = st.integers(1, 6)
+
+
+@st.composite
+def scalar_calls(draw):
+    number = draw(st.floats(width=32) | st.integers(-(2**40), 2**40) | st.booleans())
+    value = draw(
+        st.sampled_from(
+            [number, np.float64(number), np.float16(0.1), str(number), np.array([[number]]), torch.tensor(number)]
+        )
+    )
+    style = draw(st.fixed_dictionaries({}, optional={"new_style": st.booleans(), "double_precision": st.booleans()}))
+    return call("add_scalar", draw(tags), value, **draw(STAMP), **style)
+
+
+@st.composite
+def scalars_calls(draw):
+    keys = st.text("abc/é", min_size=1, max_size=5).filter(lambda key: not key.endswith("/") and key[0] != "/")
+    values = draw(st.dictionaries(keys, st.floats(-1e9, 1e9, width=32), max_size=3))
+    return call("add_scalars", draw(st.text("ab/", min_size=1, max_size=4)), values, **draw(STAMP))
+
+
+@st.composite
+def histogram_calls(draw):
+    shape = draw(array_shapes(max_dims=3, max_side=20))
+    values = draw(floats(shape, -1e10, 1e10) | arrays(st.sampled_from([np.int64, np.uint8, np.int16]), shape))
+    bins = draw(st.sampled_from(["tensorflow", "auto", 7, "fd"]))
+    max_bins = draw(st.sampled_from([None, 3, 64]))
+    if isinstance(bins, str) and bins != "tensorflow" and np.ptp(values.astype(float)) > 1e3:
+        bins = 5  # numpy may want more memory than there is
+    return call("add_histogram", draw(tags), draw(as_given(values)), bins=bins, max_bins=max_bins, **draw(STAMP))
+
+
+@st.composite
+def image_calls(draw):
+    formats = draw(st.sampled_from(["CHW", "HWC", "HW", "WH", "NCHW", "NHWC", "chw", "CNHW", "WHC"]))
+    sides = {"N": draw(st.integers(1, 10)), "C": draw(st.sampled_from([1, 3])), "H": draw(SMALL), "W": draw(SMALL)}
+    shape = tuple(sides[letter] for letter in formats.upper())
+    image = draw(floats(shape, -0.5, 1.5) | arrays(np.uint8, shape) | arrays(np.bool_, shape))
+    method = "add_images" if len(formats) == 4 and draw(st.booleans()) else "add_image"
+    return call(method, draw(tags), draw(as_given(image)), dataformats=formats, **draw(STAMP))
+
+
+@st.composite
+def boxes_calls(draw):
+    n = draw(st.integers(0, 3))
+    image = draw(floats((3, 40, 50)))
+    boxes = draw(floats((n, 4), 0, 50))
+    labels = draw(st.none() | st.lists(st.text("abc", max_size=5), min_size=n, max_size=n))
+    scale = draw(st.sampled_from([1, 0.5, 2]))
+    stamp = draw(STAMP)
+    return call("add_image_with_boxes", draw(tags), draw(as_given(image)), boxes, rescale=scale, labels=labels, **stamp)
+
+
+@st.composite
+def audio_calls(draw):
+    length = draw(st.integers(2, 300))
+    sound = draw(floats(draw(st.sampled_from([(length,), (1, length), (length, 1)])), -1.5, 1.5))
+    rate = draw(st.sampled_from([44100, 8000]))
+    return call("add_audio", draw(tags), draw(as_given(sound)), sample_rate=rate, **draw(STAMP))
+
+
+@st.composite
+def text_calls(draw):
+    text = draw(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+    return call("add_text", draw(tags), text, **draw(STAMP))
+
+
+@st.composite
+def tensor_calls(draw):
+    shape = draw(array_shapes(min_dims=0, max_dims=4, max_side=4))
+    dtype = draw(st.sampled_from([np.float32, np.float64, np.int8, np.int16, np.int32, np.int64, np.bool_]))
+    array = draw(arrays(dtype, shape))
+    return call("add_tensor", draw(tags), torch.from_numpy(np.array(array)), **draw(STAMP))
+
+
+@st.composite
+def pr_curve_calls(draw):
+    n = draw(st.integers(1, 200))
+    labels = draw(arrays(st.sampled_from([np.int64, np.uint8, np.float32]), n, elements=st.integers(0, 1)))
+    predictions = draw(floats(n))
+    weights = draw(st.none() | st.floats(0, 4, width=32) | arrays(np.float64, n, elements=st.integers(0, 4)))
+    thresholds = draw(st.sampled_from([2, 10, 127]))
+    keywords = {"num_thresholds": thresholds, "weights": weights, **draw(STAMP)}
+    return call("add_pr_curve", draw(tags), draw(as_given(labels)), draw(as_given(predictions)), **keywords)
+
+
+@st.composite
+def pr_curve_raw_calls(draw):
+    n = draw(st.integers(1, 127))
+    rows = [draw(floats(n, 0, 1e6)) for _ in range(6)]
+    return call("add_pr_curve_raw", draw(tags), *rows, num_thresholds=n, **draw(STAMP))
+
+
+@st.composite
+def mesh_calls(draw):
+    batch, vertices, faces = draw(st.integers(1, 2)), draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    keywords = {}
+    if draw(st.booleans()):
+        keywords["colors"] = draw(arrays(np.uint8, (batch, vertices, 3)))
+    if draw(st.booleans()):
+        keywords["faces"] = draw(arrays(np.int32, (batch, faces, 3), elements=st.integers(0, vertices - 1)))
+    if draw(st.booleans()):
+        keywords["config_dict"] = {"material": {"cls": "PointsMaterial", "size": 0.5}, "lights": []}
+    points = draw(floats((batch, vertices, 3), -9, 9))
+    return call("add_mesh", draw(tags), draw(as_given(points)), **keywords, **draw(STAMP))
+
+
+@st.composite
+def hparams_calls(draw):
+    names = st.text("abc/é", min_size=1, max_size=5)
+    values = st.floats(-1e9, 1e9) | st.integers(-(2**40), 2**40) | st.text("xyz", max_size=4) | st.none()
+    hparams = draw(st.dictionaries(names, values, max_size=4))
+    metrics = draw(st.dictionaries(names, st.floats(-1e9, 1e9, width=32), max_size=2))
+    domains = {name: [value] for name, value in hparams.items() if value is not None} if draw(st.booleans()) else None
+    return call("add_hparams", hparams, metrics, domains, draw(st.sampled_from(["run", "deep/run"])), **draw(STEP))
+
+
+@st.composite
+def embedding_calls(draw):
+    n, dimensions, side = draw(st.integers(1, 10)), draw(SMALL), draw(SMALL)
+    keywords = {"global_step": draw(st.none() | st.integers(0, 10**6)), "tag": draw(st.text("ab/%\\ é", min_size=1))}
+    words = st.text("abc é", min_size=1).map(lambda word: word.strip() + "_")
+    if draw(st.booleans()):
+        keywords["metadata"] = draw(st.lists(words | st.integers(), min_size=n, max_size=n))
+    elif draw(st.booleans()):
+        row = st.tuples(words, st.integers(), words).map(list)
+        keywords["metadata"] = draw(st.lists(row, min_size=n, max_size=n))
+        keywords["metadata_header"] = ["word", "number", "other"]
+    if draw(st.booleans()):
+        channels = draw(st.sampled_from([1, 3]))
+        keywords["label_img"] = torch.from_numpy(draw(floats((n, channels, side, side), -0.5, 1.5)))
+    return call("add_embedding", draw(as_given(draw(floats((n, dimensions), -9, 9)))), **keywords)
+
+
+TITLES = st.text("abc é", min_size=1, max_size=6)
+CHARTS = st.tuples(st.just("Multiline"), st.lists(tags, max_size=3)) | st.tuples(
+    st.just("Margin"), st.lists(tags, min_size=3, max_size=3)
+)
+
+
+@st.composite
+def layout_calls(draw):
+    method = draw(st.sampled_from(["", "_multilinechart", "_marginchart"]))
+    if not method:
+        layout = draw(st.dictionaries(TITLES, st.dictionaries(TITLES, CHARTS.map(list), max_size=2), max_size=2))
+        return call("add_custom_scalars", layout)
+    names = draw(st.lists(tags, min_size=3, max_size=3))
+    return call(f"add_custom_scalars{method}", names, category=draw(TITLES), title=draw(TITLES))
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [scalar_calls, histogram_calls, image_calls, audio_calls, text_calls, tensor_calls, pr_curve_calls]
+    + [pr_curve_raw_calls, mesh_calls, boxes_calls, scalars_calls, hparams_calls, embedding_calls, layout_calls],
+    ids=lambda drawn: drawn.__name__,
+)
+def test_drawn_calls(drawn, tmp_path_factory):
+    @settings(max_examples=40)
+    @given(drawn())
+    def check(one):
+        compare(tmp_path_factory, [one])
+
+    check()
+
+
+# --- listed calls ---
+
+IMAGE = RNG.random((3, 20, 30))
+BOX = np.array([[1.5, 2, 10, 12]])
+POINTS = RNG.random((1, 4, 3))
+MATRIX = RNG.random((3, 2))
+CURVE = RNG.integers(0, 2, 50), RNG.random(50)
+
+LISTED = [
+    *(
+        call("add_scalar", "x", 1, step)
+        for step in (None, 7, -7, "12", 1.9, np.int8(3), torch.tensor(4), True, 2**63 - 1)
+    ),
+    *(call("add_scalar", "x", 1, step) for step in (2**63, -(2**63) - 1, "x", 1e300, [], np.array([1, 2]))),
+    *(call("add_scalar", tag, 1) for tag in ("", None, b"bytes", "a b/c\\d%é", "x" * 3000, 7, ["x"])),
+    *(call("add_scalar", "x", value) for value in ("0.5", "nan", "x", None, [1], {}, object(), [], (1,), {1})),
+    *(call("add_scalar", "x", np.zeros(shape)) for shape in ((), (1,), (1, 1, 1), (2,), (0,))),
+    *(call("add_scalar", "x", value) for value in (1e300, -1e300, 5e-324, 2**70, float("nan"), float("-inf"))),
+    *(call("add_scalar", "x", torch.tensor([2.5], dtype=dtype)) for dtype in (torch.half, torch.bfloat16, torch.int8)),
+    call("add_scalar", "x", 1, 2, 3.5, True, True),
+    call("add_scalars", "loss/all", {"train": 1, "test": torch.tensor(2.0)}, 5),
+    call("add_scalars", "loss", [1, 2]),
+    *(call("add_histogram", "x", values) for values in (np.array([]), [1.0], None, 3, np.float32(3), object())),
+    *(
+        call("add_histogram", "x", RNG.normal(size=500), 1, bins)
+        for bins in ("tensorflow", "sqrt", 1, [-1, 0, 2], "x", 0)
+    ),
+    *(call("add_histogram", "x", values) for values in (np.zeros(5), np.full(3, 1e-13), np.array([-1e19, 1e19]))),
+    call("add_histogram", "x", np.array([True, False, True])),
+    call("add_histogram", "x", RNG.normal(size=500), max_bins=6),
+    call("add_histogram", "x", RNG.normal(size=500), 3, 10, 5.5, 6),
+    call("add_histogram_raw", "x", 0, 2, 3, 3.5, 4.5, [1, 2], [1, 2], 9),
+    call("add_histogram_raw", "x", 0.5, 2, 3, 3.5, 4.5, np.array([1.0, 2.0]), np.array([1, 2])),
+    *(call("add_image", "x", IMAGE, 1, None, formats) for formats in ("CHW", "CCW", "CH", "NCHW")),
+    *(call("add_image", "x", image) for image in ([[1]], None, RNG.random((4, 5, 6)), RNG.random((1, 5, 6)))),
+    call("add_image", "x", np.array([[[0, 1, 2, 255]]], np.int64)),
+    call("add_image", "x", np.full((3, 2, 2), np.nan)),
+    call("add_images", "x", RNG.random((9, 1, 4, 5))),
+    call("add_images", "x", RNG.random((2, 4, 4, 5))),
+    call("add_image_with_boxes", "x", IMAGE, BOX, labels="cat"),
+    call("add_image_with_boxes", "x", IMAGE, torch.from_numpy(BOX), 3, None, 2.5, "CHW", ["cat"]),
+    call("add_image_with_boxes", "x", np.zeros((20, 30), np.uint8), BOX, dataformats="HW"),
+    *(call("add_audio", "x", RNG.random(shape)) for shape in ((2, 1, 1), (1, 1, 5), (3, 5), (2, 3, 4))),
+    *(call("add_text", "x", text) for text in ("", "é\n| a |\n", "x" * 100_000, np.str_("numpy"))),
+    call("add_tensor", "x", torch.randn(2, 0, 3)),
+    call("add_tensor", "x", torch.randn(2, 3, dtype=torch.complex64)),
+    call("add_tensor", "x", torch.randn(2, 3, requires_grad=True)),
+    call("add_pr_curve", "x", *CURVE),
+    call("add_pr_curve", "x", CURVE[0].astype(bool), CURVE[1].astype(np.float32), 3, 11, 0.5, 6.5),
+    call("add_pr_curve", "x", CURVE[0], CURVE[1] * 1.01),
+    call("add_pr_curve", "x", CURVE[0], CURVE[1], weights=np.arange(50.0)),
+    call("add_pr_curve", "x", CURVE[0], CURVE[1][:-1]),
+    call("add_pr_curve", "x", list(CURVE[0]), list(CURVE[1])),
+    call("add_pr_curve", "x", *CURVE, num_thresholds=0),
+    call("add_pr_curve_raw", "x", *np.arange(18).reshape(6, 3), 4, 3),
+    call("add_pr_curve_raw", "x", [1], [2], [3], [4], [0.5], [0.25], num_thresholds=1),
+    call("add_pr_curve_raw", "x", [1], [2], [3], [4], [0.5], [0.25, 1], num_thresholds=1),
+    call("add_custom_scalars", {"a": {"b": ["Multiline", ["x", "y.*"]], "c": ["Margin", ["x", "y", "z"]]}, "d": {}}),
+    call("add_custom_scalars", {"a": {"b": ["Margin", ["x", "y"]]}}),
+    call("add_custom_scalars", {"a": {"b": ["other", ["x", "y"]]}}),
+    call("add_custom_scalars_multilinechart", ["x", "y"]),
+    call("add_custom_scalars_marginchart", ["x", "y", "z"], "category", "title"),
+    call("add_custom_scalars_marginchart", ["x", "y"]),
+    call(
+        "add_mesh", "x", POINTS, POINTS, np.array([[[0, 1, 2]]]), {"camera": {"cls": "PerspectiveCamera", "fov": 75}}, 4
+    ),
+    call("add_mesh", "x", torch.zeros(2, 3, 3, dtype=torch.int16)),
+    call("add_mesh", "x", POINTS.tolist()),
+    call("add_mesh", "x", POINTS[0]),
+    call("add_mesh", "x", POINTS, config_dict={"x": object()}),
+    call("add_hparams", {"lr": 0.1, "n": 3, "name": "x", "none": None}, {"accuracy": 0.5}, None, "run", 3),
+    call("add_hparams", {"lr": 0.1}, {"accuracy": torch.tensor(0.5)}, {"lr": [0.1, 0.2]}, "run"),
+    call("add_hparams", {}, {}, run_name="run"),
+    *(call("add_hparams", *dicts, run_name="run") for dicts in (([], {}), ({}, None), ({"x": object()}, {}))),
+    *(call("add_hparams", {"x": 1}, {}, domain, "run") for domain in ({"y": [1]}, {"x": 1}, {"x": ["a"]}, [1])),
+    call("add_embedding", MATRIX, ["a", "b", "c"], torch.zeros(3, 3, 4, 4), 7, "tag"),
+    call("add_embedding", MATRIX, [["a", 1], ["b", 2], ["c", 3]], metadata_header=["name", "number"]),
+    call("add_embedding", MATRIX, ["a", "b"]),
+    call("add_embedding", MATRIX, [["a"], ["b"], ["c"]], metadata_header=["name", "number"]),
+    call("add_embedding", MATRIX, label_img=torch.zeros(2, 3, 4, 4)),
+    call("add_embedding", RNG.random(3)),
+    call("add_embedding", np.arange(6).reshape(3, 2)),
+    call("flush"),
+]
+
+
+@pytest.mark.parametrize("one", LISTED, ids=lambda one: one[0])
+def test_listed_calls(one, tmp_path_factory):
+    compare(tmp_path_factory, [one])
+
+
+def test_all_together(tmp_path_factory):
+    """And after each other, in one run; those that raise leave no trace."""
+    compare(tmp_path_factory, LISTED)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_figures(several, tmp_path_factory):
+    figures = [draw_figure(k) for k in range(3)]
+    one = call("add_figure", "x", figures if several else figures[0], 3, close=False, walltime=WALLTIME)
+    compare(tmp_path_factory, [one])
+
+
+def draw_figure(k):
+    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(2, 1))
+    figure.add_subplot().plot([1, k, 3])
+    return figure
+
+
+# --- what tbc does otherwise, on purpose ---
+
+
+def only(logged, *where):
+    """The one entry under a tag, or what it has at an index."""
+    (entry,) = logged["", "x"]
+    return entry[where[0]] if where else entry
+
+
+def hparam(logged):
+    (text,) = (entry[-1] for entry in logged["run", "_hparams_/session_start_info"])
+    return text_format.Parse(text, HParamsPluginData()).session_start_info.hparams["x"]
+
+
+def hparams(value):
+    return call("add_hparams", {"x": value}, {}, run_name="run")
+
+
+def embedding(**keywords):
+    return call("add_embedding", MATRIX, **keywords)
+
+
+def written(name):
+    return lambda logged: logged[f"00000/default/{name}"]
+
+
+def raises(error):
+    return lambda logged, raised: raised == [error]
+
+
+def gives(view, expected):
+    return lambda logged, raised: raised == [None] and np.array_equal(view(logged), expected)
+
+
+def tensor(values, dtype):
+    return call("add_tensor", "x", torch.tensor(values, dtype=dtype))
+
+
+def number(logged):
+    return only(logged, -1)
+
+
+def undecodable(logged, raised):
+    return isinstance(logged, Exception)
+
+
+PR_LABELS = np.array([0, 1, 2]), np.array([0.5, 0.5, 0.5])
+SOUND = np.array([0, 16384, -32768], np.int16)
+WIDE = torch.zeros(3, 3, 4, 6)
+GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
+
+DIFFERENCES = [  # the line of README's table, a call, what becomes of it in torch, and in tbc
+    (
+        "bfloat16 and float8",
+        call("add_scalar", "x", torch.tensor(70000.0, dtype=torch.bfloat16)),
+        gives(number, np.inf),
+        gives(number, 70144),
+    ),
+    (
+        "bfloat16 and float8",
+        call("add_histogram", "x", torch.full((4,), 1e-9, dtype=torch.bfloat16)),
+        gives(lambda logged: only(logged, 5)[1] == 0, True),
+        gives(lambda logged: only(logged, 5)[1] == float(torch.tensor(1e-9, dtype=torch.bfloat16)), True),
+    ),
+    (
+        "bfloat16 and float8",
+        call("add_scalar", "x", torch.tensor(2.0).to(torch.float8_e4m3fn)),
+        raises(TypeError),
+        gives(number, 2),
+    ),
+    (
+        "a tensor on the meta device",
+        call("add_scalar", "x", torch.empty(1, device="meta")),
+        gives(lambda logged: len(logged["", "x"]), 1),
+        raises(ValueError),
+    ),
+    (
+        "a histogram of NaN or infinities",
+        call("add_histogram", "x", np.array([1, np.nan, 3])),
+        gives(lambda logged: np.isnan(only(logged, 5)[[0, 1, 3, 4]]).all() and only(logged, 5)[2], 3),
+        gives(lambda logged: only(logged, 5), [1, 3, 2, 4, 10]),
+    ),
+    (
+        "a histogram of NaN or infinities",
+        call("add_histogram", "x", np.array([np.nan])),
+        raises(ValueError),
+        gives(lambda logged: only(logged, 5), np.zeros(5)),
+    ),
+    (
+        "a histogram of values above 1e20",
+        call("add_histogram", "x", np.array([1e25])),
+        raises(ValueError),
+        gives(lambda logged: only(logged, -1), [0, 1]),
+    ),
+    (
+        "a histogram of complex numbers",
+        call("add_histogram", "x", np.array([1 + 2j])),
+        gives(lambda logged: only(logged, 5)[0], 1),
+        raises(TypeError),
+    ),
+    (
+        "boxes and labels of different number",
+        call("add_image_with_boxes", "x", IMAGE, BOX, labels=["a", "b"]),
+        gives(lambda logged: only(logged, 2), "image"),
+        raises(ValueError),
+    ),
+    (
+        "video",
+        call("add_video", "x", torch.zeros(1, 3, 3, 4, 5)),
+        gives(lambda logged: only(logged, 2) is None, True),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "sound of integers",
+        call("add_audio", "x", SOUND),
+        gives(lambda logged: only(logged, -1)[-1], [0, 32767, -32767]),
+        gives(lambda logged: only(logged, -1)[-1], SOUND),
+    ),
+    (
+        "stereo sound",
+        call("add_audio", "x", np.zeros((2, 5))),
+        raises(AssertionError),
+        gives(lambda logged: only(logged, -1)[0], 2),
+    ),
+    (
+        "a PR curve of more than 127 thresholds",
+        call("add_pr_curve", "x", *CURVE, num_thresholds=200),
+        gives(lambda logged: only(logged, -1).shape, (6, 127)),
+        gives(lambda logged: only(logged, -1).shape, (6, 200)),
+    ),
+    (
+        "a PR curve of more than 127 thresholds",
+        call("add_pr_curve_raw", "x", *np.zeros((6, 200)), num_thresholds=200),
+        gives(lambda logged: only(logged, 4), "num_thresholds: 127\n"),
+        gives(lambda logged: only(logged, 4), "num_thresholds: 200\n"),
+    ),
+    (
+        "a PR curve of labels out of range",
+        call("add_pr_curve", "x", *PR_LABELS),
+        gives(lambda logged: only(logged, -1)[:2, 0], [3, 0]),
+        gives(lambda logged: only(logged, -1)[:2, 0], [1, 1]),
+    ),
+    (
+        "a hyperparameter that is a bool",
+        hparams(True),
+        gives(lambda logged: hparam(logged).number_value, 1),
+        gives(lambda logged: hparam(logged).bool_value, True),
+    ),
+    (
+        "a hyperparameter of numpy, or a tensor",
+        hparams(np.int64(3)),
+        raises(ValueError),
+        gives(lambda logged: hparam(logged).number_value, 3),
+    ),
+    (
+        "a hyperparameter of numpy, or a tensor",
+        hparams(torch.tensor(3)),
+        raises(IndexError),
+        gives(lambda logged: hparam(logged).number_value, 3),
+    ),
+    (
+        "a hyperparameter that is a list or a dict",
+        hparams([1, "a"]),
+        raises(ValueError),
+        gives(lambda logged: hparam(logged).string_value, '[1, "a"]'),
+    ),
+    (
+        "a hyperparameter that is NaN or infinite",
+        hparams(float("nan")),
+        gives(lambda logged: np.isnan(hparam(logged).number_value), True),
+        gives(lambda logged: hparam(logged).string_value, "nan"),
+    ),
+    (
+        "images of an embedding that are not square",
+        embedding(label_img=WIDE),
+        gives(lambda logged: logged["00000/default/sprite.png"].shape, (12, 12, 3)),
+        gives(lambda logged: logged["00000/default/sprite.png"].shape, (8, 12, 3)),
+    ),
+    (
+        "images of an embedding that are not square",
+        call("add_embedding", MATRIX, label_img=WIDE.transpose(2, 3)),
+        raises(ValueError),
+        gives(lambda logged: logged["00000/default/sprite.png"].shape, (12, 8, 3)),
+    ),
+    (
+        "images of an embedding in numpy, or of uint8",
+        embedding(label_img=WIDE.numpy()),
+        raises(TypeError),
+        gives(lambda logged: logged["00000/default/sprite.png"].shape, (8, 12, 3)),
+    ),
+    (
+        "images of an embedding in numpy, or of uint8",
+        call("add_embedding", RNG.random((4, 2)), label_img=GRAY),
+        gives(written("sprite.png"), np.full((4, 4, 3), 255)),
+        gives(written("sprite.png"), np.full((4, 4, 3), 100)),
+    ),
+    (
+        "metadata of an embedding with tabs, newlines or nothing",
+        embedding(metadata=["a\tb", "", "c"]),
+        gives(written("metadata.tsv"), "a\tb\n\nc\n"),
+        gives(written("metadata.tsv"), "a\\tb\n\u200b\nc\n"),
+    ),
+    (
+        "metadata of an embedding with one column",
+        embedding(metadata=[["a"], ["b"], ["c"]], metadata_header=["name"]),
+        gives(written("metadata.tsv"), "name\na\nb\nc\n"),
+        gives(written("metadata.tsv"), "a\nb\nc\n"),
+    ),
+    (
+        "an embedding without points",
+        call("add_embedding", np.zeros((0, 3))),
+        gives(lambda logged: "00000/default/tensors.tsv" in logged, True),
+        raises(ValueError),
+    ),
+    ("a tensor of float16, bfloat16 or uint8", tensor([1.5], torch.half), undecodable, gives(number, [1.5])),
+    ("a tensor of float16, bfloat16 or uint8", tensor([1.5], torch.bfloat16), undecodable, gives(number, [1.5])),
+    ("a tensor of float16, bfloat16 or uint8", tensor([1, 2], torch.uint8), undecodable, gives(number, [1, 2])),
+    (
+        "a tensor that is numpy's",
+        call("add_tensor", "x", np.ones(2)),
+        raises(AttributeError),
+        gives(number, [1, 1]),
+    ),
+    ("text that is not a str", call("add_text", "x", 3), raises(AttributeError), raises(TypeError)),
+    (
+        "a mesh whose parts do not fit",
+        call("add_mesh", "x", POINTS, POINTS[:, :2]),
+        gives(lambda logged: logged["", "x_COLOR"][0][-1].shape, (1, 2, 3)),
+        raises(ValueError),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("title", "one", "theirs", "ours"), DIFFERENCES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_differences(title, one, theirs, ours, tmp_path_factory):
+    for writer_class, outcome in ((TorchWriter, theirs), (tbc.SummaryWriter, ours)):
+        try:
+            logged, raised = log(writer_class, tmp_path_factory.mktemp("run"), [one])
+        except (OverflowError, ValueError) as error:  # of TensorBoard's loader
+            logged, raised = error, [None]
+        assert outcome(logged, raised), (writer_class, logged, raised)
+
+
+def test_what_is_different_is_told():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for title in {title for title, *_ in DIFFERENCES}:
+        assert f"| {title} |" in readme
