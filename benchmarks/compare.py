@@ -42,10 +42,20 @@ def cases():
     thousand, million = (rng.normal(size=n).astype(np.float32) for n in (10**3, 10**6))
     gradient = np.linspace(0, 1, 512, dtype=np.float32)
     photo = np.clip(gradient * gradient[:, None] + rng.normal(0, 0.03, (3, 512, 512)), 0, 1).astype(np.float32)
+    labels, probabilities = rng.random(10**6) < 0.3, rng.random(10**6).astype(np.float32)
+    second = np.sin(np.linspace(0, 2000, 44100)).astype(np.float32)
+    points = rng.normal(size=(1, 10_000, 3)).astype(np.float32)
+    vectors = rng.normal(size=(1000, 128)).astype(np.float32)
+    losses = {"train": 0.5, "test": 0.6, "best": 0.4}
     yield "add_scalar", lambda writer, i: writer.add_scalar("loss/train", 0.5, i), 2000, 200_000
+    yield "add_scalars, 3 keys", lambda writer, i: writer.add_scalars("loss", losses, i), 500, 50_000
     yield "add_text", lambda writer, i: writer.add_text("note", "a short note", i), 2000, 100_000
     yield "add_histogram, 1,000 float32", lambda writer, i: writer.add_histogram("h", thousand, i), 50, 5000
     yield "add_histogram, 1,000,000 float32", lambda writer, i: writer.add_histogram("h", million, i), 5, 30
+    yield "add_pr_curve, 1,000,000", lambda writer, i: writer.add_pr_curve("pr", labels, probabilities, i), 5, 30
+    yield "add_audio, 1 s", lambda writer, i: writer.add_audio("sound", second, i), 10, 200
+    yield "add_mesh, 10,000 points", lambda writer, i: writer.add_mesh("mesh", points, global_step=i), 10, 500
+    yield "add_embedding, 1,000x128", lambda writer, i: writer.add_embedding(vectors, global_step=i + 1), 2, 5
     yield "add_image, 3x512x512 float32", lambda writer, i: writer.add_image("image", photo, i), 3, 20
 
 
@@ -53,7 +63,7 @@ def measure(make, call, times):
     """Microseconds a call: the caller's, and CPU of the process."""
     with tempfile.TemporaryDirectory() as log_dir:
         writer = make(log_dir)
-        call(writer, 0)
+        call(writer, -1)
         writer.flush()
         cpu, clock = time.process_time(), time.perf_counter()
         for i in range(times):

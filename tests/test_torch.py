@@ -167,7 +167,7 @@ def call(method, *arguments, **keywords):
 def as_given(draw, array):
     """An array the way users have it: numpy's or torch's, with gradients, transposed, strided."""
     way = draw(st.sampled_from(["numpy", "torch", "gradient", "transposed", "strided"]))
-    if way == "numpy" or array.dtype.kind == "u" and array.dtype.itemsize > 1:
+    if way == "numpy" or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
         return array
     tensor = torch.from_numpy(array.copy())
     if way == "gradient" and array.dtype.kind == "f":
@@ -443,8 +443,14 @@ def test_listed_calls(one, tmp_path_factory):
 
 
 def test_all_together(tmp_path_factory):
-    """And after each other, in one run; those that raise leave no trace."""
-    compare(tmp_path_factory, LISTED)
+    """And after each other, in one run; those that raise leave no trace. (Order is kept among the images of a tag and
+    among the rest, so a tag for each method.)"""
+    calls = [
+        (method, (method, *arguments[1:]) if arguments and arguments[0] == "x" else arguments, keywords)
+        for method, arguments, keywords in LISTED
+        if method != "add_embedding"  # the same one again replaces the other
+    ]
+    compare(tmp_path_factory, calls)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -671,7 +677,7 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
     (
         "an embedding without points",
         call("add_embedding", np.zeros((0, 3))),
-        gives(lambda logged: "00000/default/tensors.tsv" in logged, True),
+        gives(lambda logged: "projector_config.pbtxt" in logged, True),
         raises(ValueError),
     ),
     ("a tensor of float16, bfloat16 or uint8", tensor([1.5], torch.half), undecodable, gives(number, [1.5])),
