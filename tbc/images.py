@@ -162,7 +162,7 @@ def _render(figure: Any, close: bool) -> Pixels:
     if not isinstance(figure, Figure):
         raise TypeError(f"a matplotlib Figure is expected, got {figure!r} of type {type(figure).__name__}")
     canvas_before = figure.canvas
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     try:
         canvas.draw()
         pixels = np.array(canvas.buffer_rgba())[:, :, :3]

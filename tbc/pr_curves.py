@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tbc import _core, convert
 
-ROWS = ("true_positive_counts", "false_positive_counts", "true_negative_counts", "false_negative_counts")
-ROWS += ("precision", "recall")
+COUNTS = ("true_positive_counts", "false_positive_counts", "true_negative_counts", "false_negative_counts")
+ROWS = (*COUNTS, "precision", "recall")
 LEAST = 1e-7  # what is divided by at least, as in torch and TensorBoard
 
 Doubles = npt.NDArray[np.float64]
@@ -32,13 +32,14 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
     (scores, score_type), (truth, truth_type) = convert.kernel_array(predictions), convert.kernel_array(labels)
     if truth.shape != scores.shape:
         raise ValueError(f"labels and predictions must be of one shape, got {truth.shape} and {scores.shape}")
-    arrays = [(scores.reshape(-1), score_type), (truth.reshape(-1), truth_type), None]
+    factors = None
     if weights is not None:
-        factors, factor_type = convert.kernel_array(weights)
-        if factors.shape not in ((), (1,), scores.shape):
-            raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {factors.shape}")
-        arrays[2] = np.broadcast_to(factors.reshape(-1), scores.size), factor_type
-    positives, negatives, left_out = _core.count_pr_curve(*arrays, num_thresholds)
+        bits, dtype = convert.kernel_array(weights)
+        if bits.shape not in ((), (1,), scores.shape):
+            raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {bits.shape}")
+        factors = np.broadcast_to(bits.reshape(-1), scores.size), dtype
+    examples = (scores.reshape(-1), score_type), (truth.reshape(-1), truth_type)
+    positives, negatives, left_out = _core.count_pr_curve(*examples, factors, num_thresholds)
     return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out
 
 

@@ -175,8 +175,8 @@ def custom_scalars(layout: Mapping[str, Any]) -> Any:
 
 
 def hparams(
-    hparam_dict: Mapping[str, Any] | None = None,
-    metric_dict: Mapping[str, Any] | None = None,
+    hparam_dict: Any = None,
+    metric_dict: Any = None,
     hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
     *,
     start_time: float | None = None,

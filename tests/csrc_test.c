@@ -295,6 +295,69 @@ static void check_image_and_text(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag
     CHECK(take_uint(&dim, 1) == 1 && dim.size == 0 && equal(only_bytes(tensor, 8), bytes));
 }
 
+static void check_audio(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
+{
+    const float rate = 44100;
+    tbc_event_audio(buffer, at, &(tbc_label){.tag = tag}, rate, 2, 300, bytes);
+    view audio = only_bytes(value_in(buffer, at, tag), 6);
+    CHECK(take_varint(&audio) == (1 << 3 | 5) && audio.size >= 4 && memcmp(audio.data, &rate, 4) == 0);
+    audio.data += 4, audio.size -= 4;
+    CHECK(take_uint(&audio, 2) == 2 && take_uint(&audio, 3) == 300 && equal(take_bytes(&audio, 4), bytes));
+    CHECK(equal(only_bytes(audio, 5), TBC_BYTES("audio/wav")));
+}
+
+static void check_pr_curve(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, size_t n)
+{
+    static char rows[6 * 4 * 300] = "floats";
+    const tbc_bytes bytes = {rows, 6 * 4 * n};
+    tbc_event_pr_curve(buffer, at, &(tbc_label){.tag = tag}, bytes, n);
+    view value = value_in(buffer, at, tag);
+    view plugin = only_bytes(take_bytes(&value, 9), 1);
+    CHECK(equal(take_bytes(&plugin, 1), TBC_BYTES("pr_curves")));
+    view content = only_bytes(plugin, 2), tensor = only_bytes(value, 8);
+    CHECK(take_uint(&content, 2) == n && content.size == 0);
+    CHECK(take_uint(&tensor, 1) == TBC_DT_FLOAT);
+    view shape = take_bytes(&tensor, 2), six = take_bytes(&shape, 2), many = only_bytes(shape, 2);
+    CHECK(take_uint(&six, 1) == 6 && take_uint(&many, 1) == n && equal(only_bytes(tensor, 5), bytes));
+}
+
+/* Any other type is in tensor_content; a dimension of 0 is an empty message. */
+static void check_tensor(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
+{
+    tbc_event_tensor(buffer, at, &(tbc_label){.tag = tag}, TBC_BYTES("tensor"),
+                     &(tbc_tensor){9, (int64_t[]){0, 1 << 20}, 2, &bytes, 1});
+    view tensor = tensor_of(value_in(buffer, at, tag), 9, TBC_BYTES("tensor"));
+    view shape = take_bytes(&tensor, 2), none = take_bytes(&shape, 2), many = only_bytes(shape, 2);
+    CHECK(none.size == 0 && take_uint(&many, 1) == 1 << 20 && equal(only_bytes(tensor, 4), bytes));
+}
+
+static void check_label(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes name, tbc_bytes description)
+{
+    tbc_event_scalar(buffer, at, &(tbc_label){tag, name, description}, 1);
+    view value = value_in(buffer, at, tag);
+    if (name.size != 0 || description.size != 0) {
+        view metadata = take_bytes(&value, 9);
+        CHECK(name.size == 0 || equal(take_bytes(&metadata, 2), name));
+        CHECK(description.size == 0 || equal(take_bytes(&metadata, 3), description));
+        CHECK(metadata.size == 0);
+    }
+    CHECK(take_varint(&value) == (2 << 3 | 5) && value.size == 4);
+}
+
+static void check_many_scalars(tbc_buffer *buffer, tbc_stamp at, const tbc_bytes *tags, size_t n)
+{
+    static const double values[] = {0.5, -1e300, NAN};
+    tbc_event_scalars(buffer, at, tags, values, n);
+    view summary = only_bytes(event_in(buffer, at), 5);
+    for (size_t i = 0; i < n; i++) {
+        const float value = (float)values[i];
+        view one = take_bytes(&summary, 1);
+        CHECK(equal(take_bytes(&one, 1), tags[i]));
+        CHECK(take_varint(&one) == (2 << 3 | 5) && equal(one, (tbc_bytes){(const char *)&value, 4}));
+    }
+    CHECK(summary.size == 0);
+}
+
 static void check_others(tbc_buffer *buffer, tbc_stamp at, tbc_bytes bytes)
 {
     tbc_event_version(buffer, at);
@@ -322,8 +385,17 @@ static void test_events(void)
             check_scalars(&buffer, at, tags[i % 3], numbers[k]);
         for (size_t n = 0; n <= 100; n += 20)
             check_histogram(&buffer, at, tags[i % 3], n);
-        for (size_t size = 0; size <= sizeof text; size = 5 * size + 31)
+        for (size_t size = 0; size <= sizeof text; size = 5 * size + 31) {
             check_image_and_text(&buffer, at, tags[i % 3], (tbc_bytes){text, size});
+            check_audio(&buffer, at, tags[i % 3], (tbc_bytes){text, size});
+            check_tensor(&buffer, at, tags[i % 3], (tbc_bytes){text, size});
+        }
+        for (size_t n = 1; n <= 300; n += 126)
+            check_pr_curve(&buffer, at, tags[i % 3], n);
+        for (size_t n = 0; n <= 3; n++) {
+            check_label(&buffer, at, tags[i % 3], n & 1 ? TBC_BYTES("name") : tags[0], n & 2 ? tags[2] : tags[0]);
+            check_many_scalars(&buffer, at, tags, n);
+        }
         check_others(&buffer, at, tags[i % 3]);
     }
     tbc_buffer_free(&buffer);

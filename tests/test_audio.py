@@ -20,7 +20,11 @@ BITS = np.arange(65536, dtype=np.uint16)
 def samples_of(sound):
     """What the WAV plays, as (frames, channels); its length, rate and channels are those the event tells."""
     with wave.open(io.BytesIO(sound.encoded_audio_string)) as wav:
-        assert (wav.getnchannels(), wav.getnframes(), wav.getsampwidth()) == (sound.num_channels, sound.length_frames, 2)
+        assert (wav.getnchannels(), wav.getnframes(), wav.getsampwidth()) == (
+            sound.num_channels,
+            sound.length_frames,
+            2,
+        )
         assert wav.getframerate() == round(sound.sample_rate)
         return np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, sound.num_channels)
 
@@ -137,7 +141,9 @@ def test_a_sample_rate_may_be_a_tensor(log_dir):
 
 
 @given(
-    tags, steps, arrays.arrays(np.int16, st.one_of(st.tuples(st.integers(1, 99)), st.tuples(st.just(2), st.integers(2, 9))))
+    tags,
+    steps,
+    arrays.arrays(np.int16, st.one_of(st.tuples(st.integers(1, 99)), st.tuples(st.just(2), st.integers(2, 9)))),
 )
 def test_any_sound_is_read_back(tag, step, sound):
     with tempfile.TemporaryDirectory() as log_dir:

@@ -240,3 +240,328 @@ def test_an_error_of_the_encoder_is_raised_by_the_next_call(log_dir, monkeypatch
         with pytest.raises(MemoryError, match="no room"):
             writer.close()
     assert writer.file_writer is None
+
+
+# --- Pillow's images ---
+
+
+def a_picture(mode):
+    """An image of Pillow with all kinds of colors."""
+    if mode == "1":
+        return Image.fromarray(RNG.random((6, 9)) < 0.5)
+    picture = Image.frombytes(mode, (9, 6), RNG.bytes(6 * 9 * Image.getmodebands(mode)))
+    if mode.startswith("P"):
+        picture.putpalette(RNG.bytes(3 * 256))
+    return picture
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_pillow_images_are_their_pixels(log_dir, mode):
+    picture = a_picture(mode)
+    pixels = np.asarray(picture).reshape(6, 9, -1)
+    want = np.broadcast_to(pixels, (6, 9, max(3, pixels.shape[2]))) if mode != "LA" else pixels
+    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "ignored")), want)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"])
+def test_opaque_pillow_images_become_rgb(log_dir, mode):
+    picture = a_picture(mode)
+    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW")), np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize(("mode", "becomes"), [("PA", "RGBA"), ("RGBa", "RGBA"), ("La", "LA")])
+def test_pillow_images_keep_their_transparency(log_dir, mode, becomes):
+    picture = a_picture(mode)
+    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW")), np.asarray(picture.convert(becomes)))
+
+
+def test_a_transparent_palette(log_dir):
+    picture = a_picture("P")
+    picture.info["transparency"] = picture.getpixel((0, 0))
+    pixels = pixels_of(log_one(log_dir, picture, "CHW"))
+    assert pixels[0, 0, 3] == 0
+    np.testing.assert_array_equal(pixels, np.asarray(picture.convert("RGBA")))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I;16N"])
+def test_16_bits_of_pillow_are_scaled_down(log_dir, mode):
+    gray = RNG.integers(0, 65536, (6, 9)).astype({"I;16B": ">u2", "I;16N": "=u2"}.get(mode, "<u2"))
+    picture = Image.frombytes(mode, (9, 6), gray.tobytes())
+    want = (gray.astype(np.float32) / np.float32(65535) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW"))[:, :, 0], want)
+
+
+def test_floats_of_pillow_are_from_0_to_1(log_dir):
+    gray = RNG.random((6, 9), np.float32)
+    pixels = pixels_of(log_one(log_dir, Image.fromarray(gray), "CHW"))
+    np.testing.assert_array_equal(pixels[:, :, 1], (gray * 255).astype(np.uint8))
+
+
+def test_integers_of_pillow_are_as_other_integers(log_dir):
+    gray = Image.fromarray(np.array([[0, 1, 300]], np.int32))
+    with pytest.warns(UserWarning, match="int32"):
+        image = log_one(log_dir, gray, "CHW")
+    assert pixels_of(image)[0, :, 0].tolist() == [0, 255, 255]
+
+
+def test_the_pillow_image_is_that_of_the_call(log_dir):
+    picture = Image.new("RGB", (64, 64))
+    with tbc.SummaryWriter(log_dir) as writer:
+        for shade in range(10):
+            picture.paste((shade, 0, 0), (0, 0, 64, 64))
+            writer.add_image("image", picture, shade)
+    assert [pixels_of(event.summary.value[0].image).max() for event in read_back(log_dir)] == list(range(10))
+
+
+# --- files ---
+
+
+def file_of(kind, size=(9, 6), mode="RGB", **options):
+    file = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (*size[::-1], 3), np.uint8)).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize(
+    ("file", "channels"),
+    [
+        (file_of("PNG"), 3),
+        (file_of("PNG", mode="RGBA"), 4),
+        (file_of("PNG", mode="L"), 1),
+        (file_of("JPEG"), 3),
+        (file_of("MPO", save_all=True, append_images=[Image.new("RGB", (9, 6))]), 3),  # a JPEG with a second image
+        (file_of("GIF"), 1),
+        (file_of("BMP"), 3),
+    ],
+)
+def test_files_are_stored_as_they_are(log_dir, kind, file, channels):
+    image = log_one(log_dir, kind(file), "ignored")
+    assert image.encoded_image_string == file
+    assert (image.height, image.width, image.colorspace) == (6, 9, channels)
+
+
+def test_the_file_is_that_of_the_call(log_dir):
+    file = file_of("PNG")
+    changing = bytearray(file)
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("image", changing)
+        changing[:] = bytes(len(changing))
+    assert only_value(log_dir)[1].image.encoded_image_string == file
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (file_of("TIFF"), "TIFF"),
+        (file_of("PPM"), "PPM"),
+        (file_of("ICO"), "ICO"),
+        (b"", "0 bytes"),
+        (b"no image at all", "15 bytes that start with b'no image'"),
+        *[(file_of("PNG")[:n], f"{n} bytes") for n in (4, 8, 16, 24, 30)],
+    ],
+)
+def test_other_files_are_refused(log_dir, file, words):
+    with tbc.SummaryWriter(log_dir) as writer:
+        with pytest.raises(ValueError, match=words):
+            writer.add_image("image", file)
+        writer.add_scalar("fine", 1)
+    assert only_value(log_dir)[1].tag == "fine"
+
+
+# --- batches ---
+
+
+@given(
+    tags,
+    steps,
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))),
+    st.permutations("NHWC"),
+)
+def test_a_batch_without_a_grid_is_read_back(tag, step, batch, letters):
+    array = batch.transpose(["NHWC".index(letter) for letter in letters])
+    with tempfile.TemporaryDirectory() as log_dir:
+        with tbc.SummaryWriter(log_dir) as writer:
+            writer.add_images(tag, array, step, 1.5, "".join(letters), grid=False)
+        event, value = only_value(log_dir)
+    assert (event.step, event.wall_time, value.tag) == (step, 1.5, tag)
+    assert (value.metadata.plugin_data.plugin_name, value.tensor.dtype) == ("images", 7)
+    width, height, *files = value.tensor.string_val
+    assert [dim.size for dim in value.tensor.tensor_shape.dim] == [len(batch) + 2]
+    assert (int(width), int(height), len(files)) == (batch.shape[2], batch.shape[1], len(batch))
+    for file, pixels in zip(files, batch, strict=True):
+        shown = np.asarray(Image.open(io.BytesIO(file)))
+        np.testing.assert_array_equal(shown, pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels)
+
+
+def test_a_batch_without_a_grid_is_that_of_the_call(log_dir):
+    batch = np.zeros((3, 1, 32, 32), np.uint8)
+    with tbc.SummaryWriter(log_dir) as writer:
+        for shade in range(5):
+            batch[:] = shade
+            writer.add_images("images", batch, shade, grid=False)
+    for event in read_back(log_dir):
+        for file in event.summary.value[0].tensor.string_val[2:]:
+            assert np.asarray(Image.open(io.BytesIO(file))).max() == event.step
+
+
+@pytest.mark.parametrize(
+    ("batch", "layout", "error"),
+    [
+        (np.zeros((3, 4, 5)), "CHW", ValueError),
+        (np.zeros((3, 4, 5)), "NCHW", ValueError),
+        (np.zeros((1, 3, 4, 5)), "CHW", ValueError),
+        (np.zeros((1, 5, 4, 5)), "NCHW", ValueError),
+        (np.zeros((0, 3, 4, 5)), "NCHW", ValueError),
+        (np.zeros((1, 3, 4, 5)), "NCHH", AssertionError),
+        (np.zeros((1, 3, 4, 5)), "NCHX", ValueError),
+        (np.zeros((1, 3, 4, 5), complex), "NCHW", TypeError),
+        ([np.zeros((3, 4, 5))], "NCHW", NotImplementedError),
+        (Image.new("RGB", (5, 4)), "NCHW", ValueError),
+    ],
+)
+def test_bad_batches_are_told_at_once(log_dir, batch, layout, error):
+    with tbc.SummaryWriter(log_dir) as writer:
+        with pytest.raises(error):
+            writer.add_images("images", batch, dataformats=layout, grid=False)
+        writer.add_scalar("fine", 1)
+    assert only_value(log_dir)[1].tag == "fine"
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u2", "u4", "u8"])
+def test_integers_beyond_1_are_told_once(log_dir, dtype):
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("mask", np.ones((3, 2, 2), dtype))
+        with pytest.warns(UserWarning, match=f"pixels of {np.dtype(dtype).name}") as caught:
+            writer.add_image("image", np.full((3, 2, 2), 100, dtype))
+        assert (len(caught), caught[0].filename) == (1, __file__)
+        writer.add_image("image", np.full((3, 2, 2), 100, dtype))
+    _, second, third = read_back(log_dir)
+    assert pixels_of(second.summary.value[0].image).min() == pixels_of(third.summary.value[0].image).min() == 255
+
+
+# --- boxes ---
+
+
+def log_boxes(log_dir, *arguments, **options):
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image_with_boxes("boxes", *arguments, **options)
+    return only_value(log_dir)[1].image
+
+
+def torch_boxes(array, boxes, **options):
+    summary = pytest.importorskip("torch.utils.tensorboard.summary")
+    return summary.image_boxes("boxes", array, boxes, **options).value[0].image
+
+
+def shown(image):
+    return np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+
+
+BOXES = np.array([[2, 3, 30, 25], [10.5, 10, 55.25, 38], [-5, -5, 12, 80], [40, 30, 20, 10]])
+LABELS = ["cat", "", "ein Häuschen", "x\ny"]
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC", "WHC", "HW", "NCHW", "NHWC"])
+@pytest.mark.parametrize("labels", [None, LABELS])
+@pytest.mark.parametrize("rescale", [1, 2, 0.5, 1.3])
+def test_boxes_are_torchs(log_dir, layout, labels, rescale):
+    array = RNG.random([{"N": 3, "C": 3, "H": 40, "W": 60}[letter] for letter in layout])
+    options = {"rescale": rescale, "dataformats": layout, "labels": labels}
+    ours, theirs = log_boxes(log_dir, array, BOXES, **options), torch_boxes(array, BOXES, **options)
+    np.testing.assert_array_equal(shown(ours), shown(theirs))
+    assert (ours.height, ours.width, ours.colorspace) == (theirs.height, theirs.width, theirs.colorspace)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("rescale", [1, 2])
+def test_boxes_on_transparent_images_are_torchs(log_dir, channels, rescale):
+    array = RNG.integers(0, 256, (channels, 40, 60), np.uint8)
+    options = {"rescale": rescale, "labels": LABELS}
+    ours, theirs = log_boxes(log_dir, array, BOXES, **options), torch_boxes(array, BOXES, **options)
+    np.testing.assert_array_equal(shown(ours), shown(theirs))
+    assert ours.colorspace == channels
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i1", "i8", "u1"])
+def test_boxes_of_any_type(log_dir, dtype):
+    boxes = np.array([[2, 3, 30, 5], [20, 10, 60, 40]])
+    image = np.zeros((3, 40, 60))
+    options = {"labels": ["a", "b"]}
+    ours, theirs = log_boxes(log_dir, image, boxes.astype(dtype), **options), torch_boxes(image, boxes, **options)
+    np.testing.assert_array_equal(shown(ours), shown(theirs))
+
+
+def test_boxes_of_lists_and_tensors_and_none(log_dir):
+    torch = pytest.importorskip("torch")
+    image = np.zeros((3, 40, 60))
+    want = shown(torch_boxes(image, BOXES))
+    for i, boxes in enumerate([BOXES.tolist(), torch.tensor(BOXES), torch.tensor(BOXES).bfloat16()]):
+        image_ = log_boxes(f"{log_dir}{i}", torch.tensor(image), boxes)
+        np.testing.assert_array_equal(shown(image_), want)
+    assert shown(log_boxes(log_dir, image, np.zeros((0, 4)))).max() == 0
+
+
+def test_one_label_is_not_a_list_of_letters(log_dir):
+    image, box = np.zeros((3, 40, 60)), BOXES[:1]
+    one = log_boxes(log_dir, image, box, labels="cat")
+    np.testing.assert_array_equal(shown(one), shown(log_boxes(log_dir + "2", image, box, labels=["cat"])))
+    np.testing.assert_array_equal(shown(one), shown(torch_boxes(image, box, labels=["cat"])))
+
+
+def test_boxes_on_a_pillow_image(log_dir):
+    picture = a_picture("P")
+    image = log_boxes(log_dir, picture, [[0, 0, 4, 4]])
+    rgb = np.asarray(picture.convert("RGB"))
+    np.testing.assert_array_equal(shown(image), shown(log_boxes(log_dir + "2", rgb, [[0, 0, 4, 4]], dataformats="HWC")))
+    assert (shown(image) != rgb).any()
+
+
+def test_boxes_and_labels_are_those_of_the_call(log_dir):
+    image, boxes, labels = np.zeros((3, 40, 60)), np.array([[2.0, 3, 30, 25]]), ["cat"]
+    want = shown(log_boxes(log_dir + "2", image, boxes, labels=labels))
+    with tbc.SummaryWriter(log_dir) as writer:
+        for step in range(5):
+            writer.add_image_with_boxes("boxes", image, boxes, step, labels=labels)
+            boxes += 50
+            labels[0] = "dog"
+            boxes -= 50
+            labels[0] = "cat"
+        boxes[:], labels[0] = 0, "dog"
+    for event in read_back(log_dir):
+        np.testing.assert_array_equal(shown(event.summary.value[0].image), want)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "options", "error", "words"),
+    [
+        (np.zeros(4), {}, ValueError, r"\(4,\)"),
+        (np.zeros((2, 5)), {}, ValueError, r"\(2, 5\)"),
+        ([], {}, ValueError, r"\(0,\)"),
+        ([[0, 0, np.nan, 1]], {}, ValueError, "finite"),
+        ([[0, 0, np.inf, 1]], {}, ValueError, "finite"),
+        ([[0, 0, 1e30, 1]], {}, ValueError, "nearer"),
+        ([[0, 0, -(2**63), 1]], {}, ValueError, "nearer"),
+        (np.zeros((1, 4), complex), {}, ValueError, "complex"),
+        (np.array([["a"] * 4]), {}, ValueError, "U1"),
+        (None, {}, NotImplementedError, "NoneType"),
+        (BOXES, {"labels": ["a", "b"]}, ValueError, "4 boxes, but 2 labels"),
+        (BOXES, {"labels": "abcd"}, ValueError, "4 boxes, but 1 labels"),
+        (BOXES, {"labels": []}, ValueError, "4 boxes, but 0 labels"),
+        (BOXES, {"labels": 7}, TypeError, "int"),
+        (BOXES, {"rescale": 0}, ValueError, "rescaled by 0"),
+        (BOXES, {"rescale": -1}, ValueError, "rescaled by -1"),
+        (BOXES, {"rescale": 0.01}, ValueError, "rescaled by 0.01"),
+        (BOXES, {"rescale": float("nan")}, ValueError, "rescaled by nan"),
+        (BOXES, {"rescale": float("inf")}, ValueError, "rescaled by inf"),
+        (BOXES, {"rescale": "2"}, TypeError, "isfinite"),
+        (BOXES, {"dataformats": "HW"}, AssertionError, "does not fit"),
+        (BOXES, {"global_step": 2**63}, ValueError, "64-bit"),
+    ],
+)
+def test_bad_boxes_are_told_at_once(log_dir, boxes, options, error, words):
+    with tbc.SummaryWriter(log_dir) as writer:
+        with pytest.raises(error, match=words):
+            writer.add_image_with_boxes("boxes", np.zeros((3, 40, 60)), boxes, **options)
+        writer.add_scalar("fine", 1)
+    assert only_value(log_dir)[1].tag == "fine"

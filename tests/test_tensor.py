@@ -98,7 +98,10 @@ def test_tensors_as_torch_stores_them(log_dir, name, shape):
     summary = pytest.importorskip("torch.utils.tensorboard.summary")
     tensor = (torch.randn(shape) * 3).to(getattr(torch, name))
     ours, theirs = log_one(log_dir, tensor), summary.tensor_proto("tensor", tensor).value[0].tensor
-    assert (ours.dtype, ours.tensor_shape.SerializeToString()) == (theirs.dtype, theirs.tensor_shape.SerializeToString())
+    assert (ours.dtype, ours.tensor_shape.SerializeToString()) == (
+        theirs.dtype,
+        theirs.tensor_shape.SerializeToString(),
+    )
     np.testing.assert_array_equal(make_ndarray(ours), make_ndarray(theirs))
     if shape and name.startswith("float"):  # no shape at all means the same as an empty one
         assert ours.SerializeToString() == theirs.SerializeToString()
