@@ -121,8 +121,8 @@ def log_result(writer, network, images, labels, step, filters):
 
     confusion = np.zeros((10, 10), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
-    writer.add_tensor("confusion", confusion, step)
-    writer.add_figure("confusion", drawn(confusion), step)
+    writer.add_tensor("confusion/counts", confusion, step)
+    writer.add_figure("confusion/figure", drawn(confusion), step)
     writer.add_hparams(CONFIG, {"hparam/accuracy": 1 - wrong.mean()}, run_name=".", global_step=step)
 
 

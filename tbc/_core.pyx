@@ -376,8 +376,22 @@ cdef class EventEncoder:
                display_name=None, description=None):
         """Image files of one size, shown one by one: a tensor of the two numbers as text, then the files, as
         TensorFlow 2 writes them. Never waits, as `image`."""
-        strings = [str(width).encode(), str(height).encode(), *files]
-        self._strings(tag, b"images", strings, step, walltime, display_name, description, 0)
+        cdef entry e
+        cdef list strings = [str(width).encode(), str(height).encode(), *files]
+        cdef size_t i, n = len(strings)
+        cdef int64_t length = n
+        cdef tbc_bytes *values = <tbc_bytes *>malloc(n * sizeof(tbc_bytes))
+        cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, values, n)
+        if values == NULL:
+            raise MemoryError()
+        try:
+            for i in range(n):
+                values[i] = _bytes(strings[i])
+            self._begin(&e, tag, step, walltime, display_name, description, 0)
+            tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"images"), &tensor)
+            self._end()
+        finally:
+            free(values)
 
     def audio(self, tag, float sample_rate, int64_t channels, int64_t frames, bytes file not None, step=None,
               walltime=None, display_name=None, description=None):
@@ -389,29 +403,16 @@ cdef class EventEncoder:
         self._end()
 
     def text(self, tag, text, step=None, walltime=None, display_name=None, description=None):
+        cdef entry e
+        cdef tbc_bytes content
+        cdef int64_t length = 1
+        cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, &content, 1)
         if not isinstance(text, str):
             raise TypeError(f"text must be a str, got {text!r} of type {type(text).__name__}")
-        encoded = text.encode()
-        self._strings(tag, b"text", [encoded], step, walltime, display_name, description, len(encoded))
-
-    cdef int _strings(self, tag, bytes plugin, list strings, step, walltime, display_name, description,
-                      size_t size) except -1:
-        """A vector of bytes objects."""
-        cdef entry e
-        cdef size_t i, n = len(strings)
-        cdef int64_t length = n
-        cdef tbc_bytes *values = <tbc_bytes *>malloc(n * sizeof(tbc_bytes))
-        cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, values, n)
-        if values == NULL:
-            raise MemoryError()
-        try:
-            for i in range(n):
-                values[i] = _bytes(strings[i])
-            self._begin(&e, tag, step, walltime, display_name, description, size)
-            tbc_event_tensor(e.to, e.at, &e.label, _bytes(plugin), &tensor)
-            return self._end()
-        finally:
-            free(values)
+        _text(text, "text", &content)
+        self._begin(&e, tag, step, walltime, display_name, description, content.size)
+        tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"text"), &tensor)
+        self._end()
 
     def tensor(self, tag, array, str dtype not None, step=None, walltime=None, display_name=None, description=None):
         """A tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""

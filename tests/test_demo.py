@@ -1,5 +1,6 @@
 """The demo's run, a real training, as both readers of TensorBoard load it: every tag and every point."""
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,18 @@ from tbc.reader import find_event_files, read_events
 from tbc.reader.events import scalar_of, values_of
 
 pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+PLUGINS = {  # of TensorBoard: the kind, and what its data server calls the data
+    "scalars": ("scalar", "scalars"),
+    "histograms": ("histogram", "tensors"),
+    "text": ("text", "tensors"),
+    "pr_curves": ("pr_curve", "tensors"),
+    "mesh": ("mesh", "tensors"),
+    "custom_scalars": ("custom_scalars", "tensors"),
+    "images": ("image", "blob_sequences"),
+    "audio": ("audio", "blob_sequences"),
+}
 
 DEMO = Path(__file__).parent.parent / "examples" / "digits.py"
 
@@ -44,7 +57,9 @@ def test_the_demo_learns_and_logs_every_kind(demo):
     log_dir, output, logged = demo
     assert logged["scalar", "accuracy/test"][-1][1] > 0.95
     assert logged["scalar", "loss/train"][-1][1] < 0.1
-    assert {kind for kind, _ in logged} == {"file_version", "scalar", "histogram", "image", "text"}
+    kinds = {"scalar", "histogram", "image", "audio", "text", "pr_curve", "mesh", "custom_scalars", "hparams", "tensor"}
+    assert {kind for kind, _ in logged} == {"file_version", *kinds}
+    assert "sprite.png" in os.listdir(f"{log_dir}/01760/hidden")
     assert len(logged["scalar", "loss/train"]) == 1760
     for words in ("loss/train", "weights/hidden", f"tbc.reader dump {log_dir}", "tensorboard --logdir"):
         assert words in output
@@ -52,21 +67,24 @@ def test_the_demo_learns_and_logs_every_kind(demo):
 
 def test_event_accumulator_loads_every_point(demo):
     log_dir, _, logged = demo
-    accumulator = EventAccumulator(str(log_dir), dict.fromkeys(["scalars", "histograms", "images", "tensors"], 0))
+    everything = dict.fromkeys(["scalars", "histograms", "images", "audio", "tensors"], 0)
+    accumulator = EventAccumulator(str(log_dir), everything)
     accumulator.Reload()
     for kind, read in (
         ("scalar", accumulator.Scalars),
         ("histogram", accumulator.Histograms),
         ("image", accumulator.Images),
+        ("audio", accumulator.Audio),
     ):
         tags = of_kind(logged, kind)
-        assert sorted(accumulator.Tags()[kind + "s"]) == sorted(tags)
+        assert sorted(accumulator.Tags()[kind if kind == "audio" else kind + "s"]) == sorted(tags)
         for tag, points in tags.items():
             events = read(tag)
             assert [event.step for event in events] == [step for step, _ in points]
             if kind == "scalar":
                 assert [event.value for event in events] == [value for _, value in points]
-    assert accumulator.Tags()["tensors"] == ["config/text_summary"]
+    stored_as_tensors = "text", "pr_curve", "mesh", "custom_scalars", "tensor"
+    assert {*accumulator.Tags()["tensors"]} >= {tag for kind in stored_as_tensors for tag in of_kind(logged, kind)}
 
 
 @contextmanager
@@ -74,7 +92,7 @@ def rustboard(log_dir, tmp_path):
     port_file = tmp_path / "port"
     command = [tensorboard_data_server.server_binary(), f"--logdir={log_dir}", "--port=0", f"--port-file={port_file}"]
     command += [
-        "--samples-per-plugin=scalars=all,histograms=all,images=all,text=all",
+        "--samples-per-plugin=" + ",".join(f"{plugin}=all" for plugin in PLUGINS),
         "--reload=1",
         "--die-after-stdin",
     ]
@@ -102,12 +120,7 @@ def test_rustboard_loads_every_point(demo, tmp_path):
         deadline = time.monotonic() + 30
         while len(read("scalars", "scalars").get("loss/train", [])) < 1760 and time.monotonic() < deadline:
             time.sleep(0.1)
-        for kind, what, plugin in (
-            ("scalar", "scalars", "scalars"),
-            ("histogram", "tensors", "histograms"),
-            ("text", "tensors", "text"),
-            ("image", "blob_sequences", "images"),
-        ):
+        for plugin, (kind, what) in PLUGINS.items():
             tags, theirs = of_kind(logged, kind), read(what, plugin)
             assert sorted(theirs) == sorted(tags)
             for tag, points in tags.items():

@@ -71,13 +71,11 @@ def naive_counts(labels, predictions, num_thresholds, weights):
         label, weight = float(label), float(weight)
         with np.errstate(over="ignore", invalid="ignore"):
             product = float(real(prediction) * real(num_thresholds - 1))
-        if not (math.isfinite(product) and 0 <= math.floor(product) < num_thresholds and 0 <= label <= 1):
-            left_out += 1
-        elif not math.isfinite(weight):
-            left_out += 1
-        else:
+        if 0 <= product < num_thresholds and 0 <= label <= 1 and math.isfinite(weight):
             positives[math.floor(product)] += label * weight
             negatives[math.floor(product)] += (1 - label) * weight
+        else:
+            left_out += 1
     return positives, negatives, left_out
 
 
