@@ -418,7 +418,7 @@ cdef class EventEncoder:
         """A tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""
         cdef entry e
         cdef Py_buffer view
-        cdef int64_t[64] shape # numpy's limit, too
+        cdef int64_t[64] shape # PyBUF_MAX_NDIM
         cdef tbc_bytes values
         cdef tbc_tensor tensor
         cdef int i

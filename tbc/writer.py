@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         description: str | None
 
 
+At = tuple[str, Any, Any]  # tag, global_step, walltime
 Image = tuple[int, int, int, bytes]  # height, width, channels, file
 
 
@@ -249,14 +251,12 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import images
 
-        at = tag, global_step, walltime
         if isinstance(img_tensor, (bytes, bytearray)):
             data = bytes(img_tensor)
             size = images.identify(data)
-            self._add_image_later(at, lambda: (*size, data), len(data), **label)
+            self._add_image_later((tag, global_step, walltime), lambda: (*size, data), len(data), **label)
         else:
-            pixels = self._snapshot(img_tensor, dataformats, images.to_hwc)
-            self._add_image_later(at, lambda: images.encode_png(pixels), pixels.nbytes, **label)
+            self._add_pixels((tag, global_step, walltime), img_tensor, dataformats, **label)
 
     def add_images(
         self,
@@ -278,7 +278,7 @@ class SummaryWriter(_core.ScalarWriter):
         if not self.enabled:
             return
         if grid:
-            return self.add_image(tag, img_tensor, global_step, walltime, dataformats, **label)
+            return self._add_pixels((tag, global_step, walltime), img_tensor, dataformats, **label)
         from tbc import images
 
         batch = self._snapshot(img_tensor, dataformats, images.to_nhwc)
@@ -614,7 +614,7 @@ class SummaryWriter(_core.ScalarWriter):
             _add_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
-        file = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+        file = self._open(log_dir)
         call_all([lambda: _add_hparams(file, summaries, metrics, step), file.close])
 
     def flush(self) -> None:
@@ -645,12 +645,8 @@ class SummaryWriter(_core.ScalarWriter):
             return self.file_writer
         with file_writer.lock:
             if self.file_writer is None:
-                writer = (
-                    NullFileWriter(self.log_dir)
-                    if not self.enabled
-                    else FileWriter(self.log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
-                )
-                if self.purge_step is not None:
+                writer = self._open(self.log_dir)
+                if self.enabled and self.purge_step is not None:
                     writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
                     self.purge_step = None
@@ -663,8 +659,13 @@ class SummaryWriter(_core.ScalarWriter):
             self._get_file_writer()
             assert self.all_writers is not None
             if log_dir not in self.all_writers:
-                self.all_writers[log_dir] = FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+                self.all_writers[log_dir] = self._open(log_dir)
             return self.all_writers[log_dir]
+
+    def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
+        if not self.enabled:
+            return NullFileWriter(log_dir)
+        return FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
 
     def _snapshot(
         self, image: Any, layout: Any, lay_out: Callable[[npt.NDArray[Any], Any], npt.NDArray[Any]]
@@ -676,24 +677,32 @@ class SummaryWriter(_core.ScalarWriter):
             image, layout = images.from_pil(image)
         pixels = convert.array(image)
         laid_out = images.owned(lay_out(pixels, layout), pixels)
-        if pixels.dtype.kind in "iu" and pixels.dtype.itemsize > 1 and pixels.max() > 1:
-            self._warn_once(
-                "integer pixels", f"pixels of {pixels.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
-            )
+        if pixels.dtype.kind in "iu" and pixels.dtype.name != "uint8" and pixels.max() > 1:
+            message = f"pixels of {pixels.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
+            self._warn_once("integer pixels", message)
         return laid_out
 
-    def _add_image_later(
-        self, at: tuple[str, Any, Any], encode: Callable[[], Image], size: int, **label: Unpack[Label]
-    ) -> None:
+    def _add_pixels(self, at: At, image: Any, dataformats: str, **label: Unpack[Label]) -> None:
+        from tbc import images
+
+        pixels = self._snapshot(image, dataformats, images.to_hwc)
+        self._add_image_later(at, lambda: images.encode_png(pixels), pixels.nbytes, **label)
+
+    def _add_image_later(self, at: At, encode: Callable[[], Image], size: int, **label: Unpack[Label]) -> None:
         """Encodes an image on the other thread. size: the bytes that wait for it."""
         file = self._get_file_writer()
         step, seconds = _core.check(*at, **label)
         file.run_later(lambda: file.image(at[0], *encode(), step, seconds, **label), size)
 
     def _warn_once(self, what: str, message: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            warnings.warn(message, stacklevel=3)
+        """Warns of the line that called the writer."""
+        if what in self._told:
+            return
+        self._told.add(what)
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename == __file__:
+            level, frame = level + 1, frame.f_back
+        warnings.warn(message, stacklevel=level)
 
 
 def _add_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
