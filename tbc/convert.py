@@ -47,7 +47,9 @@ def array_or_list(values: Any) -> npt.NDArray[Any]:
     """As `array`, and lists and tuples too, for the arguments that torch's writer takes them for."""
     import numpy as np
 
-    return np.asarray(values) if isinstance(values, (list, tuple)) else array(values)
+    if not isinstance(values, (list, tuple)):
+        return array(values)
+    return np.asarray([array(value) if is_torch(value) else value for value in values])
 
 
 def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:

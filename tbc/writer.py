@@ -124,12 +124,12 @@ class SummaryWriter(_core.ScalarWriter):
         """
         if not self.enabled:
             return
+        step, seconds = _core.check(main_tag, global_step, walltime, **label)
         if not separate_runs:
             if label:
                 raise TypeError(f"curves of one event take no {' and '.join(label)}")
             metrics = {f"{main_tag}/{key}": value for key, value in tag_scalar_dict.items()}
-            return self.add_metrics(metrics, global_step, walltime)
-        step, seconds = _core.check(main_tag, global_step, walltime, **label)
+            return self.add_metrics(metrics, step, seconds)
         prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
         scalars = {prefix + key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
         for log_dir, value in scalars.items():
@@ -345,6 +345,7 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import images
 
+        _core.check(tag, global_step, walltime, **label)
         pixels = images.render(figure, close)
         self.add_image(tag, pixels, global_step, walltime, "NHWC"[-pixels.ndim :], **label)
 
@@ -537,13 +538,15 @@ class SummaryWriter(_core.ScalarWriter):
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """A layout of one chart that draws several curves. See add_custom_scalars."""
-        self.add_custom_scalars({category: {title: ["Multiline", tags]}})
+        if self.enabled:
+            self.add_custom_scalars({category: {title: ["Multiline", tags]}})
 
     def add_custom_scalars_marginchart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """A layout of one chart that draws a curve between its bounds: value, lower, upper. See add_custom_scalars."""
-        self.add_custom_scalars({category: {title: ["Margin", tags]}})
+        if self.enabled:
+            self.add_custom_scalars({category: {title: ["Margin", tags]}})
 
     def add_mesh(
         self,

@@ -136,6 +136,16 @@ def test_tensors(name):
     np.testing.assert_array_equal(ours, torch_curve(labels.T.numpy(), wide.T.numpy(), 50))
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_sparse_tensors(name):
+    torch = pytest.importorskip("torch")
+    predictions = torch.tensor([[0, 0.25, 1], [0.5, 0, 0]], dtype=getattr(torch, name))
+    labels = torch.tensor([[0, 0, 1], [1, 0, 0]], dtype=getattr(torch, name))
+    ours, left_out = pr_curves.curve(labels.to_sparse(), predictions.to_sparse(), 9)
+    assert left_out == 0
+    np.testing.assert_array_equal(ours, pr_curves.curve(labels, predictions, 9)[0])
+
+
 @pytest.mark.parametrize("which", ["labels", "weights"])
 def test_labels_and_weights_of_bfloat16(which):
     torch = pytest.importorskip("torch")
