@@ -25,6 +25,8 @@ MAX_SPRITE = 8192  # pixels a side, beyond which the projector refuses a sprite
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 BLANK = "\u200b"  # no width, but no white space, either: the projector skips lines of that, and mixes labels up
 
+_checked: set[str] = set()  # directories whose list this process has found readable, or set aside
+
 
 @dataclass
 class Embedding:
@@ -55,8 +57,8 @@ def embedding(mat: Any, metadata: Any, label_img: Any, header: Sequence[Any] | N
         raise ValueError(f"an embedding needs at least one data point and one dimension, got shape {vectors.shape}")
     if vectors.dtype.kind not in "biuf":
         raise TypeError(f"an embedding holds real numbers, got an array of {vectors.dtype}")
-    if vectors.dtype.kind == "b":
-        vectors = vectors.astype(np.uint8)
+    if vectors.dtype.char in "?g":  # bool and long double do not print as plain numbers
+        vectors = vectors.astype(np.float64)
     labels = None if metadata is None else _lines(metadata, header, len(vectors))
     pictures = None
     if label_img is not None:
@@ -96,18 +98,27 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def encode(name: str) -> str:
-    """A tag as the name of a directory, in torch's way."""
-    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+    """A tag as the name of a directory, in torch's way; for nothing but dots one of its own."""
+    encoded = name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+    return encoded if encoded.strip(".") else "%" + encoded
 
 
 def make_directory(log_dir: str, tag: str, step: int) -> bool:
-    """Makes the directory of an embedding; whether it was there. NotADirectoryError if a file is."""
+    """Makes the directory of an embedding; whether it was there. NotADirectoryError if a file is.
+
+    Warns of a list that cannot be read: here, where the caller sees it, and before anything is lost to an error.
+    """
+    if log_dir not in _checked:
+        _checked.add(log_dir)
+        _read_config(os.path.join(log_dir, CONFIG))
     path = os.path.join(log_dir, f"{step:05}", encode(tag))
     try:
         os.makedirs(path)
     except FileExistsError as error:
         if not os.path.isdir(path):
-            raise NotADirectoryError(error.errno, "a file is where the embedding's directory has to be", path) from error
+            raise NotADirectoryError(
+                error.errno, "a file is where the embedding's directory has to be", path
+            ) from error
         return True
     return False
 
@@ -122,10 +133,11 @@ def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
             del config.embeddings[i]
             break
     info = config.embeddings.add(tensor_name=name)
-    if embedding.binary:
+    with np.errstate(over="ignore"):
+        tensors = embedding.vectors.astype("<f4").tobytes() if embedding.binary else b""
+    if embedding.binary and not _passes_for_text(tensors):
         info.tensor_path = f"{folder}/tensors.bytes"
         info.tensor_shape.extend(embedding.vectors.shape)
-        tensors = embedding.vectors.astype("<f4").tobytes()
     else:
         info.tensor_path = f"{folder}/tensors.tsv"
         rows = embedding.vectors.tolist()
@@ -147,6 +159,17 @@ def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
     _write(log_dir, CONFIG, text_format.MessageToString(config).encode())
 
 
+def _passes_for_text(tensors: bytes) -> bool:
+    """The projector tries a binary file as text first, and fails if its first line can be decoded, as zeros can."""
+    start = next((i for i, byte in enumerate(tensors) if byte != ord("\n")), 0)
+    end = tensors.find(b"\n", start)
+    try:
+        tensors[start : end if end >= 0 else None].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _read_config(path: str) -> Any:
     """What is listed already, by an earlier process too."""
     from google.protobuf import text_format
@@ -159,7 +182,7 @@ def _read_config(path: str) -> Any:
             text_format.Parse(text, config)
         except text_format.ParseError as error:
             os.replace(path, path + ".unreadable")
-            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=1)
+            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=4)
             config = ProjectorConfig()
     return config
 

@@ -28,21 +28,21 @@ def flatten(hparams: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
     Numbers become floats, bools and text stay what they are, and so does what is an array or a tensor of one element;
     None is left out. The names in a mapping within are joined with slashes. Sequences, longer arrays, paths, and
-    numbers that are not finite (which TensorBoard cannot take) become text. Raises ValueError for other values, and
+    numbers that are not finite (which TensorBoard would leave out) become text. Raises ValueError for other values, and
     TypeError for a name that is not text.
     """
     for name, value in hparams.items():
         if not isinstance(name, str):
             raise TypeError(f"the name of a hyperparameter must be a str, got {name!r}")
         if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}/")
+            yield from flatten(value, prefix + name + "/")
         elif value is not None:
             yield prefix + name, _simple(prefix + name, value)
 
 
 def _simple(name: str, value: Any) -> Simple:
     plain = _plain(name, value)
-    if isinstance(plain, (list, dict)):
+    if plain is None or isinstance(plain, (list, dict)):
         return json.dumps(plain)
     if isinstance(plain, (str, bool)):
         return plain
@@ -69,12 +69,12 @@ def _plain(name: str, value: Any) -> Any:
         if convert.is_number(value):
             return convert.scalar(value)
         array = convert.array(value)
-    except (NotImplementedError, TypeError) as error:
+    except (NotImplementedError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"hyperparameter {name!r} must be a number, a bool, text, None, or a sequence, mapping or array of them, "
             f"got {value!r} of type {type(value).__name__}"
         ) from error
-    return array.item() if array.size == 1 else array.tolist()
+    return _plain(name, array.item() if array.size == 1 else array.tolist())
 
 
 def summaries(
@@ -113,6 +113,8 @@ def summaries(
         if name not in values:
             raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
     for tag in metrics:
+        if not isinstance(tag, str):
+            raise TypeError(f"the tag of a metric must be a str, got {tag!r}")
         experiment.experiment.metric_infos.add().name.tag = tag
     return _summary(EXPERIMENT, experiment), _summary(SESSION_START, start), _summary(SESSION_END, end)
 

@@ -100,7 +100,7 @@ def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down."""
     if pixels.dtype == np.uint8:
         return pixels
-    with np.errstate(invalid="ignore"):  # NaN becomes 0
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN becomes 0
         return (pixels.astype(np.float32) * 255).clip(0, 255).astype(np.uint8)
 
 

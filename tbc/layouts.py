@@ -43,6 +43,9 @@ def summary(layout: Mapping[str, Any]) -> Any:
 def _items(mapping: Any, name: str) -> Any:
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a dict, got {mapping!r}")
+    for title in mapping:
+        if not isinstance(title, str):
+            raise TypeError(f"the titles in {name} must be str, got {title!r}")
     return mapping.items()
 
 

@@ -438,7 +438,8 @@ class SummaryWriter(_core.ScalarWriter):
         mat: (N, D), a row for each point.
         metadata: a label for each point, or with metadata_header a row of as many for each.
         label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
-        binary: stores float32 in place of text; smaller, and many times faster to write and to load.
+        binary: stores float32 in place of text; smaller, and many times faster to write and to load. (But for the rare
+        matrix whose bytes the projector would take for text.)
 
         The files are written beside the event file, on another thread; flush() waits for them. The projector lists the
         embeddings of all tags and steps, those of earlier processes too; the same tag and step replaces.
@@ -582,7 +583,7 @@ class SummaryWriter(_core.ScalarWriter):
         hparam_dict: Mapping[str, Any],
         metric_dict: Mapping[str, Any],
         hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
-        run_name: str | None = None,
+        run_name: str | os.PathLike[str] | None = None,
         global_step: Any = None,
         *,
         start_time: float | None = None,
@@ -613,7 +614,7 @@ class SummaryWriter(_core.ScalarWriter):
         for tag in metrics:
             _core.check(tag, None, None)
         parent = self._get_file_writer()
-        if run_name == ".":
+        if run_name is not None and os.fspath(run_name) == ".":
             _add_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))

@@ -7,7 +7,9 @@ import sys
 import textwrap
 
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.plugins import base_plugin
 
 from tbc.proto import Event
 from tbc.reader import find_event_files, read_events
@@ -44,6 +46,15 @@ def only_value(log_dir):
     (event,) = read_back(log_dir)
     (value,) = event.summary.value
     return event, value
+
+
+def tensorboard_on(log_dir):
+    """What TensorBoard's plugins get to know of a directory of runs."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(log_dir))
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(log_dir))
+    return base_plugin.TBContext(data_provider=provider, logdir=str(log_dir))
 
 
 def same_float(a, b):
