@@ -39,7 +39,7 @@ def stored(log_dir):
     return layout_pb2.Layout.FromString(content)
 
 
-def shown(log_dir):
+def layout_shown(log_dir):
     """The layout that TensorBoard sends to the browser."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of its own parts
@@ -115,7 +115,7 @@ def test_tensorboard_shows_the_last_layout_of_a_run(log_dir):
         writer.add_custom_scalars(LAYOUT)
     with tbc.SummaryWriter(os.path.join(log_dir, "other")) as writer:
         writer.add_custom_scalars({"other": {"t": ["Multiline", ["b"]]}})
-    shown = shown(log_dir)["category"]
+    shown = layout_shown(log_dir)["category"]
     assert [category["title"] for category in shown] == ["losses", "other"]
     assert [chart["title"] for chart in shown[0]["chart"]] == ["both", "band"]
     assert shown[0]["chart"][0]["multiline"]["tag"] == ["loss/train", "loss/.*"]
