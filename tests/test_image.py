@@ -355,7 +355,7 @@ def test_the_file_is_that_of_the_call(log_dir):
     [
         (file_of("TIFF"), "TIFF"),
         (file_of("PPM"), "PPM"),
-        (file_of("ICO"), "ICO"),
+        (file_of("WEBP"), "WEBP"),
         (b"", "0 bytes"),
         (b"no image at all", "15 bytes that start with b'no image'"),
         *[(file_of("PNG")[:n], f"{n} bytes") for n in (4, 8, 16, 24, 30)],
