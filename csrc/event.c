@@ -21,11 +21,11 @@ enum { /* field numbers, message by message */
 
 enum { SESSION_START = 1 };
 
-typedef struct plugin {
+typedef struct plugin_data {
     tbc_bytes name, content;
-} plugin;
+} plugin_data;
 
-static const plugin no_plugin;
+static const plugin_data no_plugin;
 
 static size_t size_int(int64_t value) { return value == 0 ? 0 : tbc_size_uint((uint64_t)value); }
 
@@ -51,10 +51,10 @@ static void put_stamp(tbc_buffer *to, tbc_stamp at)
 }
 
 /* Everything in front of the one value's content, of which `size` bytes follow. */
-static void put_value(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin plugin, size_t size)
+static void put_value(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
 {
-    size_t plugin_data = size_some(plugin.name.size) + size_some(plugin.content.size);
-    size_t metadata = size_some(plugin_data) + size_some(label->display_name.size) + size_some(label->description.size);
+    size_t data = size_some(plugin.name.size) + size_some(plugin.content.size);
+    size_t metadata = size_some(data) + size_some(label->display_name.size) + size_some(label->description.size);
     size_t value = tbc_size_bytes(label->tag.size) + size_some(metadata) + size;
     put_stamp(to, at);
     tbc_put_head(to, EVENT_SUMMARY, tbc_size_bytes(value));
@@ -63,8 +63,8 @@ static void put_value(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plug
     if (metadata == 0)
         return;
     tbc_put_head(to, VALUE_METADATA, metadata);
-    if (plugin_data != 0) {
-        tbc_put_head(to, METADATA_PLUGIN_DATA, plugin_data);
+    if (data != 0) {
+        tbc_put_head(to, METADATA_PLUGIN_DATA, data);
         put_some(to, PLUGIN_NAME, plugin.name);
         put_some(to, PLUGIN_CONTENT, plugin.content);
     }
@@ -176,7 +176,7 @@ static unsigned values_field(unsigned dtype)
     }
 }
 
-static void put_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin plugin, const tbc_tensor *t)
+static void put_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin_data plugin, const tbc_tensor *t)
 {
     size_t shape = 0, tensor = tbc_size_uint(t->dtype);
     for (size_t i = 0; i < t->rank; i++)
@@ -197,9 +197,9 @@ static void put_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plu
         tbc_put_bytes(to, values_field(t->dtype), t->values[i]);
 }
 
-void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes name, const tbc_tensor *tensor)
+void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin, const tbc_tensor *tensor)
 {
-    put_tensor(to, at, label, (plugin){.name = name}, tensor);
+    put_tensor(to, at, label, (plugin_data){.name = plugin}, tensor);
 }
 
 void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
@@ -223,6 +223,6 @@ void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tb
     uint8_t content[TBC_KEY_VARINT_MAX];
     size_t size = tbc_store_key_varint(content, PR_CURVE_THRESHOLDS, TBC_WIRE_VARINT, n);
     const int64_t shape[] = {6, (int64_t)n};
-    put_tensor(to, at, label, (plugin){TBC_BYTES("pr_curves"), {(const char *)content, size}},
+    put_tensor(to, at, label, (plugin_data){TBC_BYTES("pr_curves"), {(const char *)content, size}},
                &(tbc_tensor){TBC_DT_FLOAT, shape, 2, &rows, 1});
 }

@@ -5,6 +5,7 @@
  * Values are taken a block at a time: loaded as doubles, summed up, counted.
  */
 #include "histogram.h"
+#include "bits.h"
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
@@ -55,7 +56,7 @@ static void make_cells(void)
 {
     tbc_histogram_edges();
     for (uint64_t i = 0; i < CELLS; i++) {
-        double one_end = tbc_from_bits(i << 48), other_end = tbc_from_bits((i + 1) * ((uint64_t)1 << 48) - 1);
+        double one_end = tbc_double_from_bits(i << 48), other_end = tbc_double_from_bits((i + 1) * ((uint64_t)1 << 48) - 1);
         double smallest = i < CELLS / 2 ? one_end : other_end, largest = i < CELLS / 2 ? other_end : one_end;
         uint32_t bucket = edges_upto(smallest);
         int split = edges_upto(largest) > bucket && bucket > 0 && bucket + 1 < TBC_EDGES;
@@ -125,7 +126,7 @@ void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, p
         total.sum += part.sum;
         total.sum_squares += part.sum_squares;
         for (size_t i = 0; i < size; i++) {
-            const cell *cell = &cells[tbc_to_bits(block[i]) >> 48];
+            const cell *cell = &cells[tbc_double_bits(block[i]) >> 48];
             tally[cell->bucket + (block[i] >= cell->split)]++;
         }
     }

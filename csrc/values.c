@@ -1,23 +1,18 @@
 /* One loader a type, in a table by type. */
 #include "values.h"
+#include "bits.h"
 
 /* IEEE half precision: five bits of exponent, ten of mantissa. */
 static double from_half(uint16_t half)
 {
     uint64_t sign = (uint64_t)(half >> 15) << 63, exponent = half >> 10 & 31, mantissa = half & 1023;
     double magnitude = exponent == 0 ? (double)mantissa * 0x1p-24
-                     : tbc_from_bits((exponent == 31 ? (uint64_t)2047 : exponent + 1023 - 15) << 52 | mantissa << 42);
-    return tbc_from_bits(tbc_to_bits(magnitude) | sign);
+                     : tbc_double_from_bits((exponent == 31 ? (uint64_t)2047 : exponent + 1023 - 15) << 52 | mantissa << 42);
+    return tbc_double_from_bits(tbc_double_bits(magnitude) | sign);
 }
 
 /* The upper half of a float. */
-static double from_bfloat(uint16_t bfloat)
-{
-    uint32_t bits = (uint32_t)bfloat << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+static double from_bfloat(uint16_t bfloat) { return tbc_float_from_bits((uint32_t)bfloat << 16); }
 
 /* The second loop, with its stride known, is the one that vectorises. */
 #define LOADER(name, type, convert)                                                                           \

@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 enum { TBC_BLOCK = 512 }; /* values at a time */
 
@@ -29,19 +28,5 @@ typedef struct tbc_array {
 
 /* Values `first` to `first` + `n`. */
 void tbc_array_load(double *to, const tbc_array *array, size_t first, size_t n);
-
-static inline double tbc_from_bits(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline uint64_t tbc_to_bits(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
 
 #endif

@@ -11,8 +11,8 @@
 #ifndef TBC_WIRE_H
 #define TBC_WIRE_H
 
+#include "bits.h"
 #include "buffer.h"
-#include <string.h>
 
 enum { TBC_WIRE_VARINT = 0, TBC_WIRE_FIXED64 = 1, TBC_WIRE_BYTES = 2, TBC_WIRE_FIXED32 = 5 };
 
@@ -41,20 +41,6 @@ static inline uint64_t tbc_load_le64(const uint8_t *from)
     for (int i = 0; i < 8; i++)
         value |= (uint64_t)from[i] << 8 * i;
     return value;
-}
-
-static inline uint32_t tbc_float_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline uint64_t tbc_double_bits(double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
 }
 
 static inline size_t tbc_size_varint(uint64_t value)

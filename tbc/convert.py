@@ -101,8 +101,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_torch(value: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # another thread may be importing it
+    return tensor is not None and isinstance(value, tensor)
 
 
 def _with_data(tensor: Any) -> Any:

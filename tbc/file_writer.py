@@ -229,9 +229,9 @@ def _flush_all() -> None:
 def _see_to_multiprocessing() -> None:
     """A child of multiprocessing ends by os._exit, without the steps that write what is queued: it runs finalizers."""
     global _finalized_pid
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and _finalized_pid != os.getpid():
-        util.Finalize(None, _flush_all, exitpriority=0)
+    finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
+    if finalize is not None and _finalized_pid != os.getpid():
+        finalize(None, _flush_all, exitpriority=0)
         _finalized_pid = os.getpid()
 
 

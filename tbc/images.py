@@ -108,8 +108,8 @@ def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def is_pil(image: Any) -> bool:
-    pil = sys.modules.get("PIL.Image")
-    return pil is not None and isinstance(image, pil.Image)
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)  # another thread may be importing it
+    return kind is not None and isinstance(image, kind)
 
 
 def from_pil(image: Any) -> tuple[Pixels, str]:
@@ -168,9 +168,9 @@ def _render(figure: Any, close: bool) -> Pixels:
         pixels = np.array(canvas.buffer_rgba())[:, :, :3]
     finally:
         figure.set_canvas(canvas_before)  # a window may belong to it
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if close and pyplot is not None:
-        pyplot.close(figure)
+    close_figure = getattr(sys.modules.get("matplotlib.pyplot"), "close", None)
+    if close and close_figure is not None:
+        close_figure(figure)
     return pixels
 
 
