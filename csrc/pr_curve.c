@@ -35,7 +35,7 @@ typedef struct block {
             product = product < too_large ? product : LEFT_OUT;                                               \
             int32_t bucket = (int32_t)product;                                                                \
             block->buckets[i] = bucket < thresholds ? bucket : LEFT_OUT;                                      \
-            block->above[i] = product > scale;                                                                \
+            block->above[i] = block->values[i] > 1;                                                           \
         }                                                                                                     \
     }
 

@@ -19,6 +19,7 @@ def _message(name: str) -> Any:
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"tbc.{name}"))
 
 
+EmbeddingInfo = _message("EmbeddingInfo")
 Event = _message("Event")
 HParamsPluginData = _message("HParamsPluginData")
 Layout = _message("Layout")

@@ -116,6 +116,8 @@ def tensor_values(tensor: Any) -> list[Any]:
         values = list(struct.unpack_from(f"<{n}{code}", tensor.tensor_content))
     else:
         values = list(getattr(tensor, field))
+        if name == "uint8" and not values:  # where torch's writer puts them
+            values = list(tensor.uint32_val)
         if name == "float16":
             values = [_half(bits) for bits in values]
     if name == "bfloat16":

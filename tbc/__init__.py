@@ -9,8 +9,9 @@ tag, with a curve for each run and the steps along its axis.
     writer = tbc.SummaryWriter("runs/first")
     writer.add_scalar("loss", 0.25, global_step=1)
 
-`tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter, and `tbc.FileWriter` takes ready protobuf
-messages. `tbc.reader` reads event files back, and `python -m tbc.reader dump runs` prints them.
+`tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter. `tbc.FileWriter` takes ready protobuf
+messages, and `tbc.summary` makes them. `tbc.reader` reads event files back, and `python -m tbc.reader dump runs` prints
+them.
 
 To import tbc costs nothing: numpy, protobuf and the rest are loaded by what needs them, when it does.
 """
@@ -30,9 +31,12 @@ __version__ = "0.1.0"
 __all__ = ["FileWriter", "SummaryWriter", "__version__"]
 
 _MODULES = {"FileWriter": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
+_SUBMODULES = ("reader", "summary")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"tbc.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'tbc' has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name]), name)

@@ -3,6 +3,7 @@
 Nothing that runs Python happens between _begin and _end, where the lock of the queues is held.
 """
 
+cimport cython
 from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
                              PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -219,11 +220,11 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
 
     predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
     be None. Returns the counts of the positives and of the negatives, each as the bytes of as many doubles as there are
-    thresholds, and how many examples are left out.
+    thresholds, and how many examples are out of range.
     """
     cdef Values p = Values(*predictions), l = Values(*labels), w = None if weights is None else Values(*weights)
     cdef const tbc_array *factors = NULL if w is None else &w.array
-    cdef size_t left_out
+    cdef size_t out_of_range
     positives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
     negatives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
     cdef double *above = <double *>PyBytes_AS_STRING(positives)
@@ -231,8 +232,8 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
     if l.n != p.n or (w is not None and w.n != p.n):
         raise ValueError(f"as many labels and weights as predictions are needed, {p.n}")
     with nogil:
-        left_out = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
-    return positives, negatives, left_out
+        out_of_range = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
+    return positives, negatives, out_of_range
 
 
 TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
@@ -365,7 +366,7 @@ cdef class EventEncoder:
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
               walltime=None, display_name=None, description=None):
-        """An image file; colorspace is the number of channels. Never waits: its pixels were waited for (`reserve`)."""
+        """An image file; colorspace is the number of channels. Never waits: its pixels did (see Reservation)."""
         cdef entry e
         cdef tbc_bytes content = _bytes(file)
         self._begin(&e, tag, step, walltime, display_name, description, 0)
@@ -557,15 +558,8 @@ cdef class EventFile(EventEncoder):
         self.path = path
 
     def reserve(self, size_t size):
-        """Counts bytes that wait to be encoded as part of the queue; waits and raises as an event of that size does."""
-        cdef tbc_status status = tbc_writer_reserve(self._writer, size)
-        while status != TBC_OK:
-            self._wait(status, size)
-            status = tbc_writer_reserve(self._writer, size)
-
-    def release(self, size_t size):
-        """Ends what `reserve` began."""
-        tbc_writer_release(self._writer, size)
+        """A Reservation of bytes that wait to be encoded."""
+        return Reservation(self, size)
 
     def reopen(self):
         """What an event does that comes after a fork, in the child; FileWriter opens a file of its own."""
@@ -609,6 +603,28 @@ cdef class EventFile(EventEncoder):
         if status != TBC_OK:
             _raise(status, self.path)
         return 0
+
+
+@cython.no_gc_clear # whose file must be there to the end
+cdef class Reservation:
+    """Bytes that wait to be encoded, counted as part of a file's queue as long as this object lives.
+
+    To make one waits, and raises, as an event of that size does.
+    """
+    cdef EventFile _file
+    cdef size_t _size
+
+    def __cinit__(self, EventFile file not None, size_t size):
+        cdef tbc_status status = tbc_writer_reserve(file._writer, size)
+        while status != TBC_OK:
+            file._wait(status, size)
+            status = tbc_writer_reserve(file._writer, size)
+        self._file = file
+        self._size = size
+
+    def __dealloc__(self):
+        if self._file is not None:
+            tbc_writer_release(self._file._writer, self._size)
 
 
 cdef class ScalarWriter:

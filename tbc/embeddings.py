@@ -7,21 +7,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf import text_format
 
 from tbc import convert, images
-from tbc.proto import ProjectorConfig
+from tbc.proto import EmbeddingInfo, ProjectorConfig
 
 CONFIG = "projector_config.pbtxt"
 MAX_SPRITE = 8192  # pixels a side, beyond which the projector refuses a sprite
+BLOCK = 1 << 14  # numbers
+PATIENCE = 1000  # hundredths of a second to wait for a lock
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 BLANK = "\u200b"  # no width, but no white space, either: the projector skips lines of that, and mixes labels up
 
@@ -43,12 +49,12 @@ class Embedding:
         return self.vectors.nbytes + labels + (0 if self.pictures is None else self.pictures.nbytes)
 
 
-def embedding(mat: Any, metadata: Any, label_img: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
+def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
     """Checks the parts of an embedding against each other, and copies them.
 
-    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. label_img: (N, C, H, W) pixels,
-    C 1 or 3. Raises AssertionError for lengths and ranks that do not fit, as torch does, ValueError for an empty mat,
-    TypeError for what is no real number.
+    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. pictures: (N, H, W, C) pixels,
+    C 1 or 3, which are not copied, or None. Raises AssertionError for lengths and ranks that do not fit, as torch does,
+    ValueError for an empty mat, TypeError for what is no real number.
     """
     vectors = convert.array_or_list(mat)
     if vectors.ndim != 2:
@@ -60,16 +66,12 @@ def embedding(mat: Any, metadata: Any, label_img: Any, header: Sequence[Any] | N
     if vectors.dtype.char in "?g":  # bool and long double do not print as plain numbers
         vectors = vectors.astype(np.float64)
     labels = None if metadata is None else _lines(metadata, header, len(vectors))
-    pictures = None
-    if label_img is not None:
-        pixels = convert.array(label_img)
-        pictures = images.to_nhwc(pixels, "NCHW")
+    if pictures is not None:
         if len(pictures) != len(vectors) or pictures.shape[3] not in (1, 3):
             raise AssertionError(
                 f"label_img must have {len(vectors)} images of 1 or 3 channels, as many as there are data points, "
-                f"got shape {pixels.shape} (NCHW)"
+                f"got shape {pictures.shape} (NHWC)"
             )
-        pictures = images.owned(pictures, pixels)
         side = math.ceil(math.sqrt(len(pictures))) * max(pictures.shape[1:3])
         if side > MAX_SPRITE:
             message = (
@@ -109,8 +111,8 @@ def make_directory(log_dir: str, tag: str, step: int) -> bool:
     Warns of a list that cannot be read: here, where the caller sees it, and before anything is lost to an error.
     """
     if log_dir not in _checked:
+        _read_list(log_dir)
         _checked.add(log_dir)
-        _read_config(os.path.join(log_dir, CONFIG))
     path = os.path.join(log_dir, f"{step:05}", encode(tag))
     try:
         os.makedirs(path)
@@ -125,61 +127,105 @@ def make_directory(log_dir: str, tag: str, step: int) -> bool:
 
 def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
     """Writes the files of an embedding, into a directory that is there, and lists it."""
-    name = f"{tag}:{step:05}"
     folder = f"{step:05}/{encode(tag)}"
-    config = _read_config(os.path.join(log_dir, CONFIG))
-    for i, listed in enumerate(config.embeddings):
-        if listed.tensor_name == name:
-            del config.embeddings[i]
-            break
-    info = config.embeddings.add(tensor_name=name)
-    with np.errstate(over="ignore"):
-        tensors = embedding.vectors.astype("<f4").tobytes() if embedding.binary else b""
-    if embedding.binary and not _passes_for_text(tensors):
+    info = EmbeddingInfo(tensor_name=f"{tag}:{step:05}")
+    if embedding.binary and not _passes_for_text(embedding.vectors):
         info.tensor_path = f"{folder}/tensors.bytes"
         info.tensor_shape.extend(embedding.vectors.shape)
+        _write(log_dir, info.tensor_path, map(_as_bytes, _blocks(embedding.vectors)))
     else:
         info.tensor_path = f"{folder}/tensors.tsv"
-        rows = embedding.vectors.tolist()
-        tensors = "".join("\t".join(map(repr, row)) + "\n" for row in rows).encode()
-    _write(log_dir, info.tensor_path, tensors)
+        _write(log_dir, info.tensor_path, map(_as_text, _blocks(embedding.vectors)))
     if embedding.labels is not None:
         info.metadata_path = f"{folder}/metadata.tsv"
         text = "\n".join(embedding.labels) + "\n"
-        _write(log_dir, info.metadata_path, text.encode("utf-8", "backslashreplace"))
+        _write(log_dir, info.metadata_path, [text.encode("utf-8", "backslashreplace")])
     if embedding.pictures is not None:
         n, height, width, _ = embedding.pictures.shape
         side = math.ceil(math.sqrt(n))  # as many rows as columns: the projector divides by the one for the other
         info.sprite.image_path = f"{folder}/sprite.png"
         info.sprite.single_image_dim.extend([width, height])
-        _write(log_dir, info.sprite.image_path, images.encode_png(images.grid(embedding.pictures, side, side))[3])
-
-    from google.protobuf import text_format
-
-    _write(log_dir, CONFIG, text_format.MessageToString(config).encode())
+        _write(log_dir, info.sprite.image_path, [images.encode_png(images.grid(embedding.pictures, side, side))[3]])
+    _list(log_dir, info)
 
 
-def _passes_for_text(tensors: bytes) -> bool:
+def _blocks(vectors: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Some rows at a time: their text takes many times their memory, and keeps other threads waiting."""
+    rows = max(1, BLOCK // vectors.shape[1])
+    return (vectors[i : i + rows] for i in range(0, len(vectors), rows))
+
+
+def _as_bytes(vectors: npt.NDArray[Any]) -> bytes:
+    with np.errstate(over="ignore"):
+        return vectors.astype("<f4").tobytes()
+
+
+def _as_text(vectors: npt.NDArray[Any]) -> bytes:
+    return "".join("\t".join(map(repr, row)) + "\n" for row in vectors.tolist()).encode()
+
+
+def _passes_for_text(vectors: npt.NDArray[Any]) -> bool:
     """The projector tries a binary file as text first, and fails if its first line can be decoded, as zeros can."""
-    start = next((i for i, byte in enumerate(tensors) if byte != ord("\n")), 0)
-    end = tensors.find(b"\n", start)
-    try:
-        tensors[start : end if end >= 0 else None].decode()
-    except UnicodeDecodeError:
-        return False
+    for data in map(_as_bytes, _blocks(vectors)):
+        start = next((i for i, byte in enumerate(data) if byte != ord("\n")), 0)
+        end = data.find(b"\n", start)
+        try:
+            data[start : end if end >= 0 else None].decode()
+        except UnicodeDecodeError as error:
+            return error.end >= len(data)  # a character may be cut off
+        if end >= 0:
+            break
     return True
 
 
-def _read_config(path: str) -> Any:
-    """What is listed already, by an earlier process too."""
-    from google.protobuf import text_format
+def _list(log_dir: str, info: Any) -> None:
+    """Adds an embedding to the list of the run. What others wrote there stays as it is."""
+    block = text_format.MessageToString(ProjectorConfig(embeddings=[info]))
+    name = next(line.strip() for line in block.splitlines() if "tensor_name" in line)
+    with _locked(log_dir):
+        path = os.path.join(log_dir, CONFIG)
+        text = ""
+        with suppress(FileNotFoundError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+        if name in text:  # the same tag and step
+            config = _read_list(log_dir)
+            others = [listed for listed in config.embeddings if listed.tensor_name != info.tensor_name]
+            del config.embeddings[:]
+            config.embeddings.extend(others)
+            text = text_format.MessageToString(config)
+        text = text.rstrip() + "\n" + block if text.strip() else block
+        _write(log_dir, CONFIG, [text.encode("utf-8", "surrogateescape")])
 
+
+@contextmanager
+def _locked(log_dir: str) -> Iterator[None]:
+    """While it is open, other processes wait that add embeddings to the same run; but not for one that hangs."""
+    descriptor = os.open(log_dir, os.O_RDONLY)
+    try:
+        for _ in range(PATIENCE):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:  # a file system without locks
+                break
+        yield
+    finally:
+        with suppress(OSError):  # a child forked meanwhile has the descriptor, and would keep the lock
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _read_list(log_dir: str) -> Any:
+    """What is listed; a list that cannot be read is set aside."""
+    path = os.path.join(log_dir, CONFIG)
     config = ProjectorConfig()
     if os.path.exists(path):
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read()
         try:
-            text_format.Parse(text, config)
+            text_format.Parse(text, config, allow_unknown_field=True)
         except text_format.ParseError as error:
             os.replace(path, path + ".unreadable")
             warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=4)
@@ -187,9 +233,15 @@ def _read_config(path: str) -> Any:
     return config
 
 
-def _write(log_dir: str, name: str, data: bytes) -> None:
+def _write(log_dir: str, name: str, data: Iterable[bytes]) -> None:
     """All of a file or nothing."""
     path = os.path.join(log_dir, name)
-    with open(path + ".part", "wb") as file:
-        file.write(data)
-    os.replace(path + ".part", path)
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            file.writelines(data)
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise

@@ -12,7 +12,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import count, takewhile
+from itertools import count
 from typing import Any
 
 from tbc import _core, background
@@ -48,7 +48,7 @@ class FileWriter(_core.EventFile):
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
         self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
         self._suffix = filename_suffix
-        self._jobs: list[background.Job] = []
+        self._failures: list[BaseException] = []
         self._open()
 
     @property
@@ -85,30 +85,28 @@ class FileWriter(_core.EventFile):
         _check_message(summary, "Summary")
         self.summary(summary.SerializeToString(), global_step, walltime)
 
-    def run_later(self, work: Callable[[], None], size: int) -> None:
+    def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
         """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
 
-        size: the bytes that wait with it. They count as queued until it is done, and are waited for. What an earlier
-        job raised is raised here.
+        reservation: of the bytes that wait with it. What an earlier job raised is raised here.
         """
-        self.reserve(size)
 
-        def work_and_release() -> None:
+        def run(held: _core.Reservation = reservation) -> None:
             try:
                 work()
-            finally:
-                self.release(size)
+            except BaseException as error:
+                self._failures.append(error)
 
-        self._jobs.append(background.run(work_and_release))
-        self._settle(list(takewhile(lambda job: job.done, self._jobs)))
+        background.run(run)
+        self._raise_failure()
 
     def flush(self) -> None:
         """Returns when everything added so far can be read in the file. Raises OSError if the disk does not take it."""
-        call_all([lambda: self._settle(list(self._jobs)), super().flush])
+        call_all([background.drain, self._raise_failure, super().flush])
 
     def close(self) -> None:
         """Flushes and closes the file, also if that raises; only Ctrl-C leaves it open. Closing twice is fine."""
-        call_all([lambda: self._settle(list(self._jobs)), super().close])
+        call_all([background.drain, self._raise_failure, super().close])
 
     def reopen(self) -> None:
         """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
@@ -116,15 +114,11 @@ class FileWriter(_core.EventFile):
             if self.closed:
                 self._open()
 
-    def _settle(self, jobs: list[background.Job]) -> None:
-        """Waits for jobs, forgets them, and raises the first exception among them."""
-        try:
-            background.wait(jobs)
-        finally:
-            for job in jobs:
-                if job.done:
-                    with suppress(ValueError):  # another thread was faster
-                        self._jobs.remove(job)
+    def _raise_failure(self) -> None:
+        """Raises the first exception of the jobs, once, and forgets the others."""
+        failures, self._failures = self._failures, []
+        if failures:
+            raise failures[0]
 
     def _open(self) -> None:
         path, fd = _create_file(self._log_dir, self._suffix)
@@ -239,7 +233,7 @@ def _after_fork_in_child() -> None:
     global lock
     lock = threading.RLock()  # another thread of the parent may have held it
     for writer in list(_writers):
-        writer._jobs = []
+        writer._failures = []
 
 
 os.register_at_fork(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tbc import convert
@@ -34,7 +34,7 @@ def flatten(hparams: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     for name, value in hparams.items():
         if not isinstance(name, str):
             raise TypeError(f"the name of a hyperparameter must be a str, got {name!r}")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from flatten(value, prefix + name + "/")
         elif value is not None:
             yield prefix + name, _simple(prefix + name, value)
@@ -59,13 +59,15 @@ def _plain(name: str, value: Any) -> Any:
         return os.fsdecode(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(name, element) for key, element in value.items()}
-    if isinstance(value, (list, tuple, range)):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return [_plain(name, element) for element in value]
     if isinstance(value, (set, frozenset)):
         return sorted((_plain(name, element) for element in value), key=repr)
     if type(value) is int:
         return value if abs(value) < LARGEST else str(value)
     try:
+        if isinstance(value, bytes):  # which could be a number's
+            raise TypeError("bytes are no hyperparameter")
         if convert.is_number(value):
             return convert.scalar(value)
         array = convert.array(value)
@@ -97,7 +99,11 @@ def summaries(
             raise TypeError(f"{argument} must be a dict, got {mapping!r} of type {type(mapping).__name__}")
     if status not in STATUS:
         raise ValueError(f"status must be one of {', '.join(STATUS)}, got {status!r}")
-    values = dict(flatten(hparams))
+    values: dict[str, Simple] = {}
+    for name, value in flatten(hparams):
+        if name in values:
+            raise ValueError(f"there are two hyperparameters {name!r}")
+        values[name] = value
     experiment, start, end = HParamsPluginData(), HParamsPluginData(), HParamsPluginData()
     experiment.experiment.SetInParent()
     start.session_start_info.start_time_secs = start_time or 0
@@ -121,6 +127,8 @@ def summaries(
 
 def _domain(name: str, domain: Any, value: Simple) -> list[Simple]:
     elements = [_simple(name, element) for element in domain] if isinstance(domain, list) else []
+    if type(value) is float:
+        elements = [float(element) if isinstance(element, bool) else element for element in elements]
     if not isinstance(domain, list) or not all(type(element) is type(value) for element in elements):
         raise TypeError(f"hparam_domain_discrete[{name!r}] must be a list of values like {value!r}, got {domain!r}")
     return elements

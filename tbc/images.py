@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,7 @@ Pixels = npt.NDArray[Any]
 GRID_COLUMNS = 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
-FAR_AWAY = 2**30  # where Pillow stops drawing
 COLOR_TYPE = {2: 4, 3: 2, 4: 6}  # channels: gray and alpha, RGB, RGBA
-FORMATS = ("PNG", "JPEG", "GIF", "BMP")  # that TensorBoard tells the browser; others it offers for download
-MPO = "MPO"  # what Pillow calls the JPEG of a phone, if it has a preview
 
 
 # --- arrays into layouts ---
@@ -126,16 +122,28 @@ def from_pil(image: Any) -> tuple[Pixels, str]:
 
 def identify(file: bytes) -> tuple[int, int, int]:
     """(height, width, channels) of an image file. Raises ValueError for what TensorBoard cannot show."""
-    from PIL import Image
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin
 
-    try:
-        with Image.open(io.BytesIO(file)) as image:
-            if image.format in (*FORMATS, MPO):
-                return image.height, image.width, len(image.getbands())
-            found = image.format
-    except OSError:  # Pillow does not know it, or its header is cut off
-        found = f"{len(file)} bytes that start with {file[:8]!r}"
-    raise ValueError(f"an encoded image must be one of {', '.join(FORMATS)}, got {found}")
+    formats = (  # not through Image.open, which refuses files that are large when decoded
+        (b"\x89PNG", PngImagePlugin.PngImageFile),
+        (b"\xff\xd8", JpegImagePlugin.JpegImageFile),
+        (b"GIF8", GifImagePlugin.GifImageFile),
+        (b"BM", BmpImagePlugin.BmpImageFile),
+    )
+    for magic, reader in formats:
+        if file.startswith(magic):
+            try:
+                with reader(io.BytesIO(file)) as image:
+                    return image.height, image.width, len(image.getbands())
+            except (OSError, SyntaxError, ValueError, struct.error, IndexError):
+                break  # its header is cut off
+    found = f"{len(file)} bytes that start with {file[:8]!r}"
+    raise ValueError(f"an encoded image must be PNG, JPEG, GIF or BMP, which TensorBoard can show, got {found}")
+
+
+def stored(file: bytes | bytearray) -> Pixels:
+    """The bytes of a file as an array, which shares them."""
+    return np.frombuffer(file, np.uint8)
 
 
 def render(figure: Any, close: bool) -> Pixels:
@@ -174,72 +182,19 @@ def _render(figure: Any, close: bool) -> Pixels:
     return pixels
 
 
-# --- boxes ---
-
-
-def check_boxes(
-    pixels: Pixels, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
-) -> tuple[Pixels, list[str] | None]:
-    """Copies of boxes and labels, if they fit pixels (HWC) and each other. Raises ValueError if not."""
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
-        raise ValueError(
-            f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
-        )
-    boxes = boxes.astype(np.float64)
-    if not (np.abs(boxes) < FAR_AWAY).all():
-        raise ValueError(f"boxes must be finite, and nearer than {FAR_AWAY} pixels, got {boxes!r}")
-    texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
-    if texts is not None and len(texts) != len(boxes):
-        raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
-    height, width, _ = pixels.shape
-    if not np.isfinite(rescale) or int(height * rescale) < 1 or int(width * rescale) < 1:
-        raise ValueError(f"an image of {width} x {height} pixels cannot be rescaled by {rescale!r}")
-    return boxes, texts
-
-
-def with_boxes(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:
-    """uint8 pixels (HWC) with red boxes and labels on them, scaled then.
-
-    boxes: rows of xmin, ymin, xmax, ymax, in pixels before scaling.
-    """
-    from PIL import Image
-
-    image = draw_boxes(Image.fromarray(_colored(to_uint8(pixels))), boxes, labels)
-    if rescale != 1:
-        size = int(image.width * rescale), int(image.height * rescale)
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image)
-
-
-def draw_boxes(disp_image: Any, boxes: Any, labels: Sequence[str] | None = None) -> Any:
-    """Draws boxes on a Pillow image, in place: red lines of two pixels, each label on red in the lower left corner."""
-    from PIL import ImageDraw, ImageFont
-
-    draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()
-    for i, (left, top, right, bottom) in enumerate(boxes):
-        corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
-        draw.line(corners, fill="red", width=2)
-        if labels is not None and labels[i]:
-            x0, y0, x1, y1 = font.getbbox(labels[i])
-            width, height = x1 - x0, y1 - y0
-            margin = np.ceil(0.05 * height)
-            draw.rectangle([(left, bottom - height - 2 * margin), (left + width, bottom)], fill="red")
-            draw.text((left + margin, bottom - height - margin), labels[i], fill="black", font=font)
-    return disp_image
-
-
 # --- PNG ---
 
 
 def encode_png(pixels: Pixels) -> tuple[int, int, int, bytes]:
     """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
-    pixels = _colored(to_uint8(pixels))
+    pixels = colored(to_uint8(pixels))
     height, width, channels = pixels.shape
     chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compressed(pixels)), (b"IEND", b"")]
     return height, width, channels, SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)
 
 
-def _colored(pixels: Pixels) -> Pixels:
+def colored(pixels: Pixels) -> Pixels:
+    """Three channels in place of one."""
     return pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tbc.proto import Layout, Summary
@@ -14,8 +14,8 @@ def summary(layout: Mapping[str, Any]) -> Any:
     """The Summary message of {category: {chart: [kind, tags]}}.
 
     kind: "Margin", whose tags are a value, its lower and its upper bound; anything else, as in torch, is "Multiline",
-    whose tags are regular expressions. Raises TypeError if it is nested otherwise or tags are not text, AssertionError
-    for a margin chart of other than three tags.
+    whose tags are regular expressions. One tag may stand alone. Raises TypeError if it is nested otherwise or tags are
+    not text, AssertionError for a margin chart of other than three tags.
     """
     message = Layout()
     for title, charts in _items(layout, "a layout"):
@@ -50,9 +50,10 @@ def _items(mapping: Any, name: str) -> Any:
 
 
 def _chart(chart: Any, name: str) -> tuple[str, list[str]]:
-    if not isinstance(chart, (list, tuple)) or len(chart) != 2:
+    if not isinstance(chart, (list, tuple)) or len(chart) < 2:
         raise TypeError(f"chart {name!r} must be a list of its kind and its tags, got {chart!r}")
-    kind, tags = chart
-    if not isinstance(tags, (list, tuple)) or not all(isinstance(tag, str) for tag in tags):
-        raise TypeError(f"the tags of chart {name!r} must be a list of str, got {tags!r}")
-    return kind, list(tags)
+    kind, tags = chart[:2]
+    tags = [tags] if isinstance(tags, str) else list(tags) if isinstance(tags, Iterable) else [tags]
+    if not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")
+    return kind, tags

@@ -23,8 +23,8 @@ def summary(
     display_name: str | None = None,
     description: str | None = None,
 ) -> Any:
-    """The Summary message. Raises ValueError if the shapes are not (B, N, 3) and do not fit, TypeError for a config
-    that is no JSON and for what is no real number."""
+    """The Summary message. Raises ValueError if the shapes are not (B, N, 3) and do not fit and for NaN in a config,
+    TypeError for a config that is no JSON and for what is no real number."""
     parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
     arrays = {part: _array(part, values) for part, values in parts.items() if values is not None}
     if "VERTEX" not in arrays:
@@ -43,7 +43,7 @@ def summary(
         value.metadata.plugin_data.content = MeshPluginData(
             name=tag,
             content_type=PARTS[part],
-            json_config="{}" if config is None else json.dumps(config, sort_keys=True),
+            json_config="{}" if config is None else json.dumps(config, sort_keys=True, allow_nan=False),
             shape=array.shape,
             components=sum(1 << PARTS[part] for part in arrays),
         ).SerializeToString()

@@ -17,12 +17,12 @@ Doubles = npt.NDArray[np.float64]
 
 
 def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int]:
-    """(rows, left_out): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
+    """(rows, out_of_range): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
 
     labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
     weights: None, a number, or as many. All are arrays or tensors of real numbers, of any type.
-    left_out: how many are not counted, because they are not finite, or out of these ranges. A prediction is in range
-    as long as floor(prediction * (num_thresholds - 1)) is a threshold, as in torch.
+    out_of_range: how many are not finite or not from 0 to 1. They are left out, but for predictions above 1 that
+    floor(prediction * (num_thresholds - 1)) takes for 1, as in torch.
 
     Raises ValueError for shapes that differ and an impossible num_thresholds, TypeError for what is no real number,
     NotImplementedError for what is no array, lists too, as torch does.
@@ -39,8 +39,8 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
             raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {bits.shape}")
         factors = np.broadcast_to(bits.reshape(-1), scores.size), dtype
     examples = (scores.reshape(-1), score_type), (truth.reshape(-1), truth_type)
-    positives, negatives, left_out = _core.count_pr_curve(*examples, factors, num_thresholds)
-    return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out
+    positives, negatives, out_of_range = _core.count_pr_curve(*examples, factors, num_thresholds)
+    return rows(np.frombuffer(positives), np.frombuffer(negatives)), out_of_range
 
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tbc import _core, layouts, meshes, pr_curves
 from tbc import hparams as _hparams
-from tbc.images import draw_boxes
+from tbc.boxes import draw_boxes
 from tbc.proto import Event
 from tbc.writer import SummaryWriter
 
@@ -44,7 +44,10 @@ __all__ = [
 class _Buffer(_core.EventBuffer):
     """Takes the place of a FileWriter."""
 
-    def run_later(self, work: Callable[[], None], size: int) -> None:
+    def reserve(self, size: int) -> None:
+        pass
+
+    def run_later(self, work: Callable[[], None], reservation: Any) -> None:
         work()
 
 

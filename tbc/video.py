@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageFile  # noqa: F401, or Image would import it on the encoder's thread
 
 from tbc import images
 
@@ -49,6 +50,7 @@ def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> 
         raise ValueError(f"a video needs at least one frame and pixel, got one of shape {video.shape} (NTCHW)")
     rows = 1 << (n.bit_length() - 1) // 2
     columns = (1 << (n - 1).bit_length()) // rows
+    _check_sides(rows * h, columns * w)
     if n < rows * columns:
         padded = np.zeros((rows * columns, t, c, h, w), video.dtype)
         padded[:n] = video
@@ -71,12 +73,9 @@ def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
     2, as browsers show a shorter one for 10, and at most 65535. Raises ValueError for other channels, a side of more
     than 65535 pixels, a bad fps.
     """
-    from PIL import Image
-
     t, height, width, channels = frames.shape
     _check_channels(channels, GIF_CHANNELS, frames.shape)
-    if max(height, width) > LIMIT:
-        raise ValueError(f"a GIF has at most {LIMIT} pixels a side, got {width} x {height}")
+    _check_sides(height, width)
     period = min(max(100 / frame_rate(fps), SHORTEST), LIMIT)
     durations = np.diff((np.arange(t + 1) * period + 0.5).astype(np.int64))
     indices, palette = (frames[..., 0], GRAYS) if channels == 1 else _few_colors(frames) or (_dithered(frames), CUBE)
@@ -111,16 +110,22 @@ def _few_colors(frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], b
 
 def _numbered(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...] | None:
     """The number of each pair (upper, lower), and of each number the two halves; None if there are more than 256."""
-    pairs = upper.astype(np.uint16) << 8 | lower
     seen = np.zeros(1 << 16, np.bool_)
-    for frame in pairs:
-        seen[frame] = True
+    for pairs in map(_pairs, upper, lower):
+        seen[pairs] = True
         if np.count_nonzero(seen) > 256:
             return None
     distinct = np.flatnonzero(seen)
-    numbers = np.zeros(1 << 16, np.uint8)
-    numbers[distinct] = np.arange(distinct.size)
-    return numbers.take(pairs), distinct >> 8, distinct & 255
+    table = np.zeros(1 << 16, np.uint8)
+    table[distinct] = np.arange(distinct.size)
+    numbers = np.empty(upper.shape, np.uint8)
+    for number, pairs in zip(numbers, map(_pairs, upper, lower), strict=True):  # a frame at a time, for little memory
+        table.take(pairs, out=number)
+    return numbers, distinct >> 8, distinct & 255
+
+
+def _pairs(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    return upper.astype(np.uint16) << 8 | lower
 
 
 def _dithered(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -156,6 +161,11 @@ def encode_apng(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
         chunks.append((b"fdAT", struct.pack(">I", 2 * k) + data) if k else (b"IDAT", data))
     chunks.append((b"IEND", b""))
     return images.SIGNATURE + b"".join(images.chunk(name, data) for name, data in chunks)
+
+
+def _check_sides(height: int, width: int) -> None:
+    if max(height, width) > LIMIT:
+        raise ValueError(f"a video has at most {LIMIT} pixels a side, got {width} x {height}")
 
 
 def _check_channels(channels: int, wanted: Collection[int], shape: tuple[int, ...]) -> None:

@@ -16,9 +16,10 @@ from tbc import _core, convert, file_writer
 from tbc.file_writer import FileWriter, NullFileWriter, call_all
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from matplotlib.figure import Figure
     from typing_extensions import TypedDict, Unpack
+
+    from tbc.images import Pixels
 
     class Label(TypedDict, total=False):
         """What TensorBoard shows with the data; every add_* of a summary takes these."""
@@ -126,7 +127,7 @@ class SummaryWriter(_core.ScalarWriter):
             return
         step, seconds = _core.check(main_tag, global_step, walltime, **label)
         if not separate_runs:
-            if label:
+            if any(label.values()):
                 raise TypeError(f"curves of one event take no {' and '.join(label)}")
             metrics = {f"{main_tag}/{key}": value for key, value in tag_scalar_dict.items()}
             return self.add_metrics(metrics, step, seconds)
@@ -251,12 +252,13 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import images
 
+        at = tag, global_step, walltime
         if isinstance(img_tensor, (bytes, bytearray)):
-            data = bytes(img_tensor)
-            size = images.identify(data)
-            self._add_image_later((tag, global_step, walltime), lambda: (*size, data), len(data), **label)
+            size = images.identify(bytes(img_tensor))
+            stored = images.stored(img_tensor)
+            self._add_pixels(at, stored, stored, lambda copy: (*size, copy.tobytes()), **label)
         else:
-            self._add_pixels((tag, global_step, walltime), img_tensor, dataformats, **label)
+            self._add_pixels(at, *self._pixels(img_tensor, dataformats, images.to_hwc), images.encode_png, **label)
 
     def add_images(
         self,
@@ -277,19 +279,22 @@ class SummaryWriter(_core.ScalarWriter):
         """
         if not self.enabled:
             return
-        if grid:
-            return self._add_pixels((tag, global_step, walltime), img_tensor, dataformats, **label)
         from tbc import images
 
-        batch = self._snapshot(img_tensor, dataformats, images.to_nhwc)
+        if grid:
+            laid_out = self._pixels(img_tensor, dataformats, images.to_hwc)
+            return self._add_pixels((tag, global_step, walltime), *laid_out, images.encode_png, **label)
+        pixels, source = self._pixels(img_tensor, dataformats, images.to_nhwc)
         file = self._get_file_writer()
         step, seconds = _core.check(tag, global_step, walltime, **label)
+        reservation = file.reserve(pixels.nbytes)
+        batch = images.owned(pixels, source)
 
         def encode() -> None:
             files = [images.encode_png(pixels)[3] for pixels in batch]
             file.images(tag, batch.shape[1], batch.shape[2], files, step, seconds, **label)
 
-        file.run_later(encode, batch.nbytes)
+        file.run_later(encode, reservation)
 
     def add_image_with_boxes(
         self,
@@ -306,25 +311,25 @@ class SummaryWriter(_core.ScalarWriter):
         """Logs an image with boxes drawn on it, in red.
 
         img_tensor, dataformats: see add_image.
-        box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels.
+        box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels; more columns, such as a score, do no harm.
         rescale: scales the image, after the boxes are drawn.
         labels: a text for each box.
 
-        Raises ValueError for boxes of another shape or not finite, as many labels as there are no boxes, and an image
-        scaled to nothing.
+        Raises ValueError for boxes of another shape or not finite, more or fewer labels than boxes, and an image scaled
+        to nothing or too much.
         """
         if not self.enabled:
             return
-        from tbc import images
+        from tbc import boxes, images
 
-        pixels = self._snapshot(img_tensor, dataformats, images.to_hwc)
-        boxes, texts = images.check_boxes(pixels, convert.array_or_list(box_tensor), labels, rescale)
+        pixels, source = self._pixels(img_tensor, dataformats, images.to_hwc)
+        corners, texts = boxes.check(pixels, convert.array_or_list(box_tensor), labels, rescale)
 
-        def encode() -> Image:
-            _, _, channels, png = images.encode_png(images.with_boxes(pixels, boxes, texts, rescale))
+        def encode(pixels: Pixels) -> Image:
+            _, _, channels, png = images.encode_png(boxes.on_image(pixels, corners, texts, rescale))
             return *pixels.shape[:2], channels, png
 
-        self._add_image_later((tag, global_step, walltime), encode, pixels.nbytes, **label)
+        self._add_pixels((tag, global_step, walltime), pixels, source, encode, **label)
 
     def add_figure(
         self,
@@ -378,12 +383,12 @@ class SummaryWriter(_core.ScalarWriter):
             raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
         encode, channels = video.FORMATS[format]
         rate = video.frame_rate(fps)
-        frames = self._snapshot(vid_tensor, channels, video.tile)
+        pixels, source = self._pixels(vid_tensor, channels, video.tile)
 
-        def run() -> Image:
+        def run(frames: Pixels) -> Image:
             return *frames.shape[1:], encode(images.to_uint8(frames), rate)
 
-        self._add_image_later((tag, global_step, walltime), run, frames.nbytes, **label)
+        self._add_pixels((tag, global_step, walltime), pixels, source, run, **label)
 
     def add_audio(
         self,
@@ -449,17 +454,21 @@ class SummaryWriter(_core.ScalarWriter):
         """
         if not self.enabled:
             return
-        from tbc import embeddings
+        from tbc import embeddings, images
 
         step, _ = _core.check(tag, global_step, None)
-        embedding = embeddings.embedding(mat, metadata, label_img, metadata_header, binary)
+        pictures = None if label_img is None else self._pixels(label_img, "NCHW", images.to_nhwc)
+        embedding = embeddings.embedding(mat, metadata, pictures and pictures[0], metadata_header, binary)
         file = self._get_file_writer()
-        log_dir = file.get_logdir()
+        log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
+        reservation = file.reserve(embedding.nbytes)
+        if pictures is not None:
+            embedding.pictures = images.owned(*pictures)
         if embeddings.make_directory(log_dir, tag, step):
             warnings.warn(
                 f"the embedding {tag!r} of step {step} is written over; is global_step missing?", stacklevel=2
             )
-        file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), embedding.nbytes)
+        file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), reservation)
 
     def add_pr_curve(
         self,
@@ -479,18 +488,19 @@ class SummaryWriter(_core.ScalarWriter):
         num_thresholds: points of the curve, at even steps from 0 to 1.
         weights: of the examples, one number or of the same shape.
 
-        What is out of range or not finite is left out (a warning says how many, once). Raises ValueError for shapes
+        Examples out of range or not finite are left out, but for predictions a little above 1, which count as 1 as in
+        torch (a warning says how many there are, once). Raises ValueError for shapes
         that differ, TypeError for what is no real number.
         """
         if not self.enabled:
             return
         from tbc import pr_curves
 
-        curve, left_out = pr_curves.curve(labels, predictions, num_thresholds, weights)
+        curve, out_of_range = pr_curves.curve(labels, predictions, num_thresholds, weights)
         self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
-        if left_out:
+        if out_of_range:
             message = (
-                f"PR curve {tag!r}: {left_out} examples are left out, whose labels or predictions are not in 0 to 1"
+                f"PR curve {tag!r}: {out_of_range} examples are out of range, labels and predictions are from 0 to 1"
             )
             self._warn_once("not in range", message)
 
@@ -608,8 +618,9 @@ class SummaryWriter(_core.ScalarWriter):
         from tbc import hparams
 
         step, now = _core.check("", global_step, None)
-        times = (self._created if start_time is None else start_time), (now if end_time is None else end_time)
-        summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, *times, status)
+        _, start = _core.check("", None, self._created if start_time is None else start_time)
+        _, end = _core.check("", None, now if end_time is None else end_time)
+        summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start, end, status)
         metrics = {tag: convert.scalar(value) for tag, value in metric_dict.items()}
         for tag in metrics:
             _core.check(tag, None, None)
@@ -618,8 +629,15 @@ class SummaryWriter(_core.ScalarWriter):
             _add_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
-        file = self._open(log_dir)
+        file = FileWriter(log_dir)
         call_all([lambda: _add_hparams(file, summaries, metrics, step), file.close])
+
+    @staticmethod
+    def _encode(rawstr: str) -> str:
+        """A tag as the name of an embedding's directory."""
+        from tbc import embeddings
+
+        return embeddings.encode(rawstr)
 
     def flush(self) -> None:
         """Returns when everything logged so far can be read in the files.
@@ -671,32 +689,30 @@ class SummaryWriter(_core.ScalarWriter):
             return NullFileWriter(log_dir)
         return FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
 
-    def _snapshot(
-        self, image: Any, layout: Any, lay_out: Callable[[npt.NDArray[Any], Any], npt.NDArray[Any]]
-    ) -> npt.NDArray[Any]:
-        """The pixels of an image, laid out, in memory of their own."""
+    def _pixels(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Pixels]) -> tuple[Pixels, Pixels]:
+        """The pixels of an image, laid out, and the array they come from, whose memory they may share."""
         from tbc import images
 
         if images.is_pil(image):
             image, layout = images.from_pil(image)
-        pixels = convert.array(image)
-        laid_out = images.owned(lay_out(pixels, layout), pixels)
-        if pixels.dtype.kind in "iu" and pixels.dtype.name != "uint8" and pixels.max() > 1:
-            message = f"pixels of {pixels.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
+        source = convert.array(image)
+        pixels = lay_out(source, layout)
+        if source.dtype.kind in "iu" and source.dtype.name != "uint8" and source.max() > 1:
+            message = f"pixels of {source.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
             self._warn_once("integer pixels", message)
-        return laid_out
+        return pixels, source
 
-    def _add_pixels(self, at: At, image: Any, dataformats: str, **label: Unpack[Label]) -> None:
+    def _add_pixels(
+        self, at: At, pixels: Pixels, source: Pixels, encode: Callable[[Pixels], Image], **label: Unpack[Label]
+    ) -> None:
+        """Copies pixels, when there is room for them, and encodes them on the other thread."""
         from tbc import images
 
-        pixels = self._snapshot(image, dataformats, images.to_hwc)
-        self._add_image_later(at, lambda: images.encode_png(pixels), pixels.nbytes, **label)
-
-    def _add_image_later(self, at: At, encode: Callable[[], Image], size: int, **label: Unpack[Label]) -> None:
-        """Encodes an image on the other thread. size: the bytes that wait for it."""
         file = self._get_file_writer()
         step, seconds = _core.check(*at, **label)
-        file.run_later(lambda: file.image(at[0], *encode(), step, seconds, **label), size)
+        reservation = file.reserve(pixels.nbytes)
+        copy = images.owned(pixels, source)
+        file.run_later(lambda: file.image(at[0], *encode(copy), step, seconds, **label), reservation)
 
     def _warn_once(self, what: str, message: str) -> None:
         """Warns of the line that called the writer."""
@@ -704,7 +720,7 @@ class SummaryWriter(_core.ScalarWriter):
             return
         self._told.add(what)
         level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
             level, frame = level + 1, frame.f_back
         warnings.warn(message, stacklevel=level)
 

@@ -530,7 +530,7 @@ static void check_curve(const tbc_array *predictions, const tbc_array *labels, c
             out_of_range++;
             continue;
         }
-        out_of_range += product > (double)(thresholds - 1);
+        out_of_range += value[0] > 1;
         size_t bucket = (size_t)floor(product);
         sums[0][bucket] += value[1] * value[2];
         sums[1][bucket] += (1 - value[1]) * value[2];

@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections import OrderedDict, UserDict
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,7 +132,7 @@ def test_tensorboard_shows_the_last_layout_of_a_run(log_dir):
         ({"c": {"t": "Multiline"}}, TypeError, "chart 't' must be a list of its kind and its tags"),
         ({"c": {"t": ["Multiline"]}}, TypeError, "chart 't' must be a list of its kind and its tags"),
         ({"c": {"t": {"Multiline": ["a"]}}}, TypeError, "chart 't' must be a list of its kind and its tags"),
-        ({"c": {"t": ["Multiline", "loss"]}}, TypeError, "tags of chart 't' must be a list of str, got 'loss'"),
+        ({"c": {"t": ["Multiline", 7]}}, TypeError, "tags of chart 't' must be a list of str, got 7"),
         ({"c": {"t": ["Multiline", [1]]}}, TypeError, "tags of chart 't' must be a list of str"),
         ({"c": {"t": ["Margin", ["a", "b"]]}}, AssertionError, "'t' needs 3 tags"),
         ({"c": {"t": ["Margin", ["a", "b", "c", "d"]]}}, AssertionError, "'t' needs 3 tags"),
@@ -154,6 +155,13 @@ def test_bad_shorthands(log_dir):
     with tbc.SummaryWriter(log_dir) as writer:
         with pytest.raises(AssertionError, match="3 tags"):
             writer.add_custom_scalars_marginchart(["a", "b"])
-        with pytest.raises(TypeError, match="list of str, got 'loss'"):
-            writer.add_custom_scalars_multilinechart("loss")
+        with pytest.raises(TypeError, match="list of str, got 7"):
+            writer.add_custom_scalars_multilinechart(7)
     assert read_back(log_dir) == []
+
+
+@pytest.mark.parametrize("tags", ["loss", {"loss": 1}.keys(), iter(["loss"]), np.array(["loss"])])
+def test_whatever_gives_tags_will_do(log_dir, tags):
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_custom_scalars_multilinechart(tags)
+    assert list(stored(log_dir).category[0].chart[0].multiline.tag) == ["loss"]

@@ -2,6 +2,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -352,7 +353,7 @@ def test_the_same_tag_and_step_replaces(log_dir, restart):
     assert "metadataPath" not in projector.embeddings["default:00000"]
 
 
-@pytest.mark.parametrize("content", [b"embeddings {", b"\x00\xff\xfe", b"unknown_field: 3"])
+@pytest.mark.parametrize("content", [b"embeddings {", b"\x00\xff\xfe"])
 def test_a_list_that_cannot_be_read_is_set_aside(log_dir, content):
     os.makedirs(log_dir)
     Path(log_dir, CONFIG).write_bytes(content)
@@ -363,6 +364,53 @@ def test_a_list_that_cannot_be_read_is_set_aside(log_dir, content):
     assert told[0].filename == __file__
     assert Path(log_dir, CONFIG + ".unreadable").read_bytes() == content
     assert list(Projector(log_dir).embeddings) == ["a:00000", "b:00000"]
+
+
+def test_what_others_wrote_into_the_list_stays(log_dir):
+    os.makedirs(log_dir)
+    written = 'embeddings {\n  tensor_name: "theirs"\n  future_field: 3\n}\n# a comment\n'
+    Path(log_dir, CONFIG).write_text(written)
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_embedding(MAT)
+    listed = Path(log_dir, CONFIG).read_text()
+    assert listed.startswith(written)
+    assert 'tensor_name: "default:00000"' in listed
+
+
+def test_the_process_may_leave_its_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with tbc.SummaryWriter("run") as writer:
+        background.run(lambda: time.sleep(0.05))
+        writer.add_embedding(MAT)
+        monkeypatch.chdir("/")
+    assert list(Projector(tmp_path / "run").embeddings) == ["default:00000"]
+
+
+def test_processes_share_the_list(log_dir):
+    run_script(
+        """
+        import os, sys, numpy as np, tbc
+        children = []
+        for child in range(4):
+            pid = os.fork()
+            if pid == 0:
+                with tbc.SummaryWriter(sys.argv[1]) as writer:
+                    for step in range(10):
+                        writer.add_embedding(np.ones((2, 2)), global_step=step, tag=f"of {child}")
+                        writer.flush()
+                os._exit(0)
+            children.append(pid)
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+        """,
+        log_dir,
+    )
+    assert Path(log_dir, CONFIG).read_text().count("tensor_name") == 40
+    assert sorted(name for name in os.listdir(log_dir) if "part" in name) == []
+
+
+def test_integer_pixels_warn(log_dir):
+    with tbc.SummaryWriter(log_dir) as writer, pytest.warns(UserWarning, match="pixels of int64"):
+        writer.add_embedding(MAT, label_img=np.full((4, 3, 2, 2), 200))
 
 
 def test_warnings_as_errors_lose_nothing(log_dir):

@@ -117,3 +117,22 @@ def test_a_file_that_cannot_be_begun_is_taken_back(log_dir):
         log_dir,
     )
     assert result.stderr == ""
+
+
+def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
+    """Whatever happens between the reservation and the job: Ctrl-C, for one."""
+    run_script(
+        """
+        import sys, numpy as np, tbc
+        from tbc import _core
+        _core.set_queue_limit(1 << 20)
+        writer = tbc.SummaryWriter(sys.argv[1])
+        for _ in range(100):
+            reservation = writer.file_writer.reserve(1 << 20)
+            del reservation
+        held = writer.file_writer.reserve(1 << 19)
+        writer.add_image("i", np.zeros((3, 300, 400), np.uint8))
+        writer.close()
+        """,
+        log_dir,
+    )

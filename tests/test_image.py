@@ -353,9 +353,9 @@ def test_the_file_is_that_of_the_call(log_dir):
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (file_of("TIFF"), "TIFF"),
-        (file_of("PPM"), "PPM"),
-        (file_of("WEBP"), "WEBP"),
+        (file_of("TIFF"), "bytes that start with"),
+        (file_of("PPM"), "bytes that start with"),
+        (file_of("WEBP"), "bytes that start with"),
         (b"", "0 bytes"),
         (b"no image at all", "15 bytes that start with b'no image'"),
         *[(file_of("PNG")[:n], f"{n} bytes") for n in (4, 8, 16, 24, 30)],
@@ -532,12 +532,37 @@ def test_boxes_and_labels_are_those_of_the_call(log_dir):
         np.testing.assert_array_equal(shown(event.summary.value[0].image), want)
 
 
+@pytest.mark.parametrize("boxes", [[], np.array([]), np.empty((0, 4)), np.empty((0, 5), np.float32)])
+def test_nothing_detected(log_dir, boxes):
+    image = RNG.integers(0, 256, (3, 20, 30), np.uint8)
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image_with_boxes("image", image, boxes)
+    np.testing.assert_array_equal(pixels_of(only_value(log_dir)[1].image), image.transpose(1, 2, 0))
+
+
+def test_boxes_with_scores_are_boxes(log_dir):
+    boxes = np.array([[2, 3, 20, 15, 0.9]])
+    with tbc.SummaryWriter(log_dir) as writer:
+        for corners in (boxes, boxes[:, :4]):
+            writer.add_image_with_boxes("image", np.zeros((3, 20, 30)), corners)
+    with_score, without = (pixels_of(event.summary.value[0].image) for event in read_back(log_dir))
+    np.testing.assert_array_equal(with_score, without)
+    assert with_score.any()
+
+
+def test_files_that_are_large_when_decoded_are_stored(log_dir):
+    file = images.SIGNATURE + images.chunk(b"IHDR", images.header(20_000, 30_000, 3)) + images.chunk(b"IEND", b"")
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("image", file)
+    image = only_value(log_dir)[1].image
+    assert (image.height, image.width, image.encoded_image_string) == (20_000, 30_000, file)
+
+
 @pytest.mark.parametrize(
     ("boxes", "options", "error", "words"),
     [
         (np.zeros(4), {}, ValueError, r"\(4,\)"),
-        (np.zeros((2, 5)), {}, ValueError, r"\(2, 5\)"),
-        ([], {}, ValueError, r"\(0,\)"),
+        (np.zeros((2, 3)), {}, ValueError, r"\(2, 3\)"),
         ([[0, 0, np.nan, 1]], {}, ValueError, "finite"),
         ([[0, 0, np.inf, 1]], {}, ValueError, "finite"),
         ([[0, 0, 1e30, 1]], {}, ValueError, "nearer"),
@@ -554,7 +579,8 @@ def test_boxes_and_labels_are_those_of_the_call(log_dir):
         (BOXES, {"rescale": 0.01}, ValueError, "rescaled by 0.01"),
         (BOXES, {"rescale": float("nan")}, ValueError, "rescaled by nan"),
         (BOXES, {"rescale": float("inf")}, ValueError, "rescaled by inf"),
-        (BOXES, {"rescale": "2"}, TypeError, "isfinite"),
+        (BOXES, {"rescale": "2"}, TypeError, "str"),
+        (BOXES, {"rescale": 1e5}, ValueError, "rescaled by"),
         (BOXES, {"dataformats": "HW"}, AssertionError, "does not fit"),
         (BOXES, {"global_step": 2**63}, ValueError, "64-bit"),
     ],

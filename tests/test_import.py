@@ -52,3 +52,48 @@ def test_what_is_not_there_is_told():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = tbc.no_such_name
     assert {"SummaryWriter", "FileWriter"} <= set(dir(tbc))
+
+
+def test_encoding_imports_nothing(tmp_path):
+    """On the encoder's thread, where a fork would leave the lock of an import to the child."""
+    script = """
+        import sys, threading, numpy as np, tbc
+        from tbc import background
+        pixels = np.zeros((3, 20, 30))
+        with tbc.SummaryWriter(sys.argv[1]) as writer:
+            calls = [
+                lambda: writer.add_image("i", pixels),
+                lambda: writer.add_images("i", pixels[None], grid=False),
+                lambda: writer.add_image_with_boxes("i", pixels, np.ones((1, 4)), labels="a", rescale=2),
+                lambda: writer.add_video("v", pixels[None, None]),
+                lambda: writer.add_video("v", pixels[None, None], format="apng"),
+                lambda: writer.add_embedding(np.ones((2, 2)), [1, 2], pixels[None].repeat(2, axis=0)),
+            ]
+            for call in calls:
+                go = threading.Event()
+                background.run(go.wait)
+                call()
+                before = set(sys.modules)
+                go.set()
+                writer.flush()
+                assert set(sys.modules) == before, set(sys.modules) - before
+    """
+    run_script(script, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["torch", "PIL.Image", "matplotlib.pyplot", "multiprocessing.util"])
+def test_another_thread_may_be_importing(tmp_path, name):
+    """A module is listed before it has anything in it."""
+    script = """
+        import sys, types, numpy as np, tbc
+        sys.modules[sys.argv[2]] = types.ModuleType(sys.argv[2])
+        with tbc.SummaryWriter(sys.argv[1]) as writer:
+            writer.add_scalar("s", np.float32(1))
+            writer.add_histogram("h", np.ones(3))
+            writer.add_image("i", np.zeros((3, 2, 2)))
+    """
+    run_script(script, tmp_path, name)
+
+
+def test_submodules_load_when_they_are_named():
+    run_script("import tbc; tbc.summary.scalar; tbc.reader.read_events")

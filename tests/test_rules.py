@@ -27,6 +27,7 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.convert": set(),
     "tbc.background": set(),
     "tbc.images": set(),
+    "tbc.boxes": {"tbc.images"},
     "tbc.video": {"tbc.images"},
     "tbc.audio": set(),
     "tbc.histograms": {"tbc._core", "tbc.convert"},
@@ -37,9 +38,12 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.embeddings": {"tbc.convert", "tbc.images", "tbc.proto"},
     "tbc.file_writer": {"tbc._core", "tbc.background"},
     "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
-    | {f"tbc.{kind}" for kind in ("audio", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")}
+    | {
+        f"tbc.{kind}"
+        for kind in ("audio", "boxes", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")
+    }
     | {"tbc.pr_curves", "tbc.video"},
-    "tbc.summary": {"tbc._core", "tbc.hparams", "tbc.images", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
+    "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
     "tbc.proto": set(),
     "tbc.reader": {"tbc.reader.events", "tbc.reader.records"},
@@ -51,13 +55,14 @@ IMPORTS = {  # what each module may import of tbc
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
     "tbc.audio": {"numpy"},
-    "tbc.embeddings": {"numpy"},
+    "tbc.boxes": {"PIL", "numpy"},
+    "tbc.embeddings": {"google", "numpy"},
     "tbc.histograms": {"numpy"},
     "tbc.images": {"isal", "numpy"},
     "tbc.meshes": {"numpy"},
     "tbc.pr_curves": {"numpy"},
     "tbc.summary": {"numpy"},
-    "tbc.video": {"numpy"},
+    "tbc.video": {"PIL", "numpy"},
     "tbc.proto": {"google"},
     "tbc.reader.describe": {"google"},
     "tbc.reader.events": {"google"},

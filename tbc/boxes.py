@@ -1,0 +1,67 @@
+"""Boxes drawn on images, by Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFile, ImageFont  # noqa: F401, see video.py
+
+from tbc import images
+
+Pixels = npt.NDArray[Any]
+
+FAR_AWAY = 2**30  # pixels, beyond which Pillow's integers end
+LARGEST = 2**16  # pixels a side of an image that is scaled
+LINE = 2  # pixels
+
+
+def check(
+    pixels: Pixels, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
+) -> tuple[Pixels, list[str] | None]:
+    """Copies of boxes and labels, if they fit pixels (HWC) and each other. Raises ValueError if not.
+
+    boxes: rows that start with xmin, ymin, xmax, ymax; what follows, such as a score, is left out.
+    """
+    if boxes.size == 0:
+        boxes = np.empty((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "iuf":
+        raise ValueError(
+            f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
+        )
+    boxes = boxes[:, :4].astype(np.float64)
+    if not (np.abs(boxes) < FAR_AWAY).all():
+        raise ValueError(f"boxes must be finite, and nearer than {FAR_AWAY} pixels, got {boxes!r}")
+    texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
+    if texts is not None and len(texts) != len(boxes):
+        raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
+    sides = [side * rescale for side in pixels.shape[:2]]
+    if not all(1 <= side < LARGEST for side in sides):
+        raise ValueError(f"an image of {pixels.shape[1]} x {pixels.shape[0]} pixels cannot be rescaled by {rescale!r}")
+    return boxes, texts
+
+
+def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:
+    """uint8 pixels (HWC) with red boxes and labels on them, scaled then. boxes: in pixels before scaling."""
+    image = draw_boxes(Image.fromarray(images.colored(images.to_uint8(pixels))), boxes, labels)
+    if rescale != 1:
+        size = int(image.width * rescale), int(image.height * rescale)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def draw_boxes(disp_image: Any, boxes: Any, labels: Sequence[str] | None = None) -> Any:
+    """Draws boxes on a Pillow image, in place: in red, each label on red in the lower left corner."""
+    draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
+        draw.line(corners, fill="red", width=LINE)
+        if labels is not None and labels[i]:
+            x0, y0, x1, y1 = font.getbbox(labels[i])
+            width, height = x1 - x0, y1 - y0
+            margin = np.ceil(0.05 * height)
+            draw.rectangle([(left, bottom - height - 2 * margin), (left + width, bottom)], fill="red")
+            draw.text((left + margin, bottom - height - margin), labels[i], fill="black", font=font)
+    return disp_image
