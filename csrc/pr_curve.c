@@ -20,7 +20,6 @@ typedef struct sums {
 typedef struct block {
     double values[TBC_BLOCK]; /* predictions, then labels, then weights */
     int32_t buckets[TBC_BLOCK];
-    int32_t above[TBC_BLOCK]; /* whether the prediction is above 1 */
     sums sums[TBC_BLOCK]; /* what to add to the bucket */
 } block;
 
@@ -35,7 +34,6 @@ typedef struct block {
             product = product < too_large ? product : LEFT_OUT;                                               \
             int32_t bucket = (int32_t)product;                                                                \
             block->buckets[i] = bucket < thresholds ? bucket : LEFT_OUT;                                      \
-            block->above[i] = block->values[i] > 1;                                                           \
         }                                                                                                     \
     }
 
@@ -61,12 +59,12 @@ static void use_weights(block *block, size_t n)
     }
 }
 
-static uint32_t count_out_of_range(const block *block, size_t n)
+static uint32_t count_left_out(const block *block, size_t n)
 {
-    uint32_t out = 0;
+    uint32_t left_out = 0;
     for (size_t i = 0; i < n; i++)
-        out += (block->buckets[i] == LEFT_OUT) | block->above[i];
-    return out;
+        left_out += block->buckets[i] == LEFT_OUT;
+    return left_out;
 }
 
 /* `lane` has LEFT_OUT first. The copy tells the compiler that the sum to be added is not the one added to. */
@@ -107,7 +105,7 @@ uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *label
     const size_t few = thresholds <= FEW ? thresholds : 0; /* that many, or it is many */
     sums lanes[LANES][1 + FEW];
     block block;
-    uint64_t out_of_range = 0;
+    uint64_t left_out = 0;
 
     memset(positives, 0, thresholds * sizeof *positives);
     memset(negatives, 0, thresholds * sizeof *negatives);
@@ -123,7 +121,7 @@ uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *label
             tbc_array_load(block.values, weights, done, size);
             use_weights(&block, size);
         }
-        out_of_range += count_out_of_range(&block, size);
+        left_out += count_left_out(&block, size);
         if (few > 0)
             add_to_few(lanes, &block, size);
         else
@@ -134,5 +132,5 @@ uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *label
             positives[bucket] += lanes[lane][1 + bucket].positive;
             negatives[bucket] += lanes[lane][1 + bucket].negative;
         }
-    return out_of_range;
+    return left_out;
 }

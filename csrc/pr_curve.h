@@ -16,8 +16,7 @@
  * of the `thresholds` buckets, 1 to INT32_MAX of them. The arrays have `n` values each; without weights (NULL) each
  * weighs 1.
  *
- * Left out are predictions without a bucket or not finite, and those whose label is not from 0 to 1 or whose weight is
- * not finite. Answers how many are out of range: these, and the predictions above 1 that the last bucket took. */
+ * Answers how many were left out: what has no bucket, is not finite, or has a label that is not from 0 to 1. */
 uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights, size_t n,
                             size_t thresholds, double *positives, double *negatives);
 

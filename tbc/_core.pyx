@@ -220,11 +220,11 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
 
     predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
     be None. Returns the counts of the positives and of the negatives, each as the bytes of as many doubles as there are
-    thresholds, and how many examples are out of range.
+    thresholds, and how many examples are left out.
     """
     cdef Values p = Values(*predictions), l = Values(*labels), w = None if weights is None else Values(*weights)
     cdef const tbc_array *factors = NULL if w is None else &w.array
-    cdef size_t out_of_range
+    cdef size_t left_out
     positives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
     negatives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
     cdef double *above = <double *>PyBytes_AS_STRING(positives)
@@ -232,8 +232,8 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
     if l.n != p.n or (w is not None and w.n != p.n):
         raise ValueError(f"as many labels and weights as predictions are needed, {p.n}")
     with nogil:
-        out_of_range = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
-    return positives, negatives, out_of_range
+        left_out = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
+    return positives, negatives, left_out
 
 
 TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto

@@ -16,13 +16,13 @@ LEAST = 1e-7  # what is divided by at least, as in torch and TensorBoard
 Doubles = npt.NDArray[np.float64]
 
 
-def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int]:
-    """(rows, out_of_range): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
+def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int, int]:
+    """(rows, left_out, above): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
 
     labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
     weights: None, a number, or as many. All are arrays or tensors of real numbers, of any type.
-    out_of_range: how many are not finite or not from 0 to 1. They are left out, but for predictions above 1 that
-    floor(prediction * (num_thresholds - 1)) takes for 1, as in torch.
+    left_out: how many examples are not finite or out of these ranges. above: how many predictions are above 1; those
+    that floor(prediction * (num_thresholds - 1)) takes for 1 count as that, as in torch.
 
     Raises ValueError for shapes that differ and an impossible num_thresholds, TypeError for what is no real number,
     NotImplementedError for what is no array, lists too, as torch does.
@@ -39,8 +39,9 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
             raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {bits.shape}")
         factors = np.broadcast_to(bits.reshape(-1), scores.size), dtype
     examples = (scores.reshape(-1), score_type), (truth.reshape(-1), truth_type)
-    positives, negatives, out_of_range = _core.count_pr_curve(*examples, factors, num_thresholds)
-    return rows(np.frombuffer(positives), np.frombuffer(negatives)), out_of_range
+    positives, negatives, left_out = _core.count_pr_curve(*examples, factors, num_thresholds)
+    numbers = convert.to_doubles(scores, score_type) if score_type == "bfloat16" else scores
+    return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out, int(np.count_nonzero(numbers > 1))
 
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:

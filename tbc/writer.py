@@ -496,13 +496,11 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import pr_curves
 
-        curve, out_of_range = pr_curves.curve(labels, predictions, num_thresholds, weights)
+        curve, left_out, above = pr_curves.curve(labels, predictions, num_thresholds, weights)
         self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
-        if out_of_range:
-            message = (
-                f"PR curve {tag!r}: {out_of_range} examples are out of range, labels and predictions are from 0 to 1"
-            )
-            self._warn_once("not in range", message)
+        if left_out or above:
+            message = f"{left_out} examples are out of range and left out, {above} predictions are above 1"
+            self._warn_once("not in range", f"PR curve {tag!r}: {message}")
 
     def add_pr_curve_raw(
         self,

@@ -63,8 +63,8 @@ def torch_curve(labels, predictions, num_thresholds, weights=None):
 
 
 def naive_counts(labels, predictions, num_thresholds, weights):
-    """What the kernel counts, one example after the other, and how many are out of range."""
-    positives, negatives, out_of_range = [0.0] * num_thresholds, [0.0] * num_thresholds, 0
+    """What the kernel counts, one example after the other, and how many it leaves out."""
+    positives, negatives, left_out = [0.0] * num_thresholds, [0.0] * num_thresholds, 0
     real = np.float32 if predictions.dtype.kind == "f" and predictions.dtype.itemsize < 8 else np.float64
     weights = np.broadcast_to(1.0 if weights is None else weights, labels.shape)
     for label, prediction, weight in zip(labels.flat, predictions.flat, weights.flat, strict=True):
@@ -74,10 +74,9 @@ def naive_counts(labels, predictions, num_thresholds, weights):
         if 0 <= product < num_thresholds and 0 <= label <= 1 and math.isfinite(weight):
             positives[math.floor(product)] += label * weight
             negatives[math.floor(product)] += (1 - label) * weight
-            out_of_range += prediction > 1
         else:
-            out_of_range += 1
-    return positives, negatives, out_of_range
+            left_out += 1
+    return positives, negatives, left_out
 
 
 def counts(labels, predictions, num_thresholds, weights=None):
@@ -85,8 +84,8 @@ def counts(labels, predictions, num_thresholds, weights=None):
     if weights is not None:
         factors, dtype = convert.kernel_array(weights)
         weights = np.broadcast_to(factors.reshape(-1), labels.size), dtype
-    positives, negatives, out_of_range = _core.count_pr_curve(*flat, weights, num_thresholds)
-    return np.frombuffer(positives).tolist(), np.frombuffer(negatives).tolist(), out_of_range
+    positives, negatives, left_out = _core.count_pr_curve(*flat, weights, num_thresholds)
+    return np.frombuffer(positives).tolist(), np.frombuffer(negatives).tolist(), left_out
 
 
 @given(examples(), thresholds)
@@ -99,7 +98,7 @@ def test_any_examples_as_a_loop_counts_them(example, num_thresholds):
 @given(examples(), thresholds)
 def test_any_curve_is_torchs(example, num_thresholds):
     labels, predictions, weights = example
-    ours, _ = pr_curves.curve(labels, predictions, num_thresholds, weights)
+    ours, *_ = pr_curves.curve(labels, predictions, num_thresholds, weights)
     np.testing.assert_array_equal(ours, torch_curve(labels, predictions, num_thresholds, weights))
 
 
@@ -110,8 +109,8 @@ def test_many_predictions_as_torch_counts_them(num_thresholds, dtype, weighted):
     predictions = RNG.beta(0.3, 0.3, 100_001).astype(dtype)
     labels = RNG.random(predictions.size) < predictions
     weights = RNG.random(predictions.size) if weighted else None
-    ours, out_of_range = pr_curves.curve(labels, predictions, num_thresholds, weights)
-    assert out_of_range == 0
+    ours, left_out, _ = pr_curves.curve(labels, predictions, num_thresholds, weights)
+    assert left_out == 0
     np.testing.assert_allclose(ours, torch_curve(labels, predictions, num_thresholds, weights), rtol=1e-9, atol=1e-6)
 
 
@@ -120,9 +119,9 @@ def test_many_predictions_as_torch_counts_them(num_thresholds, dtype, weighted):
 @pytest.mark.parametrize("n", [1, 3, 511, 512, 513, 10_000])
 def test_crowded_predictions(num_thresholds, prediction, n):
     labels = np.arange(n) % 3 == 0
-    positives, negatives, out_of_range = counts(labels, np.full(n, prediction, "f4"), num_thresholds)
+    positives, negatives, left_out = counts(labels, np.full(n, prediction, "f4"), num_thresholds)
     bucket = int(prediction * (num_thresholds - 1))
-    assert (positives.pop(bucket), negatives.pop(bucket), out_of_range) == (labels.sum(), n - labels.sum(), 0)
+    assert (positives.pop(bucket), negatives.pop(bucket), left_out) == (labels.sum(), n - labels.sum(), 0)
     assert not any(positives + negatives)
 
 
@@ -131,9 +130,9 @@ def test_tensors(name):
     torch = pytest.importorskip("torch")
     predictions = torch.rand(30, 40).round(decimals=0 if name in ("int64", "bool") else 3).to(getattr(torch, name))
     labels = torch.rand(30, 40, requires_grad=True) < 0.4
-    ours, out_of_range = pr_curves.curve(labels.T, predictions.T, 50)
+    ours, left_out, _ = pr_curves.curve(labels.T, predictions.T, 50)
     wide = predictions.float() if name in ("bfloat16", "float8_e4m3fn") else predictions
-    assert out_of_range == 0
+    assert left_out == 0
     np.testing.assert_array_equal(ours, torch_curve(labels.T.numpy(), wide.T.numpy(), 50))
 
 
@@ -142,8 +141,8 @@ def test_sparse_tensors(name):
     torch = pytest.importorskip("torch")
     predictions = torch.tensor([[0, 0.25, 1], [0.5, 0, 0]], dtype=getattr(torch, name))
     labels = torch.tensor([[0, 0, 1], [1, 0, 0]], dtype=getattr(torch, name))
-    ours, out_of_range = pr_curves.curve(labels.to_sparse(), predictions.to_sparse(), 9)
-    assert out_of_range == 0
+    ours, left_out, _ = pr_curves.curve(labels.to_sparse(), predictions.to_sparse(), 9)
+    assert left_out == 0
     np.testing.assert_array_equal(ours, pr_curves.curve(labels, predictions, 9)[0])
 
 
@@ -151,24 +150,24 @@ def test_sparse_tensors(name):
 def test_labels_and_weights_of_bfloat16(which):
     torch = pytest.importorskip("torch")
     arguments = {"labels": torch.tensor([1, 0, 0.5]), "weights": torch.tensor([3.0, 0.5, 2.0])}
-    want, _ = pr_curves.curve(predictions=np.array([0.1, 0.5, 0.9]), num_thresholds=9, **arguments)
+    want, *_ = pr_curves.curve(predictions=np.array([0.1, 0.5, 0.9]), num_thresholds=9, **arguments)
     arguments[which] = arguments[which].bfloat16()
-    ours, _ = pr_curves.curve(predictions=np.array([0.1, 0.5, 0.9]), num_thresholds=9, **arguments)
+    ours, *_ = pr_curves.curve(predictions=np.array([0.1, 0.5, 0.9]), num_thresholds=9, **arguments)
     np.testing.assert_array_equal(ours, want)
 
 
 @pytest.mark.parametrize("bad", [1.1, -0.1, 1e300, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("which", ["labels", "predictions", "weights"])
-def test_what_is_out_of_range_is_told_once(log_dir, bad, which):
+def test_what_is_left_out_is_told_once(log_dir, bad, which):
     good = {"labels": [1.0, 0, 1, 0], "predictions": [0.1, 0.5, 0.9, 0.6], "weights": [1.0, 2, 3, 4]}
     arguments = {name: np.array(values) for name, values in good.items()}
-    expected, _ = pr_curves.curve(**{name: values[::2] for name, values in arguments.items()}, num_thresholds=127)
+    expected, *_ = pr_curves.curve(**{name: values[::2] for name, values in arguments.items()}, num_thresholds=127)
     arguments[which][1::2] = bad
     if which == "weights" and math.isfinite(bad):  # any weight will do
         assert pr_curves.curve(**arguments, num_thresholds=127)[1] == 0
         return
     with tbc.SummaryWriter(log_dir) as writer:
-        with pytest.warns(UserWarning, match="'curve': 2 examples are out of range") as caught:
+        with pytest.warns(UserWarning, match="'curve': 2 examples are out of range and left out") as caught:
             writer.add_pr_curve("curve", **arguments)
         assert (len(caught), caught[0].filename) == (1, __file__)
         writer.add_pr_curve("curve", **arguments)
@@ -179,8 +178,8 @@ def test_what_is_out_of_range_is_told_once(log_dir, bad, which):
 
 def test_no_examples_make_a_curve_of_zeros(log_dir):
     for weights in (None, 2, np.array([])):
-        rows, out_of_range = pr_curves.curve(np.array([]), np.array([]), 5, weights)
-        assert (rows.any(), out_of_range) == (False, 0)
+        rows, left_out, _ = pr_curves.curve(np.array([]), np.array([]), 5, weights)
+        assert (rows.any(), left_out) == (False, 0)
 
 
 def test_weights_that_no_float_holds_warn_of_nothing(log_dir):
@@ -307,7 +306,10 @@ def test_the_kernel_needs_as_many_of_each():
 
 def test_predictions_a_little_above_1_count_and_are_told(log_dir):
     """As in torch, they are in the last bucket."""
-    with tbc.SummaryWriter(log_dir) as writer, pytest.warns(UserWarning, match="1 examples are out of range"):
+    with (
+        tbc.SummaryWriter(log_dir) as writer,
+        pytest.warns(UserWarning, match="0 examples .* 1 predictions are above 1"),
+    ):
         writer.add_pr_curve("curve", np.array([1, 0]), np.array([1.005, 0.5]))
     rows = np.array(only_value(log_dir)[1].tensor.float_val).reshape(6, 127)
     assert rows[0].tolist() == [1] * 127
