@@ -30,13 +30,14 @@ def main(log_dir, out_dir, *tabs):
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", log_dir, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            for tab in tabs or tabs_with_data(board):
+            with_data = tabs_with_data(board)
+            for tab in tabs or with_data:
                 picture = Path(out_dir).absolute() / f"{tab}.png"
                 with tempfile.TemporaryDirectory() as profile:
                     options = [*BROWSER.split(), *SOFTWARE_3D.split(), f"--user-data-dir={profile}"]
                     command = [browser, *options, f"--screenshot={picture}", f"{board}/?darkMode=false#{tab}"]
                     subprocess.run(command, stderr=subprocess.DEVNULL, timeout=180, check=True)
-                print(picture)
+                print(picture if picture.exists() else f"no picture of {tab}")
         finally:
             server.terminate()
 
