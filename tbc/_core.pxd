@@ -103,6 +103,12 @@ cdef extern from "pr_curve.h" nogil:
     uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights,
                                 size_t n, size_t thresholds, double *positives, double *negatives)
 
+cdef extern from "decimal.h" nogil:
+    enum:
+        TBC_DECIMAL_MAX
+
+    size_t tbc_decimal_table(char *to, const float *values, size_t rows, size_t columns)
+
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)
 

@@ -236,6 +236,23 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
     return positives, negatives, left_out
 
 
+def table(values):
+    """A contiguous matrix of float32 as text: a line for each row, tabs between its numbers."""
+    cdef const float[:, ::1] matrix = values
+    cdef size_t rows = matrix.shape[0], columns = matrix.shape[1], size
+    cdef char *text = <char *>malloc(rows * columns * (TBC_DECIMAL_MAX + 1) + 1)
+    if text == NULL:
+        raise MemoryError()
+    try:
+        if rows * columns == 0:
+            return b"\n" * rows
+        with nogil:
+            size = tbc_decimal_table(text, &matrix[0, 0], rows, columns)
+        return PyBytes_FromStringAndSize(text, size)
+    finally:
+        free(text)
+
+
 TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
     "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
     "c16": 18, "f2": 19, "u4": 22, "u8": 23,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf import text_format
 
-from tbc import convert, images
+from tbc import _core, convert, images
 from tbc.proto import EmbeddingInfo, ProjectorConfig
 
 CONFIG = "projector_config.pbtxt"
@@ -38,7 +38,7 @@ _checked: set[str] = set()  # directories whose list this process has found read
 class Embedding:
     """One that is checked and copied, ready to be written."""
 
-    vectors: npt.NDArray[Any]
+    vectors: npt.NDArray[np.float32]  # little-endian, in rows
     labels: list[str] | None  # the lines of metadata.tsv
     pictures: npt.NDArray[Any] | None  # NHWC
     binary: bool
@@ -63,8 +63,6 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
         raise ValueError(f"an embedding needs at least one data point and one dimension, got shape {vectors.shape}")
     if vectors.dtype.kind not in "biuf":
         raise TypeError(f"an embedding holds real numbers, got an array of {vectors.dtype}")
-    if vectors.dtype.char in "?g":  # bool and long double do not print as plain numbers
-        vectors = vectors.astype(np.float64)
     labels = None if metadata is None else _lines(metadata, header, len(vectors))
     if pictures is not None:
         if len(pictures) != len(vectors) or pictures.shape[3] not in (1, 3):
@@ -78,7 +76,8 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
                 f"the {len(pictures)} images make a sprite of {side} pixels, TensorBoard shows {MAX_SPRITE} at most"
             )
             warnings.warn(message, stacklevel=3)
-    return Embedding(images.owned(vectors, vectors), labels, pictures, binary)
+    with np.errstate(over="ignore"):  # what is too large is infinite to the projector
+        return Embedding(vectors.astype("<f4", order="C"), labels, pictures, binary)
 
 
 def _lines(metadata: Any, header: Sequence[Any] | None, n: int) -> list[str]:
@@ -132,10 +131,10 @@ def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
     if embedding.binary and not _passes_for_text(embedding.vectors):
         info.tensor_path = f"{folder}/tensors.bytes"
         info.tensor_shape.extend(embedding.vectors.shape)
-        _write(log_dir, info.tensor_path, map(_as_bytes, _blocks(embedding.vectors)))
+        _write(log_dir, info.tensor_path, (block.tobytes() for block in _blocks(embedding.vectors)))
     else:
         info.tensor_path = f"{folder}/tensors.tsv"
-        _write(log_dir, info.tensor_path, map(_as_text, _blocks(embedding.vectors)))
+        _write(log_dir, info.tensor_path, map(_core.table, _blocks(embedding.vectors)))
     if embedding.labels is not None:
         info.metadata_path = f"{folder}/metadata.tsv"
         text = "\n".join(embedding.labels) + "\n"
@@ -150,23 +149,14 @@ def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
 
 
 def _blocks(vectors: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Some rows at a time: their text takes many times their memory, and keeps other threads waiting."""
+    """Some rows at a time: their text takes many times their memory."""
     rows = max(1, BLOCK // vectors.shape[1])
     return (vectors[i : i + rows] for i in range(0, len(vectors), rows))
 
 
-def _as_bytes(vectors: npt.NDArray[Any]) -> bytes:
-    with np.errstate(over="ignore"):
-        return vectors.astype("<f4").tobytes()
-
-
-def _as_text(vectors: npt.NDArray[Any]) -> bytes:
-    return "".join("\t".join(map(repr, row)) + "\n" for row in vectors.tolist()).encode()
-
-
 def _passes_for_text(vectors: npt.NDArray[Any]) -> bool:
     """The projector tries a binary file as text first, and fails if its first line can be decoded, as zeros can."""
-    for data in map(_as_bytes, _blocks(vectors)):
+    for data in (block.tobytes() for block in _blocks(vectors)):
         start = next((i for i, byte in enumerate(data) if byte != ord("\n")), 0)
         end = data.find(b"\n", start)
         try:

@@ -440,7 +440,7 @@ class SummaryWriter(_core.ScalarWriter):
     ) -> None:
         """Logs points of a space, which TensorBoard's projector shows in two or three dimensions.
 
-        mat: (N, D), a row for each point.
+        mat: (N, D), a row for each point; stored as float32, in nine digits, which is what the projector has.
         metadata: a label for each point, or with metadata_header a row of as many for each.
         label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
         binary: stores float32 in place of text; smaller, and many times faster to write and to load. (But for the rare

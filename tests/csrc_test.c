@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "crc32c.h"
+#include "decimal.h"
 #include "event.h"
 #include "histogram.h"
 #include "pr_curve.h"
@@ -654,6 +655,36 @@ static void test_pr_curve_values(void)
     CHECK(negatives[0] == 0 && negatives[1] == 1 && negatives[2] == 1);
 }
 
+/* --- decimal --- */
+
+static void check_decimal(float value)
+{
+    char text[TBC_DECIMAL_MAX + 1], *end;
+    size_t size = tbc_decimal_put(text, value);
+    CHECK(size <= TBC_DECIMAL_MAX);
+    text[size] = 0;
+    float back = strtof(text, &end);
+    CHECK(end == text + size && (isnan(value) ? isnan(back) : tbc_float_bits(back) == tbc_float_bits(value)));
+}
+
+static void test_decimal(void)
+{
+    static const float powers[] = {1e-5F, 1e-4F, 0.001F, 0.1F, 1, 10, 1e8F, 1e9F, 1e10F, 1e38F};
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 9973) /* of every exponent and sign, NaN and infinity too */
+        check_decimal(tbc_float_from_bits((uint32_t)bits));
+    for (size_t i = 0; i < sizeof powers / sizeof *powers; i++)
+        for (uint32_t k = 0; k < 200; k++)
+            check_decimal(tbc_float_from_bits(tbc_float_bits(powers[i]) - 100 + k));
+    const float specials[] = {0, -0.0F, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MIN, FLT_TRUE_MIN};
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++)
+        check_decimal(specials[i]);
+
+    char table[6 * (TBC_DECIMAL_MAX + 1)];
+    const float rows[] = {0, -1.5F, 100, 1e-7F, 0.5F, 123456789};
+    const tbc_bytes expected = TBC_BYTES("0\t-1.5\t100\n1.00000001e-07\t0.5\t123456792\n");
+    CHECK(equal((view){(const uint8_t *)table, tbc_decimal_table(table, rows, 2, 3)}, expected));
+}
+
 /* --- writer --- */
 
 static int temp_file(void)
@@ -1019,7 +1050,8 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
-        test_pr_curve_dtypes, test_pr_curve_values, test_exit, test_threads, test_threads_in_a_full_queue, test_fresh,
+        test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_exit, test_threads,
+        test_threads_in_a_full_queue, test_fresh,
         test_open_close, test_close_waits, test_write_errors, test_write_resumes, test_full, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests;

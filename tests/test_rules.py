@@ -15,6 +15,7 @@ INCLUDES = {  # what each pair of files may include of csrc
     "event": {"wire", "buffer", "status"},
     "crc32c": {"status"},
     "values": {"bits"},
+    "decimal": {"bits"},
     "histogram": {"bits", "values"},
     "pr_curve": {"values"},
     "record": {"buffer", "crc32c", "status", "wire"},
@@ -35,7 +36,7 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.meshes": {"tbc.convert", "tbc.proto"},
     "tbc.layouts": {"tbc.proto"},
     "tbc.hparams": {"tbc.convert", "tbc.proto"},
-    "tbc.embeddings": {"tbc.convert", "tbc.images", "tbc.proto"},
+    "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
     "tbc.file_writer": {"tbc._core", "tbc.background"},
     "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
     | {
