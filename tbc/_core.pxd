@@ -109,6 +109,15 @@ cdef extern from "decimal.h" nogil:
 
     size_t tbc_decimal_table(char *to, const float *values, size_t rows, size_t columns)
 
+cdef extern from "pixels.h" nogil:
+    ctypedef struct tbc_image:
+        const void *data
+        size_t height, width, channels
+        ptrdiff_t height_stride, width_stride, channel_stride
+
+    void tbc_pixels_from_float32(uint8_t *to, const tbc_image *image)
+    void tbc_pixels_from_float64(uint8_t *to, const tbc_image *image)
+
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)
 

@@ -253,6 +253,30 @@ def table(values):
         free(text)
 
 
+def scale_pixels(out, image):
+    """Writes an image of floats from 0 to 1 as pixels from 0 to 255.
+
+    image: (height, width, channels) of float32 or float64, with any strides; out: as many uint8, contiguous.
+    """
+    cdef uint8_t[:, :, ::1] pixels = out
+    cdef Py_buffer view
+    cdef tbc_image source
+    PyObject_GetBuffer(image, &view, PyBUF_STRIDES)
+    try:
+        if view.ndim != 3 or any(view.shape[i] != pixels.shape[i] for i in range(3)) or view.itemsize not in (4, 8):
+            raise ValueError("an image of three dimensions, float32 or float64, and as large an output are needed")
+        source = tbc_image(view.buf, view.shape[0], view.shape[1], view.shape[2], view.strides[0], view.strides[1],
+                           view.strides[2])
+        if view.len > 0:
+            with nogil:
+                if view.itemsize == 4:
+                    tbc_pixels_from_float32(&pixels[0, 0, 0], &source)
+                else:
+                    tbc_pixels_from_float64(&pixels[0, 0, 0], &source)
+    finally:
+        PyBuffer_Release(&view)
+
+
 TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
     "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
     "c16": 18, "f2": 19, "u4": 22, "u8": 23,

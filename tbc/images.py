@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tbc import _core
+
 try:
     from isal import isal_zlib as zlib
 except ImportError:  # no wheel for this platform: the same stream, ten times slower
@@ -93,11 +95,19 @@ def owned(pixels: Pixels, source: Pixels) -> Pixels:
 
 
 def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down."""
+    """Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down.
+
+    pixels: HWC, or several such. NaN becomes 0. uint8 is returned as it is, everything else in memory of its own.
+    """
     if pixels.dtype == np.uint8:
         return pixels
-    with np.errstate(invalid="ignore", over="ignore"):  # NaN becomes 0
-        return (pixels.astype(np.float32) * 255).clip(0, 255).astype(np.uint8)
+    if pixels.dtype not in (np.float32, np.float64):
+        with np.errstate(over="ignore"):
+            pixels = pixels.astype(np.float32)
+    scaled = np.empty(pixels.shape, np.uint8)
+    for out, image in zip(scaled, pixels, strict=True) if pixels.ndim == 4 else [(scaled, pixels)]:
+        _core.scale_pixels(out, image)
+    return scaled
 
 
 # --- what else is an image ---

@@ -287,8 +287,8 @@ class SummaryWriter(_core.ScalarWriter):
         pixels, source = self._pixels(img_tensor, dataformats, images.to_nhwc)
         file = self._get_file_writer()
         step, seconds = _core.check(tag, global_step, walltime, **label)
-        reservation = file.reserve(pixels.nbytes)
-        batch = images.owned(pixels, source)
+        reservation = file.reserve(pixels.size)
+        batch = images.owned(images.to_uint8(pixels), source)
 
         def encode() -> None:
             files = [images.encode_png(pixels)[3] for pixels in batch]
@@ -377,7 +377,7 @@ class SummaryWriter(_core.ScalarWriter):
         """
         if not self.enabled:
             return
-        from tbc import images, video
+        from tbc import video
 
         if format not in video.FORMATS:
             raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
@@ -386,7 +386,7 @@ class SummaryWriter(_core.ScalarWriter):
         pixels, source = self._pixels(vid_tensor, channels, video.tile)
 
         def run(frames: Pixels) -> Image:
-            return *frames.shape[1:], encode(images.to_uint8(frames), rate)
+            return *frames.shape[1:], encode(frames, rate)
 
         self._add_pixels((tag, global_step, walltime), pixels, source, run, **label)
 
@@ -463,7 +463,7 @@ class SummaryWriter(_core.ScalarWriter):
         log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
         reservation = file.reserve(embedding.nbytes)
         if pictures is not None:
-            embedding.pictures = images.owned(*pictures)
+            embedding.pictures = images.owned(images.to_uint8(pictures[0]), pictures[1])
         if embeddings.make_directory(log_dir, tag, step):
             warnings.warn(
                 f"the embedding {tag!r} of step {step} is written over; is global_step missing?", stacklevel=2
@@ -703,13 +703,13 @@ class SummaryWriter(_core.ScalarWriter):
     def _add_pixels(
         self, at: At, pixels: Pixels, source: Pixels, encode: Callable[[Pixels], Image], **label: Unpack[Label]
     ) -> None:
-        """Copies pixels, when there is room for them, and encodes them on the other thread."""
+        """Copies pixels as uint8, when there is room for them, and encodes them on the other thread."""
         from tbc import images
 
         file = self._get_file_writer()
         step, seconds = _core.check(*at, **label)
-        reservation = file.reserve(pixels.nbytes)
-        copy = images.owned(pixels, source)
+        reservation = file.reserve(pixels.size)
+        copy = images.owned(images.to_uint8(pixels), source)
         file.run_later(lambda: file.image(at[0], *encode(copy), step, seconds, **label), reservation)
 
     def _warn_once(self, what: str, message: str) -> None:

@@ -10,6 +10,7 @@
 #include "decimal.h"
 #include "event.h"
 #include "histogram.h"
+#include "pixels.h"
 #include "pr_curve.h"
 #include "queue.h"
 #include "record.h"
@@ -655,6 +656,47 @@ static void test_pr_curve_values(void)
     CHECK(negatives[0] == 0 && negatives[1] == 1 && negatives[2] == 1);
 }
 
+/* --- pixels --- */
+
+static void check_pixels(size_t height, size_t width, size_t channels, int layout)
+{
+    static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN};
+    const size_t n = height * width * channels;
+    double *doubles = malloc(n * sizeof *doubles);
+    float *floats = malloc(n * sizeof *floats);
+    uint8_t *got = malloc(n);
+    for (size_t i = 0; i < n; i++) {
+        doubles[i] = i % 5 == 0 ? odd[i / 5 % 12] : rand() / (double)RAND_MAX;
+        floats[i] = (float)doubles[i];
+    }
+    for (int wide = 0; wide < 2; wide++) {
+        const ptrdiff_t size = wide ? 8 : 4, h = (ptrdiff_t)height, w = (ptrdiff_t)width, c = (ptrdiff_t)channels;
+        const ptrdiff_t strides[3][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}}; /* HWC, CHW, WHC */
+        const ptrdiff_t *stride = strides[layout];
+        const tbc_image image = {wide ? (void *)doubles : floats, height, width, channels,
+                                 stride[0] * size, stride[1] * size, stride[2] * size};
+        (wide ? tbc_pixels_from_float64 : tbc_pixels_from_float32)(got, &image);
+        for (size_t i = 0; i < n; i++) {
+            const ptrdiff_t x = (ptrdiff_t)i / c % w, y = (ptrdiff_t)i / c / w;
+            const float value = floats[y * stride[0] + x * stride[1] + (ptrdiff_t)i % c * stride[2]] * 255.0F;
+            CHECK(got[i] == (value >= 255 ? 255 : value > 0 ? (int)value : 0));
+        }
+    }
+    free(doubles);
+    free(floats);
+    free(got);
+}
+
+static void test_pixels(void)
+{
+    static const size_t sides[] = {1, 2, 7, 511, 513};
+    for (int layout = 0; layout < 3; layout++)
+        for (size_t channels = 1; channels <= 4; channels++)
+            for (size_t i = 0; i < 5; i++)
+                for (size_t k = 0; k < 3; k++)
+                    check_pixels(sides[k], sides[i], channels, layout);
+}
+
 /* --- decimal --- */
 
 static void check_decimal(float value)
@@ -1050,7 +1092,7 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
-        test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_exit, test_threads,
+        test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh,
         test_open_close, test_close_waits, test_write_errors, test_write_resumes, test_full, test_fork,
     };
