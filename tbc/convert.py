@@ -23,7 +23,9 @@ def scalar(value: Any) -> float:
     Raises NotImplementedError for other types, AssertionError for more or fewer elements than one (both as torch does),
     TypeError for a complex number, ValueError for a string that is no number and for a tensor without data.
     """
-    if isinstance(value, (float, int)) or is_number(value):
+    if isinstance(value, (float, int)):
+        return float(value)
+    if is_number(value):
         if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
             raise TypeError(f"a scalar is a real number, got {value!r}")  # float() of numpy's drops the imaginary part
         return float(value)

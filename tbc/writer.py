@@ -675,6 +675,9 @@ class SummaryWriter(_core.ScalarWriter):
             return self.file_writer
 
     def _writer_in(self, log_dir: str) -> FileWriter:
+        writer = (self.all_writers or {}).get(log_dir)
+        if writer is not None:
+            return writer
         with file_writer.lock:
             self._get_file_writer()
             assert self.all_writers is not None
