@@ -23,11 +23,13 @@ lint: .venv/test/installed
 	cd .venv/test && bin/mypy --config-file ../../pyproject.toml -p tbc
 	cd .venv/test && bin/stubtest tbc._core --ignore-missing-stub --ignore-disjoint-bases --mypy-config-file ../../pyproject.toml
 
-# The C core without Python: memory and undefined behaviour, then data races.
+# The C core without Python: memory and undefined behaviour, the same without SSE2, then data races.
 csrc-test:
 	@mkdir -p .venv
 	$(CC) -fsanitize=address,undefined -fno-sanitize-recover=all $(CSRC_TEST) -o .venv/csrc_test_asan
 	.venv/csrc_test_asan
+	$(CC) -U__SSE2__ -fsanitize=address,undefined -fno-sanitize-recover=all $(CSRC_TEST) -o .venv/csrc_test_portable
+	.venv/csrc_test_portable
 	$(CC) -fsanitize=thread $(CSRC_TEST) -o .venv/csrc_test_tsan
 	.venv/csrc_test_tsan
 
