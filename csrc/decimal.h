@@ -1,9 +1,8 @@
 /* Floats as text, in the nine digits that give every float back.
  *
- *   0.1  -12.5  1e-07  3.40282347e+38  nan  inf  -inf
+ *   0.100000001  -12.5  100  1.00000001e-07  3.40282347e+38  nan  inf  -inf
  *
- * (Not the shortest form: 0.1 is 0.1 as a float only by rounding, and has the digits 0.100000001.) Zeros at the end of
- * the digits are left out.
+ * Zeros at the end of the digits are left out. (Not the shortest form, in which the first of these were 0.1.)
  */
 #ifndef TBC_DECIMAL_H
 #define TBC_DECIMAL_H

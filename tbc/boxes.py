@@ -45,7 +45,7 @@ def check(
 
 def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:
     """uint8 pixels (HWC) with red boxes and labels on them, scaled then. boxes: in pixels before scaling."""
-    image = draw_boxes(Image.fromarray(images.colored(images.to_uint8(pixels))), boxes, labels)
+    image = draw_boxes(Image.fromarray(images.colored(pixels)), boxes, labels)
     if rescale != 1:
         size = int(image.width * rescale), int(image.height * rescale)
         image = image.resize(size, Image.Resampling.LANCZOS)

@@ -52,7 +52,7 @@ class Embedding:
 def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
     """Checks the parts of an embedding against each other, and copies them.
 
-    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. pictures: (N, H, W, C) pixels,
+    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. pictures: (N, H, W, C) uint8,
     C 1 or 3, which are not copied, or None. Raises AssertionError for lengths and ranks that do not fit, as torch does,
     ValueError for an empty mat, TypeError for what is no real number.
     """

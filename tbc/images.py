@@ -89,9 +89,10 @@ def grid(batch: Pixels, rows: int, columns: int) -> Pixels:
     return tiled.reshape(rows * height, columns * width, channels)
 
 
-def owned(pixels: Pixels, source: Pixels) -> Pixels:
-    """`pixels` in memory of their own, which whoever has `source` cannot change any more."""
-    return pixels.copy(order="K") if np.may_share_memory(pixels, source) else pixels
+def snapshot(pixels: Pixels, source: Pixels) -> npt.NDArray[np.uint8]:
+    """`pixels` as uint8, in memory of their own, which whoever has `source` cannot change any more."""
+    scaled = to_uint8(pixels)
+    return scaled.copy(order="K") if np.may_share_memory(scaled, source) else scaled
 
 
 def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
@@ -151,11 +152,6 @@ def identify(file: bytes) -> tuple[int, int, int]:
     raise ValueError(f"an encoded image must be PNG, JPEG, GIF or BMP, which TensorBoard can show, got {found}")
 
 
-def stored(file: bytes | bytearray) -> Pixels:
-    """The bytes of a file as an array, which shares them."""
-    return np.frombuffer(file, np.uint8)
-
-
 def render(figure: Any, close: bool) -> Pixels:
     """A matplotlib figure, or a list of figures of one size, as uint8 pixels of shape HWC or NHWC.
 
@@ -195,12 +191,17 @@ def _render(figure: Any, close: bool) -> Pixels:
 # --- PNG ---
 
 
-def encode_png(pixels: Pixels) -> tuple[int, int, int, bytes]:
+def encode_png(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int, bytes]:
     """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
-    pixels = colored(to_uint8(pixels))
+    pixels = colored(pixels)
     height, width, channels = pixels.shape
     chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compressed(pixels)), (b"IEND", b"")]
     return height, width, channels, SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)
+
+
+def encode_pngs(batch: npt.NDArray[np.uint8]) -> tuple[int, int, list[bytes]]:
+    """Images (NHWC) into (height, width, PNG files)."""
+    return batch.shape[1], batch.shape[2], [encode_png(pixels)[3] for pixels in batch]
 
 
 def colored(pixels: Pixels) -> Pixels:

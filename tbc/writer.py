@@ -254,11 +254,11 @@ class SummaryWriter(_core.ScalarWriter):
 
         at = tag, global_step, walltime
         if isinstance(img_tensor, (bytes, bytearray)):
-            size = images.identify(bytes(img_tensor))
-            stored = images.stored(img_tensor)
-            self._add_pixels(at, stored, stored, lambda copy: (*size, copy.tobytes()), **label)
+            data = bytes(img_tensor)
+            size = images.identify(data)
+            self._encode_later(at, len(data), lambda: data, lambda file: (*size, file), **label)
         else:
-            self._add_pixels(at, *self._pixels(img_tensor, dataformats, images.to_hwc), images.encode_png, **label)
+            self._add_pixels(at, self._pixels(img_tensor, dataformats, images.to_hwc), images.encode_png, **label)
 
     def add_images(
         self,
@@ -281,20 +281,12 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import images
 
+        at = tag, global_step, walltime
         if grid:
-            laid_out = self._pixels(img_tensor, dataformats, images.to_hwc)
-            return self._add_pixels((tag, global_step, walltime), *laid_out, images.encode_png, **label)
-        pixels, source = self._pixels(img_tensor, dataformats, images.to_nhwc)
-        file = self._get_file_writer()
-        step, seconds = _core.check(tag, global_step, walltime, **label)
-        reservation = file.reserve(pixels.size)
-        batch = images.owned(images.to_uint8(pixels), source)
-
-        def encode() -> None:
-            files = [images.encode_png(pixels)[3] for pixels in batch]
-            file.images(tag, batch.shape[1], batch.shape[2], files, step, seconds, **label)
-
-        file.run_later(encode, reservation)
+            self._add_pixels(at, self._pixels(img_tensor, dataformats, images.to_hwc), images.encode_png, **label)
+        else:
+            pixels = self._pixels(img_tensor, dataformats, images.to_nhwc)
+            self._add_pixels(at, pixels, images.encode_pngs, "images", **label)
 
     def add_image_with_boxes(
         self,
@@ -322,14 +314,14 @@ class SummaryWriter(_core.ScalarWriter):
             return
         from tbc import boxes, images
 
-        pixels, source = self._pixels(img_tensor, dataformats, images.to_hwc)
-        corners, texts = boxes.check(pixels, convert.array_or_list(box_tensor), labels, rescale)
+        pixels = self._pixels(img_tensor, dataformats, images.to_hwc)
+        corners, texts = boxes.check(pixels[0], convert.array_or_list(box_tensor), labels, rescale)
 
         def encode(pixels: Pixels) -> Image:
             _, _, channels, png = images.encode_png(boxes.on_image(pixels, corners, texts, rescale))
             return *pixels.shape[:2], channels, png
 
-        self._add_pixels((tag, global_step, walltime), pixels, source, encode, **label)
+        self._add_pixels((tag, global_step, walltime), pixels, encode, **label)
 
     def add_figure(
         self,
@@ -383,12 +375,12 @@ class SummaryWriter(_core.ScalarWriter):
             raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
         encode, channels = video.FORMATS[format]
         rate = video.frame_rate(fps)
-        pixels, source = self._pixels(vid_tensor, channels, video.tile)
+        pixels = self._pixels(vid_tensor, channels, video.tile)
 
         def run(frames: Pixels) -> Image:
             return *frames.shape[1:], encode(frames, rate)
 
-        self._add_pixels((tag, global_step, walltime), pixels, source, run, **label)
+        self._add_pixels((tag, global_step, walltime), pixels, run, **label)
 
     def add_audio(
         self,
@@ -457,13 +449,13 @@ class SummaryWriter(_core.ScalarWriter):
         from tbc import embeddings, images
 
         step, _ = _core.check(tag, global_step, None)
-        pictures = None if label_img is None else self._pixels(label_img, "NCHW", images.to_nhwc)
-        embedding = embeddings.embedding(mat, metadata, pictures and pictures[0], metadata_header, binary)
+        pictures = None
+        if label_img is not None:
+            pictures = images.snapshot(*self._pixels(label_img, "NCHW", images.to_nhwc))
+        embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         file = self._get_file_writer()
         log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
         reservation = file.reserve(embedding.nbytes)
-        if pictures is not None:
-            embedding.pictures = images.owned(images.to_uint8(pictures[0]), pictures[1])
         if embeddings.make_directory(log_dir, tag, step):
             warnings.warn(
                 f"the embedding {tag!r} of step {step} is written over; is global_step missing?", stacklevel=2
@@ -489,8 +481,8 @@ class SummaryWriter(_core.ScalarWriter):
         weights: of the examples, one number or of the same shape.
 
         Examples out of range or not finite are left out, but for predictions a little above 1, which count as 1 as in
-        torch (a warning says how many there are, once). Raises ValueError for shapes
-        that differ, TypeError for what is no real number.
+        torch (a warning says how many there are, once). Raises ValueError for shapes that differ, TypeError for what is
+        no real number.
         """
         if not self.enabled:
             return
@@ -704,16 +696,36 @@ class SummaryWriter(_core.ScalarWriter):
         return pixels, source
 
     def _add_pixels(
-        self, at: At, pixels: Pixels, source: Pixels, encode: Callable[[Pixels], Image], **label: Unpack[Label]
+        self,
+        at: At,
+        pixels: tuple[Pixels, Pixels],
+        encode: Callable[[Pixels], tuple[Any, ...]],
+        kind: str = "image",
+        **label: Unpack[Label],
     ) -> None:
-        """Copies pixels as uint8, when there is room for them, and encodes them on the other thread."""
+        """_encode_later, of what _pixels gives."""
         from tbc import images
 
+        self._encode_later(at, pixels[0].size, lambda: images.snapshot(*pixels), encode, kind, **label)
+
+    def _encode_later(
+        self,
+        at: At,
+        size: int,
+        copy: Callable[[], Any],
+        encode: Callable[[Any], tuple[Any, ...]],
+        kind: str = "image",
+        **label: Unpack[Label],
+    ) -> None:
+        """Copies what `encode` needs, when there is room for its `size` bytes, and encodes it on the other thread.
+
+        kind: the method of FileWriter that takes what `encode` gives.
+        """
         file = self._get_file_writer()
         step, seconds = _core.check(*at, **label)
-        reservation = file.reserve(pixels.size)
-        copy = images.owned(images.to_uint8(pixels), source)
-        file.run_later(lambda: file.image(at[0], *encode(copy), step, seconds, **label), reservation)
+        reservation = file.reserve(size)
+        copied = copy()
+        file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
 
     def _warn_once(self, what: str, message: str) -> None:
         """Warns of the line that called the writer."""
@@ -721,7 +733,8 @@ class SummaryWriter(_core.ScalarWriter):
             return
         self._told.add(what)
         level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
+        here = os.path.dirname(__file__) + os.sep
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
             level, frame = level + 1, frame.f_back
         warnings.warn(message, stacklevel=level)
 
