@@ -143,17 +143,16 @@ static moments take(uint64_t *tally, const double *values, size_t n)
     return all;
 }
 
-void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
+void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n)
 {
     pthread_once(&cells_once, make_cells);
-    const tbc_array array = {data, stride, dtype};
     uint64_t tally[SLOTS] = {0};
     moments total = none;
     double block[TBC_BLOCK];
 
     for (size_t done = 0; done < n; done += TBC_BLOCK) {
         size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
-        tbc_array_load(block, &array, done, size);
+        tbc_array_load(block, values, done, size);
         moments part = take(tally, block, size);
         if (!(part.sum_squares <= DBL_MAX)) /* a value that is not finite leaves its mark here */
             part = moments_of_finite(block, size);

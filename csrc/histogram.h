@@ -27,7 +27,7 @@ typedef struct tbc_histogram {
 /* The 1549 edges, ascending. */
 const double *tbc_histogram_edges(void);
 
-/* `n` values of type `dtype`, one every `stride` bytes from `data` on. */
-void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype);
+/* The first `n` values. */
+void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n);
 
 #endif

@@ -97,7 +97,7 @@ cdef extern from "histogram.h" nogil:
         double counts[1549]
 
     const double *tbc_histogram_edges()
-    void tbc_histogram_count(tbc_histogram *histogram, const void *data, size_t n, ptrdiff_t stride, tbc_dtype dtype)
+    void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n)
 
 cdef extern from "pr_curve.h" nogil:
     uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights,
@@ -112,11 +112,11 @@ cdef extern from "decimal.h" nogil:
 cdef extern from "pixels.h" nogil:
     ctypedef struct tbc_image:
         const void *data
+        tbc_dtype dtype
         size_t height, width, channels
         ptrdiff_t height_stride, width_stride, channel_stride
 
-    void tbc_pixels_from_float32(uint8_t *to, const tbc_image *image)
-    void tbc_pixels_from_float64(uint8_t *to, const tbc_image *image)
+    void tbc_pixels_scale(uint8_t *to, const tbc_image *image)
 
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)

@@ -179,10 +179,10 @@ cdef int _count(tbc_histogram *out, values, str dtype) except -1:
     if v.n == 0:
         raise ValueError("a histogram needs at least one value, the array is empty")
     if v.n < WORTH_RELEASING:
-        tbc_histogram_count(out, v.array.data, v.n, v.array.stride, v.array.dtype)
+        tbc_histogram_count(out, &v.array, v.n)
     else:
         with nogil:
-            tbc_histogram_count(out, v.array.data, v.n, v.array.stride, v.array.dtype)
+            tbc_histogram_count(out, &v.array, v.n)
     return 0
 
 
@@ -253,26 +253,26 @@ def table(values):
         free(text)
 
 
-def scale_pixels(out, image):
-    """Writes an image of floats from 0 to 1 as pixels from 0 to 255.
+def scale_pixels(out, image, str dtype not None):
+    """Writes an image of numbers from 0 to 1 as pixels from 0 to 255.
 
-    image: (height, width, channels) of float32 or float64, with any strides; out: as many uint8, contiguous.
+    image: (height, width, channels), with any strides; dtype: the name of its type as in `count`; out: as many uint8,
+    contiguous.
     """
     cdef uint8_t[:, :, ::1] pixels = out
     cdef Py_buffer view
     cdef tbc_image source
     PyObject_GetBuffer(image, &view, PyBUF_STRIDES)
     try:
-        if view.ndim != 3 or any(view.shape[i] != pixels.shape[i] for i in range(3)) or view.itemsize not in (4, 8):
-            raise ValueError("an image of three dimensions, float32 or float64, and as large an output are needed")
-        source = tbc_image(view.buf, view.shape[0], view.shape[1], view.shape[2], view.strides[0], view.strides[1],
-                           view.strides[2])
+        if view.ndim != 3 or any(view.shape[i] != pixels.shape[i] for i in range(3)):
+            raise ValueError("an image of three dimensions, and as large an output are needed")
+        source = tbc_image(view.buf, _dtypes[dtype], view.shape[0], view.shape[1], view.shape[2], view.strides[0],
+                           view.strides[1], view.strides[2])
+        if <size_t>view.itemsize != tbc_dtype_size(source.dtype):
+            raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
         if view.len > 0:
             with nogil:
-                if view.itemsize == 4:
-                    tbc_pixels_from_float32(&pixels[0, 0, 0], &source)
-                else:
-                    tbc_pixels_from_float64(&pixels[0, 0, 0], &source)
+                tbc_pixels_scale(&pixels[0, 0, 0], &source)
     finally:
         PyBuffer_Release(&view)
 

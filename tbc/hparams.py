@@ -16,8 +16,12 @@ EXPERIMENT, SESSION_START, SESSION_END = (
     "_hparams_/session_start_info",
     "_hparams_/session_end_info",
 )
-STATUS = {"unknown": 0, "success": 1, "failure": 2, "running": 3}
-DATA_TYPES = {str: 1, bool: 2, float: 3}
+STATUS = ("unknown", "success", "failure", "running")
+TYPES = {  # names in the messages: of the type, and of the field of a value
+    str: ("DATA_TYPE_STRING", "string_value"),
+    bool: ("DATA_TYPE_BOOL", "bool_value"),
+    float: ("DATA_TYPE_FLOAT64", "number_value"),
+}
 LARGEST = 2**1023  # an int that is a float, surely
 
 Simple = str | bool | float
@@ -104,14 +108,12 @@ def summaries(
         if name in values:
             raise ValueError(f"there are two hyperparameters {name!r}")
         values[name] = value
-    experiment, start, end = HParamsPluginData(), HParamsPluginData(), HParamsPluginData()
-    experiment.experiment.SetInParent()
-    start.session_start_info.start_time_secs = start_time or 0
-    end.session_end_info.end_time_secs = end_time or 0
-    end.session_end_info.status = STATUS[status]
+    experiment = HParamsPluginData(experiment={})
+    start = HParamsPluginData(session_start_info={"start_time_secs": start_time})
+    end = HParamsPluginData(session_end_info={"end_time_secs": end_time, "status": f"STATUS_{status.upper()}"})
     for name, value in values.items():
         _set(start.session_start_info.hparams[name], value)
-        info = experiment.experiment.hparam_infos.add(name=name, type=DATA_TYPES[type(value)])
+        info = experiment.experiment.hparam_infos.add(name=name, type=TYPES[type(value)][0])
         if domains and name in domains:
             for element in _domain(name, domains[name], value):
                 _set(info.domain_discrete.values.add(), element)
@@ -135,8 +137,7 @@ def _domain(name: str, domain: Any, value: Simple) -> list[Simple]:
 
 
 def _set(message: Any, value: Simple) -> None:
-    field = {str: "string_value", bool: "bool_value", float: "number_value"}[type(value)]
-    setattr(message, field, value)
+    setattr(message, TYPES[type(value)][1], value)
 
 
 def _summary(tag: str, data: Any) -> Any:

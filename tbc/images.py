@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbc import _core
+from tbc import _core, convert
 
 try:
     from isal import isal_zlib as zlib
@@ -102,12 +102,12 @@ def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """
     if pixels.dtype == np.uint8:
         return pixels
-    if pixels.dtype not in (np.float32, np.float64):
+    if pixels.dtype.str[1:] not in convert.KERNEL_DTYPES or not pixels.dtype.isnative:
         with np.errstate(over="ignore"):
             pixels = pixels.astype(np.float32)
     scaled = np.empty(pixels.shape, np.uint8)
     for out, image in zip(scaled, pixels, strict=True) if pixels.ndim == 4 else [(scaled, pixels)]:
-        _core.scale_pixels(out, image)
+        _core.scale_pixels(out, image, image.dtype.str[1:])
     return scaled
 
 

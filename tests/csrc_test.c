@@ -449,7 +449,7 @@ static void check_count(const char *data, size_t n, ptrdiff_t stride, tbc_dtype 
     }
     tbc_histogram got;
     memset(&got, 0xFF, sizeof got); /* NaN where nothing is set */
-    tbc_histogram_count(&got, data, n, stride, dtype);
+    tbc_histogram_count(&got, &(tbc_array){data, stride, dtype}, n);
     CHECK((double)got.num == num && got.not_finite == n - got.num);
     CHECK(num > 0 ? got.min == min && got.max == max : got.min == 0 && got.max == 0);
     CHECK(alike(got.sum, sum, magnitude) && alike(got.sum_squares, squares, squares));
@@ -673,9 +673,9 @@ static void check_pixels(size_t height, size_t width, size_t channels, int layou
         const ptrdiff_t size = wide ? 8 : 4, h = (ptrdiff_t)height, w = (ptrdiff_t)width, c = (ptrdiff_t)channels;
         const ptrdiff_t strides[3][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}}; /* HWC, CHW, WHC */
         const ptrdiff_t *stride = strides[layout];
-        const tbc_image image = {wide ? (void *)doubles : floats, height, width, channels,
-                                 stride[0] * size, stride[1] * size, stride[2] * size};
-        (wide ? tbc_pixels_from_float64 : tbc_pixels_from_float32)(got, &image);
+        const tbc_image image = {wide ? (void *)doubles : floats, wide ? TBC_FLOAT64 : TBC_FLOAT32, height, width,
+                                 channels, stride[0] * size, stride[1] * size, stride[2] * size};
+        tbc_pixels_scale(got, &image);
         for (size_t i = 0; i < n; i++) {
             const ptrdiff_t x = (ptrdiff_t)i / c % w, y = (ptrdiff_t)i / c / w;
             const float value = floats[y * stride[0] + x * stride[1] + (ptrdiff_t)i % c * stride[2]] * 255.0F;
