@@ -6,8 +6,9 @@
 static double from_half(uint16_t half)
 {
     uint64_t sign = (uint64_t)(half >> 15) << 63, exponent = half >> 10 & 31, mantissa = half & 1023;
+    uint64_t in_double = exponent == 31 ? 2047 : exponent + 1023 - 15;
     double magnitude = exponent == 0 ? (double)mantissa * 0x1p-24
-                     : tbc_double_from_bits((exponent == 31 ? (uint64_t)2047 : exponent + 1023 - 15) << 52 | mantissa << 42);
+                                     : tbc_double_from_bits(in_double << 52 | mantissa << 42);
     return tbc_double_from_bits(tbc_double_bits(magnitude) | sign);
 }
 
