@@ -1,6 +1,6 @@
 /* value * 10^(8 - exponent), rounded, is the integer of nine digits. A double holds the float exactly, and the product
- * to sixteen digits; so the ninth digit may be off by one where a tie is near, which is nearer to this float than to any
- * other all the same: floats differ in the eighth digit at the latest.
+ * to sixteen digits; so the ninth digit may be off by one where a tie is near, which is nearer to this float than to
+ * any other all the same: floats differ in the eighth digit at the latest.
  */
 #include "decimal.h"
 #include "bits.h"

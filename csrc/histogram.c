@@ -1,28 +1,35 @@
-/* How the bucket of a value is found: the top 16 bits of a double (sign, exponent, four bits of the mantissa) cut the
- * line into 65536 cells, each narrower than a bucket, so that at most one edge lies inside a cell. A table holds for
- * every cell a number to add to the bits of the double: what that leaves in the top 16 bits is the bucket, the carry
- * from the lower 48 being the exact compare with the edge. One load, one addition and one shift, in integers.
+/* How the bucket of a value is found: the top bits of a number (sign, exponent, four bits of the mantissa) cut the line
+ * into cells, each narrower than a bucket, so that at most one edge lies inside a cell. A table holds for every cell a
+ * number to add to the bits of the value: what that leaves in the top bits is the bucket, the carry from the lower ones
+ * being the exact compare with the edge. One load, one addition and one shift, in integers.
  *
- * The bits of a negative double grow as the value falls, so its buckets are tallied in that order: slot 0 for -0,
- * slots 1 to 774 for buckets 774 to 1; then slots 775 to 1548, for the buckets of these numbers; and one for values
+ * The bits of a negative number grow as the value falls, so its buckets are tallied in that order: slot 0 for -0,
+ * slots 1 to 774 for buckets 774 to 1; then slots 775 to 1548, for the buckets of the others; and one for values
  * that are not finite.
  *
- * Values are taken a block at a time: loaded as doubles, then counted and summed up in one loop, since the integer
- * units do the one and the floating-point units the other.
+ * Values are taken a block at a time, counted and summed up in one loop, since the integer units do the one and the
+ * floating-point units the other. There are two such loops: for floats where they lie, since most of what is counted is
+ * a tensor of them, and for doubles, which all else is loaded as.
  */
 #include "histogram.h"
 #include "bits.h"
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdbool.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-enum { CELLS = 1 << 16, CELL_BITS = 48, ZERO = TBC_EDGES / 2, NOT_FINITE = TBC_EDGES, SLOTS };
+enum {
+    ZERO = TBC_EDGES / 2, NOT_FINITE = TBC_EDGES, SLOTS,
+    DOUBLE_REST = 48, DOUBLE_CELLS = 1 << (64 - DOUBLE_REST), /* lower bits; cells */
+    FLOAT_REST = 19, FLOAT_CELLS = 1 << (32 - FLOAT_REST),
+};
 
 static double edges[TBC_EDGES];
-static uint64_t cells[CELLS];
+static uint64_t double_cells[DOUBLE_CELLS];
+static uint32_t float_cells[FLOAT_CELLS];
 static pthread_once_t edges_once = PTHREAD_ONCE_INIT, cells_once = PTHREAD_ONCE_INIT;
 
 static void make_edges(void)
@@ -42,17 +49,17 @@ const double *tbc_histogram_edges(void)
 
 /* Outwards from 0, on either side. A bucket holds its lower edge, so below 0 the next slot begins just beyond an edge,
  * and the first of them just beyond 0. The last slot has no end, but for what is not finite. */
-static void make_cells(void)
+static void make_double_cells(void)
 {
-    const uint64_t infinity = tbc_double_bits(INFINITY) >> CELL_BITS;
+    const uint64_t infinity = tbc_double_bits(INFINITY) >> DOUBLE_REST;
     for (uint64_t negative = 0; negative < 2; negative++) {
         const double *next_edge = tbc_histogram_edges() + (negative ? ZERO : ZERO + 1);
         uint64_t slot = negative ? 0 : ZERO + 1, last = negative ? ZERO : TBC_EDGES - 1;
-        for (uint64_t i = 0; i < CELLS / 2; i++) {
-            const uint64_t begin = negative << 63 | i << CELL_BITS, end = (i + 1) << CELL_BITS;
+        for (uint64_t i = 0; i < DOUBLE_CELLS / 2; i++) {
+            const uint64_t begin = negative << 63 | i << DOUBLE_REST, end = (i + 1) << DOUBLE_REST;
             const uint64_t next = tbc_double_bits(*next_edge) + negative;
-            uint64_t *cell = &cells[begin >> CELL_BITS];
-            *cell = ((i < infinity ? slot : NOT_FINITE) << CELL_BITS) - begin;
+            uint64_t *cell = &double_cells[begin >> DOUBLE_REST];
+            *cell = ((i < infinity ? slot : NOT_FINITE) << DOUBLE_REST) - begin;
             if (slot < last && next < end) {
                 *cell += end - next;
                 next_edge++;
@@ -62,17 +69,48 @@ static void make_cells(void)
     }
 }
 
-/* The bits come from memory: a trip through a floating-point register would take longer. */
-static uint64_t slot_of(const double *value)
+/* The slot of a double, and of a float. Their bits come from memory: a trip through a floating-point register would
+ * take longer. */
+static uint64_t double_slot(const void *value)
 {
     uint64_t bits;
     memcpy(&bits, value, sizeof bits);
-    return (cells[bits >> CELL_BITS] + bits) >> CELL_BITS;
+    return (double_cells[bits >> DOUBLE_REST] + bits) >> DOUBLE_REST;
+}
+
+static uint32_t float_slot(const void *value)
+{
+    uint32_t bits;
+    memcpy(&bits, value, sizeof bits);
+    return (float_cells[bits >> FLOAT_REST] + bits) >> FLOAT_REST;
+}
+
+static uint32_t slot_of(double value) { return (uint32_t)double_slot(&value); }
+
+/* Where the next slot begins within a cell, the doubles know: bisection finds the first float of it. */
+static void make_float_cells(void)
+{
+    const uint32_t size = (uint32_t)1 << FLOAT_REST;
+    for (uint32_t i = 0; i < FLOAT_CELLS; i++) {
+        const uint32_t begin = i << FLOAT_REST, slot = slot_of(tbc_float_from_bits(begin));
+        uint32_t same = 0, next = size;
+        while (next - same > 1) {
+            uint32_t middle = (same + next) / 2;
+            *(slot_of(tbc_float_from_bits(begin + middle)) == slot ? &same : &next) = middle;
+        }
+        float_cells[i] = (slot << FLOAT_REST) - begin + (size - next);
+    }
+}
+
+static void make_cells(void)
+{
+    make_double_cells();
+    make_float_cells();
 }
 
 static size_t bucket_of(double value)
 {
-    uint64_t slot = slot_of(&value);
+    size_t slot = slot_of(value);
     return slot > ZERO ? slot : ZERO + 1 - slot;
 }
 
@@ -92,53 +130,102 @@ static moments joined(moments a, moments b)
     };
 }
 
+static moments with(moments all, double value)
+{
+    return joined(all, (moments){value, value, value, value * value});
+}
+
 /* The slow way, for the rare block where it matters. */
 static moments moments_of_finite(const double *values, size_t n)
 {
     moments all = none;
     for (size_t i = 0; i < n; i++)
         if (fabs(values[i]) <= DBL_MAX)
-            all = joined(all, (moments){values[i], values[i], values[i], values[i] * values[i]});
+            all = with(all, values[i]);
     return all;
 }
 
-/* Two doubles that are computed with at once. Said in C, the lesser and the greater take several instructions, and the
- * whole count a quarter longer; SSE2, which every x86-64 has, knows them by one each. */
-typedef double pair __attribute__((vector_size(16)));
+/* Numbers that are computed with at once. Said in C, the lesser, the greater and the halves take several instructions,
+ * and the whole count a quarter longer; SSE2, which every x86-64 has, knows them by one each. */
+typedef double doubles __attribute__((vector_size(16)));
+typedef float floats __attribute__((vector_size(16)));
 
 #ifdef __SSE2__
-static pair lesser(pair a, pair b) { return _mm_min_pd(a, b); }
-static pair greater(pair a, pair b) { return _mm_max_pd(a, b); }
+static doubles lesser_doubles(doubles a, doubles b) { return _mm_min_pd(a, b); }
+static doubles greater_doubles(doubles a, doubles b) { return _mm_max_pd(a, b); }
+static floats lesser_floats(floats a, floats b) { return _mm_min_ps(a, b); }
+static floats greater_floats(floats a, floats b) { return _mm_max_ps(a, b); }
+static doubles first_half(floats a) { return _mm_cvtps_pd(a); }
+static doubles second_half(floats a) { return _mm_cvtps_pd(_mm_movehl_ps(a, a)); }
 #else
-static pair lesser(pair a, pair b) { return (pair){a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]}; }
-static pair greater(pair a, pair b) { return (pair){a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]}; }
+#define CHOOSE(name, vector, compare)                                                                         \
+    static vector name(vector a, vector b)                                                                    \
+    {                                                                                                         \
+        for (size_t i = 0; i < sizeof a / sizeof a[0]; i++)                                                   \
+            a[i] = a[i] compare b[i] ? a[i] : b[i];                                                           \
+        return a;                                                                                             \
+    }
+CHOOSE(lesser_doubles, doubles, <)
+CHOOSE(greater_doubles, doubles, >)
+CHOOSE(lesser_floats, floats, <)
+CHOOSE(greater_floats, floats, >)
+static doubles first_half(floats a) { return (doubles){a[0], a[1]}; }
+static doubles second_half(floats a) { return (doubles){a[2], a[3]}; }
 #endif
 
-/* Tallies the values and answers their moments, which are of no use where a value is not finite. Two pairs of sums,
+/* These two tally values and answer their moments, which are of no use where one is not finite. Two vectors of sums,
  * since one would wait for itself at every addition. */
-static moments take(uint64_t *tally, const double *values, size_t n)
+static moments take_doubles(uint64_t *tally, const void *values, size_t n)
 {
-    pair min = {INFINITY, INFINITY}, max = -min, sum[2] = {{0}}, squares[2] = {{0}};
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t k = 0; k < 2; k++) {
-            const double *at = values + i + 2 * k;
-            tally[slot_of(at)]++;
-            tally[slot_of(at + 1)]++;
-            pair value;
-            memcpy(&value, at, sizeof value);
-            min = lesser(min, value);
-            max = greater(max, value);
-            sum[k] += value;
-            squares[k] += value * value;
+    const char *at = values, *end = at + n * sizeof(double);
+    doubles min = {INFINITY, INFINITY}, max = -min, sum[2] = {{0}}, squares[2] = {{0}};
+    for (; end - at >= 2 * (ptrdiff_t)sizeof min;)
+        for (size_t k = 0; k < 2; k++, at += sizeof min) {
+            doubles two;
+            memcpy(&two, at, sizeof two);
+            tally[double_slot(at)]++;
+            tally[double_slot(at + sizeof(double))]++;
+            min = lesser_doubles(min, two);
+            max = greater_doubles(max, two);
+            sum[k] += two;
+            squares[k] += two * two;
         }
-    sum[0] += sum[1];
-    squares[0] += squares[1];
-    moments all = joined((moments){min[0], max[0], sum[0][0], squares[0][0]},
-                         (moments){min[1], max[1], sum[0][1], squares[0][1]});
-    for (; i < n; i++) {
-        tally[slot_of(values + i)]++;
-        all = joined(all, (moments){values[i], values[i], values[i], values[i] * values[i]});
+    moments all = none;
+    for (size_t i = 0; i < 2; i++)
+        all = joined(all, (moments){min[i], max[i], sum[0][i] + sum[1][i], squares[0][i] + squares[1][i]});
+    for (double value; at < end; at += sizeof value) {
+        memcpy(&value, at, sizeof value);
+        tally[double_slot(at)]++;
+        all = with(all, value);
+    }
+    return all;
+}
+
+static moments take_floats(uint64_t *tally, const void *values, size_t n)
+{
+    const char *at = values, *end = at + n * sizeof(float);
+    floats min = {INFINITY, INFINITY, INFINITY, INFINITY}, max = -min;
+    doubles sum[2] = {{0}}, squares[2] = {{0}};
+    for (; end - at >= (ptrdiff_t)sizeof min; at += sizeof min) {
+        floats four;
+        memcpy(&four, at, sizeof four);
+        for (size_t k = 0; k < 4; k++)
+            tally[float_slot(at + k * sizeof(float))]++;
+        min = lesser_floats(min, four);
+        max = greater_floats(max, four);
+        const doubles halves[] = {first_half(four), second_half(four)};
+        for (size_t k = 0; k < 2; k++) {
+            sum[k] += halves[k];
+            squares[k] += halves[k] * halves[k];
+        }
+    }
+    moments all = none;
+    for (size_t i = 0; i < 4; i++)
+        all = joined(all, (moments){min[i], max[i], sum[i / 2][i % 2], squares[i / 2][i % 2]});
+    for (float value; at < end; at += sizeof value) {
+        memcpy(&value, at, sizeof value);
+        tally[float_slot(at)]++;
+        all = with(all, value);
     }
     return all;
 }
@@ -146,16 +233,21 @@ static moments take(uint64_t *tally, const double *values, size_t n)
 void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n)
 {
     pthread_once(&cells_once, make_cells);
+    const bool floats_in_place = values->dtype == TBC_FLOAT32 && values->stride == sizeof(float);
     uint64_t tally[SLOTS] = {0};
     moments total = none;
     double block[TBC_BLOCK];
 
     for (size_t done = 0; done < n; done += TBC_BLOCK) {
         size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
-        tbc_array_load(block, values, done, size);
-        moments part = take(tally, block, size);
-        if (!(part.sum_squares <= DBL_MAX)) /* a value that is not finite leaves its mark here */
+        if (!floats_in_place)
+            tbc_array_load(block, values, done, size);
+        moments part = floats_in_place ? take_floats(tally, (const float *)values->data + done, size)
+                                       : take_doubles(tally, block, size);
+        if (!(part.sum_squares <= DBL_MAX)) { /* a value that is not finite leaves its mark here */
+            tbc_array_load(block, values, done, size);
             part = moments_of_finite(block, size);
+        }
         total = joined(total, part);
     }
     histogram->not_finite = tally[NOT_FINITE];

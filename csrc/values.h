@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TBC_BLOCK = 512 }; /* values at a time */
+enum { TBC_BLOCK = 1024 }; /* values at a time */
 
 typedef enum tbc_dtype {
     TBC_FLOAT64, TBC_FLOAT32, TBC_FLOAT16, TBC_BFLOAT16,

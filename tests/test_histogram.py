@@ -67,7 +67,7 @@ AWKWARD = {
     "all scales": RNG.normal(size=5000) * 10.0 ** RNG.integers(-320, 308, 5000),
     "not finite": np.array([np.nan, np.inf, -np.inf, 1.0, -1.0]),
     "nothing finite": np.array([np.nan, np.inf]),
-    "one beyond a block": np.arange(513.0),
+    "one beyond a block": np.arange(1025.0),
     "large offset": 1e6 + RNG.normal(size=2000),
 }
 
@@ -98,6 +98,19 @@ def test_all_16_bit_floats():
 @given(arrays.arrays(st.sampled_from(DTYPES), arrays.array_shapes(max_dims=1, max_side=2000)))
 def test_any_array_as_numpy_counts_it(values):
     check(values, values.dtype.str[1:])
+
+
+def test_floats_next_to_an_edge():
+    floats = EDGES.astype(np.float32)
+    near = [np.nextafter(floats, np.float32(direction)) for direction in (-np.inf, np.inf)]
+    for single in np.concatenate([floats, *near]):
+        check(np.array([single]), "f4")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_values_at_odd_addresses(dtype):
+    values = RNG.normal(size=100).astype(dtype)
+    check(np.frombuffer(b"x" + values.tobytes(), dtype, offset=1), dtype)
 
 
 @given(arrays.arrays(np.float32, st.integers(2, 1200), elements=st.floats(width=32)), st.sampled_from([-3, -1, 2, 3]))
