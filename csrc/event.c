@@ -1,5 +1,6 @@
-/* Every message is written front to back in one pass; the sizes of what is embedded are added up before, from the
-   inside out. Most events have one value, so one helper (put_value) writes all that stands in front of its content. */
+/* Every message is measured first, from the inside out, and then written front to back into room that was made once.
+   Most events have one value, so one helper (put_value) makes the room and writes all that stands in front of its
+   content. */
 #include "event.h"
 
 enum { /* field numbers, message by message */
@@ -29,139 +30,170 @@ static const plugin_data no_plugin;
 
 static size_t size_int(int64_t value) { return value == 0 ? 0 : tbc_size_uint((uint64_t)value); }
 
-static void put_int(tbc_buffer *to, unsigned field, int64_t value)
+static uint8_t *put_int(uint8_t *to, unsigned field, int64_t value)
 {
-    if (value != 0)
-        tbc_put_uint(to, field, (uint64_t)value);
+    return value == 0 ? to : tbc_put_uint(to, field, (uint64_t)value);
 }
 
 /* Fields that are left out when they are empty: messages and strings. */
 static size_t size_some(size_t size) { return size == 0 ? 0 : tbc_size_bytes(size); }
 
-static void put_some(tbc_buffer *to, unsigned field, tbc_bytes bytes)
+static uint8_t *put_some(uint8_t *to, unsigned field, tbc_bytes bytes)
 {
-    if (bytes.size != 0)
-        tbc_put_bytes(to, field, bytes);
+    return bytes.size == 0 ? to : tbc_put_bytes(to, field, bytes);
 }
 
-static void put_stamp(tbc_buffer *to, tbc_stamp at)
+/* Makes room for a whole event and puts what every one begins with; `size` bytes follow. NULL after a failure. */
+static uint8_t *put_stamp(tbc_buffer *buffer, tbc_stamp at, size_t size)
 {
-    tbc_put_double(to, EVENT_WALL_TIME, at.wall_time);
-    put_int(to, EVENT_STEP, at.step);
+    uint8_t *to = tbc_buffer_extend(buffer, TBC_SIZE_DOUBLE + size_int(at.step) + size);
+    if (to == NULL)
+        return NULL;
+    to = tbc_put_double(to, EVENT_WALL_TIME, at.wall_time);
+    return put_int(to, EVENT_STEP, at.step);
 }
 
-/* Everything in front of the one value's content, of which `size` bytes follow. */
-static void put_value(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
+static size_t size_plugin(plugin_data plugin) { return size_some(plugin.name.size) + size_some(plugin.content.size); }
+
+static size_t size_metadata(const tbc_label *label, plugin_data plugin)
 {
-    size_t data = size_some(plugin.name.size) + size_some(plugin.content.size);
-    size_t metadata = size_some(data) + size_some(label->display_name.size) + size_some(label->description.size);
-    size_t value = tbc_size_bytes(label->tag.size) + size_some(metadata) + size;
-    put_stamp(to, at);
-    tbc_put_head(to, EVENT_SUMMARY, tbc_size_bytes(value));
-    tbc_put_head(to, SUMMARY_VALUE, value);
-    tbc_put_bytes(to, VALUE_TAG, label->tag);
-    if (metadata == 0)
-        return;
-    tbc_put_head(to, VALUE_METADATA, metadata);
-    if (data != 0) {
-        tbc_put_head(to, METADATA_PLUGIN_DATA, data);
-        put_some(to, PLUGIN_NAME, plugin.name);
-        put_some(to, PLUGIN_CONTENT, plugin.content);
+    return size_some(size_plugin(plugin)) + size_some(label->display_name.size) + size_some(label->description.size);
+}
+
+static uint8_t *put_metadata(uint8_t *to, const tbc_label *label, plugin_data plugin)
+{
+    if (size_metadata(label, plugin) == 0)
+        return to;
+    to = tbc_put_head(to, VALUE_METADATA, size_metadata(label, plugin));
+    if (size_plugin(plugin) != 0) {
+        to = tbc_put_head(to, METADATA_PLUGIN_DATA, size_plugin(plugin));
+        to = put_some(to, PLUGIN_NAME, plugin.name);
+        to = put_some(to, PLUGIN_CONTENT, plugin.content);
     }
-    put_some(to, METADATA_DISPLAY_NAME, label->display_name);
-    put_some(to, METADATA_DESCRIPTION, label->description);
+    to = put_some(to, METADATA_DISPLAY_NAME, label->display_name);
+    return put_some(to, METADATA_DESCRIPTION, label->description);
 }
 
-void tbc_event_version(tbc_buffer *to, tbc_stamp at)
+/* Everything in front of the one value's content, of which `size` bytes follow. NULL after a failure. */
+static uint8_t *put_value(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
 {
-    const tbc_bytes writer = TBC_BYTES("tbc");
-    put_stamp(to, at);
-    tbc_put_bytes(to, EVENT_FILE_VERSION, TBC_BYTES("brain.Event:2"));
-    tbc_put_head(to, EVENT_SOURCE_METADATA, tbc_size_bytes(writer.size));
+    size_t value = tbc_size_bytes(label->tag.size) + size_some(size_metadata(label, plugin)) + size;
+    size_t summary = tbc_size_bytes(value);
+    uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(summary));
+    if (to == NULL)
+        return NULL;
+    to = tbc_put_head(to, EVENT_SUMMARY, summary);
+    to = tbc_put_head(to, SUMMARY_VALUE, value);
+    to = tbc_put_bytes(to, VALUE_TAG, label->tag);
+    return put_metadata(to, label, plugin);
+}
+
+void tbc_event_version(tbc_buffer *buffer, tbc_stamp at)
+{
+    const tbc_bytes version = TBC_BYTES("brain.Event:2"), writer = TBC_BYTES("tbc");
+    size_t source = tbc_size_bytes(writer.size);
+    uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(version.size) + tbc_size_bytes(source));
+    if (to == NULL)
+        return;
+    to = tbc_put_bytes(to, EVENT_FILE_VERSION, version);
+    to = tbc_put_head(to, EVENT_SOURCE_METADATA, source);
     tbc_put_bytes(to, SOURCE_WRITER, writer);
 }
 
-void tbc_event_session_start(tbc_buffer *to, tbc_stamp at)
+void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at)
 {
-    put_stamp(to, at);
-    tbc_put_head(to, EVENT_SESSION_LOG, tbc_size_uint(SESSION_START));
+    size_t session = tbc_size_uint(SESSION_START);
+    uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(session));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, EVENT_SESSION_LOG, session);
     tbc_put_uint(to, SESSION_STATUS, SESSION_START);
 }
 
-void tbc_event_encoded(tbc_buffer *to, tbc_bytes event)
+void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event)
 {
-    uint8_t *end = tbc_buffer_extend(to, event.size);
-    if (end != NULL && event.size != 0)
-        memcpy(end, event.data, event.size);
+    uint8_t *to = tbc_buffer_extend(buffer, event.size);
+    if (to != NULL && event.size != 0)
+        memcpy(to, event.data, event.size);
 }
 
-void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary)
+void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary)
 {
-    put_stamp(to, at);
-    tbc_put_bytes(to, EVENT_SUMMARY, summary);
+    uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(summary.size));
+    if (to != NULL)
+        tbc_put_bytes(to, EVENT_SUMMARY, summary);
 }
 
-void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
+void tbc_event_scalar(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)
 {
-    put_value(to, at, label, no_plugin, TBC_SIZE_FLOAT);
-    tbc_put_float(to, VALUE_SIMPLE_VALUE, value);
+    uint8_t *to = put_value(buffer, at, label, no_plugin, TBC_SIZE_FLOAT);
+    if (to != NULL)
+        tbc_put_float(to, VALUE_SIMPLE_VALUE, value);
 }
 
 static size_t size_tagged_scalar(tbc_bytes tag) { return tbc_size_bytes(tag.size) + TBC_SIZE_FLOAT; }
 
-void tbc_event_scalars(tbc_buffer *to, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n)
+void tbc_event_scalars(tbc_buffer *buffer, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n)
 {
     size_t summary = 0;
     for (size_t i = 0; i < n; i++)
         summary += tbc_size_bytes(size_tagged_scalar(tags[i]));
-    put_stamp(to, at);
-    tbc_put_head(to, EVENT_SUMMARY, summary);
+    uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(summary));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, EVENT_SUMMARY, summary);
     for (size_t i = 0; i < n; i++) {
-        tbc_put_head(to, SUMMARY_VALUE, size_tagged_scalar(tags[i]));
-        tbc_put_bytes(to, VALUE_TAG, tags[i]);
-        tbc_put_float(to, VALUE_SIMPLE_VALUE, (float)values[i]);
+        to = tbc_put_head(to, SUMMARY_VALUE, size_tagged_scalar(tags[i]));
+        to = tbc_put_bytes(to, VALUE_TAG, tags[i]);
+        to = tbc_put_float(to, VALUE_SIMPLE_VALUE, (float)values[i]);
     }
 }
 
-void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
+void tbc_event_histogram(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                          const double *limits, const double *counts, size_t n)
 {
     size_t histo = 5 * TBC_SIZE_DOUBLE + 2 * tbc_size_bytes(8 * n);
-    put_value(to, at, label, no_plugin, tbc_size_bytes(histo));
-    tbc_put_head(to, VALUE_HISTO, histo);
-    tbc_put_double(to, HISTO_MIN, moments->min);
-    tbc_put_double(to, HISTO_MAX, moments->max);
-    tbc_put_double(to, HISTO_NUM, moments->num);
-    tbc_put_double(to, HISTO_SUM, moments->sum);
-    tbc_put_double(to, HISTO_SUM_SQUARES, moments->sum_squares);
-    tbc_put_doubles(to, HISTO_LIMIT, limits, n);
+    uint8_t *to = put_value(buffer, at, label, no_plugin, tbc_size_bytes(histo));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, VALUE_HISTO, histo);
+    to = tbc_put_double(to, HISTO_MIN, moments->min);
+    to = tbc_put_double(to, HISTO_MAX, moments->max);
+    to = tbc_put_double(to, HISTO_NUM, moments->num);
+    to = tbc_put_double(to, HISTO_SUM, moments->sum);
+    to = tbc_put_double(to, HISTO_SUM_SQUARES, moments->sum_squares);
+    to = tbc_put_doubles(to, HISTO_LIMIT, limits, n);
     tbc_put_doubles(to, HISTO_COUNT, counts, n);
 }
 
-void tbc_event_image(tbc_buffer *to, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
+void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                      int32_t colorspace, tbc_bytes file)
 {
     size_t image = size_int(height) + size_int(width) + size_int(colorspace) + tbc_size_bytes(file.size);
-    put_value(to, at, label, no_plugin, tbc_size_bytes(image));
-    tbc_put_head(to, VALUE_IMAGE, image);
-    put_int(to, IMAGE_HEIGHT, height);
-    put_int(to, IMAGE_WIDTH, width);
-    put_int(to, IMAGE_COLORSPACE, colorspace);
+    uint8_t *to = put_value(buffer, at, label, no_plugin, tbc_size_bytes(image));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, VALUE_IMAGE, image);
+    to = put_int(to, IMAGE_HEIGHT, height);
+    to = put_int(to, IMAGE_WIDTH, width);
+    to = put_int(to, IMAGE_COLORSPACE, colorspace);
     tbc_put_bytes(to, IMAGE_FILE, file);
 }
 
-void tbc_event_audio(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
                      int64_t frames, tbc_bytes file)
 {
     const tbc_bytes content_type = TBC_BYTES("audio/wav");
     size_t audio = TBC_SIZE_FLOAT + size_int(channels) + size_int(frames) + tbc_size_bytes(file.size) +
                    tbc_size_bytes(content_type.size);
-    put_value(to, at, label, no_plugin, tbc_size_bytes(audio));
-    tbc_put_head(to, VALUE_AUDIO, audio);
-    tbc_put_float(to, AUDIO_SAMPLE_RATE, sample_rate);
-    put_int(to, AUDIO_CHANNELS, channels);
-    put_int(to, AUDIO_FRAMES, frames);
-    tbc_put_bytes(to, AUDIO_FILE, file);
+    uint8_t *to = put_value(buffer, at, label, no_plugin, tbc_size_bytes(audio));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, VALUE_AUDIO, audio);
+    to = tbc_put_float(to, AUDIO_SAMPLE_RATE, sample_rate);
+    to = put_int(to, AUDIO_CHANNELS, channels);
+    to = put_int(to, AUDIO_FRAMES, frames);
+    to = tbc_put_bytes(to, AUDIO_FILE, file);
     tbc_put_bytes(to, AUDIO_CONTENT_TYPE, content_type);
 }
 
@@ -176,7 +208,8 @@ static unsigned values_field(unsigned dtype)
     }
 }
 
-static void put_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plugin_data plugin, const tbc_tensor *t)
+static void put_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, plugin_data plugin,
+                       const tbc_tensor *t)
 {
     size_t shape = 0, tensor = tbc_size_uint(t->dtype);
     for (size_t i = 0; i < t->rank; i++)
@@ -184,45 +217,48 @@ static void put_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, plu
     for (size_t i = 0; i < t->n; i++)
         tensor += tbc_size_bytes(t->values[i].size);
     tensor += size_some(shape);
-    put_value(to, at, label, plugin, tbc_size_bytes(tensor));
-    tbc_put_head(to, VALUE_TENSOR, tensor);
-    tbc_put_uint(to, TENSOR_DTYPE, t->dtype);
+    uint8_t *to = put_value(buffer, at, label, plugin, tbc_size_bytes(tensor));
+    if (to == NULL)
+        return;
+    to = tbc_put_head(to, VALUE_TENSOR, tensor);
+    to = tbc_put_uint(to, TENSOR_DTYPE, t->dtype);
     if (shape != 0)
-        tbc_put_head(to, TENSOR_SHAPE, shape);
+        to = tbc_put_head(to, TENSOR_SHAPE, shape);
     for (size_t i = 0; i < t->rank; i++) {
-        tbc_put_head(to, SHAPE_DIM, size_int(t->shape[i]));
-        put_int(to, DIM_SIZE, t->shape[i]);
+        to = tbc_put_head(to, SHAPE_DIM, size_int(t->shape[i]));
+        to = put_int(to, DIM_SIZE, t->shape[i]);
     }
     for (size_t i = 0; i < t->n; i++)
-        tbc_put_bytes(to, values_field(t->dtype), t->values[i]);
+        to = tbc_put_bytes(to, values_field(t->dtype), t->values[i]);
 }
 
-void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin, const tbc_tensor *tensor)
+void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
+                      const tbc_tensor *tensor)
 {
-    put_tensor(to, at, label, (plugin_data){.name = plugin}, tensor);
+    put_tensor(buffer, at, label, (plugin_data){.name = plugin}, tensor);
 }
 
-void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
+void tbc_event_scalar_float(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)
 {
     uint8_t stored[4];
     tbc_store_le32(stored, tbc_float_bits(value));
     tbc_bytes values = {(const char *)stored, sizeof stored};
-    tbc_event_tensor(to, at, label, TBC_BYTES("scalars"), &(tbc_tensor){TBC_DT_FLOAT, .values = &values, .n = 1});
+    tbc_event_tensor(buffer, at, label, TBC_BYTES("scalars"), &(tbc_tensor){TBC_DT_FLOAT, .values = &values, .n = 1});
 }
 
-void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, const tbc_label *label, double value)
+void tbc_event_scalar_double(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, double value)
 {
     uint8_t stored[8];
     tbc_store_le64(stored, tbc_double_bits(value));
     tbc_bytes values = {(const char *)stored, sizeof stored};
-    tbc_event_tensor(to, at, label, TBC_BYTES("scalars"), &(tbc_tensor){TBC_DT_DOUBLE, .values = &values, .n = 1});
+    tbc_event_tensor(buffer, at, label, TBC_BYTES("scalars"), &(tbc_tensor){TBC_DT_DOUBLE, .values = &values, .n = 1});
 }
 
-void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
+void tbc_event_pr_curve(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
 {
-    uint8_t content[TBC_KEY_VARINT_MAX];
-    size_t size = tbc_store_key_varint(content, PR_CURVE_THRESHOLDS, TBC_WIRE_VARINT, n);
+    uint8_t content[TBC_SIZE_UINT_MAX];
+    size_t size = (size_t)(tbc_put_uint(content, PR_CURVE_THRESHOLDS, n) - content);
     const int64_t shape[] = {6, (int64_t)n};
-    put_tensor(to, at, label, (plugin_data){TBC_BYTES("pr_curves"), {(const char *)content, size}},
+    put_tensor(buffer, at, label, (plugin_data){TBC_BYTES("pr_curves"), {(const char *)content, size}},
                &(tbc_tensor){TBC_DT_FLOAT, shape, 2, &rows, 1});
 }

@@ -41,42 +41,42 @@ typedef struct tbc_tensor {
 } tbc_tensor;
 
 /* The first event of every file: which format this is, and who wrote it. */
-void tbc_event_version(tbc_buffer *to, tbc_stamp at);
+void tbc_event_version(tbc_buffer *buffer, tbc_stamp at);
 
 /* SessionLog{START}: tells readers to drop what earlier files of the run hold from this step on (purge_step). */
-void tbc_event_session_start(tbc_buffer *to, tbc_stamp at);
+void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at);
 
 /* An Event or a Summary message that is encoded already. */
-void tbc_event_encoded(tbc_buffer *to, tbc_bytes event);
-void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary);
+void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event);
+void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary);
 
 /* simple_value: what add_scalar writes by default. */
-void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value);
+void tbc_event_scalar(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value);
 
 /* The same as a tensor of the scalars plugin (new_style), float or double. */
-void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value);
-void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, const tbc_label *label, double value);
+void tbc_event_scalar_float(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value);
+void tbc_event_scalar_double(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, double value);
 
 /* n simple values in one event. */
-void tbc_event_scalars(tbc_buffer *to, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n);
+void tbc_event_scalars(tbc_buffer *buffer, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n);
 
 /* Bucket i holds counts[i] values below limits[i] and not below limits[i - 1]. */
-void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
+void tbc_event_histogram(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                          const double *limits, const double *counts, size_t n);
 
 /* An image file, PNG or any other the browser knows; colorspace is the number of channels. */
-void tbc_event_image(tbc_buffer *to, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
+void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                      int32_t colorspace, tbc_bytes file);
 
 /* A WAV file; sample_rate in Hz, frames are samples of each channel. */
-void tbc_event_audio(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
                      int64_t frames, tbc_bytes file);
 
 /* A tensor of a plugin: text, images, ... */
-void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
+void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
                       const tbc_tensor *tensor);
 
 /* Six rows of n floats, little-endian: true and false positives, true and false negatives, precision, recall. */
-void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n);
+void tbc_event_pr_curve(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n);
 
 #endif

@@ -55,23 +55,23 @@ cdef extern from "event.h" nogil:
         const tbc_bytes *values
         size_t n
 
-    void tbc_event_version(tbc_buffer *to, tbc_stamp at)
-    void tbc_event_session_start(tbc_buffer *to, tbc_stamp at)
-    void tbc_event_encoded(tbc_buffer *to, tbc_bytes event)
-    void tbc_event_summary(tbc_buffer *to, tbc_stamp at, tbc_bytes summary)
-    void tbc_event_scalar(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
-    void tbc_event_scalar_float(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float value)
-    void tbc_event_scalar_double(tbc_buffer *to, tbc_stamp at, const tbc_label *label, double value)
-    void tbc_event_scalars(tbc_buffer *to, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n)
-    void tbc_event_histogram(tbc_buffer *to, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
+    void tbc_event_version(tbc_buffer *buffer, tbc_stamp at)
+    void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at)
+    void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event)
+    void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary)
+    void tbc_event_scalar(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)
+    void tbc_event_scalar_float(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)
+    void tbc_event_scalar_double(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, double value)
+    void tbc_event_scalars(tbc_buffer *buffer, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n)
+    void tbc_event_histogram(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                              const double *limits, const double *counts, size_t n)
-    void tbc_event_image(tbc_buffer *to, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
+    void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                          int32_t colorspace, tbc_bytes file)
-    void tbc_event_audio(tbc_buffer *to, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+    void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
                          int64_t frames, tbc_bytes file)
-    void tbc_event_tensor(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
+    void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
                           const tbc_tensor *tensor)
-    void tbc_event_pr_curve(tbc_buffer *to, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
+    void tbc_event_pr_curve(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
 
 cdef extern from "values.h" nogil:
     ctypedef enum tbc_dtype:
