@@ -26,11 +26,12 @@ tbc_status tbc_record_end(tbc_buffer *buffer, size_t start)
 
 void tbc_record_seal(uint8_t *frames, size_t size)
 {
+    const tbc_crc32c_path crc = tbc_crc32c_fastest();
     for (uint8_t *frame = frames; frame < frames + size;) {
         uint64_t length = tbc_load_le64(frame);
         uint8_t *data = frame + TBC_RECORD_HEAD;
-        tbc_store_le32(frame + 8, tbc_record_mask(tbc_crc32c(frame, 8)));
-        tbc_store_le32(data + length, tbc_record_mask(tbc_crc32c(data, length)));
+        tbc_store_le32(frame + 8, tbc_record_mask(~crc.run(0xFFFFFFFF, frame, 8)));
+        tbc_store_le32(data + length, tbc_record_mask(~crc.run(0xFFFFFFFF, data, length)));
         frame = data + length + TBC_RECORD_TAIL;
     }
 }

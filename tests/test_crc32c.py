@@ -1,4 +1,5 @@
 import google_crc32c
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,22 @@ def test_every_length_to_4096_at_every_alignment(path):
         view = memoryview(bytes(alignment) + data)[alignment:]
         for length in range(4097):
             assert _core.crc32c(view[:length], path) == expected[length]
+
+
+@each_path
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_lengths_around_whole_blocks(path, blocks):
+    block, step = 8704, 136  # bytes, of the fused path
+    data = bytes((i * 193 + i // 256) & 255 for i in range(blocks * block + 2 * step + 8))
+    for length in range(blocks * block - step - 8, len(data)):
+        assert _core.crc32c(data[:length], path) == google_crc32c.value(data[:length])
+
+
+@each_path
+@given(st.integers(0, 100_000), st.integers(0, 15), st.integers(0, 255))
+def test_any_length(path, length, start, seed):
+    data = np.random.default_rng(seed).bytes(start + length)
+    assert _core.crc32c(memoryview(data)[start:], path) == google_crc32c.value(data[start:])
 
 
 @given(st.binary(max_size=300))
