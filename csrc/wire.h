@@ -103,8 +103,12 @@ static inline uint8_t *tbc_put_double(uint8_t *to, unsigned field, double value)
 static inline uint8_t *tbc_put_doubles(uint8_t *to, unsigned field, const double *values, size_t n)
 {
     to = tbc_put_head(to, field, 8 * n);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(to, values, 8 * n);
+#else
     for (size_t i = 0; i < n; i++)
         tbc_store_le64(to + 8 * i, tbc_double_bits(values[i]));
+#endif
     return to + 8 * n;
 }
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat, SupportsInt
 
 from tbc.file_writer import FileWriter
@@ -148,6 +148,7 @@ class Reservation: ...
 class ScalarWriter:
     enabled: bool
     file_writer: FileWriter | None
+    _runs: dict[str, dict[str, FileWriter]]
     def add_scalar(
         self,
         tag: _Text,
@@ -157,6 +158,17 @@ class ScalarWriter:
         new_style: bool = False,
         double_precision: bool = False,
         *,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def add_scalars(
+        self,
+        main_tag: str,
+        tag_scalar_dict: Mapping[str, Any],
+        global_step: _Step = None,
+        walltime: _Walltime = None,
+        *,
+        separate_runs: bool = True,
         display_name: _Text = None,
         description: _Text = None,
     ) -> None: ...

@@ -327,10 +327,9 @@ cdef class EventEncoder:
         _stamp(step, walltime, &out.at)
         return self._open(size, &out.to)
 
-    cdef int _scalar(self, tag, double value, step, walltime, bint new_style, bint double_precision, display_name,
-                     description) except -1:
-        cdef entry e
-        self._begin(&e, tag, step, walltime, display_name, description, SMALL)
+    cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
+        """A number, for a tag and at a time that are checked."""
+        self._open(SMALL, &e.to)
         if not new_style:
             tbc_event_scalar(e.to, e.at, &e.label, <float>value)
         elif double_precision:
@@ -355,7 +354,10 @@ cdef class EventEncoder:
 
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False,
                display_name=None, description=None):
-        self._scalar(tag, value, step, walltime, new_style, double_precision, display_name, description)
+        cdef entry e
+        _label(tag, display_name, description, &e.label)
+        _stamp(step, walltime, &e.at)
+        self._scalar(&e, value, new_style, double_precision)
 
     def scalars(self, dict scalars not None, step=None, walltime=None):
         """tag -> number; all in one event."""
@@ -668,14 +670,22 @@ cdef class Reservation:
             tbc_writer_release(self._file._writer, self._size)
 
 
+cdef double _number(value) except? -1:
+    return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value)
+
+
 cdef class ScalarWriter:
-    """The base of tbc.SummaryWriter: add_scalar, at the cost of a C function.
+    """The base of tbc.SummaryWriter: what is called most often, at the cost of a C function.
 
     enabled: whether anything is logged at all.
     file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one.
     """
     cdef public bint enabled
     cdef public EventEncoder file_writer
+    cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
+
+    def __cinit__(self, *args, **kwargs):
+        self._runs = {}
 
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
                    *, display_name=None, description=None):
@@ -692,14 +702,46 @@ cdef class ScalarWriter:
         Raises NotImplementedError for a value that is not a number, AssertionError for more than one element (both as
         torch does), TypeError for a tag that is not text, ValueError for a step or walltime that cannot be stored.
         """
+        cdef entry e
         cdef double value
         if not self.enabled:
             return
-        if type(scalar_value) is float:
-            value = PyFloat_AS_DOUBLE(scalar_value)
-        else:
-            value = convert.scalar(scalar_value)
+        value = _number(scalar_value)
         cdef EventEncoder file = self.file_writer
         if file is None:
             file = self._get_file_writer()
-        file._scalar(tag, value, global_step, walltime, new_style, double_precision, display_name, description)
+        _label(tag, display_name, description, &e.label)
+        _stamp(global_step, walltime, &e.at)
+        file._scalar(&e, value, new_style, double_precision)
+
+    def add_scalars(self, main_tag, tag_scalar_dict, global_step=None, walltime=None, *, separate_runs=True,
+                    display_name=None, description=None):
+        """Logs several numbers as curves of one chart.
+
+        Each key is a run of its own, in the directory <log_dir>/<main_tag>_<key>, where it logs its number under
+        main_tag; this is how TensorBoard draws them together. (Slashes in main_tag become underscores there.)
+
+        tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
+        separate_runs: False makes no runs, directories and files, but curves <main_tag>/<key> of this run, in charts of
+        their own (add_custom_scalars_multilinechart draws them together), and takes no display_name and description.
+        """
+        cdef entry e
+        cdef EventEncoder file
+        cdef double value
+        cdef dict scalars, files
+        if not self.enabled:
+            return
+        _label(main_tag, display_name, description, &e.label)
+        _stamp(global_step, walltime, &e.at)
+        if not separate_runs:
+            if display_name or description:
+                raise TypeError("curves of one event take no display_name and description")
+            metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
+            return self.add_metrics(metrics, e.at.step, e.at.wall_time)
+        scalars = {key: _number(number) for key, number in tag_scalar_dict.items()}
+        files = self._runs.setdefault(main_tag, {})
+        if not files.keys() >= scalars.keys():
+            files.update(self._run_writers(main_tag, scalars))
+        for key, value in scalars.items():
+            file = files[key]
+            file._scalar(&e, value, False, False)

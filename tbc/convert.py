@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 KERNEL_DTYPES = frozenset(["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
 
+_kernel_names: dict[Any, str] = {}  # of the dtypes seen so far: dtype.str takes as long as the rest of the call
+
 
 def scalar(value: Any) -> float:
     """One number as a float.
@@ -60,8 +62,6 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     "bfloat16" comes as its bits, in an array of 16-bit integers. Raises as `array`, and TypeError if the values are not
     real numbers.
     """
-    import numpy as np
-
     if is_torch(values):
         torch = sys.modules["torch"]
         bfloat16 = values.dtype == torch.bfloat16 and values.layout == torch.strided
@@ -69,16 +69,24 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     else:
         bits = _from_array_like(values)
         bfloat16 = bits.dtype.kind == "V" and bits.dtype.name == "bfloat16"
-        bits = bits.view(np.int16) if bfloat16 else _widened(bits)
-    if not bits.dtype.isnative:
-        bits = bits.astype(bits.dtype.newbyteorder("="))
-    if bits.dtype.str[1:] not in KERNEL_DTYPES:
-        if bits.dtype.kind not in "fO":
-            raise TypeError(f"real numbers are needed, got an array of {bits.dtype}")
-        bits = bits.astype(np.float64)
+        bits = bits.view("i2") if bfloat16 else _widened(bits)
+    name = _kernel_names.get(bits.dtype)
+    if name is None:
+        bits = _kernel_type(bits)
+        name = _kernel_names[bits.dtype] = bits.dtype.str[1:]
     if bits.ndim > 1 and not bits.flags.forc:
-        bits = np.ascontiguousarray(bits)
-    return bits, "bfloat16" if bfloat16 else bits.dtype.str[1:]
+        bits = bits.copy()
+    return bits, "bfloat16" if bfloat16 else name
+
+
+def _kernel_type(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    if values.dtype.str[1:] in KERNEL_DTYPES:
+        return values
+    if values.dtype.kind not in "fO":
+        raise TypeError(f"real numbers are needed, got an array of {values.dtype}")
+    return values.astype("f8")
 
 
 def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
@@ -114,8 +122,7 @@ def _with_data(tensor: Any) -> Any:
 
 
 def _from_torch(tensor: Any) -> npt.NDArray[Any]:
-    tensor = _with_data(tensor).detach()
-    if tensor.is_quantized:
+    if _with_data(tensor).is_quantized:
         tensor = tensor.dequantize()
     if tensor.layout != sys.modules["torch"].strided:
         tensor = tensor.to_dense()
@@ -124,7 +131,7 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
         tensor = tensor.float()
     elif name == "torch.complex32":
         tensor = tensor.cfloat()
-    values: npt.NDArray[Any] = tensor.cpu().resolve_conj().resolve_neg().numpy()
+    values: npt.NDArray[Any] = tensor.numpy(force=True)  # of any device, with or without gradients
     return values
 
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -102,39 +102,7 @@ class SummaryWriter(_core.ScalarWriter):
         """The directory of the run, as it was given."""
         return self.log_dir
 
-    # add_scalar is inherited: _core.pyx
-
-    def add_scalars(
-        self,
-        main_tag: str,
-        tag_scalar_dict: Mapping[str, Any],
-        global_step: Any = None,
-        walltime: float | None = None,
-        *,
-        separate_runs: bool = True,
-        **label: Unpack[Label],
-    ) -> None:
-        """Logs several numbers as curves of one chart.
-
-        Each key is a run of its own, in the directory <log_dir>/<main_tag>_<key>, where it logs its number under
-        main_tag; this is how TensorBoard draws them together. (Slashes in main_tag become underscores there.)
-
-        tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
-        separate_runs: False makes no runs, directories and files, but curves <main_tag>/<key> of this run, in charts of
-        their own (add_custom_scalars_multilinechart draws them together), and takes no display_name and description.
-        """
-        if not self.enabled:
-            return
-        step, seconds = _core.check(main_tag, global_step, walltime, **label)
-        if not separate_runs:
-            if any(label.values()):
-                raise TypeError(f"curves of one event take no {' and '.join(label)}")
-            metrics = {f"{main_tag}/{key}": value for key, value in tag_scalar_dict.items()}
-            return self.add_metrics(metrics, step, seconds)
-        prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
-        scalars = {prefix + key: convert.scalar(value) for key, value in tag_scalar_dict.items()}
-        for log_dir, value in scalars.items():
-            self._writer_in(log_dir).scalar(main_tag, value, step, seconds, **label)
+    # add_scalar and add_scalars are inherited: _core.pyx
 
     def add_metrics(self, metrics: Mapping[str, Any], global_step: Any = None, walltime: float | None = None) -> None:
         """Logs many numbers of one step in one event, which takes less time and space than as many add_scalar.
@@ -641,6 +609,7 @@ class SummaryWriter(_core.ScalarWriter):
         with file_writer.lock:
             writers = list((self.all_writers or {}).values())
             self.file_writer = self.all_writers = None
+            self._runs = {}
         call_all(writer.close for writer in writers)
 
     def __enter__(self) -> SummaryWriter:
@@ -666,16 +635,17 @@ class SummaryWriter(_core.ScalarWriter):
                 self.file_writer = writer
             return self.file_writer
 
-    def _writer_in(self, log_dir: str) -> FileWriter:
-        writer = (self.all_writers or {}).get(log_dir)
-        if writer is not None:
-            return writer
+    def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
+        """Of the curves of add_scalars: key -> FileWriter."""
+        prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
+        log_dirs = {key: prefix + key for key in keys}
         with file_writer.lock:
             self._get_file_writer()
             assert self.all_writers is not None
-            if log_dir not in self.all_writers:
-                self.all_writers[log_dir] = self._open(log_dir)
-            return self.all_writers[log_dir]
+            for log_dir in log_dirs.values():
+                if log_dir not in self.all_writers:
+                    self.all_writers[log_dir] = self._open(log_dir)
+            return {key: self.all_writers[log_dir] for key, log_dir in log_dirs.items()}
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         if not self.enabled:
