@@ -9,32 +9,36 @@
 #include "pr_curve.h"
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-enum { LEFT_OUT = -1, FEW = 256, LANES = 4 };
+enum { LEFT_OUT = -1, FEW = 256, LANES = 4, BLOCK = 256 }; /* a smaller block than others have: it has three arrays */
 
 typedef struct sums {
     double positive, negative;
 } sums;
 
 typedef struct block {
-    double values[TBC_BLOCK]; /* predictions, then labels, then weights */
-    int32_t buckets[TBC_BLOCK];
-    sums sums[TBC_BLOCK]; /* what to add to the bucket */
+    double values[BLOCK]; /* predictions, then labels, then weights */
+    int32_t buckets[BLOCK];
+    sums sums[BLOCK]; /* what to add to the bucket */
 } block;
 
-/* No comparison is true of NaN. Only what an int32_t can hold is converted. */
+/* No comparison is true of NaN. Only what an int32_t can hold is converted. Answers how many are above 1. */
 #define FIND_BUCKETS(name, real)                                                                              \
-    static void name(block *block, size_t n, int32_t thresholds)                                              \
+    static uint32_t name(block *block, size_t n, int32_t thresholds)                                          \
     {                                                                                                         \
         const real scale = (real)(thresholds - 1), too_large = (real)0x1p31;                                  \
+        uint32_t above = 0;                                                                                   \
         for (size_t i = 0; i < n; i++) {                                                                      \
-            real product = (real)block->values[i] * scale;                                                    \
+            real value = (real)block->values[i], product = value * scale;                                     \
             product = product >= 0 ? product : LEFT_OUT;                                                      \
             product = product < too_large ? product : LEFT_OUT;                                               \
             int32_t bucket = (int32_t)product;                                                                \
             block->buckets[i] = bucket < thresholds ? bucket : LEFT_OUT;                                      \
+            above += value > 1;                                                                               \
         }                                                                                                     \
+        return above;                                                                                         \
     }
 
 FIND_BUCKETS(find_buckets_float, float)
@@ -97,31 +101,33 @@ static void add_to_many(double *positives, double *negatives, const block *block
     }
 }
 
-uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights, size_t n,
-                            size_t thresholds, double *positives, double *negatives)
+void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const tbc_array *labels,
+                        const tbc_array *weights, size_t n)
 {
     const tbc_dtype dtype = predictions->dtype;
-    const int as_float = dtype == TBC_FLOAT32 || dtype == TBC_FLOAT16 || dtype == TBC_BFLOAT16;
+    const bool as_float = dtype == TBC_FLOAT32 || dtype == TBC_FLOAT16 || dtype == TBC_BFLOAT16;
+    const size_t thresholds = curve->thresholds;
     const size_t few = thresholds <= FEW ? thresholds : 0; /* that many, or it is many */
+    double *positives = curve->positives, *negatives = curve->negatives;
     sums lanes[LANES][1 + FEW];
     block block;
-    uint64_t left_out = 0;
 
+    curve->left_out = curve->above = 0;
     memset(positives, 0, thresholds * sizeof *positives);
     memset(negatives, 0, thresholds * sizeof *negatives);
     for (size_t lane = 0; lane < LANES; lane++)
         memset(lanes[lane], 0, (1 + few) * sizeof(sums));
-    for (size_t done = 0; done < n; done += TBC_BLOCK) {
-        size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
+    for (size_t done = 0; done < n; done += BLOCK) {
+        size_t size = n - done < BLOCK ? n - done : BLOCK;
         tbc_array_load(block.values, predictions, done, size);
-        (as_float ? find_buckets_float : find_buckets_double)(&block, size, (int32_t)thresholds);
+        curve->above += (as_float ? find_buckets_float : find_buckets_double)(&block, size, (int32_t)thresholds);
         tbc_array_load(block.values, labels, done, size);
         use_labels(&block, size);
         if (weights != NULL) {
             tbc_array_load(block.values, weights, done, size);
             use_weights(&block, size);
         }
-        left_out += count_left_out(&block, size);
+        curve->left_out += count_left_out(&block, size);
         if (few > 0)
             add_to_few(lanes, &block, size);
         else
@@ -132,5 +138,4 @@ uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *label
             positives[bucket] += lanes[lane][1 + bucket].positive;
             negatives[bucket] += lanes[lane][1 + bucket].negative;
         }
-    return left_out;
 }

@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sets positives[bucket] to the sum of label * weight, and negatives[bucket] to that of (1 - label) * weight, for each
- * of the `thresholds` buckets, 1 to INT32_MAX of them. The arrays have `n` values each; without weights (NULL) each
- * weighs 1.
- *
- * Answers how many were left out: what has no bucket, is not finite, or has a label that is not from 0 to 1. */
-uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights, size_t n,
-                            size_t thresholds, double *positives, double *negatives);
+typedef struct tbc_pr_curve {
+    size_t thresholds;             /* 1 to INT32_MAX */
+    double *positives, *negatives; /* of each bucket: the sum of label * weight, and that of (1 - label) * weight */
+    uint64_t left_out; /* examples that have no bucket, are not finite, or have a label that is not from 0 to 1 */
+    uint64_t above;    /* predictions above 1, whether they are left out or not */
+} tbc_pr_curve;
+
+/* Counts `n` examples; the caller sets `thresholds` and where the sums go. Without weights (NULL) each weighs 1. */
+void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const tbc_array *labels,
+                        const tbc_array *weights, size_t n);
 
 #endif

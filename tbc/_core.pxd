@@ -99,9 +99,18 @@ cdef extern from "histogram.h" nogil:
     const double *tbc_histogram_edges()
     void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n)
 
+cdef extern from "bins.h" nogil:
+    tbc_status tbc_bins_count(double *counts, const double *edges, size_t n_edges, const tbc_array *values, size_t n)
+
 cdef extern from "pr_curve.h" nogil:
-    uint64_t tbc_pr_curve_count(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights,
-                                size_t n, size_t thresholds, double *positives, double *negatives)
+    ctypedef struct tbc_pr_curve:
+        size_t thresholds
+        double *positives
+        double *negatives
+        uint64_t left_out, above
+
+    void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const tbc_array *labels,
+                            const tbc_array *weights, size_t n)
 
 cdef extern from "decimal.h" nogil:
     enum:

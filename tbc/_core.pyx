@@ -215,25 +215,48 @@ def count(values, str dtype not None):
             PyBytes_FromStringAndSize(<char *>(counts + 1), sizeof(double) * (TBC_EDGES - 1)))
 
 
+def count_between(values, str dtype not None, const double[::1] edges not None):
+    """Counts an array, as numpy.histogram does, in the bins between ascending edges.
+
+    values, dtype: as in `count`. Returns the counts as the bytes of doubles, one less than there are edges.
+    """
+    cdef Values v = Values(values, dtype)
+    cdef size_t n_edges = edges.shape[0]
+    cdef tbc_status status
+    if n_edges < 2:
+        return b""
+    counts = PyBytes_FromStringAndSize(NULL, (n_edges - 1) * sizeof(double))
+    cdef double *to = <double *>PyBytes_AS_STRING(counts)
+    if v.n < WORTH_RELEASING:
+        status = tbc_bins_count(to, &edges[0], n_edges, &v.array, v.n)
+    else:
+        with nogil:
+            status = tbc_bins_count(to, &edges[0], n_edges, &v.array, v.n)
+    if status != TBC_OK:
+        _raise(status)
+    return counts
+
+
 def count_pr_curve(predictions, labels, weights, size_t thresholds):
     """Counts positives and negatives between one threshold and the next.
 
     predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
     be None. Returns the counts of the positives and of the negatives, each as the bytes of as many doubles as there are
-    thresholds, and how many examples are left out.
+    thresholds, how many examples are left out, and how many predictions are above 1.
     """
     cdef Values p = Values(*predictions), l = Values(*labels), w = None if weights is None else Values(*weights)
     cdef const tbc_array *factors = NULL if w is None else &w.array
-    cdef size_t left_out
+    cdef tbc_pr_curve curve
     positives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
     negatives = PyBytes_FromStringAndSize(NULL, thresholds * sizeof(double))
-    cdef double *above = <double *>PyBytes_AS_STRING(positives)
-    cdef double *below = <double *>PyBytes_AS_STRING(negatives)
+    curve.thresholds = thresholds
+    curve.positives = <double *>PyBytes_AS_STRING(positives)
+    curve.negatives = <double *>PyBytes_AS_STRING(negatives)
     if l.n != p.n or (w is not None and w.n != p.n):
         raise ValueError(f"as many labels and weights as predictions are needed, {p.n}")
     with nogil:
-        left_out = tbc_pr_curve_count(&p.array, &l.array, factors, p.n, thresholds, above, below)
-    return positives, negatives, left_out
+        tbc_pr_curve_count(&curve, &p.array, &l.array, factors, p.n)
+    return positives, negatives, curve.left_out, curve.above
 
 
 def table(values):

@@ -56,11 +56,12 @@ def array_or_list(values: Any) -> npt.NDArray[Any]:
     return np.asarray([array(value) if is_torch(value) else value for value in values])
 
 
-def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
-    """An array in one of the types the kernels read and a layout they can walk, and the name of the type.
+def kernel_array(values: Any, any_order: bool = False) -> tuple[npt.NDArray[Any], str]:
+    """An array in one of the types the kernels read, and the name of the type.
 
-    "bfloat16" comes as its bits, in an array of 16-bit integers. Raises as `array`, and TypeError if the values are not
-    real numbers.
+    With any_order it is contiguous or of one dimension, which takes no copy wherever one stride leads through all the
+    values; else its shape and layout are as they came. "bfloat16" comes as its bits, in an array of 16-bit integers.
+    Raises as `array`, and TypeError if the values are not real numbers.
     """
     if is_torch(values):
         torch = sys.modules["torch"]
@@ -74,8 +75,8 @@ def kernel_array(values: Any) -> tuple[npt.NDArray[Any], str]:
     if name is None:
         bits = _kernel_type(bits)
         name = _kernel_names[bits.dtype] = bits.dtype.str[1:]
-    if bits.ndim > 1 and not bits.flags.forc:
-        bits = bits.copy()
+    if any_order and bits.ndim > 1 and not bits.flags.forc:
+        bits = bits.transpose(sorted(range(bits.ndim), key=bits.strides.__getitem__, reverse=True)).reshape(-1)
     return bits, "bfloat16" if bfloat16 else name
 
 
@@ -102,7 +103,7 @@ def to_doubles(bits: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """What kernel_array gives, as a flat array of float64."""
     if dtype == "bfloat16":  # the upper half of a float32
         bits = (bits.view("u2").astype("u4") << 16).view("f4")
-    return bits.astype("f8").ravel()
+    return bits.astype("f8", copy=False).ravel()
 
 
 def is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Histograms on other buckets than the default ones, which csrc/histogram.c counts."""
+"""Histograms on other buckets than the default ones: csrc/bins.c counts, on edges of the caller or of numpy."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     about as many, in torch's way. Raises ValueError for an empty array, for bins that numpy refuses, and when no value
     lies within the bins.
     """
-    array, dtype = convert.kernel_array(values)
+    array, dtype = convert.kernel_array(values, any_order=True)
     moments, not_finite, default_counts = _core.count(array, dtype)
     edges: npt.NDArray[Any]
     if isinstance(bins, str) and bins == "tensorflow":
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
-        doubles = convert.to_doubles(array, dtype)
-        counts, edges = np.histogram(doubles[np.isfinite(doubles)] if not_finite else doubles, bins)
+        edges = np.ascontiguousarray(np.histogram_bin_edges(sample(array, dtype, moments, bins), bins), np.float64)
+        if np.isnan(edges).any():
+            raise ValueError(f"edges must be numbers, but the bins {bins!r} have NaN among them")
+        counts = np.frombuffer(_core.count_between(array, dtype, edges))
     if max_bins is not None and max_bins < 1:
         raise ValueError(f"max_bins must be at least 1, got {max_bins!r}")
     if max_bins is not None and len(counts) > max_bins:
@@ -38,6 +40,14 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     if not counts.any():
         raise ValueError(f"none of the {array.size} values lies within the bins {bins!r}")
     return moments, limits, counts, not_finite
+
+
+def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> Doubles:
+    """What numpy needs to know of the finite values to make the edges: all, for an estimator, or their range."""
+    if not isinstance(bins, str):
+        return np.array(moments[:2])
+    doubles = convert.to_doubles(array, dtype)
+    return doubles if moments[2] == doubles.size else doubles[np.isfinite(doubles)]
 
 
 def merge(counts: npt.NDArray[Any], edges: npt.NDArray[Any], max_bins: int) -> tuple[Any, Any]:

@@ -39,9 +39,8 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
             raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {bits.shape}")
         factors = np.broadcast_to(bits.reshape(-1), scores.size), dtype
     examples = (scores.reshape(-1), score_type), (truth.reshape(-1), truth_type)
-    positives, negatives, left_out = _core.count_pr_curve(*examples, factors, num_thresholds)
-    numbers = convert.to_doubles(scores, score_type) if score_type == "bfloat16" else scores
-    return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out, int(np.count_nonzero(numbers > 1))
+    positives, negatives, left_out, above = _core.count_pr_curve(*examples, factors, num_thresholds)
+    return rows(np.frombuffer(positives), np.frombuffer(negatives)), left_out, above
 
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:

@@ -154,7 +154,8 @@ class SummaryWriter(_core.ScalarWriter):
             bins = self.default_bins
         file = self._get_file_writer()
         if isinstance(bins, str) and bins == "tensorflow" and max_bins is None:
-            not_finite = file.histogram(tag, *convert.kernel_array(values), global_step, walltime, **label)
+            array, dtype = convert.kernel_array(values, any_order=True)
+            not_finite = file.histogram(tag, array, dtype, global_step, walltime, **label)
         else:
             from tbc import histograms
 

@@ -6,6 +6,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "bins.h"
 #include "crc32c.h"
 #include "decimal.h"
 #include "event.h"
@@ -503,6 +504,75 @@ static void test_histogram_values(void)
         check_count((const char *)(extremes + i), 1000, 0, TBC_FLOAT64, 8); /* nothing finite */
 }
 
+/* --- bins --- */
+
+static void check_bins(const double *edges, size_t n_edges, const double *values, size_t n)
+{
+    double *counts = malloc(n_edges * sizeof *counts);
+    CHECK(tbc_bins_count(counts, edges, n_edges, &(tbc_array){values, 8, TBC_FLOAT64}, n) == TBC_OK);
+    for (size_t bin = 0; bin + 1 < n_edges; bin++) {
+        const double low = edges[bin], high = edges[bin + 1];
+        const bool closed = bin + 2 == n_edges;
+        double expected = 0;
+        for (size_t i = 0; i < n; i++)
+            expected += isfinite(values[i]) && values[i] >= low && (values[i] < high || (closed && values[i] == high));
+        CHECK(counts[bin] == expected);
+    }
+    free(counts);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Edges of every spacing, and as values these edges, their neighbours, and what is nobody's neighbour. */
+static void test_bins(void)
+{
+    static const double special[] = {0, -0.0, 1, DBL_TRUE_MIN, -DBL_TRUE_MIN, FLT_MIN, FLT_TRUE_MIN, FLT_MAX, -FLT_MAX,
+                                     1e-50, -1e-50, 1e300, -1e300, DBL_MAX, -DBL_MAX, INFINITY, -INFINITY, NAN};
+    static const size_t lengths[] = {0, 1, 2, 3, 7, 100, 600};
+    enum { SPECIAL = sizeof special / sizeof *special, MOST = 600 };
+    double edges[MOST], values[3 * MOST + SPECIAL];
+    for (int spacing = 0; spacing < 8; spacing++)
+        for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+            const size_t n = lengths[k];
+            for (size_t i = 0; i < n; i++) {
+                const double at = (double)i - (double)n / 3, random = rand() % 1000 - 500;
+                const double of[] = {at / 7, 1e6 + at / 1e9, copysign(pow(1.1, fabs(at)), at), at * DBL_TRUE_MIN,
+                                     ldexp(random, rand() % 2000 - 1000), floor(at / 10), special[i % (SPECIAL - 1)],
+                                     i == 0 ? -INFINITY : i == n - 1 ? INFINITY : at};
+                edges[i] = of[spacing];
+            }
+            qsort(edges, n, sizeof *edges, compare_doubles);
+            for (size_t i = 0; i < n; i++) {
+                values[3 * i] = edges[i];
+                values[3 * i + 1] = nextafter(edges[i], -INFINITY);
+                values[3 * i + 2] = nextafter(edges[i], INFINITY);
+            }
+            memcpy(values + 3 * n, special, sizeof special);
+            check_bins(edges, n, values, 3 * n + SPECIAL);
+            check_bins(edges, n, values, 0);
+        }
+
+    double small[] = {-1, 0, 5, 4000, 6000, 8188}; /* 0 is where one cell ends, and -0 is still the same */
+    for (size_t i = 0; i < 6; i++)
+        small[i] *= FLT_TRUE_MIN;
+    check_bins(small, 6, special, SPECIAL);
+
+    const double senseless[] = {3, NAN, -1, INFINITY, NAN, -INFINITY, 2, NAN}; /* not right, but safe */
+    for (size_t n = 2; n <= 8; n++)
+        CHECK(tbc_bins_count(values, senseless, n, &(tbc_array){special, 8, TBC_FLOAT64}, SPECIAL) == TBC_OK);
+    CHECK(tbc_bins_count(values, special, (size_t)1 << 31, &(tbc_array){special, 8, TBC_FLOAT64}, 1) == TBC_TOO_LARGE);
+
+    const int8_t bytes[] = {5, -1, 9, 0, 9, 9}; /* every second one, backwards */
+    double counts[2];
+    const tbc_array array = {bytes + 5, -2, TBC_INT8};
+    CHECK(tbc_bins_count(counts, (const double[]){-1, 0, 9}, 3, &array, 3) == TBC_OK);
+    CHECK(counts[0] == 1 && counts[1] == 2);
+}
+
 /* --- pr_curve --- */
 
 static void check_curve(const tbc_array *predictions, const tbc_array *labels, const tbc_array *weights, size_t n,
@@ -512,7 +582,7 @@ static void check_curve(const tbc_array *predictions, const tbc_array *labels, c
     const size_t size = thresholds * sizeof(double);
     double *got[2] = {malloc(size), malloc(size)};
     long double *sums[2], *magnitude = calloc(thresholds, sizeof *magnitude);
-    uint64_t left_out = 0;
+    uint64_t left_out = 0, above = 0;
     for (int i = 0; i < 2; i++) {
         sums[i] = calloc(thresholds, sizeof *sums[i]);
         memset(got[i], 0xFF, size); /* NaN where nothing is set */
@@ -524,6 +594,7 @@ static void check_curve(const tbc_array *predictions, const tbc_array *labels, c
                 const char *data = (const char *)arrays[k]->data + (ptrdiff_t)i * arrays[k]->stride;
                 value[k] = element(data, arrays[k]->dtype, tbc_dtype_size(arrays[k]->dtype));
             }
+        above += value[0] > 1;
         double product = value[0] * (double)(thresholds - 1);
         if (predictions->dtype >= TBC_FLOAT32 && predictions->dtype <= TBC_BFLOAT16)
             product = (float)value[0] * (float)(thresholds - 1);
@@ -537,7 +608,9 @@ static void check_curve(const tbc_array *predictions, const tbc_array *labels, c
         sums[1][bucket] += (1 - value[1]) * value[2];
         magnitude[bucket] += fabs(value[2]);
     }
-    CHECK(tbc_pr_curve_count(predictions, labels, weights, n, thresholds, got[0], got[1]) == left_out);
+    tbc_pr_curve curve = {.thresholds = thresholds, .positives = got[0], .negatives = got[1]};
+    tbc_pr_curve_count(&curve, predictions, labels, weights, n);
+    CHECK(curve.left_out == left_out && curve.above == above);
     for (int i = 0; i < 2; i++) {
         for (size_t bucket = 0; bucket < thresholds; bucket++)
             CHECK(alike(got[i][bucket], sums[i][bucket], magnitude[bucket]));
@@ -651,7 +724,9 @@ static void test_pr_curve_values(void)
     const uint8_t ones[] = {1, 0, 1, 1, 0, 1, 1};
     const tbc_array by_hand = {some, 4, TBC_FLOAT32}, labels = {ones, 1, TBC_UINT8};
     double positives[3], negatives[3];
-    CHECK(tbc_pr_curve_count(&by_hand, &labels, NULL, 7, 3, positives, negatives) == 2);
+    tbc_pr_curve curve = {.thresholds = 3, .positives = positives, .negatives = negatives};
+    tbc_pr_curve_count(&curve, &by_hand, &labels, NULL, 7);
+    CHECK(curve.left_out == 2 && curve.above == 2);
     CHECK(positives[0] == 1 && positives[1] == 1 && positives[2] == 1);
     CHECK(negatives[0] == 0 && negatives[1] == 1 && negatives[2] == 1);
 }
@@ -1092,9 +1167,9 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
-        test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
-        test_threads_in_a_full_queue, test_fresh,
-        test_open_close, test_close_waits, test_write_errors, test_write_resumes, test_full, test_fork,
+        test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
+        test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_write_errors,
+        test_write_resumes, test_full, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests;
 #if defined(__SANITIZE_THREAD__)

@@ -1,15 +1,16 @@
+import re
 import tempfile
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from oracle import only_value, read_back, same_float, steps, tags
 
 import tbc
-from tbc import _core, histograms
+from tbc import _core, convert, histograms
 
 EDGES = np.array(_core.default_edges())
 DTYPES = ["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"]
@@ -116,6 +117,134 @@ def test_values_at_odd_addresses(dtype):
 @given(arrays.arrays(np.float32, st.integers(2, 1200), elements=st.floats(width=32)), st.sampled_from([-3, -1, 2, 3]))
 def test_strided_arrays_are_read_in_place(values, stride):
     check(values[::stride], "f4")
+
+
+# How edges may lie: what numpy and torch make, what people type, and what is hard to search.
+SPACINGS = {
+    "the default": EDGES,
+    "even": np.linspace(-3, 3, 101),
+    "many": np.linspace(-3, 3, 20_000),
+    "even, and all the rest": np.array([-np.inf, *np.linspace(-3, 3, 50), np.inf]),
+    "random": np.sort(RNG.normal(size=300)),
+    "powers": np.logspace(-30, 30, 200),
+    "neighbours": NEIGHBOURS[::3].copy(),
+    "far from 0": 1e6 + np.linspace(-3, 3, 500),
+    "equal": np.array([-1.0, 0.0, 0.0, 0.1, 0.1, 0.1, 1.0, 1.0]),
+    "around 0": np.array([-1e-300, -5e-324, -0.0, 5e-324, 1e-300]),
+    "the largest": np.array([-np.finfo("f8").max, -1e300, 1e39, 1e300, np.finfo("f8").max]),
+    "infinite": np.array([-np.inf, -np.inf, np.inf, np.inf]),
+    "of no width": np.array([0.1, 0.1]),
+    "one": np.array([0.0]),
+    "none": np.array([]),
+}
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2"])
+def test_edges_of_any_spacing_as_numpy_counts_them(spacing, dtype):
+    edges = np.sort(SPACINGS[spacing])
+    with np.errstate(over="ignore"):
+        nearby = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
+    for values in (*AWKWARD.values(), nearby):
+        with np.errstate(over="ignore"):
+            values = values.astype(dtype)
+        counts = np.frombuffer(_core.count_between(values, dtype, edges))
+        np.testing.assert_array_equal(counts, np.histogram(values[np.isfinite(values)].astype("f8"), edges)[0])
+
+
+def assert_counted_as_by_numpy(values, bins):
+    """The answer, or the exception, is what numpy's is of the finite values as doubles."""
+    doubles = np.asarray(values).astype(np.float64).ravel()
+    finite = doubles[np.isfinite(doubles)]
+    try:
+        want_counts, edges = np.histogram(finite, bins)
+        if finite.size and not want_counts.any():
+            raise ValueError("none of")
+    except (ValueError, TypeError) as error:
+        with pytest.raises(type(error), match=re.escape(str(error))):
+            histograms.count(values, bins, None)
+        return
+    (_, _, num, _, _), limits, counts, not_finite = histograms.count(values, bins, None)
+    assert (num, not_finite) == (finite.size, doubles.size - finite.size)
+    want_limits, want_counts = histograms.trim(want_counts, edges) if num else (np.zeros(1), np.zeros(1))
+    np.testing.assert_array_equal(limits, want_limits)
+    np.testing.assert_array_equal(counts, want_counts)
+
+
+def any_values(elements=None):
+    return arrays.arrays(st.sampled_from(DTYPES), arrays.array_shapes(max_dims=3, max_side=20), elements=elements)
+
+
+@st.composite
+def values_and_edges(draw):
+    values = draw(any_values())
+    edges = st.sampled_from(np.nan_to_num(values).ravel().tolist()) | st.floats(allow_nan=False) | st.integers(-9, 9)
+    edges = draw(st.lists(edges, max_size=40))
+    return values, sorted(edges) if draw(st.booleans()) else edges
+
+
+@given(values_and_edges())
+def test_any_edges_as_numpy_counts_them(values_and_edges):
+    assert_counted_as_by_numpy(*values_and_edges)
+
+
+@given(any_values(), st.integers(-1, 2000))
+def test_any_number_of_bins_as_numpy_counts_them(values, bins):
+    finite = values[np.isfinite(values)].astype("f8")
+    spread = np.ptp(finite / 2) if finite.size else 1  # numpy loses count of denormals, and of what no double can hold
+    assume(spread == 0 or 1e-300 < spread < 1e300)
+    assert_counted_as_by_numpy(values, bins)
+
+
+eighths = st.integers(-100, 100).map(lambda n: n / 8)  # of a small range: a rule could want more bins than fit memory
+
+
+@given(
+    arrays.arrays(st.sampled_from(["f8", "f4", "f2"]), arrays.array_shapes(), elements=eighths)
+    | arrays.arrays(st.sampled_from(["i1", "u1", "b1"]), arrays.array_shapes())
+    | arrays.arrays(np.float64, 20, elements=st.just(np.nan) | eighths),
+    st.sampled_from(["auto", "fd", "doane", "scott", "rice", "sturges", "sqrt", "no such rule"]),
+)
+def test_any_rule_as_numpy_applies_it(values, rule):
+    assert_counted_as_by_numpy(values, rule)
+
+
+@pytest.mark.parametrize("bins", ["auto", 20, np.linspace(-2, 2, 30)])
+def test_bins_of_bfloat16_are_those_of_its_values(bins):
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(RNG.normal(size=(30, 40))).bfloat16()
+    ours, theirs = histograms.count(tensor, bins, None), histograms.count(tensor.float(), bins, None)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+LAYOUTS = {  # with whether one stride walks through all values
+    "channels last": (lambda x: x.transpose(0, 3, 1, 2), True),
+    "last axes swapped": (lambda x: x.transpose(0, 1, 3, 2), True),
+    "every second column": (lambda x: x[..., ::2], True),
+    "every second column, transposed": (lambda x: x[..., ::2].transpose(3, 1, 0, 2), True),
+    "axes of length 1": (lambda x: x[:, :, None, :, ::2].swapaxes(0, 3), True),
+    "a slice": (lambda x: x[:, 1:3, :, :2], False),
+    "backwards": (lambda x: x[::-1], False),
+    "repeated": (lambda x: np.broadcast_to(x[..., None], (*x.shape, 3)), False),
+    "empty rows": (lambda x: x[:, :, :0, ::2], True),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bins", ["tensorflow", "auto", 9, [-1, 0, 0.5, 2]])
+def test_an_array_of_any_layout_is_counted(layout, bins):
+    base = RNG.normal(size=(6, 5, 8, 10)).astype("f4")
+    change, in_place = LAYOUTS[layout]
+    values = change(base)
+    array, _ = convert.kernel_array(values, any_order=True)
+    assert not in_place or values.size == 0 or np.shares_memory(array, base)
+    if values.size == 0:
+        return
+    ours, theirs = histograms.count(values, bins, None), histograms.count(values.ravel(), bins, None)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12, atol=1e-12)
+    for mine, other in zip(ours[1:], theirs[1:], strict=True):
+        np.testing.assert_array_equal(mine, other)
 
 
 def torch_histogram(values, bins, max_bins=None):
@@ -246,6 +375,10 @@ def test_a_raw_histogram_is_stored_as_it_is(tag, step, moments, buckets):
         (("h", np.array([1.0]), 0, [5.0, 6.0]), ValueError, "none of the 1 values"),
         (("h", np.array([1.0]), 0, "no such rule"), ValueError, "no such rule"),
         (("h", np.array([1.0]), 0, 0), ValueError, "bins"),
+        (("h", np.array([1.0]), 0, 2.5), TypeError, "bins"),
+        (("h", np.array([1.0]), 0, [1, 0, 2]), ValueError, "increase"),
+        (("h", np.array([1.0]), 0, [0, 1, np.nan]), ValueError, "NaN"),
+        (("h", np.array([1.0, 1.0 + 1e-15]), 0, 100), ValueError, "Too many bins"),
         (("h", np.array([1.0]), 0, 10, None, 0), ValueError, "max_bins"),
         ((1, np.array([1.0])), TypeError, "tag"),
         (("h", np.array([1.0]), 2**63), ValueError, "64-bit"),

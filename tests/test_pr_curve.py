@@ -63,8 +63,8 @@ def torch_curve(labels, predictions, num_thresholds, weights=None):
 
 
 def naive_counts(labels, predictions, num_thresholds, weights):
-    """What the kernel counts, one example after the other, and how many it leaves out."""
-    positives, negatives, left_out = [0.0] * num_thresholds, [0.0] * num_thresholds, 0
+    """What the kernel counts, one example after the other, how many it leaves out, and how many are above 1."""
+    positives, negatives, left_out, above = [0.0] * num_thresholds, [0.0] * num_thresholds, 0, 0
     real = np.float32 if predictions.dtype.kind == "f" and predictions.dtype.itemsize < 8 else np.float64
     weights = np.broadcast_to(1.0 if weights is None else weights, labels.shape)
     for label, prediction, weight in zip(labels.flat, predictions.flat, weights.flat, strict=True):
@@ -76,7 +76,8 @@ def naive_counts(labels, predictions, num_thresholds, weights):
             negatives[math.floor(product)] += (1 - label) * weight
         else:
             left_out += 1
-    return positives, negatives, left_out
+        above += prediction > 1
+    return positives, negatives, left_out, above
 
 
 def counts(labels, predictions, num_thresholds, weights=None):
@@ -84,8 +85,8 @@ def counts(labels, predictions, num_thresholds, weights=None):
     if weights is not None:
         factors, dtype = convert.kernel_array(weights)
         weights = np.broadcast_to(factors.reshape(-1), labels.size), dtype
-    positives, negatives, left_out = _core.count_pr_curve(*flat, weights, num_thresholds)
-    return np.frombuffer(positives).tolist(), np.frombuffer(negatives).tolist(), left_out
+    positives, negatives, *odd = _core.count_pr_curve(*flat, weights, num_thresholds)
+    return np.frombuffer(positives).tolist(), np.frombuffer(negatives).tolist(), *odd
 
 
 @given(examples(), thresholds)
@@ -119,7 +120,7 @@ def test_many_predictions_as_torch_counts_them(num_thresholds, dtype, weighted):
 @pytest.mark.parametrize("n", [1, 3, 511, 512, 513, 10_000])
 def test_crowded_predictions(num_thresholds, prediction, n):
     labels = np.arange(n) % 3 == 0
-    positives, negatives, left_out = counts(labels, np.full(n, prediction, "f4"), num_thresholds)
+    positives, negatives, left_out, _ = counts(labels, np.full(n, prediction, "f4"), num_thresholds)
     bucket = int(prediction * (num_thresholds - 1))
     assert (positives.pop(bucket), negatives.pop(bucket), left_out) == (labels.sum(), n - labels.sum(), 0)
     assert not any(positives + negatives)

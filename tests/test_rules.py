@@ -18,6 +18,7 @@ INCLUDES = {  # what each pair of files may include of csrc
     "decimal": {"bits"},
     "pixels": {"values"},
     "histogram": {"bits", "values"},
+    "bins": {"bits", "status", "values"},
     "pr_curve": {"values"},
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},

@@ -1,0 +1,143 @@
+/* The bin of a value is the number of edges that are not above it: 0 is below all bins, n_edges above them.
+ *
+ * To search all edges for it would take longer than everything else. So the line is cut into cells, and a table holds
+ * how many edges lie in the cells before each. For a value in a cell these are not above it, those of later cells are,
+ * and the few of its own are left to search. All this needs of the function from value to cell is that it never falls,
+ * however it rounds. Which one it is decides only how many edges share a cell: a linear one suits edges at even
+ * distances, and the bits of a float, which grow as a logarithm does, suit distances that grow with the edges.
+ *
+ * As many steps of the search are made for every value as the fullest cell needs: into the next cell's edges it can
+ * look, but not go. A block takes one step after the other, each a loop without branches; that is why comparisons are
+ * added and shifted as numbers.
+ */
+#include "bins.h"
+#include "bits.h"
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum { CELLS = 4096, FEW_STEPS = 2 /* with so few, another table is not worth making */ };
+
+typedef struct cells {
+    bool logarithmic;
+    double first, last;     /* what lies outside is placed as these are */
+    double origin, scale;   /* cell = (value or its ordinal - origin) * scale */
+    unsigned steps;         /* of a search: 2^steps is more than the edges of any cell */
+    uint32_t before[CELLS]; /* edges in earlier cells */
+} cells;
+
+typedef struct block {
+    double values[TBC_BLOCK];
+    uint32_t places[TBC_BLOCK]; /* first the cell, then the number of edges known not to be above the value */
+} block;
+
+static double within_float(double value)
+{
+    return value > -FLT_MAX ? value < FLT_MAX ? value : FLT_MAX : -FLT_MAX;
+}
+
+/* The bits of a float as a number that grows with it: those of negative ones have the opposite order. To add 0 makes
+ * -0, which equals 0, the same number. */
+static double ordinal(double value)
+{
+    const int32_t bits = (int32_t)tbc_float_bits((float)value + 0.0F);
+    return bits ^ (bits >> 31 & INT32_MAX);
+}
+
+/* NaN goes to the first cell, where no comparison will find an edge that is not above it. */
+static void find_cells(block *block, const cells *cells, size_t n)
+{
+    const bool logarithmic = cells->logarithmic;
+    const double first = cells->first, last = cells->last, origin = cells->origin, scale = cells->scale;
+    for (size_t i = 0; i < n; i++) {
+        double value = block->values[i];
+        value = value > first ? value : first;
+        value = value < last ? value : last;
+        block->places[i] = (uint32_t)(int32_t)(((logarithmic ? ordinal(value) : value) - origin) * scale);
+    }
+}
+
+static void make_cells(cells *cells, bool logarithmic, const double *edges, size_t n_edges)
+{
+    const double first = within_float(edges[0]), last = within_float(edges[n_edges - 1]);
+    const double origin = logarithmic ? ordinal(first) : first, end = logarithmic ? ordinal(last) : last;
+    const double scale = end - origin > FLT_MIN ? (CELLS - 1) / (end - origin) : 0;
+    *cells = (struct cells){.logarithmic = logarithmic, .first = first, .last = last, .origin = origin, .scale = scale};
+
+    block block;
+    for (size_t done = 0; done < n_edges; done += TBC_BLOCK) {
+        size_t size = n_edges - done < TBC_BLOCK ? n_edges - done : TBC_BLOCK;
+        memcpy(block.values, edges + done, size * sizeof *edges);
+        find_cells(&block, cells, size);
+        for (size_t i = 0; i < size; i++)
+            cells->before[block.places[i]]++;
+    }
+    uint32_t before = 0;
+    for (size_t cell = 0; cell < CELLS; cell++) {
+        const uint32_t inside = cells->before[cell];
+        while (inside >> cells->steps != 0)
+            cells->steps++;
+        cells->before[cell] = before;
+        before += inside;
+    }
+}
+
+/* A binary search, from the largest step to the smallest, which tallies. */
+static void take(uint64_t *tally, block *block, const cells *cells, const double *edges, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        block->places[i] = cells->before[block->places[i]];
+    for (unsigned step = cells->steps - 1; step > 0; step--) {
+        const double *middle = edges + ((size_t)1 << step) - 1;
+        for (size_t i = 0; i < n; i++)
+            block->places[i] += (uint32_t)(middle[block->places[i]] <= block->values[i]) << step;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t place = block->places[i];
+        tally[place + (edges[place] <= block->values[i])]++;
+    }
+}
+
+static void count(uint64_t *tally, const double *edges, size_t n_edges, const tbc_array *values, size_t n)
+{
+    cells linear, logarithmic;
+    const cells *best = &linear;
+    make_cells(&linear, false, edges, n_edges);
+    if (linear.steps > FEW_STEPS) {
+        make_cells(&logarithmic, true, edges, n_edges);
+        best = logarithmic.steps < linear.steps ? &logarithmic : &linear;
+    }
+    block block;
+    for (size_t done = 0; done < n; done += TBC_BLOCK) {
+        size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
+        tbc_array_load(block.values, values, done, size);
+        find_cells(&block, best, size);
+        take(tally, &block, best, edges, size);
+    }
+}
+
+tbc_status tbc_bins_count(double *counts, const double *edges, size_t n_edges, const tbc_array *values, size_t n)
+{
+    if (n_edges < 2)
+        return TBC_OK;
+    if (n_edges > INT32_MAX)
+        return TBC_TOO_LARGE;
+    double *inner = malloc(3 * n_edges * sizeof *inner);
+    uint64_t *tally = calloc(n_edges + 1, sizeof *tally);
+    if (inner != NULL && tally != NULL) {
+        memcpy(inner, edges, n_edges * sizeof *inner);
+        inner[n_edges - 1] = nextafter(inner[n_edges - 1], INFINITY); /* closes the last bin */
+        for (size_t i = 0; i < n_edges && inner[i] == -INFINITY; i++)
+            inner[i] = -DBL_MAX; /* leaves -infinity below, as infinity is above */
+        for (size_t i = n_edges; i < 3 * n_edges; i++)
+            inner[i] = NAN; /* where a search looks beyond the last edge, less than 2^steps further */
+        count(tally, inner, n_edges, values, n);
+        for (size_t bin = 0; bin + 1 < n_edges; bin++)
+            counts[bin] = (double)tally[bin + 1];
+    }
+    const tbc_status status = inner != NULL && tally != NULL ? TBC_OK : TBC_NO_MEMORY;
+    free(inner);
+    free(tally);
+    return status;
+}
