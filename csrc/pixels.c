@@ -1,55 +1,140 @@
-/* A block of a row of one channel at a time, in steps that compilers make vector code of. Of a batch in the layout of
- * torch (channels outermost) this reads memory in order; what lies in order altogether is one long row.
+/* A row is read a channel and a block at a time, and the channels of a block are put together then. Of an image in the
+ * layout of torch (channels outermost) this reads memory in order; a row whose channels are together already is read as
+ * one of a single channel.
+ *
+ * Compilers make a third of the speed of these loops. SSE2, which every x86-64 has, does 16 pixels at a time.
  */
 #include "pixels.h"
+#include <stdbool.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-static void scale(int32_t *restrict to, const double *restrict values, size_t n)
+/* Values `first` to `first` + `n` of a row as bytes. */
+typedef void reader(uint8_t *to, const tbc_array *row, size_t first, size_t n);
+
+#ifdef __SSE2__
+static inline __m128i scale_4(const char *from)
 {
-    for (size_t i = 0; i < n; i++) {
-        float value = (float)values[i] * 255.0F;
+    __m128 value = _mm_mul_ps(_mm_loadu_ps((const float *)from), _mm_set1_ps(255));
+    return _mm_cvttps_epi32(_mm_min_ps(_mm_max_ps(value, _mm_setzero_ps()), _mm_set1_ps(255))); /* max(NaN, 0) is 0 */
+}
+
+static inline void scale_16(uint8_t *to, const char *from)
+{
+    __m128i low = _mm_packs_epi32(scale_4(from), scale_4(from + 16));
+    __m128i high = _mm_packs_epi32(scale_4(from + 32), scale_4(from + 48));
+    _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(low, high));
+}
+
+/* Four pixels r g b 0 as twelve bytes. Writes two more, which are the next pixel's. */
+static inline void store_4(uint8_t *to, __m128i pixels)
+{
+    __m128i even = _mm_and_si128(pixels, _mm_set1_epi64x(0xffffff));
+    __m128i odd = _mm_and_si128(_mm_srli_epi64(pixels, 8), _mm_set1_epi64x(0xffffff000000));
+    __m128i pairs = _mm_or_si128(even, odd); /* six bytes in each half */
+    _mm_storel_epi64((__m128i *)to, pairs);
+    _mm_storel_epi64((__m128i *)(to + 6), _mm_unpackhi_epi64(pairs, pairs));
+}
+
+static inline void interleave_16(uint8_t *to, const uint8_t *red, const uint8_t *green, const uint8_t *blue)
+{
+    const __m128i zero = _mm_setzero_si128();
+    __m128i r = _mm_loadu_si128((const __m128i *)red);
+    __m128i g = _mm_loadu_si128((const __m128i *)green);
+    __m128i b = _mm_loadu_si128((const __m128i *)blue);
+    __m128i rg = _mm_unpacklo_epi8(r, g), b0 = _mm_unpacklo_epi8(b, zero);
+    store_4(to, _mm_unpacklo_epi16(rg, b0));
+    store_4(to + 12, _mm_unpackhi_epi16(rg, b0));
+    rg = _mm_unpackhi_epi8(r, g), b0 = _mm_unpackhi_epi8(b, zero);
+    store_4(to + 24, _mm_unpacklo_epi16(rg, b0));
+    store_4(to + 36, _mm_unpackhi_epi16(rg, b0));
+}
+#endif
+
+static void scale_floats(uint8_t *to, const char *from, size_t n)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; i + 16 <= n; i += 16)
+        scale_16(to + i, from + i * sizeof(float));
+#endif
+    for (; i < n; i++) {
+        float value;
+        memcpy(&value, from + i * sizeof value, sizeof value);
+        value *= 255.0F;
         value = value > 0 ? value : 0; /* NaN, too */
         value = value < 255 ? value : 255;
-        to[i] = (int32_t)value;
+        to[i] = (uint8_t)value;
     }
 }
 
-static void put(uint8_t *restrict to, size_t step, const int32_t *restrict pixels, size_t n)
-{
-    if (step == 1) /* known to the compiler */
-        for (size_t i = 0; i < n; i++)
-            to[i] = (uint8_t)pixels[i];
-    else
-        for (size_t i = 0; i < n; i++)
-            to[i * step] = (uint8_t)pixels[i];
-}
-
-/* n pixels, `step` bytes from one to the next. */
-static void scale_row(uint8_t *to, size_t step, const tbc_array *row, size_t n)
+static void scale(uint8_t *to, const tbc_array *row, size_t first, size_t n)
 {
     double values[TBC_BLOCK];
-    int32_t pixels[TBC_BLOCK];
-    for (size_t done = 0; done < n; done += TBC_BLOCK) {
-        size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
-        tbc_array_load(values, row, done, size);
-        scale(pixels, values, size);
-        put(to + done * step, step, pixels, size);
+    float floats[TBC_BLOCK];
+    if (row->dtype == TBC_FLOAT32 && row->stride == sizeof(float)) {
+        scale_floats(to, (const char *)row->data + first * sizeof(float), n);
+        return;
+    }
+    tbc_array_load(values, row, first, n);
+    for (size_t i = 0; i < n; i++)
+        floats[i] = (float)values[i];
+    scale_floats(to, (const char *)floats, n);
+}
+
+static void copy(uint8_t *to, const tbc_array *row, size_t first, size_t n)
+{
+    const uint8_t *from = (const uint8_t *)row->data + (ptrdiff_t)first * row->stride;
+    if (row->stride == 1)
+        memcpy(to, from, n);
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[(ptrdiff_t)i * row->stride];
+}
+
+static void interleave(uint8_t *to, uint8_t planes[][TBC_BLOCK], size_t channels, size_t n)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    if (channels == 3)
+        for (; i + 16 < n; i += 16) /* and a pixel more */
+            interleave_16(to + 3 * i, planes[0] + i, planes[1] + i, planes[2] + i);
+#endif
+    for (; i < n; i++)
+        for (size_t c = 0; c < channels; c++)
+            to[i * channels + c] = planes[c][i];
+}
+
+static void put(uint8_t *to, ptrdiff_t stride, const tbc_image *image, reader *read)
+{
+    uint8_t planes[TBC_CHANNELS][TBC_BLOCK];
+    const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(image->dtype), pixel = (ptrdiff_t)image->channels * size;
+    const bool together = image->channel_stride == size && image->width_stride == pixel;
+    const size_t channels = together ? 1 : image->channels;
+    const size_t n = together ? image->width * image->channels : image->width;
+    for (size_t y = 0; y < image->height; y++, to += stride) {
+        const char *from = (const char *)image->data + (ptrdiff_t)y * image->height_stride;
+        tbc_array row = {from, together ? size : image->width_stride, image->dtype};
+        for (size_t done = 0; done < n; done += TBC_BLOCK) {
+            const size_t block = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
+            for (size_t c = 0; c < channels; c++) {
+                row.data = from + (ptrdiff_t)c * image->channel_stride;
+                read(channels == 1 ? to + done : planes[c], &row, done, block);
+            }
+            if (channels > 1)
+                interleave(to + done * channels, planes, channels, block);
+        }
     }
 }
 
-void tbc_pixels_scale(uint8_t *to, const tbc_image *image)
+void tbc_pixels_scale(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
 {
-    const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(image->dtype), pixel = (ptrdiff_t)image->channels * size;
-    const size_t row_size = image->width * image->channels;
-    if (image->channel_stride == size && image->width_stride == pixel &&
-        image->height_stride == (ptrdiff_t)image->width * pixel) {
-        scale_row(to, 1, &(tbc_array){image->data, size, image->dtype}, image->height * row_size);
-        return;
-    }
-    for (size_t y = 0; y < image->height; y++)
-        for (size_t c = 0; c < image->channels; c++) {
-            const char *from = (const char *)image->data + (ptrdiff_t)y * image->height_stride +
-                               (ptrdiff_t)c * image->channel_stride;
-            scale_row(to + y * row_size + c, image->channels,
-                      &(tbc_array){from, image->width_stride, image->dtype}, image->width);
-        }
+    put(to, stride, image, scale);
+}
+
+void tbc_pixels_copy(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
+{
+    put(to, stride, image, copy);
 }

@@ -119,13 +119,17 @@ cdef extern from "decimal.h" nogil:
     size_t tbc_decimal_table(char *to, const float *values, size_t rows, size_t columns)
 
 cdef extern from "pixels.h" nogil:
+    enum:
+        TBC_CHANNELS
+
     ctypedef struct tbc_image:
         const void *data
         tbc_dtype dtype
         size_t height, width, channels
         ptrdiff_t height_stride, width_stride, channel_stride
 
-    void tbc_pixels_scale(uint8_t *to, const tbc_image *image)
+    void tbc_pixels_scale(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
+    void tbc_pixels_copy(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
 
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)

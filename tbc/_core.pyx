@@ -276,15 +276,16 @@ def table(values):
         free(text)
 
 
-def scale_pixels(out, image, str dtype not None):
-    """Writes an image of numbers from 0 to 1 as pixels from 0 to 255.
+def put_pixels(out, image, str dtype not None):
+    """Writes an image as pixels from 0 to 255: bytes as they are, all other numbers run from 0 to 1.
 
-    image: (height, width, channels), with any strides; dtype: the name of its type as in `count`; out: as many uint8,
-    contiguous.
+    image: (height, width, channels), 1 to 4 of them, with any strides; dtype: the name of its type as in `count`;
+    out: as many uint8, in rows that are contiguous.
     """
-    cdef uint8_t[:, :, ::1] pixels = out
+    cdef uint8_t[:, :, :] pixels = out
     cdef Py_buffer view
     cdef tbc_image source
+    cdef bint are_pixels = dtype == "u1"
     PyObject_GetBuffer(image, &view, PyBUF_STRIDES)
     try:
         if view.ndim != 3 or any(view.shape[i] != pixels.shape[i] for i in range(3)):
@@ -293,9 +294,17 @@ def scale_pixels(out, image, str dtype not None):
                            view.strides[1], view.strides[2])
         if <size_t>view.itemsize != tbc_dtype_size(source.dtype):
             raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
+        if source.channels > TBC_CHANNELS:
+            raise ValueError(f"an image has at most {TBC_CHANNELS} channels, got {source.channels}")
+        if ((source.width > 1 and <size_t>pixels.strides[1] != source.channels) or
+                (source.channels > 1 and pixels.strides[2] != 1)):
+            raise ValueError("the rows of the output must be contiguous")
         if view.len > 0:
             with nogil:
-                tbc_pixels_scale(&pixels[0, 0, 0], &source)
+                if are_pixels:
+                    tbc_pixels_copy(&pixels[0, 0, 0], pixels.strides[0], &source)
+                else:
+                    tbc_pixels_scale(&pixels[0, 0, 0], pixels.strides[0], &source)
     finally:
         PyBuffer_Release(&view)
 

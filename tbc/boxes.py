@@ -19,9 +19,9 @@ LINE = 2  # pixels
 
 
 def check(
-    pixels: Pixels, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
+    height: int, width: int, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
 ) -> tuple[Pixels, list[str] | None]:
-    """Copies of boxes and labels, if they fit pixels (HWC) and each other. Raises ValueError if not.
+    """Copies of boxes and labels, if they fit an image of that size and each other. Raises ValueError if not.
 
     boxes: rows that start with xmin, ymin, xmax, ymax; what follows, such as a score, is left out.
     """
@@ -37,9 +37,8 @@ def check(
     texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
     if texts is not None and len(texts) != len(boxes):
         raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
-    sides = [side * rescale for side in pixels.shape[:2]]
-    if not all(1 <= side < LARGEST for side in sides):
-        raise ValueError(f"an image of {pixels.shape[1]} x {pixels.shape[0]} pixels cannot be rescaled by {rescale!r}")
+    if not all(1 <= side * rescale < LARGEST for side in (height, width)):
+        raise ValueError(f"an image of {width} x {height} pixels cannot be rescaled by {rescale!r}")
     return boxes, texts
 
 

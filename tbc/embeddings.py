@@ -144,7 +144,8 @@ def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
         side = math.ceil(math.sqrt(n))  # as many rows as columns: the projector divides by the one for the other
         info.sprite.image_path = f"{folder}/sprite.png"
         info.sprite.single_image_dim.extend([width, height])
-        _write(log_dir, info.sprite.image_path, [images.encode_png(images.grid(embedding.pictures, side, side))[3]])
+        sprite = images.Tiles(embedding.pictures[np.newaxis], side, side).pixels()[0]
+        _write(log_dir, info.sprite.image_path, [images.encode_png(sprite)[3]])
     _list(log_dir, info)
 
 

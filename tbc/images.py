@@ -1,14 +1,18 @@
 """Pixels into PNG files.
 
 A PNG is a signature, a header chunk, the pixels as one zlib stream, an end chunk. Each row is stored as its difference
-from the row above (the Up filter), which numpy does in one subtraction; the deflate is ISA-L's, at its fast level.
+from the row above (the Up filter), which numpy does in one subtraction; the deflate is ISA-L's, at its fast level. Or
+Pillow makes the stream, with the best filter of each row and zlib's best level.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,23 +21,69 @@ import numpy.typing as npt
 from tbc import _core, convert
 
 try:
-    from isal import isal_zlib as zlib
-except ImportError:  # no wheel for this platform: the same stream, ten times slower
-    import zlib  # type: ignore[no-redef]
+    from isal.isal_zlib import compress as deflate
+    from isal.isal_zlib import crc32
+except ImportError:  # no wheel for this platform: the same pixels, ten times slower
+    import zlib
+    from zlib import crc32
+
+    def deflate(data: Any, level: int, wbits: int) -> bytes:  # type: ignore[misc]
+        return zlib.compress(data, level)  # a small window, which makes ISA-L faster, makes zlib slower
+
 
 Pixels = npt.NDArray[Any]
+Compress = Callable[[npt.NDArray[np.uint8]], bytes]
 
 GRID_COLUMNS = 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
-COLOR_TYPE = {2: 4, 3: 2, 4: 6}  # channels: gray and alpha, RGB, RGBA
+COLOR_TYPE = {1: 2, 2: 4, 3: 2, 4: 6}  # channels: gray as RGB, gray and alpha, RGB, RGBA
+NEAR, FAR = 9, 15  # bits of the distance at which deflate looks for the same bytes again
 
 
 # --- arrays into layouts ---
 
 
-def to_hwc(pixels: Pixels, dataformats: str) -> Pixels:
-    """Any layout as rows, columns, channels; a batch as a grid of eight images a row.
+@dataclass
+class Tiles:
+    """Images of one size, in any memory, and the frames they are shown in: side by side, row by row, the rest black."""
+
+    images: Pixels  # (frames, images in each, height, width, channels), of any type
+    rows: int = 1
+    columns: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the frames: how many, height, width, channels."""
+        frames, _, height, width, channels = self.images.shape
+        return frames, self.rows * height, self.columns * width, channels
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape)
+
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The frames, in memory of their own, which whoever has the images cannot change any more.
+
+        Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down. NaN
+        becomes 0.
+        """
+        images = self.images
+        if images.dtype.str[1:] not in convert.KERNEL_DTYPES or not images.dtype.isnative:
+            with np.errstate(over="ignore"):
+                images = images.astype(np.float32)
+        frames, n, height, width, channels = images.shape
+        new = np.empty if n == self.rows * self.columns else np.zeros
+        canvas: npt.NDArray[np.uint8] = new((frames, self.rows, height, self.columns, width, channels), np.uint8)
+        for frame, tiles in zip(canvas, images, strict=True):
+            for i, tile in enumerate(tiles):
+                place = frame[i // self.columns, :, i % self.columns]
+                _core.put_pixels(place, tile, images.dtype.str[1:])
+        return canvas.reshape(self.shape)
+
+
+def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
+    """Any layout as one frame; a batch as a grid of eight images a row.
 
     dataformats: a permutation of "HW", "HWC" or "NCHW", in either case, one letter for each dimension of `pixels`.
     Channels: 1 to 4; in a batch 1 or 3. Raises AssertionError where torch does (a letter twice, another number of
@@ -47,17 +97,19 @@ def to_hwc(pixels: Pixels, dataformats: str) -> Pixels:
                 f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in {pixels.shape} (NHWC)"
             )
         columns = min(len(pixels), GRID_COLUMNS)
-        return grid(pixels, -(-len(pixels) // columns), columns)
-    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+        return Tiles(pixels[np.newaxis], -(-len(pixels) // columns), columns)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    return Tiles(pixels[np.newaxis, np.newaxis])
 
 
-def to_nhwc(pixels: Pixels, dataformats: str) -> Pixels:
-    """A batch in any layout as images, rows, columns, channels (1 to 4). Raises as to_hwc."""
+def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
+    """A batch in any layout, each image (1 to 4 channels) a frame of its own. Raises as to_hwc."""
     if pixels.ndim != 4 or len(dataformats) != 4:
         raise ValueError(
             f"a batch of images has 4 dimensions, got shape {pixels.shape} and dataformats {dataformats!r}"
         )
-    return _ordered(pixels, dataformats)
+    return Tiles(_ordered(pixels, dataformats)[:, np.newaxis])
 
 
 def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
@@ -78,37 +130,6 @@ def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
     if pixels.ndim > 2 and pixels.shape[-1] not in (1, 2, 3, 4):
         raise ValueError(f"an image has 1 to 4 channels, got {pixels.shape[-1]} in shape {pixels.shape} ({order})")
     return pixels
-
-
-def grid(batch: Pixels, rows: int, columns: int) -> Pixels:
-    """Images (NHWC) side by side, row by row, in one image (HWC); what is left of it is black."""
-    n, height, width, channels = batch.shape
-    canvas = np.zeros((rows * columns, height, width, channels), batch.dtype)
-    canvas[:n] = batch
-    tiled = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    return tiled.reshape(rows * height, columns * width, channels)
-
-
-def snapshot(pixels: Pixels, source: Pixels) -> npt.NDArray[np.uint8]:
-    """`pixels` as uint8, in memory of their own, which whoever has `source` cannot change any more."""
-    scaled = to_uint8(pixels)
-    return scaled.copy(order="K") if np.may_share_memory(scaled, source) else scaled
-
-
-def to_uint8(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down.
-
-    pixels: HWC, or several such. NaN becomes 0. uint8 is returned as it is, everything else in memory of its own.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype.str[1:] not in convert.KERNEL_DTYPES or not pixels.dtype.isnative:
-        with np.errstate(over="ignore"):
-            pixels = pixels.astype(np.float32)
-    scaled = np.empty(pixels.shape, np.uint8)
-    for out, image in zip(scaled, pixels, strict=True) if pixels.ndim == 4 else [(scaled, pixels)]:
-        _core.scale_pixels(out, image, image.dtype.str[1:])
-    return scaled
 
 
 # --- what else is an image ---
@@ -191,38 +212,66 @@ def _render(figure: Any, close: bool) -> Pixels:
 # --- PNG ---
 
 
-def encode_png(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int, bytes]:
+def compressor(small: bool) -> Compress:
+    """What makes the zlib stream of pixels (HWC, 2 to 4 channels) for a PNG: fast, or as small as can be.
+
+    Imports what that needs, which it must not do itself: it runs on the encoder's thread.
+    """
+    if not small:
+        return fast
+    from PIL import Image, ImageFile  # noqa: F401, or Image would import it on that thread
+
+    def smallest(pixels: npt.NDArray[np.uint8]) -> bytes:
+        image = Image.fromarray(pixels)
+        optimize, level, strategy = True, -1, -1  # the best of each
+        stream: bytes = image.tobytes("zip", image.mode, optimize, level, strategy, b"")
+        return stream
+
+    return smallest
+
+
+def fast(pixels: npt.NDArray[np.uint8]) -> bytes:
+    height, width, channels = pixels.shape
+    rows = pixels.reshape(height, width * channels)
+    lines = np.empty((height, 1 + width * channels), np.uint8)  # each after the byte of its filter
+    lines[:, 0] = UP
+    lines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    # In noise, a match far away is a coincidence that saves nothing: not to look there takes half the time. Neighbours
+    # tell noise from the rest: in plain areas, in gray, and in most of a good photograph many are equal.
+    sample = lines[4::8]
+    noise = np.count_nonzero(sample[:, 1:] == sample[:, :-1]) < sample.size / 10
+    return deflate(lines, 1, NEAR if noise else FAR)
+
+
+def encode_png(pixels: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, int, bytes]:
     """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
     pixels = colored(pixels)
     height, width, channels = pixels.shape
-    chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compressed(pixels)), (b"IEND", b"")]
-    return height, width, channels, SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)
+    chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compress(pixels)), (b"IEND", b"")]
+    return height, width, channels, png(chunks)
 
 
-def encode_pngs(batch: npt.NDArray[np.uint8]) -> tuple[int, int, list[bytes]]:
+def encode_pngs(batch: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, list[bytes]]:
     """Images (NHWC) into (height, width, PNG files)."""
-    return batch.shape[1], batch.shape[2], [encode_png(pixels)[3] for pixels in batch]
+    return batch.shape[1], batch.shape[2], [encode_png(pixels, compress)[3] for pixels in batch]
 
 
-def colored(pixels: Pixels) -> Pixels:
+def colored(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Three channels in place of one."""
-    return pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
+    height, width, channels = pixels.shape
+    if channels > 1:
+        return pixels
+    return Tiles(np.broadcast_to(pixels, (1, 1, height, width, 3))).pixels().reshape(height, width, 3)
 
 
 def header(height: int, width: int, channels: int) -> bytes:
     return struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPE[channels], 0, 0, 0)
 
 
-def compressed(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """The zlib stream of pixels (HWC), each row after the byte of its filter."""
-    height, width, channels = pixels.shape
-    rows = pixels.reshape(height, width * channels)
-    lines = np.empty((height, 1 + width * channels), np.uint8)
-    lines[:, 0] = UP
-    lines[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
-    return bytes(zlib.compress(lines, 1))
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
+def png(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A file of chunks (name, content)."""
+    parts = [SIGNATURE]
+    for name, data in chunks:
+        parts += [struct.pack(">I", len(data)), name, data, struct.pack(">I", crc32(data, crc32(name)))]
+    return b"".join(parts)

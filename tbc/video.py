@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from typing import Any
 
@@ -33,29 +33,25 @@ BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]],
 THRESHOLDS = (BAYER * STEP + STEP // 2) // BAYER.size  # 1 to 49: a multiple of STEP stays what it is
 
 
-def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> npt.NDArray[Any]:
-    """A batch of clips (N, T, C, H, W) as frames (T, height, width, C) of the same type, the clips side by side.
+def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> images.Tiles:
+    """A batch of clips (N, T, C, H, W) as T frames, the clips side by side.
 
     As torch lays them out: black clips make N a power of two, in as many columns as rows or in two or four times as
-    many. May share the memory of `video`. channels: those the format can show. Raises ValueError for other numbers of
-    dimensions or channels and for a video without pixels, TypeError for what is no real number.
+    many. channels: those the format can show. Raises ValueError for other numbers of dimensions or channels and for a
+    video without pixels, TypeError for what is no real number.
     """
     if video.ndim != 5:
         raise ValueError(f"a video has 5 dimensions (N, T, C, H, W), got {video.ndim} in shape {video.shape}")
     if video.dtype.kind not in "biuf":
         raise TypeError(f"pixels must be real numbers, got an array of {video.dtype}")
-    n, t, c, h, w = video.shape
+    n, _, c, h, w = video.shape
     _check_channels(c, channels, video.shape)
     if video.size == 0:
         raise ValueError(f"a video needs at least one frame and pixel, got one of shape {video.shape} (NTCHW)")
     rows = 1 << (n.bit_length() - 1) // 2
     columns = (1 << (n - 1).bit_length()) // rows
     _check_sides(rows * h, columns * w)
-    if n < rows * columns:
-        padded = np.zeros((rows * columns, t, c, h, w), video.dtype)
-        padded[:n] = video
-        video = padded
-    return video.reshape(rows, columns, t, c, h, w).transpose(2, 0, 4, 1, 5, 3).reshape(t, rows * h, columns * w, c)
+    return images.Tiles(video.transpose(1, 0, 3, 4, 2), rows, columns)
 
 
 def frame_rate(fps: float) -> float:
@@ -140,7 +136,7 @@ def _dithered(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return indices
 
 
-def encode_apng(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
+def encode_apng(frames: npt.NDArray[np.uint8], fps: float, compress: images.Compress = images.fast) -> bytes:
     """Frames (T, height, width, 1 to 4) into an animated PNG that loops for ever; one channel becomes three.
 
     A frame lasts 1 / fps seconds as a fraction of two numbers up to 65535: exactly where fps is a whole number or a
@@ -149,18 +145,16 @@ def encode_apng(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
     _check_channels(frames.shape[3], APNG_CHANNELS, frames.shape)
     fps = min(max(frame_rate(fps), 1 / LIMIT), LIMIT)
     rate = Fraction(fps).limit_denominator(min(int(LIMIT / fps), LIMIT))
-    if frames.shape[3] == 1:
-        frames = frames.repeat(3, axis=3)
     t, height, width, channels = frames.shape
     chunks = [(b"IHDR", images.header(height, width, channels)), (b"acTL", struct.pack(">II", t, 0))]
     for k, frame in enumerate(frames):
         # One count numbers fcTL and fdAT. The first frame has no fdAT: it is in the IDAT that every PNG has.
         place = (max(2 * k - 1, 0), width, height, 0, 0)
         chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *place, rate.denominator, rate.numerator, 0, 0)))
-        data = images.compressed(frame)
+        data = compress(images.colored(frame))
         chunks.append((b"fdAT", struct.pack(">I", 2 * k) + data) if k else (b"IDAT", data))
     chunks.append((b"IEND", b""))
-    return images.SIGNATURE + b"".join(images.chunk(name, data) for name, data in chunks)
+    return images.png(chunks)
 
 
 def _check_sides(height: int, width: int) -> None:
@@ -173,4 +167,7 @@ def _check_channels(channels: int, wanted: Collection[int], shape: tuple[int, ..
         raise ValueError(f"frames have {' or '.join(map(str, wanted))} channels, got {channels} in shape {shape}")
 
 
-FORMATS = {"gif": (encode_gif, GIF_CHANNELS), "apng": (encode_apng, APNG_CHANNELS)}
+FORMATS: dict[str, tuple[Callable[..., bytes], Collection[int]]] = {
+    "gif": (encode_gif, GIF_CHANNELS),
+    "apng": (encode_apng, APNG_CHANNELS),
+}

@@ -733,41 +733,54 @@ static void test_pr_curve_values(void)
 
 /* --- pixels --- */
 
+/* The expected pixel at (y, x, c) of an image, from its float or byte at the same place. */
+static int expected_pixel(tbc_dtype dtype, const float *floats, const uint8_t *bytes, ptrdiff_t at)
+{
+    const float value = floats[at] * 255.0F;
+    return dtype == TBC_UINT8 ? bytes[at] : value >= 255 ? 255 : value > 0 ? (int)value : 0;
+}
+
 static void check_pixels(size_t height, size_t width, size_t channels, int layout)
 {
     static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN};
-    const size_t n = height * width * channels;
+    static const tbc_dtype dtypes[] = {TBC_FLOAT64, TBC_FLOAT32, TBC_UINT8};
+    const size_t n = height * width * channels, pitch = width * channels + 5; /* what lies between rows is not ours */
     double *doubles = malloc(n * sizeof *doubles);
     float *floats = malloc(n * sizeof *floats);
-    uint8_t *got = malloc(n);
+    uint8_t *bytes = malloc(n), *got = malloc(height * pitch);
     for (size_t i = 0; i < n; i++) {
         doubles[i] = i % 5 == 0 ? odd[i / 5 % 12] : rand() / (double)RAND_MAX;
         floats[i] = (float)doubles[i];
+        bytes[i] = (uint8_t)rand();
     }
-    for (int wide = 0; wide < 2; wide++) {
-        const ptrdiff_t size = wide ? 8 : 4, h = (ptrdiff_t)height, w = (ptrdiff_t)width, c = (ptrdiff_t)channels;
-        const ptrdiff_t strides[3][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}}; /* HWC, CHW, WHC */
+    for (int k = 0; k < 3; k++) {
+        const void *const data[] = {doubles, floats, bytes};
+        const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(dtypes[k]);
+        const ptrdiff_t h = (ptrdiff_t)height, w = (ptrdiff_t)width, c = (ptrdiff_t)channels;
+        const ptrdiff_t strides[4][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}, {w, 1, 0}}; /* HWC, CHW, WHC, gray */
         const ptrdiff_t *stride = strides[layout];
-        const tbc_image image = {wide ? (void *)doubles : floats, wide ? TBC_FLOAT64 : TBC_FLOAT32, height, width,
-                                 channels, stride[0] * size, stride[1] * size, stride[2] * size};
-        tbc_pixels_scale(got, &image);
-        for (size_t i = 0; i < n; i++) {
-            const ptrdiff_t x = (ptrdiff_t)i / c % w, y = (ptrdiff_t)i / c / w;
-            const float value = floats[y * stride[0] + x * stride[1] + (ptrdiff_t)i % c * stride[2]] * 255.0F;
-            CHECK(got[i] == (value >= 255 ? 255 : value > 0 ? (int)value : 0));
+        const tbc_image image = {data[k], dtypes[k], height, width, channels, stride[0] * size, stride[1] * size,
+                                 stride[2] * size};
+        memset(got, 77, height * pitch);
+        (dtypes[k] == TBC_UINT8 ? tbc_pixels_copy : tbc_pixels_scale)(got, (ptrdiff_t)pitch, &image);
+        for (size_t i = 0; i < height * pitch; i++) {
+            const ptrdiff_t y = (ptrdiff_t)(i / pitch), x = (ptrdiff_t)(i % pitch) / c, channel = (ptrdiff_t)(i % pitch) % c;
+            const ptrdiff_t at = y * stride[0] + x * stride[1] + channel * stride[2];
+            CHECK(got[i] == (x < w ? expected_pixel(dtypes[k], floats, bytes, at) : 77));
         }
     }
     free(doubles);
     free(floats);
+    free(bytes);
     free(got);
 }
 
 static void test_pixels(void)
 {
-    static const size_t sides[] = {1, 2, 7, 511, 513};
-    for (int layout = 0; layout < 3; layout++)
-        for (size_t channels = 1; channels <= 4; channels++)
-            for (size_t i = 0; i < 5; i++)
+    static const size_t sides[] = {1, 2, 7, 16, 17, 18, 511, 513};
+    for (int layout = 0; layout < 4; layout++)
+        for (size_t channels = 1; channels <= TBC_CHANNELS; channels++)
+            for (size_t i = 0; i < 8; i++)
                 for (size_t k = 0; k < 3; k++)
                     check_pixels(sides[k], sides[i], channels, layout);
 }

@@ -59,7 +59,7 @@ def test_a_list_is_a_grid(log_dir):
     figures = [draw(pyplot.figure(figsize=(2, 1), dpi=50), slope) for slope in range(10)]
     ours = pixels_of(log_one(log_dir, figures, close=False))
     assert ours.shape == (2 * 50, 8 * 100, 3)
-    want = images.to_hwc(torch_pixels(figures), "NCHW")
+    want = images.to_hwc(torch_pixels(figures), "NCHW").pixels()[0]
     np.testing.assert_array_equal(ours, want)
 
 

@@ -1,5 +1,8 @@
+import importlib.util
 import io
 import itertools
+import os
+import sys
 import tempfile
 import threading
 import zlib
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from matplotlib.figure import Figure
 from oracle import only_value, read_back, run_script, steps, tags
 from PIL import Image
 
@@ -116,10 +120,105 @@ def test_the_pixels_are_those_of_the_call(log_dir):
 
 def test_the_stream_is_zlibs_without_isal(monkeypatch):
     pixels = RNG.integers(0, 256, (30, 20, 3), np.uint8)
-    monkeypatch.setattr(images, "zlib", zlib)
-    height, width, channels, png = images.encode_png(pixels)
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    spec = importlib.util.spec_from_file_location("without_isal", images.__file__)
+    without = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, without)
+    spec.loader.exec_module(without)
+    assert without.crc32 is zlib.crc32
+    height, width, channels, png = without.encode_png(pixels)
     assert (height, width, channels) == pixels.shape
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), pixels)
+
+
+@pytest.mark.parametrize("compress", [images.compressor(small=False), images.compressor(small=True)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 300), (5, 1), (70, 90), (300, 200)])
+def test_every_stream_has_every_pixel(compress, channels, height, width):
+    noise = RNG.integers(0, 256, (height, width, channels), np.uint8)
+    plain = np.full((height, width, channels), 7, np.uint8)
+    for pixels in (noise, plain, np.concatenate([plain, noise, plain]), noise // 64 * 64):
+        *_, file = images.encode_png(pixels, compress)
+        shown = np.asarray(Image.open(io.BytesIO(file)))
+        np.testing.assert_array_equal(shown, images.colored(pixels))
+
+
+def window(pixels):
+    """How far back deflate may look, which is in the first byte of a zlib stream."""
+    return 256 << (images.fast(pixels)[0] >> 4)
+
+
+def test_far_matches_are_looked_for_but_in_noise():
+    noise = RNG.integers(0, 256, (64, 64, 3), np.uint8)
+    assert window(noise) == 512
+    for pixels in (noise[:, :, :1].repeat(3, axis=2), np.zeros_like(noise), noise // 128, noise[:3]):
+        assert window(pixels) == 32768
+
+
+# --- image_compression ---
+
+
+def log_all(log_dir, **options):
+    """The PNG files of every method that makes some, each with the pixels it must show."""
+    photo = np.clip(np.linspace(0, 255, 60) + RNG.normal(0, 3, (3, 40, 60)), 0, 255).astype(np.uint8)
+    figure = Figure(figsize=(3, 2))
+    figure.subplots().plot([1, 3, 2])
+    with tbc.SummaryWriter(log_dir, **options) as writer:
+        writer.add_image("image", photo)
+        writer.add_images("grid", photo[np.newaxis])
+        writer.add_images("apart", photo[np.newaxis], grid=False)
+        writer.add_image_with_boxes("boxes", photo, BOXES)
+        writer.add_figure("figure", figure)
+        writer.add_video("video", photo[np.newaxis, np.newaxis], format="apng")
+    values = [event.summary.value[0] for event in read_back(log_dir)]
+    return {value.tag: value.image.encoded_image_string or value.tensor.string_val[2] for value in values}
+
+
+def test_small_images_are_smaller_and_the_same(log_dir):
+    RNG.bit_generator.state, state = RNG.bit_generator.state, RNG.bit_generator.state
+    fast = log_all(log_dir, image_compression="fast")
+    RNG.bit_generator.state = state
+    small = log_all(log_dir + "2", image_compression="small")
+    assert fast.keys() == small.keys() == {"image", "grid", "apart", "boxes", "figure", "video"}
+    for tag, file in fast.items():
+        assert len(small[tag]) < len(file), tag
+        shown = [np.asarray(Image.open(io.BytesIO(png))) for png in (file, small[tag])]
+        np.testing.assert_array_equal(*shown)
+
+
+def test_fast_is_the_default(log_dir):
+    with tbc.SummaryWriter(log_dir) as writer:
+        assert writer.image_compression == "fast"
+
+
+@pytest.mark.parametrize("compression", ["best", "", None, 9, True])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_other_compressions_are_told_at_once(log_dir, compression, enabled):
+    with pytest.raises(ValueError, match=f"fast or small, got {compression!r}"):
+        tbc.SummaryWriter(log_dir, image_compression=compression, enabled=enabled)
+    assert not os.path.exists(log_dir)
+
+
+def test_nothing_is_imported_on_the_encoders_thread(log_dir):
+    run_script(
+        """
+        import sys, numpy as np, tbc
+        from tbc import background
+        run, imported = background.run, set()
+        def watched(work):
+            def job():
+                before = set(sys.modules)
+                work()
+                imported.update(set(sys.modules) - before)
+            run(job)
+        background.run = watched
+        for compression in ("fast", "small"):
+            with tbc.SummaryWriter(sys.argv[1], image_compression=compression) as writer:
+                writer.add_image("image", np.zeros((3, 8, 8)))
+        assert not imported, imported
+        """,
+        log_dir,
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +268,7 @@ def test_bad_arguments_are_told_at_once(log_dir, arguments, error):
 def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
     """The third image waits for room until the first is encoded, which waits for us."""
     gate, encode = threading.Event(), images.encode_png
-    monkeypatch.setattr(images, "encode_png", lambda pixels: gate.wait() and encode(pixels))
+    monkeypatch.setattr(images, "encode_png", lambda *arguments: gate.wait() and encode(*arguments))
     _core.set_queue_limit(2 * 100 * 100 + 5000)
     try:
         with tbc.SummaryWriter(log_dir) as writer:
@@ -227,7 +326,7 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
 
 
 def test_an_error_of_the_encoder_is_raised_by_the_next_call(log_dir, monkeypatch):
-    def fail(pixels):
+    def fail(*_):
         raise MemoryError("no room to encode")
 
     with tbc.SummaryWriter(log_dir) as writer:
@@ -551,7 +650,7 @@ def test_boxes_with_scores_are_boxes(log_dir):
 
 
 def test_files_that_are_large_when_decoded_are_stored(log_dir):
-    file = images.SIGNATURE + images.chunk(b"IHDR", images.header(20_000, 30_000, 3)) + images.chunk(b"IEND", b"")
+    file = images.png([(b"IHDR", images.header(20_000, 30_000, 3)), (b"IEND", b"")])
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", file)
     image = only_value(log_dir)[1].image
