@@ -107,34 +107,44 @@ static void interleave(uint8_t *to, uint8_t planes[][TBC_BLOCK], size_t channels
             to[i * channels + c] = planes[c][i];
 }
 
-static void put(uint8_t *to, ptrdiff_t stride, const tbc_image *image, reader *read)
+/* One image, in rows that begin `pitch` bytes apart. */
+static void put_image(uint8_t *to, size_t pitch, const char *data, const tbc_tiles *tiles, reader *read)
 {
     uint8_t planes[TBC_CHANNELS][TBC_BLOCK];
-    const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(image->dtype), pixel = (ptrdiff_t)image->channels * size;
-    const bool together = image->channel_stride == size && image->width_stride == pixel;
-    const size_t channels = together ? 1 : image->channels;
-    const size_t n = together ? image->width * image->channels : image->width;
-    for (size_t y = 0; y < image->height; y++, to += stride) {
-        const char *from = (const char *)image->data + (ptrdiff_t)y * image->height_stride;
-        tbc_array row = {from, together ? size : image->width_stride, image->dtype};
+    const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(tiles->dtype), pixel = (ptrdiff_t)tiles->channels * size;
+    const bool together = tiles->channel_stride == size && tiles->width_stride == pixel;
+    const size_t channels = together ? 1 : tiles->channels;
+    const size_t n = together ? tiles->width * tiles->channels : tiles->width;
+    for (size_t y = 0; y < tiles->height; y++, to += pitch, data += tiles->height_stride)
         for (size_t done = 0; done < n; done += TBC_BLOCK) {
             const size_t block = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
+            tbc_array row = {data, together ? size : tiles->width_stride, tiles->dtype};
             for (size_t c = 0; c < channels; c++) {
-                row.data = from + (ptrdiff_t)c * image->channel_stride;
+                row.data = data + (ptrdiff_t)c * tiles->channel_stride;
                 read(channels == 1 ? to + done : planes[c], &row, done, block);
             }
             if (channels > 1)
                 interleave(to + done * channels, planes, channels, block);
         }
-    }
 }
 
-void tbc_pixels_scale(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
+static void put(uint8_t *to, const tbc_tiles *tiles, reader *read)
 {
-    put(to, stride, image, scale);
+    const size_t row = tiles->width * tiles->channels, pitch = tiles->columns * row;
+    for (size_t frame = 0; frame < tiles->frames; frame++, to += tiles->rows * tiles->height * pitch)
+        for (size_t i = 0; i < tiles->images; i++)
+            put_image(to + i / tiles->columns * tiles->height * pitch + i % tiles->columns * row, pitch,
+                      (const char *)tiles->data + (ptrdiff_t)frame * tiles->frame_stride +
+                          (ptrdiff_t)i * tiles->image_stride,
+                      tiles, read);
 }
 
-void tbc_pixels_copy(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
+void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles)
 {
-    put(to, stride, image, copy);
+    put(to, tiles, scale);
+}
+
+void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)
+{
+    put(to, tiles, copy);
 }

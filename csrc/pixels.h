@@ -10,18 +10,19 @@
 
 enum { TBC_CHANNELS = 4 }; /* at most */
 
-/* The values of an image, in any layout: strides are in bytes. */
-typedef struct tbc_image {
+/* The values of images of one size, wherever they lie, and the frames they go to: side by side, row by row. */
+typedef struct tbc_tiles {
     const void *data;
     tbc_dtype dtype;
-    size_t height, width, channels;
-    ptrdiff_t height_stride, width_stride, channel_stride;
-} tbc_image;
+    size_t frames, images, height, width, channels; /* images in each frame */
+    ptrdiff_t frame_stride, image_stride, height_stride, width_stride, channel_stride; /* in bytes */
+    size_t rows, columns; /* of a frame: enough for its images; what they leave is not written */
+} tbc_tiles;
 
-/* Writes the image; its rows begin `stride` bytes apart, which may be more than they have. */
-void tbc_pixels_scale(uint8_t *to, ptrdiff_t stride, const tbc_image *image);
+/* Writes frames * rows * height * columns * width * channels pixels, channels innermost. */
+void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles);
 
-/* The same of an image that has pixels from 0 to 255 already, TBC_UINT8. */
-void tbc_pixels_copy(uint8_t *to, ptrdiff_t stride, const tbc_image *image);
+/* The same of images that have pixels from 0 to 255 already, TBC_UINT8. */
+void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles);
 
 #endif

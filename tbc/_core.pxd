@@ -122,14 +122,15 @@ cdef extern from "pixels.h" nogil:
     enum:
         TBC_CHANNELS
 
-    ctypedef struct tbc_image:
+    ctypedef struct tbc_tiles:
         const void *data
         tbc_dtype dtype
-        size_t height, width, channels
-        ptrdiff_t height_stride, width_stride, channel_stride
+        size_t frames, images, height, width, channels
+        ptrdiff_t frame_stride, image_stride, height_stride, width_stride, channel_stride
+        size_t rows, columns
 
-    void tbc_pixels_scale(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
-    void tbc_pixels_copy(uint8_t *to, ptrdiff_t stride, const tbc_image *image)
+    void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles)
+    void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)
 
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)

@@ -276,35 +276,36 @@ def table(values):
         free(text)
 
 
-def put_pixels(out, image, str dtype not None):
-    """Writes an image as pixels from 0 to 255: bytes as they are, all other numbers run from 0 to 1.
+def tile(out, images, str dtype not None):
+    """Writes images of one size side by side, row by row: bytes as they are, other numbers, from 0 to 1, times 255.
 
-    image: (height, width, channels), 1 to 4 of them, with any strides; dtype: the name of its type as in `count`;
-    out: as many uint8, in rows that are contiguous.
+    images: (frames, images of each, height, width, channels), 1 to 4 channels, with any strides; dtype: the name of
+    their type as in `count`; out: (frames, height, width, channels) of uint8, contiguous, of which the images fill the
+    beginning.
     """
-    cdef uint8_t[:, :, :] pixels = out
+    cdef uint8_t[:, :, :, ::1] pixels = out
     cdef Py_buffer view
-    cdef tbc_image source
+    cdef tbc_tiles tiles
     cdef bint are_pixels = dtype == "u1"
-    PyObject_GetBuffer(image, &view, PyBUF_STRIDES)
+    PyObject_GetBuffer(images, &view, PyBUF_STRIDES)
     try:
-        if view.ndim != 3 or any(view.shape[i] != pixels.shape[i] for i in range(3)):
-            raise ValueError("an image of three dimensions, and as large an output are needed")
-        source = tbc_image(view.buf, _dtypes[dtype], view.shape[0], view.shape[1], view.shape[2], view.strides[0],
-                           view.strides[1], view.strides[2])
-        if <size_t>view.itemsize != tbc_dtype_size(source.dtype):
+        if view.ndim != 5 or view.len == 0 or view.shape[4] > TBC_CHANNELS:
+            raise ValueError(f"arrays of five dimensions are needed, with at most {TBC_CHANNELS} channels")
+        tiles = tbc_tiles(view.buf, _dtypes[dtype],
+                          view.shape[0], view.shape[1], view.shape[2], view.shape[3], view.shape[4],
+                          view.strides[0], view.strides[1], view.strides[2], view.strides[3], view.strides[4],
+                          pixels.shape[1] // view.shape[2], pixels.shape[2] // view.shape[3])
+        if (tiles.frames, tiles.rows * tiles.height, tiles.columns * tiles.width, tiles.channels) != out.shape:
+            raise ValueError(f"{tiles.height} x {tiles.width} pixels do not tile frames of shape {out.shape}")
+        if tiles.images > tiles.rows * tiles.columns:
+            raise ValueError(f"{tiles.images} images do not fit {tiles.rows} x {tiles.columns} places")
+        if <size_t>view.itemsize != tbc_dtype_size(tiles.dtype):
             raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
-        if source.channels > TBC_CHANNELS:
-            raise ValueError(f"an image has at most {TBC_CHANNELS} channels, got {source.channels}")
-        if ((source.width > 1 and <size_t>pixels.strides[1] != source.channels) or
-                (source.channels > 1 and pixels.strides[2] != 1)):
-            raise ValueError("the rows of the output must be contiguous")
-        if view.len > 0:
-            with nogil:
-                if are_pixels:
-                    tbc_pixels_copy(&pixels[0, 0, 0], pixels.strides[0], &source)
-                else:
-                    tbc_pixels_scale(&pixels[0, 0, 0], pixels.strides[0], &source)
+        with nogil:
+            if are_pixels:
+                tbc_pixels_copy(&pixels[0, 0, 0, 0], &tiles)
+            else:
+                tbc_pixels_scale(&pixels[0, 0, 0, 0], &tiles)
     finally:
         PyBuffer_Release(&view)
 

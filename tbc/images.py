@@ -72,14 +72,10 @@ class Tiles:
         if images.dtype.str[1:] not in convert.KERNEL_DTYPES or not images.dtype.isnative:
             with np.errstate(over="ignore"):
                 images = images.astype(np.float32)
-        frames, n, height, width, channels = images.shape
-        new = np.empty if n == self.rows * self.columns else np.zeros
-        canvas: npt.NDArray[np.uint8] = new((frames, self.rows, height, self.columns, width, channels), np.uint8)
-        for frame, tiles in zip(canvas, images, strict=True):
-            for i, tile in enumerate(tiles):
-                place = frame[i // self.columns, :, i % self.columns]
-                _core.put_pixels(place, tile, images.dtype.str[1:])
-        return canvas.reshape(self.shape)
+        full = images.shape[1] == self.rows * self.columns
+        frames = np.empty(self.shape, np.uint8) if full else np.zeros(self.shape, np.uint8)
+        _core.tile(frames, images, images.dtype.str[1:])
+        return frames
 
 
 def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:

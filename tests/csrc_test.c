@@ -740,33 +740,43 @@ static int expected_pixel(tbc_dtype dtype, const float *floats, const uint8_t *b
     return dtype == TBC_UINT8 ? bytes[at] : value >= 255 ? 255 : value > 0 ? (int)value : 0;
 }
 
-static void check_pixels(size_t height, size_t width, size_t channels, int layout)
+static void check_pixels(tbc_tiles tiles, int layout)
 {
     static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN};
     static const tbc_dtype dtypes[] = {TBC_FLOAT64, TBC_FLOAT32, TBC_UINT8};
-    const size_t n = height * width * channels, pitch = width * channels + 5; /* what lies between rows is not ours */
+    const size_t row = tiles.width * tiles.channels, pitch = tiles.columns * row;
+    const size_t n = tiles.frames * tiles.images * tiles.height * row;
+    const size_t frame_size = tiles.rows * tiles.height * pitch, size = tiles.frames * frame_size;
     double *doubles = malloc(n * sizeof *doubles);
     float *floats = malloc(n * sizeof *floats);
-    uint8_t *bytes = malloc(n), *got = malloc(height * pitch);
+    uint8_t *bytes = malloc(n), *got = malloc(size);
+    const void *const data[] = {doubles, floats, bytes};
     for (size_t i = 0; i < n; i++) {
         doubles[i] = i % 5 == 0 ? odd[i / 5 % 12] : rand() / (double)RAND_MAX;
         floats[i] = (float)doubles[i];
         bytes[i] = (uint8_t)rand();
     }
+    const ptrdiff_t h = (ptrdiff_t)tiles.height, w = (ptrdiff_t)tiles.width, c = (ptrdiff_t)tiles.channels;
+    const ptrdiff_t strides[4][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}, {w, 1, 0}}; /* HWC, CHW, WHC, gray */
+    const ptrdiff_t *stride = strides[layout], frames = (ptrdiff_t)tiles.frames;
     for (int k = 0; k < 3; k++) {
-        const void *const data[] = {doubles, floats, bytes};
-        const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(dtypes[k]);
-        const ptrdiff_t h = (ptrdiff_t)height, w = (ptrdiff_t)width, c = (ptrdiff_t)channels;
-        const ptrdiff_t strides[4][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}, {w, 1, 0}}; /* HWC, CHW, WHC, gray */
-        const ptrdiff_t *stride = strides[layout];
-        const tbc_image image = {data[k], dtypes[k], height, width, channels, stride[0] * size, stride[1] * size,
-                                 stride[2] * size};
-        memset(got, 77, height * pitch);
-        (dtypes[k] == TBC_UINT8 ? tbc_pixels_copy : tbc_pixels_scale)(got, (ptrdiff_t)pitch, &image);
-        for (size_t i = 0; i < height * pitch; i++) {
-            const ptrdiff_t y = (ptrdiff_t)(i / pitch), x = (ptrdiff_t)(i % pitch) / c, channel = (ptrdiff_t)(i % pitch) % c;
-            const ptrdiff_t at = y * stride[0] + x * stride[1] + channel * stride[2];
-            CHECK(got[i] == (x < w ? expected_pixel(dtypes[k], floats, bytes, at) : 77));
+        const ptrdiff_t each = (ptrdiff_t)tbc_dtype_size(dtypes[k]);
+        tiles.data = data[k];
+        tiles.dtype = dtypes[k];
+        tiles.frame_stride = h * w * c * each;
+        tiles.image_stride = frames * h * w * c * each;
+        tiles.height_stride = stride[0] * each;
+        tiles.width_stride = stride[1] * each;
+        tiles.channel_stride = stride[2] * each;
+        memset(got, 77, size);
+        (dtypes[k] == TBC_UINT8 ? tbc_pixels_copy : tbc_pixels_scale)(got, &tiles);
+        for (size_t i = 0; i < size; i++) {
+            const size_t y = i % frame_size / pitch, x = i % pitch / tiles.channels;
+            const size_t tile = y / tiles.height * tiles.columns + x / tiles.width;
+            const ptrdiff_t image = (ptrdiff_t)tile * frames + (ptrdiff_t)(i / frame_size);
+            const ptrdiff_t at = image * h * w * c + (ptrdiff_t)y % h * stride[0] + (ptrdiff_t)x % w * stride[1] +
+                                 (ptrdiff_t)i % c * stride[2];
+            CHECK(got[i] == (tile < tiles.images ? expected_pixel(dtypes[k], floats, bytes, at) : 77));
         }
     }
     free(doubles);
@@ -781,8 +791,13 @@ static void test_pixels(void)
     for (int layout = 0; layout < 4; layout++)
         for (size_t channels = 1; channels <= TBC_CHANNELS; channels++)
             for (size_t i = 0; i < 8; i++)
-                for (size_t k = 0; k < 3; k++)
-                    check_pixels(sides[k], sides[i], channels, layout);
+                for (size_t k = 0; k < 3; k++) {
+                    tbc_tiles tiles = {.frames = 1, .images = 1, .height = sides[k], .width = sides[i],
+                                       .channels = channels, .rows = 1, .columns = 1};
+                    check_pixels(tiles, layout);
+                    tiles.frames = 2, tiles.images = 4, tiles.rows = 2, tiles.columns = 3;
+                    check_pixels(tiles, layout);
+                }
 }
 
 /* --- decimal --- */

@@ -83,6 +83,48 @@ def test_not_a_number_is_black(log_dir):
     assert pixels_of(log_one(log_dir, array, "HW"))[:, :, 0].tolist() == [[0, 255], [0, 127]]
 
 
+@given(
+    arrays.arrays(
+        st.sampled_from(["f4", "f8", "f2", "u1", "?"]),
+        st.tuples(st.integers(1, 11), st.integers(1, 5), st.integers(1, 40), st.sampled_from([1, 3])),
+    ),
+    st.permutations(range(4)),
+    st.tuples(*[st.sampled_from([1, -1, 2, -3])] * 4),
+)
+def test_pixels_are_numpys_in_any_memory(batch, order, steps):
+    array = batch.transpose(order).copy().transpose(np.argsort(order))[tuple(slice(None, None, step) for step in steps)]
+    if array.shape[3] == 2:
+        array = array[..., :1]
+    with np.errstate(all="ignore"):
+        scaled = np.clip(array.astype(np.float32) * np.float32(255), 0, 255)
+    pixels = array if array.dtype == np.uint8 else np.nan_to_num(scaled, nan=0).astype(np.uint8)
+    np.testing.assert_array_equal(images.to_nhwc(array, "NHWC").pixels(), pixels)
+    n, height, width, channels = pixels.shape
+    grid = images.to_hwc(array, "NHWC").pixels()[0]
+    assert grid.shape == (-(-n // 8) * height, min(n, 8) * width, channels)
+    for i in range(-(-n // 8) * min(n, 8)):
+        y, x = i // 8 * height, i % 8 * width
+        np.testing.assert_array_equal(grid[y : y + height, x : x + width], pixels[i] if i < n else 0)
+
+
+@pytest.mark.parametrize(
+    ("out", "array", "dtype"),
+    [
+        ((1, 4, 6, 3), (1, 1, 4, 6, 3), "f8"),
+        ((1, 4, 6, 3), (1, 2, 4, 6, 3), "f4"),
+        ((1, 4, 7, 3), (1, 1, 4, 6, 3), "f4"),
+        ((2, 4, 6, 3), (1, 1, 4, 6, 3), "f4"),
+        ((1, 4, 6, 4), (1, 1, 4, 6, 3), "f4"),
+        ((1, 4, 6, 5), (1, 1, 4, 6, 5), "f4"),
+        ((1, 4, 6, 3), (1, 1, 0, 6, 3), "f4"),
+        ((1, 4, 6, 3), (1, 4, 6, 3), "f4"),
+    ],
+)
+def test_the_kernel_refuses_what_does_not_fit(out, array, dtype):
+    with pytest.raises(ValueError, match="needed|tile|fit|not f8"):
+        _core.tile(np.empty(out, np.uint8), np.zeros(array, np.float32), dtype)
+
+
 def test_tensors(log_dir):
     torch = pytest.importorskip("torch")
     tensor = torch.rand(3, 6, 5, dtype=torch.bfloat16, requires_grad=True)
