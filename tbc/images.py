@@ -227,6 +227,7 @@ def compressor(small: bool) -> Compress:
 
 
 def fast(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """See compressor."""
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
     lines = np.empty((height, 1 + width * channels), np.uint8)  # each after the byte of its filter

@@ -121,7 +121,7 @@ def test_pixels_are_numpys_in_any_memory(batch, order, steps):
     ],
 )
 def test_the_kernel_refuses_what_does_not_fit(out, array, dtype):
-    with pytest.raises(ValueError, match="needed|tile|fit|not f8"):
+    with pytest.raises(ValueError, match=r"needed|tile|fit|not f8"):
         _core.tile(np.empty(out, np.uint8), np.zeros(array, np.float32), dtype)
 
 
@@ -330,6 +330,18 @@ def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
     finally:
         _core.set_queue_limit(64 << 20)
     assert sorted(event.step for event in read_back(log_dir)) == [0, 1, 2, 3]
+
+
+def test_nothing_is_copied_before_there_is_room(log_dir, monkeypatch):
+    reserve, tile, order = tbc.FileWriter.reserve, _core.tile, []
+    monkeypatch.setattr(tbc.FileWriter, "reserve", lambda *_: order.append("reserve") or reserve(*_))
+    monkeypatch.setattr(_core, "tile", lambda *_: order.append("tile") or tile(*_))
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("image", np.zeros((3, 4, 5)))
+        writer.add_images("grid", np.zeros((9, 3, 4, 5)))
+        writer.add_images("apart", np.zeros((9, 3, 4, 5)), grid=False)
+        writer.add_video("video", np.zeros((3, 2, 3, 4, 5)))
+    assert order == 4 * ["reserve", "tile"]
 
 
 def test_flush_in_a_signal_handler_waits_for_images_without_a_deadlock(log_dir):
