@@ -1,21 +1,25 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
+# make bench   measures what tbc costs beside torch and tensorboardX; some six minutes on an idle machine
 # Each sets up a virtual environment of its own below .venv/.
 
 PYTHON ?= python3
-TORCH ?= torch==2.13.0 # what tests compare with; `make test TORCH=` leaves those tests out
+TORCH ?= torch==2.13.0 # what tests and benchmarks compare with; `make test TORCH=` leaves those tests out
 CC ?= cc
 
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test lint csrc-test proto screenshots clean
+.PHONY: demo test bench lint csrc-test proto screenshots clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
 
 test: .venv/test/installed
 	.venv/test/bin/pytest -q
+
+bench: .venv/bench/installed
+	.venv/bench/bin/python benchmarks/run.py
 
 lint: .venv/test/installed
 	.venv/test/bin/ruff check .
@@ -54,4 +58,9 @@ clean:
 .venv/test/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/test
 	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[demo,lint,test]' $(TORCH)
+	touch $@
+
+.venv/bench/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/bench
+	.venv/bench/bin/pip install --quiet --disable-pip-version-check '.[bench]' $(TORCH)
 	touch $@

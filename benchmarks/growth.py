@@ -1,0 +1,334 @@
+"""How cost and memory grow, and what happens when the disk does not keep up.
+
+Each measurement has a process of its own, which starts with little memory and loads neither torch nor its peers.
+"""
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from statistics import median
+
+import numpy as np
+from timing import digits
+
+import tbc
+from tbc import _core
+
+MIB = 1 << 20
+CALLS = 200_000  # of add_scalar, for a point of a curve
+THREADS = 8  # that log to a disk that stalls
+
+# What reads at the other end of a pipe that stands for a disk: so many bytes, then a sleep, and again.
+READER = """
+import os, sys, time
+size, seconds = int(sys.argv[1]), float(sys.argv[2])
+while True:
+    left = size
+    while left > 0:
+        data = os.read(0, min(left, 1 << 16))
+        if not data:
+            sys.exit()
+        left -= len(data)
+    time.sleep(seconds)
+"""
+
+
+def measure(rounds):
+    seconds = 4 if rounds > 2 else 1
+    curves = [
+        curve(by_tags, "add_scalar, us: tags", [1, 100, 1000, 10_000, 100_000]),
+        curve(by_depth, "add_scalar, us: MiB that wait", [0, 1, 4, 16, 60]),
+        curve(by_size, "add_histogram, ns a value: values", [10**k for k in range(2, 9)]),
+        curve(by_writers, "add_scalar, us: open writers", [1, 10, 100, 1000]),
+        # one at a time has the GIL: more threads are not faster, but neither do they get in each other's way
+        curve(by_threads, "add_scalar, us: threads", [1, 2, 4, 8, 16]),
+    ]
+    tables = [
+        table("Memory, MiB", {"a million scalars take": apart(memory, 1), "100,000 tags take": apart(memory, 100_000)}),
+        table("A burst of 200 images of 3x512x512, on a disk of 20 MiB/s, with room for 64 MiB", apart(burst)),
+        table(
+            f"{THREADS} threads log scalars, on a disk that stalls for 0.5 s after 8 MiB, with room for 8 MiB",
+            apart(stall, seconds),
+        ),
+        table("A loop of pure Python, while all of them wait", apart(pace_in_stall, seconds)),
+        table("Another file, on a disk that is well, beside them", apart(file_in_stall, seconds)),
+    ]
+    return dict(curves + tables)
+
+
+def apart(function, *arguments):
+    """function(*arguments), in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def curve(function, title, points):
+    values = apart(function, points)
+    print(f"{title:<36}" + "".join(f"{point:>13,}" for point in points))
+    print(" " * 36 + "".join(f"{digits(value):>13}" for value in values), flush=True)
+    return title, dict(zip(points, values, strict=True))
+
+
+def table(title, figures):
+    print(
+        f"\n{title}:\n" + "\n".join(f"    {digits(value):>12}  {name}" for name, value in figures.items()), flush=True
+    )
+    return title, figures
+
+
+# --- the curves: a figure for each point ---
+
+
+def by_tags(points):
+    figures = []
+    with new_writer() as writer:
+        for n in points:
+            tags = [f"tag/{k}" for k in range(n)]
+            figures.append(microseconds(lambda tags=tags: log([writer], tags), CALLS))
+    return figures
+
+
+def by_depth(points):
+    """Into a pipe that nobody reads."""
+    figures = []
+    for mib in points:
+        reader, pipe = os.pipe()
+        file = _core.EventFile()
+        file.attach(pipe, "a pipe", 100)
+        for _ in range(mib):
+            file.event(bytes(MIB))
+        start = time.perf_counter()
+        for i in range(5000):
+            file.scalar("x", 0.5, i)
+        figures.append((time.perf_counter() - start) / 5000 * 1e6)
+        os.close(reader)
+        with suppress(OSError):  # a broken pipe
+            file.close()
+    return figures
+
+
+def by_size(points):
+    normal = np.random.default_rng(0).normal(size=10**6).astype(np.float32)
+    figures = []
+    with new_writer() as writer:
+        for n in points:
+            values, times = np.resize(normal, n), max(1, 10**6 // n)
+
+            def run(values=values, times=times):
+                for i in range(times):
+                    writer.add_histogram("h", values, i)
+
+            figures.append(1e3 * microseconds(run, n * times))
+    return figures
+
+
+def by_writers(points):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 4096, hard))
+    figures = []
+    for n in points:
+        with tempfile.TemporaryDirectory() as log_dir:
+            writers = [tbc.SummaryWriter(f"{log_dir}/{k}") for k in range(n)]
+            figures.append(microseconds(lambda writers=writers: log(writers, ["x"]), CALLS))
+            for writer in writers:
+                writer.close()
+    return figures
+
+
+def by_threads(points):
+    figures = []
+    with new_writer() as writer:
+        for n in points:
+
+            def run(n=n):
+                threads = [threading.Thread(target=log, args=([writer], ["x"], CALLS // n)) for _ in range(n)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+
+            figures.append(microseconds(run, CALLS))
+    return figures
+
+
+def log(writers, tags, calls=CALLS):
+    """Scalars, by each writer and tag in turn."""
+    for i in range(calls // (len(writers) * len(tags))):
+        for writer in writers:
+            for tag in tags:
+                writer.add_scalar(tag, 0.5, i)
+
+
+def microseconds(run, calls):
+    """Of a call, the median of three runs after a first one."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) / calls * 1e6)
+    return median(times[1:])
+
+
+# --- memory, and the queue under load ---
+
+
+def memory(tags):
+    """MiB that a million scalars leave behind."""
+    names = [f"tag/{k}" for k in range(tags)]
+    with new_writer() as writer:
+        writer.add_scalar("x", 0.5)
+        before = resident()
+        log([writer], names, 10**6)
+        writer.flush()
+        return resident() - before
+
+
+def burst():
+    image = np.random.default_rng(0).normal(0.5, 0.03, (3, 512, 512)).clip(0, 1).astype(np.float32)
+    with new_writer(MIB, 0.05) as writer:
+        writer.add_image("image", image)
+        writer.flush()
+        with Peak() as peak:
+            waits = []
+            begin = time.perf_counter()
+            for i in range(200):
+                start = time.perf_counter()
+                writer.add_image("image", image, i)
+                waits.append(time.perf_counter() - start)
+            writer.flush()
+            seconds = time.perf_counter() - begin
+    return {
+        "images a second": 200 / seconds,
+        "ms add_image takes, the median": 1e3 * median(waits),
+        "ms add_image takes at most": 1e3 * max(waits),
+        "MiB of memory at the peak": peak.growth,
+    }
+
+
+def stall(seconds):
+    with stalled_threads(0.5) as (counts, longest), Peak() as peak:
+        time.sleep(seconds)
+    return {
+        "events a second": sum(counts) / seconds,
+        "events a second of the slowest thread": min(counts) / seconds,
+        "events a second of the fastest thread": max(counts) / seconds,
+        "ms add_scalar takes at most": 1e3 * max(longest),
+        "MiB of memory at the peak": peak.growth,
+    }
+
+
+def pace_in_stall(seconds):
+    """The disk stands still all the while, and the threads wait for room: if they held the GIL, so would the loop."""
+    alone, _ = pace(1)
+    with stalled_threads(seconds + 2):
+        time.sleep(1)
+        beside, longest = pace(seconds)
+    return {"% of the pace it has alone": 100 * beside / alone, "ms it stands still at most": 1e3 * longest}
+
+
+def file_in_stall(seconds):
+    """If the lock were held during a write, its calls would take half a second, too."""
+    calls, arrivals = [], []
+    with stalled_threads(0.5), new_writer() as writer:
+        time.sleep(1)
+        path, end = writer.file_writer.path, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            size, start = os.path.getsize(path), time.perf_counter()
+            writer.add_scalar("x", 0.5)
+            calls.append(time.perf_counter() - start)
+            while os.path.getsize(path) == size:
+                time.sleep(0.001)
+            arrivals.append(time.perf_counter() - start)
+    return {
+        "ms add_scalar takes, the median": 1e3 * median(calls),
+        "ms add_scalar takes at most": 1e3 * max(calls),
+        "ms until the event is in the file, the median": 1e3 * median(arrivals),
+        "ms until the event is in the file at most": 1e3 * max(arrivals),
+    }
+
+
+@contextmanager
+def new_writer(size=None, seconds=0):
+    """A SummaryWriter; if a size is given, on a pipe whose reader takes so many bytes and sleeps, in turn."""
+    with tempfile.TemporaryDirectory() as log_dir, tbc.SummaryWriter(log_dir) as writer:
+        if size is None:
+            yield writer
+            return
+        reader, pipe = os.pipe()
+        process = subprocess.Popen([sys.executable, "-c", READER, str(size), str(seconds)], stdin=reader)
+        os.close(reader)
+        writer.file_writer.close()
+        writer.file_writer.attach(pipe, "a pipe", 100)
+        yield writer
+        writer.close()
+        process.wait()
+
+
+@contextmanager
+def stalled_threads(stall):
+    """THREADS threads that log, on a disk that takes 8 MiB and stalls so many seconds: gives the number of events that
+    each has logged, and the longest that it waited."""
+    _core.set_queue_limit(8 * MIB)
+    counts, longest, stop = [0] * THREADS, [0.0] * THREADS, threading.Event()
+
+    def run(k):
+        while not stop.is_set():
+            start = time.perf_counter()
+            writer.add_scalar("x", 0.5, counts[k])
+            longest[k] = max(longest[k], time.perf_counter() - start)
+            counts[k] += 1
+
+    with new_writer(8 * MIB, stall) as writer:
+        threads = [threading.Thread(target=run, args=(k,)) for k in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        yield counts, longest
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def pace(seconds):
+    """Turns a second of a loop, and the longest turn."""
+    turns, longest = 0, 0.0
+    start = last = time.perf_counter()
+    while last < start + seconds:
+        now = time.perf_counter()
+        longest = max(longest, now - last)
+        last = now
+        turns += 1
+    return turns / (last - start), longest
+
+
+class Peak:
+    """How many MiB the memory of the process grows at most."""
+
+    def __enter__(self):
+        self.before, self.growth, self.stop = resident(), 0, threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def _watch(self):
+        while not self.stop.wait(0.005):
+            self.growth = max(self.growth, resident() - self.before)
+
+
+def resident():
+    """MiB of memory in use; on Linux, elsewhere NaN."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / MIB
+    except FileNotFoundError:
+        return float("nan")
