@@ -5,8 +5,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import tensorboardX
@@ -18,51 +18,34 @@ from torch.utils.tensorboard import SummaryWriter as TorchWriter
 import tbc
 
 WRITERS = {"torch": TorchWriter, "tensorboardX": tensorboardX.SummaryWriter, "tbc": tbc.SummaryWriter}
-SAME = "what tbc has"
 EMPTY_GOAL = 2.5  # add_scalar / an empty method, what their callers wait
+NOTE = """\
+Medians of {rounds} rounds. CPU is the process's: all threads, and the final flush. p99: of few calls a round, the longest.
+Goals: the least ratio to torch, unless another is named. tensorboardX has the crc32c package to make checksums with.
+"""
 
 
-@dataclass
-class Case:
-    """A statement, for each writer; None where a writer has no such method."""
-
+class Case(NamedTuple):
     name: str
-    tbc: str
-    goals: dict[str, float] = field(
-        default_factory=dict
-    )  # "torch", "tensorboardX": least ratio of CPU; "caller": most microseconds
-    torch: str | None = SAME
-    tensorboardX: str | None = SAME
-
-    def statement(self, writer):
-        statement = getattr(self, writer)
-        return self.tbc if statement == SAME else statement
+    statement: str
+    goals: dict[str, float] | None = None  # a peer: the least ratio of CPU; "caller": the most microseconds
+    peers: tuple[str, ...] = ("torch", "tensorboardX")
 
 
 CASES = [
     Case("add_scalar", "writer.add_scalar('loss/train', 0.5, i)", {"torch": 300}),
     Case("add_scalar, 0-d tensor", "writer.add_scalar('loss/train', loss, i)", {"torch": 100}),
     Case("add_scalars, 3 keys", "writer.add_scalars('loss', losses, i)", {"torch": 150}),
-    Case("add_metrics, 3 keys", "writer.add_metrics(losses, i)", torch=None, tensorboardX=None),
+    Case("add_metrics, 3 keys", "writer.add_metrics(losses, i)", peers=()),
     Case("add_text", "writer.add_text('note', 'a short note', i)", {"torch": 100}),
-    Case(
-        "add_tensor, 1,000 float32",
-        "writer.add_tensor('tensor', thousand_tensor, i)",
-        tensorboardX=None,  # has none
-    ),
+    Case("add_tensor, 1,000 float32", "writer.add_tensor('tensor', tensor, i)", peers=("torch",)),
     Case("add_histogram, 1,000 float32", "writer.add_histogram('weights', thousand, i)", {"torch": 400}),
     Case("add_histogram, 1M float32", "writer.add_histogram('weights', million, i)", {"torch": 11}),
-    Case(
-        "add_histogram, 1M bfloat16",
-        "writer.add_histogram('weights', million_bfloat16, i)",
-        tensorboardX=None,  # numpy() of a bfloat16 tensor raises
-    ),
+    # tensorboardX takes numpy() of the tensor, which raises for a bfloat16
+    Case("add_histogram, 1M bfloat16", "writer.add_histogram('weights', million_bfloat16, i)", peers=("torch",)),
     Case("add_histogram, 1M, bins='auto'", "writer.add_histogram('weights', million, i, bins='auto')", {"torch": 2}),
     Case("add_histogram, 1M, bins=100", "writer.add_histogram('weights', million, i, bins=100)"),
-    Case(
-        "add_histogram_raw, 100 buckets",
-        "writer.add_histogram_raw('raw', -3.0, 3.0, 100, 0.0, 100.0, limits, counts, i)",
-    ),
+    Case("add_histogram_raw, 100 buckets", "writer.add_histogram_raw('raw', -3, 3, 1000, 0, 1000, limits, counts, i)"),
     Case("add_image, 3x512x512 float32", "writer.add_image('photo', photo, i)", {"torch": 40, "caller": 1000}),
     Case("add_image, 512x512x3 uint8", "writer.add_image('photo', photo_uint8, i, dataformats='HWC')"),
     Case("add_images, 16x3x64x64", "writer.add_images('batch', batch, i)", {"torch": 20}),
@@ -74,12 +57,7 @@ CASES = [
     Case("add_pr_curve_raw", "writer.add_pr_curve_raw('pr', *curve, i)"),
     Case("add_mesh, 10,000 points", "writer.add_mesh('mesh', points, global_step=i)", {"torch": 100}),
     Case("add_embedding, 1,000x128", "writer.add_embedding(vectors, global_step=i + 1)", {"torch": 20}),
-    Case(
-        "add_embedding, binary",
-        "writer.add_embedding(vectors, global_step=i + 1, binary=True)",
-        torch=None,
-        tensorboardX=None,
-    ),
+    Case("add_embedding, binary", "writer.add_embedding(vectors, global_step=i + 1, binary=True)", peers=()),
     Case("add_hparams", "writer.add_hparams(config, results)", {"torch": 10}),
     Case("add_custom_scalars", "writer.add_custom_scalars(layout)"),
 ]
@@ -89,9 +67,8 @@ def data():
     """What the statements log, by name."""
     rng = np.random.default_rng(0)
     thousand, million = (rng.normal(size=n).astype(np.float32) for n in (10**3, 10**6))
-    gradient = np.linspace(0, 1, 512, dtype=np.float32)
-    photo = np.clip(gradient * gradient[:, None] + rng.normal(0, 0.03, (3, 512, 512)), 0, 1).astype(np.float32)
-    small = photo.reshape(3, 8, 64, 8, 64).transpose(1, 3, 0, 2, 4).reshape(64, 3, 64, 64)[::4].copy()
+    picture = photo(rng)
+    small = picture.reshape(3, 8, 64, 8, 64).transpose(1, 3, 0, 2, 4).reshape(64, 3, 64, 64)[::4].copy()
     corners = rng.uniform(0, 256, (5, 2))
     figure = Figure(figsize=(4, 3))
     figure.add_subplot().plot(np.cumsum(thousand))
@@ -100,13 +77,13 @@ def data():
         "loss": torch.tensor(0.5),
         "losses": {"train": 0.5, "test": 0.6, "best": 0.4},
         "thousand": thousand,
-        "thousand_tensor": torch.from_numpy(thousand),
+        "tensor": torch.from_numpy(thousand),
         "million": million,
         "million_bfloat16": torch.from_numpy(million).bfloat16(),
         "limits": edges[1:].tolist(),
         "counts": counts.tolist(),
-        "photo": photo,
-        "photo_uint8": (photo.transpose(1, 2, 0) * 255).astype(np.uint8),
+        "photo": picture,
+        "photo_uint8": (picture.transpose(1, 2, 0) * 255).astype(np.uint8),
         "batch": small,
         "boxes": np.hstack([corners, corners + rng.uniform(50, 250, (5, 2))]),
         "figure": figure,
@@ -121,6 +98,12 @@ def data():
         "results": {"accuracy": 0.9, "loss": 0.1},
         "layout": {"losses": {"both": ["Multiline", ["loss/train", "loss/test"]]}},
     }
+
+
+def photo(rng):
+    """An image of 3x512x512 that compresses as a photograph does: a gradient, and noise."""
+    gradient = np.linspace(0, 1, 512, dtype=np.float32)
+    return np.clip(gradient * gradient[:, None] + rng.normal(0, 0.03, (3, 512, 512)), 0, 1).astype(np.float32)
 
 
 class EmptyWriter:
@@ -138,35 +121,24 @@ class EmptyWriter:
     close = flush
 
 
-HEADER = (
-    f"{'':<32}{'torch':>10}{'':>20}{'tensorboardX':>14}{'tbc':>10}{'':>20}{'CPU ratio to':>18}\n"
-    f"{'microseconds a call':<32}{'caller':>10}{'p99':>10}{'CPU':>10}{'CPU':>14}{'caller':>10}{'p99':>10}{'CPU':>10}"
-    f"{'torch':>8}{'tb.X':>10}  goal for torch"
-)
-
-
 def measure(rounds):
     """Prints each row as soon as it is measured; returns them all."""
-    print(
-        "The median of",
-        rounds,
-        "rounds each. Of few calls a round, p99 is the longest. CPU: of the process, all threads",
-    )
-    print("and the final flush included. (tensorboardX has the crc32c package for its checksums here.)\n")
-    print(HEADER)
+    print(NOTE.format(rounds=rounds))
+    print(f"{'':32}{'torch':>10}{'':20}{'tensorboardX':>14}{'tbc':>10}{'':20}{'CPU ratio to':>18}")
+    columns = [f"{name:>10}" for name in ("caller", "p99", "CPU")]
+    print(f"{'microseconds a call':32}", *columns, f"{'CPU':>14}", *columns, f"{'torch':>8}{'tb.X':>10}  goal", sep="")
     names = data()
     rows = [measure_case(case, names, rounds) for case in CASES]
     rows += [measure_import(min(rounds, 5)), measure_empty(rounds)]
-    short = [row["name"] for row in rows if any(not met for met in row["goals"].values())]
+    short = [row["name"] for row in rows if not all(row["goals"].values())]
     print(f"{len(short)} fall short of a goal: {'; '.join(short)}" if short else "All goals are met.")
     return rows
 
 
 def measure_case(case, names, rounds):
-    statements = {writer: case.statement(writer) for writer in WRITERS}
-    subjects = {writer: Subject(WRITERS[writer], text, names) for writer, text in statements.items() if text}
-    turns = [{writer: subject.measure() for writer, subject in subjects.items()} for _ in range(rounds)]
-    return report(case.name, case.goals, turns)
+    subjects = {name: Subject(WRITERS[name], case.statement, names) for name in (*case.peers, "tbc")}
+    turns = [{name: subject.measure() for name, subject in subjects.items()} for _ in range(rounds)]
+    return report(case.name, case.goals or {}, turns)
 
 
 def measure_import(rounds):
@@ -192,50 +164,36 @@ def interpreter(code):
 
 
 def measure_empty(rounds):
-    """add_scalar in a bare loop: a clock around each call would take as long as the call."""
-    kinds = {"tbc": WRITERS["tbc"], "empty": EmptyWriter}
-    subjects = {name: Subject(make, CASES[0].tbc, {}) for name, make in kinds.items()}
-    turns = [{name: subject.measure() for name, subject in subjects.items()} for _ in range(rounds)]
-    tbc_loop, empty_loop = (median(turn[name].loop for turn in turns) for name in ("tbc", "empty"))
-    ratio = median(turn["tbc"].loop / turn["empty"].loop for turn in turns)
+    """add_scalar in a bare loop: to read the clock around each call would take as long as the call."""
+    tbc_, empty = (Subject(make, CASES[0].statement, {}) for make in (tbc.SummaryWriter, EmptyWriter))
+    turns = [(tbc_.measure().loop, empty.measure().loop) for _ in range(rounds)]
+    ours, bare = (median(figures) for figures in zip(*turns, strict=True))
+    ratio = median(a / b for a, b in turns)
     goals = {f"<= {EMPTY_GOAL}": ratio <= EMPTY_GOAL}
-    print(
-        f"\nadd_scalar in a bare loop {tbc_loop:.3f} us, an empty method of its signature {empty_loop:.3f}: "
-        f"{ratio:.2f} times as long; goal {told(goals)}"
-    )
-    return {
-        "name": "add_scalar over an empty method",
-        "tbc": tbc_loop,
-        "empty": empty_loop,
-        "ratio": ratio,
-        "goals": goals,
-    }
+    print(f"\nadd_scalar in a bare loop takes {ours:.3f} us, an empty method of its signature {bare:.3f}.", end=" ")
+    print(f"Ratio {ratio:.2f}, {told(goals)}.")
+    return {"name": "add_scalar over an empty method", "tbc": ours, "empty": bare, "ratio": ratio, "goals": goals}
 
 
 def report(name, goals, turns):
-    """Prints a row: the medians of the rounds, and of the ratios of each round."""
+    """Prints a row: the medians of the rounds, and of the ratios in each round."""
     costs = {writer: medians(turn[writer] for turn in turns) for writer in turns[0]}
-    ratios = {writer: median(turn[writer].cpu / turn["tbc"].cpu for turn in turns) for writer in turns[0]}
+    ratios = {
+        writer: median(turn[writer].cpu / turn["tbc"].cpu for turn in turns) for writer in costs if writer != "tbc"
+    }
     answers = {}
     for what, goal in goals.items():
         if what == "caller":
             answers[f"caller <= {goal:,}"] = costs["tbc"].median <= goal
         else:
             answers[f"{'' if what == 'torch' else what + ' '}>= {goal}"] = ratios[what] >= goal
-    peer, other, ours = (costs.get(writer) for writer in WRITERS)
-    cells = [*three(peer), f"{digits(other and other.cpu):>14}", *three(ours)]
-    cells += [f"{digits(ratios.get('torch')):>8}", f"{digits(ratios.get('tensorboardX')):>10}"]
-    print(f"{name:<32}{''.join(cells)}  {told(answers)}", flush=True)
-    return {
-        "name": name,
-        **{writer: cost._asdict() for writer, cost in costs.items()},
-        "ratios": {writer: ratio for writer, ratio in ratios.items() if writer != "tbc"},
-        "goals": answers,
-    }
-
-
-def three(cost):
-    return [f"{digits(figure):>10}" for figure in (cost or (None,) * 4)[:3]]
+    torch_, x, ours = (costs.get(writer, (None,) * 4) for writer in WRITERS)
+    figures = [*torch_[:3], x[2], *ours[:3], ratios.get("torch"), ratios.get("tensorboardX")]
+    widths = (10, 10, 10, 14, 10, 10, 10, 8, 10)
+    cells = "".join(f"{digits(figure):>{width}}" for figure, width in zip(figures, widths, strict=True))
+    print(f"{name:32}{cells}  {told(answers)}".rstrip(), flush=True)
+    costs = {writer: cost._asdict() for writer, cost in costs.items()}
+    return {"name": name, **costs, "ratios": ratios, "goals": answers}
 
 
 def told(goals):

@@ -22,7 +22,7 @@ UNITS = {1: "1 µs", 1e3: "1 ms", 1e6: "1 s"}
 
 def draw(results, path):
     figure = Figure(figsize=(9, 4.6), dpi=200, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[2.4, 1])
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     draw_calls(left, {row["name"]: row for row in results["calls"]})
     draw_training(right, results["training"])
     for axes in (left, right):
@@ -48,13 +48,13 @@ def draw_calls(axes, rows):
     axes.grid(axis="x", color="#e4e6e9")
     axes.set_yticks(range(len(CALLS)), CALLS, fontsize=8)
     axes.invert_yaxis()
-    axes.set_title("CPU per call (log scale); torch / tbc", fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_title("CPU per call, and torch / tbc", fontsize=10, loc="left")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
 
 
 def draw_training(axes, rows):
     slowdowns = [rows[writer]["slowdown, %"] for writer in COLORS]
-    axes.barh(list(COLORS), slowdowns, 0.5, color=COLORS.values())
+    axes.barh(list(COLORS), slowdowns, 0.4, color=COLORS.values())
     for y, slowdown in enumerate(slowdowns):
         text = f" +{slowdown:.{0 if slowdown >= 10 else 1}f}%"
         axes.text(slowdown, y, text, va="center", fontsize=9)
@@ -64,5 +64,5 @@ def draw_training(axes, rows):
     axes.tick_params(axis="y", labelsize=8)
     axes.invert_yaxis()
     step = rows["nothing"]["ms a step"]
-    axes.set_title(f"A training step of {step:.0f} ms takes longer by", fontsize=10, loc="left")
-    axes.set_xlabel("50 scalars and 10 histograms logged a step", fontsize=8, loc="left")
+    axes.set_title("Training is slowed by", fontsize=10, loc="left")
+    axes.set_xlabel(f"steps of {step:.0f} ms, each logging\n50 scalars and 10 histograms", fontsize=8)

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 
 import numpy as np
@@ -43,22 +43,19 @@ while True:
 def measure(rounds):
     seconds = 4 if rounds > 2 else 1
     curves = [
-        curve(by_tags, "add_scalar, us: tags", [1, 100, 1000, 10_000, 100_000]),
-        curve(by_depth, "add_scalar, us: MiB that wait", [0, 1, 4, 16, 60]),
-        curve(by_size, "add_histogram, ns a value: values", [10**k for k in range(2, 9)]),
-        curve(by_writers, "add_scalar, us: open writers", [1, 10, 100, 1000]),
-        # one at a time has the GIL: more threads are not faster, but neither do they get in each other's way
-        curve(by_threads, "add_scalar, us: threads", [1, 2, 4, 8, 16]),
+        curve("add_scalar, us: tags", by_tags, [1, 100, 1000, 10_000, 100_000]),
+        curve("add_scalar, us: MiB that wait", by_depth, [0, 1, 4, 16, 60]),
+        curve("add_histogram, ns a value: values", by_size, [10**k for k in range(2, 9)]),
+        curve("add_scalar, us: open writers", by_writers, [1, 10, 100, 1000]),
+        curve("add_scalar, us: threads (one has the GIL)", by_threads, [1, 2, 4, 8, 16]),
     ]
+    title = f"{THREADS} threads log scalars, with room for 8 MiB, on a disk that stalls for 0.5 s after each 8 MiB"
     tables = [
-        table("Memory, MiB", {"a million scalars take": apart(memory, 1), "100,000 tags take": apart(memory, 100_000)}),
-        table("A burst of 200 images of 3x512x512, on a disk of 20 MiB/s, with room for 64 MiB", apart(burst)),
-        table(
-            f"{THREADS} threads log scalars, on a disk that stalls for 0.5 s after 8 MiB, with room for 8 MiB",
-            apart(stall, seconds),
-        ),
-        table("A loop of pure Python, while all of them wait", apart(pace_in_stall, seconds)),
-        table("Another file, on a disk that is well, beside them", apart(file_in_stall, seconds)),
+        table("Memory that a million scalars take", apart(memory, 1) | apart(memory, 100_000)),
+        table("A burst of 200 images of 3x512x512, with room for 64 MiB, on a disk of 20 MiB/s", apart(burst)),
+        table(title, apart(stall, seconds)),
+        table("A loop of pure Python beside them, while all of them wait", apart(pace_in_stall, seconds)),
+        table("Another file beside them, on a disk that is well", apart(file_in_stall, seconds)),
     ]
     return dict(curves + tables)
 
@@ -69,93 +66,61 @@ def apart(function, *arguments):
         return pool.submit(function, *arguments).result()
 
 
-def curve(function, title, points):
-    values = apart(function, points)
-    print(f"{title:<36}" + "".join(f"{point:>13,}" for point in points))
-    print(" " * 36 + "".join(f"{digits(value):>13}" for value in values), flush=True)
+def curve(title, function, points):
+    values = [apart(function, point) for point in points]
+    print(f"{title:<42}" + "".join(f"{point:>12,}" for point in points))
+    print(" " * 42 + "".join(f"{digits(value):>12}" for value in values), flush=True)
     return title, dict(zip(points, values, strict=True))
 
 
 def table(title, figures):
-    print(
-        f"\n{title}:\n" + "\n".join(f"    {digits(value):>12}  {name}" for name, value in figures.items()), flush=True
-    )
+    print(f"\n{title}:")
+    for name, value in figures.items():
+        print(f"{digits(value):>16}  {name}", flush=True)
     return title, figures
 
 
 # --- the curves: a figure for each point ---
 
 
-def by_tags(points):
-    figures = []
+def by_tags(n):
     with new_writer() as writer:
-        for n in points:
-            tags = [f"tag/{k}" for k in range(n)]
-            figures.append(microseconds(lambda tags=tags: log([writer], tags), CALLS))
-    return figures
+        tags = [f"tag/{k}" for k in range(n)]
+        return microseconds(lambda: log([writer], tags), CALLS)
 
 
-def by_depth(points):
+def by_depth(mib):
     """Into a pipe that nobody reads."""
-    figures = []
-    for mib in points:
-        reader, pipe = os.pipe()
-        file = _core.EventFile()
-        file.attach(pipe, "a pipe", 100)
-        for _ in range(mib):
-            file.event(bytes(MIB))
-        start = time.perf_counter()
-        for i in range(5000):
-            file.scalar("x", 0.5, i)
-        figures.append((time.perf_counter() - start) / 5000 * 1e6)
-        os.close(reader)
-        with suppress(OSError):  # a broken pipe
-            file.close()
-    return figures
+    reader, pipe = os.pipe()
+    file = _core.EventFile()
+    file.attach(pipe, "a pipe", 100)
+    for _ in range(mib):
+        file.event(bytes(MIB))
+    figure = microseconds(lambda: [file.scalar("x", 0.5, i) for i in range(5000)], 5000)
+    os.close(reader)
+    with suppress(OSError):  # a broken pipe
+        file.close()
+    return figure
 
 
-def by_size(points):
-    normal = np.random.default_rng(0).normal(size=10**6).astype(np.float32)
-    figures = []
+def by_size(n):
+    values = np.resize(np.random.default_rng(0).normal(size=10**6).astype(np.float32), n)
+    calls = max(1, 10**6 // n)
     with new_writer() as writer:
-        for n in points:
-            values, times = np.resize(normal, n), max(1, 10**6 // n)
-
-            def run(values=values, times=times):
-                for i in range(times):
-                    writer.add_histogram("h", values, i)
-
-            figures.append(1e3 * microseconds(run, n * times))
-    return figures
+        return 1e3 * microseconds(lambda: [writer.add_histogram("h", values, i) for i in range(calls)], calls * n)
 
 
-def by_writers(points):
+def by_writers(n):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 4096, hard))
-    figures = []
-    for n in points:
-        with tempfile.TemporaryDirectory() as log_dir:
-            writers = [tbc.SummaryWriter(f"{log_dir}/{k}") for k in range(n)]
-            figures.append(microseconds(lambda writers=writers: log(writers, ["x"]), CALLS))
-            for writer in writers:
-                writer.close()
-    return figures
+    with ExitStack() as stack:
+        writers = [stack.enter_context(new_writer()) for _ in range(n)]
+        return microseconds(lambda: log(writers, ["x"]), CALLS)
 
 
-def by_threads(points):
-    figures = []
-    with new_writer() as writer:
-        for n in points:
-
-            def run(n=n):
-                threads = [threading.Thread(target=log, args=([writer], ["x"], CALLS // n)) for _ in range(n)]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-
-            figures.append(microseconds(run, CALLS))
-    return figures
+def by_threads(n):
+    with new_writer() as writer, ThreadPoolExecutor(n) as pool:
+        return microseconds(lambda: list(pool.map(log, [[writer]] * n, [["x"]] * n, [CALLS // n] * n)), CALLS)
 
 
 def log(writers, tags, calls=CALLS):
@@ -180,14 +145,13 @@ def microseconds(run, calls):
 
 
 def memory(tags):
-    """MiB that a million scalars leave behind."""
     names = [f"tag/{k}" for k in range(tags)]
     with new_writer() as writer:
         writer.add_scalar("x", 0.5)
         before = resident()
         log([writer], names, 10**6)
         writer.flush()
-        return resident() - before
+        return {f"MiB, of {tags:,} tags": resident() - before}
 
 
 def burst():
@@ -247,8 +211,8 @@ def file_in_stall(seconds):
                 time.sleep(0.001)
             arrivals.append(time.perf_counter() - start)
     return {
-        "ms add_scalar takes, the median": 1e3 * median(calls),
-        "ms add_scalar takes at most": 1e3 * max(calls),
+        "us add_scalar takes, the median": 1e6 * median(calls),
+        "us add_scalar takes at most": 1e6 * max(calls),
         "ms until the event is in the file, the median": 1e3 * median(arrivals),
         "ms until the event is in the file at most": 1e3 * max(arrivals),
     }

@@ -6,19 +6,13 @@ Parts: calls (every add_* beside torch's writer and tensorboardX's), kernels (co
 libraries for that, and beside the memory), training (what a loop that logs loses) and growth (cost against tags, queue,
 array size, writers, threads; memory; a disk that stalls). All by default.
 
-It prints its tables, and writes results.json and chart.png into the directory, this one by default.
+It prints its tables, and writes results.json and chart.png into the directory: this one by default, if all is measured.
 """
-
-import os
-
-# One thread for each library: others would spin on after the call, on the account of whatever is measured next. Before
-# numpy and torch are imported.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
 
 import argparse
 import importlib
 import json
+import os
 import platform
 import time
 from datetime import datetime
@@ -28,12 +22,17 @@ from pathlib import Path
 PARTS = ("calls", "kernels", "training", "growth")
 PACKAGES = ("tbc", "torch", "tensorboardX", "tensorboard", "numpy", "pillow", "google-crc32c", "crc32c", "moviepy")
 
+# One thread for each library: others would spin on after the call, on the account of whatever is measured next. Set
+# before the parts import numpy and torch.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="two rounds: to see that it works")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, metavar="DIRECTORY")
+    parser.add_argument("--output", type=Path, metavar="DIRECTORY")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
@@ -48,10 +47,13 @@ def main():
     results["seconds"] = round(time.time() - start)
     print(f"\n{results['seconds']} s")
 
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    if {"calls", "training"} <= results.keys():
-        importlib.import_module("chart").draw(results, arguments.output / "chart.png")
+    complete = not arguments.parts and not arguments.quick
+    directory = arguments.output or (Path(__file__).parent if complete else None)
+    if directory:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        if {"calls", "training"} <= results.keys():
+            importlib.import_module("chart").draw(results, directory / "chart.png")
 
 
 def machine():

@@ -74,7 +74,6 @@ class Training:
 
 
 def measure(rounds):
-    torch.set_num_threads(1)
     training = Training()
     turns = [{name: training.turn(make) for name, make in WRITERS.items()} for _ in range(rounds)]
     print(f"{len(TAGS)} scalars and 10 histograms (of 400,000 numbers in all) a step; a batch of {training.batch};")
