@@ -20,7 +20,7 @@ import tbc
 WRITERS = {"torch": TorchWriter, "tensorboardX": tensorboardX.SummaryWriter, "tbc": tbc.SummaryWriter}
 EMPTY_GOAL = 2.5  # add_scalar / an empty method, what their callers wait
 NOTE = """\
-Medians of {rounds} rounds. CPU is the process's: all threads, and the final flush. p99: of few calls a round, the longest.
+Medians of {rounds} rounds. CPU is the process's: all threads, and the final flush. p99 of few calls is the longest.
 Goals: the least ratio to torch, unless another is named. tensorboardX has the crc32c package to make checksums with.
 """
 
