@@ -179,10 +179,11 @@ def burst():
 def stall(seconds):
     with stalled_threads(0.5) as (counts, longest), Peak() as peak:
         time.sleep(seconds)
+        rates = [count / seconds for count in counts]
     return {
-        "events a second": sum(counts) / seconds,
-        "events a second of the slowest thread": min(counts) / seconds,
-        "events a second of the fastest thread": max(counts) / seconds,
+        "events a second": sum(rates),
+        "events a second of the slowest thread": min(rates),
+        "events a second of the fastest thread": max(rates),
         "ms add_scalar takes at most": 1e3 * max(longest),
         "MiB of memory at the peak": peak.growth,
     }
@@ -213,7 +214,8 @@ def file_in_stall(seconds):
     return {
         "us add_scalar takes, the median": 1e6 * median(calls),
         "us add_scalar takes at most": 1e6 * max(calls),
-        "ms until the event is in the file, the median": 1e3 * median(arrivals),
+        "ms until the event is in the file, the median (at most 100 are promised where no disk stalls)": 1e3
+        * median(arrivals),
         "ms until the event is in the file at most": 1e3 * max(arrivals),
     }
 
