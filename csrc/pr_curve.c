@@ -1,10 +1,13 @@
 /* A block takes one step after the other: each is a loop without branches, which compilers make vector code of, up to
  * the last, which adds to the buckets. What is to be left out has the bucket LEFT_OUT by then.
  *
+ * Where labels are bytes, all of them 0 or 1, and there are no weights, a block is counted in integers. Else it is
+ * summed up in doubles, the two sums of a bucket side by side, for one addition of both.
+ *
  * Predictions crowd: those of a good model are near 0 and near 1. An addition waits for the one before where both are
  * to the same bucket, so a few buckets, as there usually are, exist LANES times, neighbours add to different ones, and
- * all are added up in the end. There the two sums of a bucket lie side by side, for one addition of two doubles, and
- * LEFT_OUT has a place like any bucket. Many buckets would need too much room for this, and are not as crowded.
+ * all are added up in the end. There LEFT_OUT has a place like any bucket. Many buckets would need too much room for
+ * this, and are not as crowded.
  */
 #include "pr_curve.h"
 #include <float.h>
@@ -12,7 +15,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LEFT_OUT = -1, FEW = 256, LANES = 4, BLOCK = 256 }; /* a smaller block than others have: it has three arrays */
+enum { LEFT_OUT = -1, FEW = 256, LANES = 4, BLOCK = 256 }; /* a small block: it has many arrays */
 
 typedef struct sums {
     double positive, negative;
@@ -21,17 +24,25 @@ typedef struct sums {
 typedef struct block {
     double values[BLOCK]; /* predictions, then labels, then weights */
     int32_t buckets[BLOCK];
-    sums sums[BLOCK]; /* what to add to the bucket */
+    int32_t slots[BLOCK]; /* where an example is counted */
+    sums sums[BLOCK];     /* or what it adds to its bucket */
 } block;
 
+typedef struct lane { /* LEFT_OUT comes first */
+    uint64_t counts[2 * (1 + FEW)]; /* of label 0 and of label 1, in turn */
+    sums sums[1 + FEW];
+} lane;
+
 /* No comparison is true of NaN. Only what an int32_t can hold is converted. Answers how many are above 1. */
-#define FIND_BUCKETS(name, real)                                                                              \
-    static uint32_t name(block *block, size_t n, int32_t thresholds)                                          \
+#define FIND_BUCKETS(name, source, real)                                                                      \
+    static uint32_t name(block *block, const void *predictions, size_t n, int32_t thresholds)                 \
     {                                                                                                         \
         const real scale = (real)(thresholds - 1), too_large = (real)0x1p31;                                  \
         uint32_t above = 0;                                                                                   \
         for (size_t i = 0; i < n; i++) {                                                                      \
-            real value = (real)block->values[i], product = value * scale;                                     \
+            source loaded;                                                                                    \
+            memcpy(&loaded, (const char *)predictions + i * sizeof loaded, sizeof loaded);                    \
+            real value = (real)loaded, product = value * scale;                                               \
             product = product >= 0 ? product : LEFT_OUT;                                                      \
             product = product < too_large ? product : LEFT_OUT;                                               \
             int32_t bucket = (int32_t)product;                                                                \
@@ -41,8 +52,20 @@ typedef struct block {
         return above;                                                                                         \
     }
 
-FIND_BUCKETS(find_buckets_float, float)
-FIND_BUCKETS(find_buckets_double, double)
+FIND_BUCKETS(find_buckets_of_floats, float, float)
+FIND_BUCKETS(find_buckets_as_float, double, float)
+FIND_BUCKETS(find_buckets, double, double)
+
+/* Finds slots, and answers whether all labels are 0 or 1. */
+static bool use_bytes(block *block, const uint8_t *labels, size_t n)
+{
+    uint8_t bits = 0;
+    for (size_t i = 0; i < n; i++)
+        bits |= labels[i];
+    for (size_t i = 0; i < n; i++)
+        block->slots[i] = 2 * (block->buckets[i] - LEFT_OUT) + labels[i];
+    return bits <= 1;
+}
 
 static void use_labels(block *block, size_t n)
 {
@@ -71,32 +94,42 @@ static uint32_t count_left_out(const block *block, size_t n)
     return left_out;
 }
 
-/* `lane` has LEFT_OUT first. The copy tells the compiler that the sum to be added is not the one added to. */
-static inline void add(sums *lane, const block *block, size_t i)
+static void count_few(lane *lanes, const block *block, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            lanes[k].counts[block->slots[i + k]]++;
+    for (; i < n; i++)
+        lanes[0].counts[block->slots[i]]++;
+}
+
+/* The copy tells the compiler that the sum to be added is not the one added to. */
+static inline void add(sums *to, const block *block, size_t i)
 {
     const sums value = block->sums[i];
-    sums *sum = lane + 1 + (ptrdiff_t)block->buckets[i];
+    sums *sum = to + block->buckets[i] - LEFT_OUT;
     sum->positive += value.positive;
     sum->negative += value.negative;
 }
 
-static void add_to_few(sums (*lanes)[1 + FEW], const block *block, size_t n)
+static void add_to_few(lane *lanes, const block *block, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            add(lanes[lane], block, i + lane);
+        for (size_t k = 0; k < LANES; k++)
+            add(lanes[k].sums, block, i + k);
     for (; i < n; i++)
-        add(lanes[0], block, i);
+        add(lanes[0].sums, block, i);
 }
 
-static void add_to_many(double *positives, double *negatives, const block *block, size_t n)
+static void add_to_many(tbc_pr_curve *curve, const block *block, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         int32_t bucket = block->buckets[i];
         if (bucket != LEFT_OUT) {
-            positives[bucket] += block->sums[i].positive;
-            negatives[bucket] += block->sums[i].negative;
+            curve->positives[bucket] += block->sums[i].positive;
+            curve->negatives[bucket] += block->sums[i].negative;
         }
     }
 }
@@ -106,21 +139,34 @@ void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const
 {
     const tbc_dtype dtype = predictions->dtype;
     const bool as_float = dtype == TBC_FLOAT32 || dtype == TBC_FLOAT16 || dtype == TBC_BFLOAT16;
-    const size_t thresholds = curve->thresholds;
-    const size_t few = thresholds <= FEW ? thresholds : 0; /* that many, or it is many */
-    double *positives = curve->positives, *negatives = curve->negatives;
-    sums lanes[LANES][1 + FEW];
+    const bool floats_in_place = dtype == TBC_FLOAT32 && predictions->stride == sizeof(float);
+    const bool bytes = tbc_dtype_size(labels->dtype) == 1 && labels->stride == 1;
+    const bool few = curve->thresholds <= FEW, countable = bytes && few && weights == NULL;
+    const int32_t thresholds = (int32_t)curve->thresholds;
+    lane lanes[LANES];
     block block;
 
     curve->left_out = curve->above = 0;
-    memset(positives, 0, thresholds * sizeof *positives);
-    memset(negatives, 0, thresholds * sizeof *negatives);
-    for (size_t lane = 0; lane < LANES; lane++)
-        memset(lanes[lane], 0, (1 + few) * sizeof(sums));
+    memset(curve->positives, 0, curve->thresholds * sizeof(double));
+    memset(curve->negatives, 0, curve->thresholds * sizeof(double));
+    for (size_t k = 0; few && k < LANES; k++) {
+        memset(lanes[k].counts, 0, 2 * (1 + curve->thresholds) * sizeof *lanes[k].counts);
+        memset(lanes[k].sums, 0, (1 + curve->thresholds) * sizeof *lanes[k].sums);
+    }
     for (size_t done = 0; done < n; done += BLOCK) {
-        size_t size = n - done < BLOCK ? n - done : BLOCK;
-        tbc_array_load(block.values, predictions, done, size);
-        curve->above += (as_float ? find_buckets_float : find_buckets_double)(&block, size, (int32_t)thresholds);
+        const size_t size = n - done < BLOCK ? n - done : BLOCK;
+        if (floats_in_place) {
+            const float *floats = (const float *)predictions->data + done;
+            curve->above += find_buckets_of_floats(&block, floats, size, thresholds);
+        } else {
+            tbc_array_load(block.values, predictions, done, size);
+            curve->above += (as_float ? find_buckets_as_float : find_buckets)(&block, block.values, size, thresholds);
+        }
+        if (countable && use_bytes(&block, (const uint8_t *)labels->data + done, size)) {
+            curve->left_out += count_left_out(&block, size);
+            count_few(lanes, &block, size);
+            continue;
+        }
         tbc_array_load(block.values, labels, done, size);
         use_labels(&block, size);
         if (weights != NULL) {
@@ -128,14 +174,14 @@ void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const
             use_weights(&block, size);
         }
         curve->left_out += count_left_out(&block, size);
-        if (few > 0)
+        if (few)
             add_to_few(lanes, &block, size);
         else
-            add_to_many(positives, negatives, &block, size);
+            add_to_many(curve, &block, size);
     }
-    for (size_t bucket = 0; bucket < few; bucket++)
-        for (size_t lane = 0; lane < LANES; lane++) {
-            positives[bucket] += lanes[lane][1 + bucket].positive;
-            negatives[bucket] += lanes[lane][1 + bucket].negative;
+    for (size_t i = 0; few && i < curve->thresholds; i++)
+        for (size_t k = 0; k < LANES; k++) {
+            curve->positives[i] += lanes[k].sums[1 + i].positive + (double)lanes[k].counts[2 * (1 + i) + 1];
+            curve->negatives[i] += lanes[k].sums[1 + i].negative + (double)lanes[k].counts[2 * (1 + i)];
         }
 }

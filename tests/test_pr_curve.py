@@ -96,6 +96,17 @@ def test_any_examples_as_a_loop_counts_them(example, num_thresholds):
     assert counts(labels, predictions, num_thresholds, weights) == want
 
 
+@pytest.mark.parametrize("dtype", ["b1", "u1", "i1", "i8", "f4"])
+@pytest.mark.parametrize("num_thresholds", [127, 300])
+def test_labels_out_of_range_in_some_blocks(dtype, num_thresholds):
+    labels = RNG.integers(0, 2, 2000).astype(dtype)
+    if dtype != "b1":
+        labels[[300, 301, 1999]] = np.array([2, -1 if dtype != "u1" else 255, 3], dtype)
+    predictions = RNG.normal(0.5, 0.3, labels.size).astype("f4")
+    want = naive_counts(labels, predictions, num_thresholds, None)
+    assert counts(labels, predictions, num_thresholds) == want
+
+
 @given(examples(), thresholds)
 def test_any_curve_is_torchs(example, num_thresholds):
     labels, predictions, weights = example
