@@ -1070,6 +1070,28 @@ static void test_full(void)
     check_file(fd, 1, 0, 1, n + 1001);
 }
 
+/* A disk that is slow: what it has taken makes room, before it has taken all. */
+static void test_room_comes_back(void)
+{
+    char bytes[4096];
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    tbc_writer *writer = open_writer(ends[1]);
+    tbc_queue_set_limit(4 << 20);
+    tbc_writer_pause();
+    int64_t n = 0;
+    while (try_append(writer, 0, n) == TBC_OK)
+        n++;
+    for (int i = 0; try_append(writer, 0, n) == TBC_FULL; i++) {
+        tbc_writer_wait(writer, 64, 1); /* which starts the thread */
+        CHECK(i < 3 << 8 && read(ends[0], bytes, sizeof bytes) > 0); /* three of four mebibytes at most */
+    }
+    CHECK(close(ends[0]) == 0);
+    CHECK(flush_all(writer) == TBC_ERRNO && errno == EPIPE);
+    tbc_queue_set_limit(usual_limit);
+    close_writer(writer);
+}
+
 static void check_write_error(int fd, int error)
 {
     tbc_writer *writer = open_writer(fd);
@@ -1197,7 +1219,7 @@ int main(void)
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_write_errors,
-        test_write_resumes, test_full, test_fork,
+        test_write_resumes, test_full, test_room_comes_back, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests;
 #if defined(__SANITIZE_THREAD__)
