@@ -121,19 +121,15 @@ class FileWriter(_core.EventFile):
             raise failures[0]
 
     def _open(self) -> None:
+        """The first record is written here, so that a disk without room for it is told at once."""
         path, fd = _create_file(self._log_dir, self._suffix)
         try:
+            _write_version(fd, path)
             self.attach(fd, path, self._linger_ms)
         except BaseException:
             os.close(fd)
-            raise
-        try:
-            self.version()
-            super().flush()
-        except BaseException:
-            for undo in (super().close, lambda: os.unlink(path)):
-                with suppress(OSError):
-                    undo()
+            with suppress(OSError):
+                os.unlink(path)
             raise
         with lock:
             _writers.add(self)
@@ -202,6 +198,19 @@ def _create_file(log_dir: str, suffix: str) -> tuple[str, int]:
         path = os.path.join(log_dir, name)
         with suppress(FileExistsError):
             return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _write_version(fd: int, path: str) -> None:
+    """The record every file starts with."""
+    event = _core.EventBuffer()
+    event.version()
+    rest = _core.frame(bytes(event))
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 @atexit.register
