@@ -146,7 +146,7 @@ class EventFile(EventEncoder):
 
 class Reservation: ...
 
-class ScalarWriter:
+class FastWriter:
     enabled: bool
     file_writer: FileWriter | None
     _runs: dict[str, dict[str, FileWriter]]
@@ -170,6 +170,16 @@ class ScalarWriter:
         walltime: _Walltime = None,
         *,
         separate_runs: bool = True,
+        display_name: _Text = None,
+        description: _Text = None,
+    ) -> None: ...
+    def add_text(
+        self,
+        tag: str,
+        text_string: str,
+        global_step: _Step = None,
+        walltime: _Walltime = None,
+        *,
         display_name: _Text = None,
         description: _Text = None,
     ) -> None: ...

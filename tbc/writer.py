@@ -33,7 +33,7 @@ Image = tuple[int, int, int, bytes]  # height, width, channels, file
 IMAGE_COMPRESSIONS = ("fast", "small")
 
 
-class SummaryWriter(_core.ScalarWriter):
+class SummaryWriter(_core.FastWriter):
     """Logs a training run to an event file that TensorBoard shows; a drop-in for torch.utils.tensorboard.SummaryWriter.
 
         with tbc.SummaryWriter("runs/first") as writer:
@@ -110,7 +110,7 @@ class SummaryWriter(_core.ScalarWriter):
         """The directory of the run, as it was given."""
         return self.log_dir
 
-    # add_scalar and add_scalars are inherited: _core.pyx
+    # add_scalar, add_scalars and add_text are inherited: _core.pyx
 
     def add_metrics(self, metrics: Mapping[str, Any], global_step: Any = None, walltime: float | None = None) -> None:
         """Logs many numbers of one step in one event, which takes less time and space than as many add_scalar.
@@ -389,15 +389,6 @@ class SummaryWriter(_core.ScalarWriter):
         file.audio(tag, sample_rate, channels, frames, wav, global_step, walltime, **label)
         if beyond:
             self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
-
-    def add_text(
-        self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None, **label: Unpack[Label]
-    ) -> None:
-        """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
-        if not self.enabled:
-            return
-        file = self._get_file_writer()
-        file.text(tag + "/text_summary", text_string, global_step, walltime, **label)
 
     def add_embedding(
         self,
