@@ -51,7 +51,8 @@ CASES = [
     Case("add_images, 16x3x64x64", "writer.add_images('batch', batch, i)", {"torch": 20}),
     Case("add_image_with_boxes, 3x512x512", "writer.add_image_with_boxes('boxes', photo, boxes, i)"),
     Case("add_figure", "writer.add_figure('figure', figure, i, close=False)"),
-    Case("add_video, 16x3x64x64", "writer.add_video('clip', clip, i)", {"tensorboardX": 10}),
+    # torch writes a value without content, unless moviepy is older than what tensorboardX takes today
+    Case("add_video, 16x3x64x64", "writer.add_video('clip', clip, i)", {"tensorboardX": 10}, peers=("tensorboardX",)),
     Case("add_audio, 1 s", "writer.add_audio('sound', second, i)", {"torch": 100}),
     Case("add_pr_curve, 1M", "writer.add_pr_curve('pr', labels, probabilities, i)", {"torch": 11}),
     Case("add_pr_curve_raw", "writer.add_pr_curve_raw('pr', *curve, i)"),

@@ -43,6 +43,7 @@ class Kernel(NamedTuple):
 
 def kernels():
     yield from histograms()
+    yield from bins()
     yield from checksums()
     yield pr_curve()
     yield from pictures()
@@ -73,6 +74,19 @@ def histograms():
             )
 
 
+def bins():
+    """Other bins than TensorFlow's, as add_histogram has them."""
+    values = RNG.normal(size=10**6).astype(np.float32)
+    doubles = values.astype(np.float64)  # as torch's writer counts them
+    for name, edges in (
+        ("100 even bins", np.histogram_bin_edges(doubles, 100)),
+        ("100 quantiles", np.quantile(doubles, np.linspace(0, 1, 101))),
+    ):
+        names = {"between": _core.count_between, "values": values, "doubles": doubles, "edges": edges}
+        ours, peers = "between(values, 'f4', edges)", {"np.histogram": "np.histogram(doubles, edges)"}
+        yield Kernel(f"histogram, 1,000,000, {name}", "ns/value", 10**6, ours, peers, names, ("values.max()",))
+
+
 def checksums():
     peers = {"google-crc32c": "google(data)", "crc32c": "package(data)"}
     functions = {"crc32c": _core.crc32c, "google": google_crc32c.value, "package": crc32c.crc32c}
@@ -81,9 +95,8 @@ def checksums():
         arrays = {"data": data, "values": np.frombuffer(data, np.uint8), "copy": bytearray(size)}
         floor = ("values.max()", "copy[:] = data") if size == 1_000_000 else ()
         for path in _core.crc32c_paths():
-            ours = (
-                "crc32c(data)" if path == _core.crc32c_paths()[-1] else "crc32c(data, path)"
-            )  # the last is the default
+            fastest = path == _core.crc32c_paths()[-1]  # and the default
+            ours = "crc32c(data)" if fastest else "crc32c(data, path)"
             names, unit = {**functions, **arrays, "path": path}, "ns" if size < 1000 else "GB/s"
             yield Kernel(f"CRC-32C, {size:,} bytes, {path}", unit, size, ours, peers, names, floor)
 
