@@ -8,9 +8,11 @@
 
 #include "queue.h"
 #include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 static const size_t MUCH = 256 << 10;        /* gathered in one queue: time to write */
+static const size_t CHUNK = 1 << 20;         /* and not taken: set aside */
 static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept for its next turn */
 static const int64_t NEVER = INT64_MAX;
 
@@ -131,6 +133,18 @@ void tbc_queue_release(tbc_queue *queue, size_t size)
     tbc_queue_announce_progress();
 }
 
+/* Without memory for a chunk, `open` goes on growing. */
+static void set_aside(tbc_queue *queue)
+{
+    tbc_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
+        return;
+    *chunk = (tbc_chunk){.buffer = queue->open};
+    *(queue->first == NULL ? &queue->first : &queue->last->next) = chunk;
+    queue->last = chunk;
+    queue->open = (tbc_buffer){0};
+}
+
 void tbc_queue_appended(tbc_queue *queue, size_t size)
 {
     queued += size;
@@ -139,6 +153,8 @@ void tbc_queue_appended(tbc_queue *queue, size_t size)
         list(queue, queue->linger);
     if (queue->open.size >= MUCH || queued > limit / 2)
         tbc_queue_hurry(queue);
+    if (queue->open.size >= CHUNK)
+        set_aside(queue);
 }
 
 void tbc_queue_hurry(tbc_queue *queue)
@@ -180,14 +196,20 @@ bool tbc_queue_take(tbc_queue *queue)
 {
     if (queue->sent < queue->taken.size)
         return false;
-    tbc_buffer full = queue->open;
-    queue->open = queue->taken;
-    queue->taken = full;
-    queue->open.size = queue->sent = 0;
+    tbc_chunk *chunk = queue->first;
+    tbc_buffer *full = chunk != NULL ? &chunk->buffer : &queue->open, empty = queue->taken;
+    queue->taken = *full;
+    empty.size = queue->sent = 0;
+    *full = empty;
+    if (chunk != NULL) {
+        queue->first = chunk->next;
+        tbc_buffer_free(&chunk->buffer);
+        free(chunk);
+    }
     return true;
 }
 
-void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay)
+void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause)
 {
     queue->sent += size;
     queue->done += size;
@@ -197,7 +219,7 @@ void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay)
         queue->sent = 0;
     }
     if (queue->done < queue->appended && !queue->listed)
-        list(queue, delay);
+        list(queue, pause > 0 ? pause : queue->first != NULL ? 0 : queue->linger);
     tbc_queue_announce_progress();
 }
 
@@ -210,6 +232,12 @@ void tbc_queue_clear(tbc_queue *queue)
     queue->sent = 0;
     tbc_buffer_free(&queue->open);
     tbc_buffer_free(&queue->taken);
+    for (tbc_chunk *chunk = queue->first, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        tbc_buffer_free(&chunk->buffer);
+        free(chunk);
+    }
+    queue->first = NULL;
     tbc_queue_announce_progress();
 }
 

@@ -1,7 +1,8 @@
 /* Bytes on their way from the threads that log to the one thread that writes.
  *
  * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps it for
- * its empty `taken`, and works on that one without a lock while `open` fills again.
+ * its empty `taken`, and works on that one without a lock while `open` fills again. If it is slow, `open` is set aside
+ * whenever it holds a mebibyte, and the consumer takes these chunks one by one: memory and room come back bit by bit.
  *
  * All queues share one lock, one limit in bytes, and one list of the queues that hold something, each with the time at
  * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
@@ -19,8 +20,14 @@
 #include "buffer.h"
 #include <stdbool.h>
 
+typedef struct tbc_chunk {
+    tbc_buffer buffer;
+    struct tbc_chunk *next;
+} tbc_chunk;
+
 typedef struct tbc_queue {
     tbc_buffer open;         /* the producers' */
+    tbc_chunk *first, *last; /* set aside */
     tbc_buffer taken;        /* the consumer's */
     size_t sent;             /* bytes of `taken` that are done */
     uint64_t appended, done; /* bytes since the queue was made */
@@ -67,11 +74,12 @@ tbc_queue *tbc_queue_next(void);
 /* Ends the consumer's sleep. */
 void tbc_queue_wake_consumer(void);
 
-/* Swaps the buffers, if all taken before is done. Answers whether the bytes from `sent` on in `taken` are new. */
+/* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Says that `size` more bytes of `taken` are done. What is left is due again after `delay` nanoseconds. */
-void tbc_queue_done(tbc_queue *queue, size_t size, int64_t delay);
+/* Says that `size` more bytes of `taken` are done. What is left is due after so many nanoseconds; with 0, as usual:
+   when it has lingered, and at once if there are chunks. */
+void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause);
 
 /* Wakes those in tbc_queue_wait_progress. */
 void tbc_queue_announce_progress(void);

@@ -16,7 +16,7 @@ enum { CLOSED = 0, OPEN, FORKED };
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
 static const int64_t RETRY = 200000000; /* nanoseconds */
 static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
-static const size_t MOST = 1 << 20; /* bytes a write: room comes back bit by bit, and other files get their turn */
+static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
 
 struct tbc_writer {
     tbc_queue queue;   /* first, so that the thread finds the writer of a queue */
@@ -37,14 +37,15 @@ static struct {
 } thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Writes what is left of `taken`, or MOST of it; answers how much, with the reason in *error if that is not all. */
-static size_t write_some(tbc_writer *writer, int *error)
+/* Writes the rest of `taken`; answers how far it came, with the reason in *error if that is not the end. */
+static size_t write_rest(tbc_writer *writer, int *error)
 {
     const tbc_buffer *taken = &writer->queue.taken;
-    size_t start = writer->queue.sent, at = start, end = taken->size - start < MOST ? taken->size : start + MOST;
+    size_t start = writer->queue.sent, at = start;
     *error = 0;
-    while (at < end && *error == 0) {
-        ssize_t n = write(writer->fd, taken->data + at, end - at);
+    while (at < taken->size && *error == 0) {
+        size_t left = taken->size - at;
+        ssize_t n = write(writer->fd, taken->data + at, left < MOST ? left : MOST);
         if (n >= 0)
             at += (size_t)n;
         else if (errno != EINTR)
@@ -61,13 +62,12 @@ static void serve(tbc_writer *writer)
     tbc_queue_unlock();
     if (fresh)
         tbc_record_seal(writer->queue.taken.data, writer->queue.taken.size);
-    size_t written = write_some(writer, &error);
+    size_t written = write_rest(writer, &error);
     tbc_queue_lock();
     writer->busy = false;
     writer->error = error;
     writer->failures += error != 0;
-    bool rest = writer->queue.sent + written < writer->queue.taken.size;
-    tbc_queue_done(&writer->queue, written, error != 0 ? RETRY : rest ? 0 : writer->queue.linger);
+    tbc_queue_done(&writer->queue, written, error != 0 ? RETRY : 0);
 }
 
 static void *run(void *unused)

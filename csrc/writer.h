@@ -2,7 +2,7 @@
  *
  * A tbc_writer stands for one event file at a time: a descriptor and a queue. The thread starts with the first file
  * that is opened and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and
- * writes them, a mebibyte at a time, so that room comes back and other files have their turn. It never touches Python.
+ * writes them, whole records in one write(2) where the system allows it. It never touches Python.
  *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
