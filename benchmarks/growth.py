@@ -255,10 +255,12 @@ def stalled_threads(stall):
         threads = [threading.Thread(target=run, args=(k,)) for k in range(THREADS)]
         for thread in threads:
             thread.start()
-        yield counts, longest
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            yield counts, longest
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
 
 
 def pace(seconds):

@@ -1,7 +1,6 @@
 /* Bytes that grow.
  *
- * The first failure sticks: after it every append does nothing, so an encoder is written as a plain list of fields
- * and its caller looks at `status` once, at the end.
+ * The first failure sticks: after it there is no room to be had, and whoever began looks at `status` once, at the end.
  */
 #ifndef TBC_BUFFER_H
 #define TBC_BUFFER_H

@@ -219,7 +219,9 @@ void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause)
         queue->sent = 0;
     }
     if (queue->done < queue->appended && !queue->listed)
-        list(queue, pause > 0 ? pause : queue->first != NULL ? 0 : queue->linger);
+        list(queue, pause > 0 ? pause : queue->linger);
+    if (pause == 0 && queue->first != NULL) /* it may be listed by events that came meanwhile */
+        tbc_queue_hurry(queue);
     tbc_queue_announce_progress();
 }
 

@@ -77,8 +77,8 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Says that `size` more bytes of `taken` are done. What is left is due after so many nanoseconds; with 0, as usual:
-   when it has lingered, and at once if there are chunks. */
+/* Says that `size` more bytes of `taken` are done. What is left is due after so many nanoseconds; with 0, as usual: at
+   once if there are chunks, and else when it has lingered. */
 void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause);
 
 /* Wakes those in tbc_queue_wait_progress. */

@@ -1,7 +1,8 @@
 /* Arrays of numbers, as the code that counts them sees them: of any type and stride, read as doubles.
  *
  * A double holds every value of every type exactly, but for 64-bit integers, which round as they do in numpy. An array
- * is read a block at a time, so that the doubles stay in the first-level cache and memory is passed over once.
+ * is read a block at a time, so that the doubles stay in the first-level cache and memory is passed over once. (What is
+ * most common, floats in a row, the kernels read where it lies.)
  */
 #ifndef TBC_VALUES_H
 #define TBC_VALUES_H

@@ -280,7 +280,6 @@ void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_queue_lock();
     flush->target = writer->queue.appended;
     flush->failures = writer->failures;
-    tbc_queue_hurry(&writer->queue);
     tbc_queue_unlock();
 }
 
@@ -302,6 +301,7 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     if (status == TBC_WAITING) {
         status = start_thread();
         if (status == TBC_OK) {
+            tbc_queue_hurry(&writer->queue); /* time and again: each turn of the thread uses one up */
             tbc_queue_wait_progress(milliseconds);
             status = flush_status(writer, flush);
         }

@@ -772,6 +772,8 @@ cdef class FastWriter:
             metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
         scalars = {key: _number(number) for key, number in tag_scalar_dict.items()}
+        if self.file_writer is None: # which starts with no runs
+            self._get_file_writer()
         files = self._runs.setdefault(main_tag, {})
         if not files.keys() >= scalars.keys():
             files.update(self._run_writers(main_tag, scalars))
@@ -781,9 +783,9 @@ cdef class FastWriter:
 
     def add_text(self, tag, text_string, global_step=None, walltime=None, *, display_name=None, description=None):
         """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
-        cdef EventEncoder file = self.file_writer
         if not self.enabled:
             return
+        cdef EventEncoder file = self.file_writer
         if file is None:
             file = self._get_file_writer()
         file.text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)

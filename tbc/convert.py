@@ -32,7 +32,7 @@ def scalar(value: Any) -> float:
             return float(value.item())
         except RuntimeError:
             _one_element(value.numel(), value.shape)
-            return float(_with_data(value).item())
+            return float(_from_torch(value).item())  # of other layouts
     if is_number(value):
         if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
             raise TypeError(f"a scalar is a real number, got {value!r}")  # float() of numpy's drops the imaginary part
@@ -81,7 +81,8 @@ def kernel_array(values: Any, any_order: bool = False) -> tuple[npt.NDArray[Any]
         bits = _kernel_type(bits)
         name = _kernel_names[bits.dtype] = bits.dtype.str[1:]
     if any_order and bits.ndim > 1 and not bits.flags.forc:
-        bits = bits.transpose(sorted(range(bits.ndim), key=bits.strides.__getitem__, reverse=True)).reshape(-1)
+        order = sorted(range(bits.ndim), key=lambda axis: -abs(bits.strides[axis]))
+        bits = bits.transpose(order).reshape(-1)
     return bits, "bfloat16" if bfloat16 else name
 
 
@@ -149,7 +150,7 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
     import numpy as np
 
     if isinstance(values, np.ndarray):
-        return values
+        return np.asarray(values)  # plain: a matrix, for one, keeps two dimensions whatever is done to it
     if is_number(values):
         return np.array([values])
     if hasattr(values, "__array__"):

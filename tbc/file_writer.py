@@ -127,9 +127,10 @@ class FileWriter(_core.EventFile):
             _write_version(fd, path)
             self.attach(fd, path, self._linger_ms)
         except BaseException:
-            os.close(fd)
-            with suppress(OSError):
-                os.unlink(path)
+            if self.closed:  # else the file is the thread's already: Ctrl-C came after that
+                os.close(fd)
+                with suppress(OSError):
+                    os.unlink(path)
             raise
         with lock:
             _writers.add(self)

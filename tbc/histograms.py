@@ -18,7 +18,7 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
 
     bins: what numpy.histogram takes, or "tensorflow" for the default edges. max_bins: merges neighbours until there are
     about as many, in torch's way. Raises ValueError for an empty array, for bins that numpy refuses, and when no value
-    lies within the bins.
+    lies within the bins, TypeError for complex bins.
     """
     array, dtype = convert.kernel_array(values, any_order=True)
     moments, not_finite, default_counts = _core.count(array, dtype)
@@ -26,7 +26,10 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     if isinstance(bins, str) and bins == "tensorflow":
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
-        edges = np.ascontiguousarray(np.histogram_bin_edges(sample(array, dtype, moments, bins), bins), np.float64)
+        edges = np.histogram_bin_edges(sample(array, dtype, moments, bins), bins)
+        if edges.dtype.kind not in "biuf":
+            raise TypeError(f"edges must be real numbers, got the bins {bins!r}")
+        edges = np.ascontiguousarray(edges, np.float64)
         if np.isnan(edges).any():
             raise ValueError(f"edges must be numbers, but the bins {bins!r} have NaN among them")
         counts = np.frombuffer(_core.count_between(array, dtype, edges))

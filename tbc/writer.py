@@ -612,7 +612,6 @@ class SummaryWriter(_core.FastWriter):
         with file_writer.lock:
             writers = list((self.all_writers or {}).values())
             self.file_writer = self.all_writers = None
-            self._runs = {}
         call_all(writer.close for writer in writers)
 
     def __enter__(self) -> SummaryWriter:
@@ -634,7 +633,7 @@ class SummaryWriter(_core.FastWriter):
                     writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
                     self.purge_step = None
-                self.all_writers = {writer.get_logdir(): writer}
+                self.all_writers, self._runs = {writer.get_logdir(): writer}, {}
                 self.file_writer = writer
             return self.file_writer
 

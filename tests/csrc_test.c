@@ -1092,6 +1092,36 @@ static void test_room_comes_back(void)
     close_writer(writer);
 }
 
+/* Events that come while a chunk is written do not make the next one linger. */
+static void test_chunks_do_not_linger(void)
+{
+    enum { CHUNKS = 30 };
+    static char bytes[1 << 20];
+    int ends[2];
+    struct timespec begin, end;
+    CHECK(pipe(ends) == 0);
+    tbc_writer *writer = open_writer(ends[1]);
+    tbc_writer_pause();
+    for (int i = 0; i < CHUNKS; i++) {
+        tbc_buffer *to;
+        CHECK(tbc_writer_begin(writer, sizeof bytes, &to) == TBC_OK);
+        tbc_event_encoded(to, (tbc_bytes){bytes, sizeof bytes});
+        CHECK(tbc_writer_end(writer) == TBC_OK);
+    }
+    tbc_writer_resume();
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (size_t got = 0; got < CHUNKS * sizeof bytes;) {
+        ssize_t n = read(ends[0], bytes, sizeof bytes);
+        CHECK(n > 0);
+        got += (size_t)n;
+        append(writer, 0, 0, 1);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec <= 1); /* 30 times 0.1 s, if they did */
+    CHECK(close(ends[0]) == 0);
+    close_writer(writer);
+}
+
 static void check_write_error(int fd, int error)
 {
     tbc_writer *writer = open_writer(fd);
@@ -1219,7 +1249,7 @@ int main(void)
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_write_errors,
-        test_write_resumes, test_full, test_room_comes_back, test_fork,
+        test_write_resumes, test_full, test_room_comes_back, test_chunks_do_not_linger, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests;
 #if defined(__SANITIZE_THREAD__)

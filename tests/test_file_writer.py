@@ -119,6 +119,18 @@ def test_a_file_that_cannot_be_begun_is_taken_back(log_dir):
     assert result.stderr == ""
 
 
+def test_ctrl_c_after_the_thread_has_the_file_leaves_it_to_the_thread(log_dir):
+    class Interrupted(tbc.FileWriter):
+        def attach(self, *arguments):
+            super().attach(*arguments)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(log_dir)
+    (path,) = find_event_files(log_dir)
+    assert os.path.getsize(path) > 0
+
+
 def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
     """Whatever happens between the reservation and the job: Ctrl-C, for one."""
     run_script(

@@ -225,7 +225,9 @@ LAYOUTS = {  # with whether one stride walks through all values
     "every second column, transposed": (lambda x: x[..., ::2].transpose(3, 1, 0, 2), True),
     "axes of length 1": (lambda x: x[:, :, None, :, ::2].swapaxes(0, 3), True),
     "a slice": (lambda x: x[:, 1:3, :, :2], False),
-    "backwards": (lambda x: x[::-1], False),
+    "first axis backwards": (lambda x: x[::-1], False),
+    "all backwards": (lambda x: x[::-1, ::-1, ::-1, ::-1], True),
+    "a matrix": (lambda x: x[0, 0].view(np.matrix)[:, ::2], True),
     "repeated": (lambda x: np.broadcast_to(x[..., None], (*x.shape, 3)), False),
     "empty rows": (lambda x: x[:, :, :0, ::2], True),
 }

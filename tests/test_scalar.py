@@ -1,5 +1,6 @@
 import struct
 import tempfile
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 
@@ -84,11 +85,15 @@ def test_tensors(log_dir):
         torch.tensor(1e-9, dtype=torch.bfloat16),  # and this zero
         torch.tensor(0.375, dtype=torch.float8_e4m3fn),
     ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that they are in beta state
+        sparse = torch.tensor([[7.0]]).to_sparse_csr()
     with tbc.SummaryWriter(log_dir) as writer:
-        for tensor in tensors:
+        for tensor in (*tensors, sparse):
             writer.add_scalar("x", tensor, torch.tensor(4))
     events = read_back(log_dir)
-    assert [event.summary.value[0].simple_value for event in events] == [float32(tensor.item()) for tensor in tensors]
+    want = [*(float32(tensor.item()) for tensor in tensors), 7]
+    assert [event.summary.value[0].simple_value for event in events] == want
     assert {event.step for event in events} == {4}
 
 

@@ -163,6 +163,19 @@ def test_add_scalars_writes_all_or_nothing(log_dir):
     assert os.listdir(log_dir) == [os.path.basename(find_event_files(log_dir)[0])]
 
 
+def test_add_scalars_after_the_files_are_forgotten(log_dir):
+    """As torch's own close() does it, and programs that take its attributes for theirs."""
+    writer = tbc.SummaryWriter(log_dir)
+    for step in range(3):
+        writer.add_scalars("loss", {"train": step}, step)
+        files = list(writer.all_writers.values())
+        writer.file_writer = writer.all_writers = None
+        for file in files:
+            file.close()
+    paths = find_event_files(log_dir + "/loss_train")
+    assert [event.step for path in paths for event in read_events(path) if event.HasField("summary")] == [0, 1, 2]
+
+
 def test_it_can_be_patched_and_subclassed(log_dir, monkeypatch):
     class Mine(tbc.SummaryWriter):
         def __init__(self, log_dir, flush_secs=2):
