@@ -16,7 +16,6 @@ static const size_t CHUNK = 1 << 20;         /* and not taken: set aside */
 static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept for its next turn */
 static const int64_t NEVER = INT64_MAX;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
 static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
@@ -24,7 +23,7 @@ static int64_t asleep_until = -1;            /* the consumer's; -1 while it is a
 static size_t limit = (size_t)64 << 20, queued;
 static tbc_queue *head, **tail = &head;
 
-static void prepare(void)
+void tbc_queue_prepare(void)
 {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -62,7 +61,6 @@ static void sleep_until(pthread_cond_t *condition, int64_t when)
 
 void tbc_queue_lock(void)
 {
-    pthread_once(&once, prepare);
     pthread_mutex_lock(&lock);
 }
 
@@ -247,5 +245,5 @@ void tbc_queue_forget_threads(void)
 {
     waiting = 0;
     asleep_until = -1;
-    prepare();
+    tbc_queue_prepare();
 }

@@ -38,7 +38,8 @@ typedef struct tbc_queue {
     struct tbc_queue *next;
 } tbc_queue;
 
-/* These two are called without the lock. */
+/* These three are called without the lock, the first one once, before any thread waits. */
+void tbc_queue_prepare(void);
 void tbc_queue_lock(void);
 void tbc_queue_set_limit(size_t bytes);
 

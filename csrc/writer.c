@@ -164,6 +164,7 @@ static void at_exit(void)
 
 static void prepare(void)
 {
+    tbc_queue_prepare();
     pthread_atfork(tbc_queue_lock, tbc_queue_unlock, after_fork_in_child);
     atexit(at_exit);
 }

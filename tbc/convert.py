@@ -119,7 +119,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_torch(value: Any) -> bool:
-    return _is_tensor(type(value))
+    kind: Any = type(value)
+    return _is_tensor(kind)
 
 
 @functools.lru_cache(maxsize=256)
