@@ -8,6 +8,7 @@ call, for what its caller waits.
 import statistics
 import tempfile
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 PASS_SECONDS = 0.12  # what a pass takes, the final flush included; but it makes one call at least
@@ -56,35 +57,34 @@ class Subject:
         self.n = calls_within(PASS_SECONDS, self._seconds)
 
     def measure(self):
-        """One round: two passes, in a new directory, after one call that imports what is needed."""
-        with tempfile.TemporaryDirectory() as log_dir:
-            writer = self._writer(log_dir)
+        """One round: two passes."""
+        with self._writer() as writer:
             cpu, wall = time.process_time(), time.perf_counter()
             self.whole(writer, 1, self.n)
             wall = time.perf_counter() - wall
             writer.flush()
             cpu = time.process_time() - cpu
             times = sorted(self.each(writer, self.n + 1, self.n))
-            writer.close()
         clock = clock_nanoseconds()
         median, p99 = (max(0, times[int(part * len(times))] - clock) / 1e3 for part in (0.5, 0.99))
         return Cost(median, p99, cpu / self.n * 1e6, wall / self.n * 1e6)
 
     def _seconds(self, n):
-        with tempfile.TemporaryDirectory() as log_dir:
-            writer = self._writer(log_dir)
+        with self._writer() as writer:
             start = time.perf_counter()
             self.whole(writer, 1, n)
             writer.flush()
-            seconds = time.perf_counter() - start
-            writer.close()
-        return seconds
+            return time.perf_counter() - start
 
-    def _writer(self, log_dir):
-        writer = self.make(log_dir)
-        self.whole(writer, 0, 1)
-        writer.flush()
-        return writer
+    @contextmanager
+    def _writer(self):
+        """In a new directory, after one call that imports what is needed."""
+        with tempfile.TemporaryDirectory() as log_dir:
+            writer = self.make(log_dir)
+            self.whole(writer, 0, 1)
+            writer.flush()
+            yield writer
+            writer.close()
 
 
 def calls_within(limit, seconds):

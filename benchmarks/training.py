@@ -5,17 +5,14 @@ import time
 from itertools import pairwise
 from statistics import median
 
-import tensorboardX
+import calls
 import torch
 from timing import digits
-from torch.utils.tensorboard import SummaryWriter as TorchWriter
-
-import tbc
 
 STEP_SECONDS = 0.010
 STEPS = 40  # in a turn
 TAGS = [f"scalar/{i}" for i in range(50)]
-WRITERS = {"nothing": None, "torch": TorchWriter, "tensorboardX": tensorboardX.SummaryWriter, "tbc": tbc.SummaryWriter}
+WRITERS = {"nothing": None, **calls.WRITERS}
 COLUMNS = {"ms a step": 12, "slowdown, %": 14, "logging, ms a step": 22, "longest stall, ms": 20}  # and their widths
 
 

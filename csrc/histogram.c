@@ -179,7 +179,7 @@ static moments take_doubles(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(double);
     doubles min = {INFINITY, INFINITY}, max = -min, sum[2] = {{0}}, squares[2] = {{0}};
-    for (; end - at >= 2 * (ptrdiff_t)sizeof min;)
+    while (end - at >= 2 * (ptrdiff_t)sizeof min)
         for (size_t k = 0; k < 2; k++, at += sizeof min) {
             doubles two;
             memcpy(&two, at, sizeof two);

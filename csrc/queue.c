@@ -143,6 +143,15 @@ static void set_aside(tbc_queue *queue)
     queue->open = (tbc_buffer){0};
 }
 
+static tbc_buffer pop_chunk(tbc_queue *queue)
+{
+    tbc_chunk *chunk = queue->first;
+    tbc_buffer buffer = chunk->buffer;
+    queue->first = chunk->next;
+    free(chunk);
+    return buffer;
+}
+
 void tbc_queue_appended(tbc_queue *queue, size_t size)
 {
     queued += size;
@@ -194,16 +203,16 @@ bool tbc_queue_take(tbc_queue *queue)
 {
     if (queue->sent < queue->taken.size)
         return false;
-    tbc_chunk *chunk = queue->first;
-    tbc_buffer *full = chunk != NULL ? &chunk->buffer : &queue->open, empty = queue->taken;
-    queue->taken = *full;
-    empty.size = queue->sent = 0;
-    *full = empty;
-    if (chunk != NULL) {
-        queue->first = chunk->next;
-        tbc_buffer_free(&chunk->buffer);
-        free(chunk);
+    queue->sent = 0;
+    if (queue->first != NULL) {
+        tbc_buffer_free(&queue->taken);
+        queue->taken = pop_chunk(queue);
+        return true;
     }
+    tbc_buffer full = queue->open;
+    queue->open = queue->taken;
+    queue->open.size = 0;
+    queue->taken = full;
     return true;
 }
 
@@ -232,12 +241,10 @@ void tbc_queue_clear(tbc_queue *queue)
     queue->sent = 0;
     tbc_buffer_free(&queue->open);
     tbc_buffer_free(&queue->taken);
-    for (tbc_chunk *chunk = queue->first, *next; chunk != NULL; chunk = next) {
-        next = chunk->next;
-        tbc_buffer_free(&chunk->buffer);
-        free(chunk);
+    while (queue->first != NULL) {
+        tbc_buffer chunk = pop_chunk(queue);
+        tbc_buffer_free(&chunk);
     }
-    queue->first = NULL;
     tbc_queue_announce_progress();
 }
 

@@ -89,13 +89,22 @@ cdef int _label(tag, display_name, description, tbc_label *out) except -1:
     return 0
 
 
+cdef struct entry: # what every event has, and where it goes
+    tbc_stamp at
+    tbc_label label
+    tbc_buffer *to
+
+
+cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
+    _label(tag, display_name, description, &out.label)
+    return _stamp(step, walltime, &out.at)
+
+
 def check(tag, step, walltime, display_name=None, description=None):
     """The (step, walltime) an event would be stored with, for one that is encoded later; raises what that would."""
-    cdef tbc_label label
-    cdef tbc_stamp at
-    _label(tag, display_name, description, &label)
-    _stamp(step, walltime, &at)
-    return at.step, at.wall_time
+    cdef entry e
+    _check(&e, tag, step, walltime, display_name, description)
+    return e.at.step, e.at.wall_time
 
 
 # --- kernels ---
@@ -149,6 +158,14 @@ cdef dict _dtypes = {
 }
 
 
+cdef int _dtype(const Py_buffer *view, str name, tbc_dtype *out) except -1:
+    """The type of that name, if the values are as long."""
+    out[0] = _dtypes[name]
+    if <size_t>view.itemsize != tbc_dtype_size(out[0]):
+        raise ValueError(f"values of {view.itemsize} bytes each are not {name}")
+    return 0
+
+
 cdef class Values:
     """An array as the kernels see it.
 
@@ -161,10 +178,10 @@ cdef class Values:
     def __cinit__(self, values, str dtype not None):
         cdef Py_buffer *view = &self.view
         PyObject_GetBuffer(values, view, PyBUF_STRIDES)
-        self.array = tbc_array(view.buf, view.itemsize, _dtypes[dtype])
+        _dtype(view, dtype, &self.array.dtype)
+        self.array.data = view.buf
+        self.array.stride = view.itemsize
         self.n = view.len // view.itemsize
-        if <size_t>view.itemsize != tbc_dtype_size(self.array.dtype):
-            raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
         if view.ndim == 1:
             self.array.stride = view.strides[0]
         elif not PyBuffer_IsContiguous(view, b"A"):
@@ -227,11 +244,8 @@ def count_between(values, str dtype not None, const double[::1] edges not None):
         return b""
     counts = PyBytes_FromStringAndSize(NULL, (n_edges - 1) * sizeof(double))
     cdef double *to = <double *>PyBytes_AS_STRING(counts)
-    if v.n < WORTH_RELEASING:
+    with nogil:
         status = tbc_bins_count(to, &edges[0], n_edges, &v.array, v.n)
-    else:
-        with nogil:
-            status = tbc_bins_count(to, &edges[0], n_edges, &v.array, v.n)
     if status != TBC_OK:
         _raise(status)
     return counts
@@ -286,12 +300,14 @@ def tile(out, images, str dtype not None):
     cdef uint8_t[:, :, :, ::1] pixels = out
     cdef Py_buffer view
     cdef tbc_tiles tiles
+    cdef tbc_dtype kind
     cdef bint are_pixels = dtype == "u1"
     PyObject_GetBuffer(images, &view, PyBUF_STRIDES)
     try:
         if view.ndim != 5 or view.len == 0 or view.shape[4] > TBC_CHANNELS:
             raise ValueError(f"arrays of five dimensions are needed, with at most {TBC_CHANNELS} channels")
-        tiles = tbc_tiles(view.buf, _dtypes[dtype],
+        _dtype(&view, dtype, &kind)
+        tiles = tbc_tiles(view.buf, kind,
                           view.shape[0], view.shape[1], view.shape[2], view.shape[3], view.shape[4],
                           view.strides[0], view.strides[1], view.strides[2], view.strides[3], view.strides[4],
                           pixels.shape[1] // view.shape[2], pixels.shape[2] // view.shape[3])
@@ -299,8 +315,6 @@ def tile(out, images, str dtype not None):
             raise ValueError(f"{tiles.height} x {tiles.width} pixels do not tile frames of shape {out.shape}")
         if tiles.images > tiles.rows * tiles.columns:
             raise ValueError(f"{tiles.images} images do not fit {tiles.rows} x {tiles.columns} places")
-        if <size_t>view.itemsize != tbc_dtype_size(tiles.dtype):
-            raise ValueError(f"values of {view.itemsize} bytes each are not {dtype}")
         with nogil:
             if are_pixels:
                 tbc_pixels_copy(&pixels[0, 0, 0, 0], &tiles)
@@ -317,12 +331,6 @@ TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
 
 
 # --- events ---
-
-cdef struct entry: # what every event has, and where it goes
-    tbc_stamp at
-    tbc_label label
-    tbc_buffer *to
-
 
 def set_queue_limit(size_t limit):
     """How many bytes may wait for the disk, in the whole process (64 MiB unless set)."""
@@ -356,8 +364,7 @@ cdef class EventEncoder:
 
     cdef int _begin(self, entry *out, tag, step, walltime, display_name, description, size_t size) except -1:
         """Checks what every event has, and opens a frame; the event goes to out.to, and _end must follow."""
-        _label(tag, display_name, description, &out.label)
-        _stamp(step, walltime, &out.at)
+        _check(out, tag, step, walltime, display_name, description)
         return self._open(size, &out.to)
 
     cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
@@ -388,8 +395,7 @@ cdef class EventEncoder:
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False,
                display_name=None, description=None):
         cdef entry e
-        _label(tag, display_name, description, &e.label)
-        _stamp(step, walltime, &e.at)
+        _check(&e, tag, step, walltime, display_name, description)
         self._scalar(&e, value, new_style, double_precision)
 
     def scalars(self, dict scalars not None, step=None, walltime=None):
@@ -720,6 +726,9 @@ cdef class FastWriter:
     def __cinit__(self, *args, **kwargs):
         self._runs = {}
 
+    cdef EventEncoder _file(self):
+        return self.file_writer if self.file_writer is not None else self._get_file_writer()
+
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
                    *, display_name=None, description=None):
         """Logs one number.
@@ -740,11 +749,8 @@ cdef class FastWriter:
         if not self.enabled:
             return
         value = _number(scalar_value)
-        cdef EventEncoder file = self.file_writer
-        if file is None:
-            file = self._get_file_writer()
-        _label(tag, display_name, description, &e.label)
-        _stamp(global_step, walltime, &e.at)
+        cdef EventEncoder file = self._file()
+        _check(&e, tag, global_step, walltime, display_name, description)
         file._scalar(&e, value, new_style, double_precision)
 
     def add_scalars(self, main_tag, tag_scalar_dict, global_step=None, walltime=None, *, separate_runs=True,
@@ -764,16 +770,14 @@ cdef class FastWriter:
         cdef dict scalars, files
         if not self.enabled:
             return
-        _label(main_tag, display_name, description, &e.label)
-        _stamp(global_step, walltime, &e.at)
+        _check(&e, main_tag, global_step, walltime, display_name, description)
         if not separate_runs:
             if display_name or description:
                 raise TypeError("curves of one event take no display_name and description")
             metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
         scalars = {key: _number(number) for key, number in tag_scalar_dict.items()}
-        if self.file_writer is None: # which starts with no runs
-            self._get_file_writer()
+        self._file() # a new one starts with no runs
         files = self._runs.setdefault(main_tag, {})
         if not files.keys() >= scalars.keys():
             files.update(self._run_writers(main_tag, scalars))
@@ -785,7 +789,4 @@ cdef class FastWriter:
         """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
         if not self.enabled:
             return
-        cdef EventEncoder file = self.file_writer
-        if file is None:
-            file = self._get_file_writer()
-        file.text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)
+        self._file().text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)
