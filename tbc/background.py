@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 
 POLL_SECONDS = 0.001
@@ -84,11 +85,11 @@ def _start() -> bool:
     global _thread
     with _starting:
         if not _stopped and (_thread is None or not _thread.is_alive()):
-            _thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
-            try:
-                _thread.start()
-            except RuntimeError:  # there are too many
-                _thread = None
+            _thread = None  # until it runs: a flush() in a signal handler would wait for it here, for ever
+            thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
+            with suppress(RuntimeError):  # there are too many
+                thread.start()
+                _thread = thread
     return _thread is not None and not _stopped
 
 
