@@ -20,7 +20,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
 static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
 static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
-static size_t limit = (size_t)64 << 20, queued;
+static size_t limit = (size_t)64 << 20;
+static size_t queued[2];                     /* by the well queues, by the sick ones */
 static tbc_queue *head, **tail = &head;
 
 void tbc_queue_prepare(void)
@@ -114,19 +115,20 @@ static void unlist(tbc_queue *queue)
 
 bool tbc_queue_has_room(const tbc_queue *queue, size_t size)
 {
-    bool idle = queue->done == queue->appended && queue->reserved == 0;
-    return idle || size == 0 || (queued <= limit && size <= limit - queued);
+    bool idle = tbc_queue_is_empty(queue) && queue->reserved == 0;
+    size_t taken = queued[queue->sick];
+    return idle || size == 0 || (taken <= limit && size <= limit - taken);
 }
 
 void tbc_queue_reserve(tbc_queue *queue, size_t size)
 {
-    queued += size;
+    queued[queue->sick] += size;
     queue->reserved += size;
 }
 
 void tbc_queue_release(tbc_queue *queue, size_t size)
 {
-    queued -= size;
+    queued[queue->sick] -= size;
     queue->reserved -= size;
     tbc_queue_announce_progress();
 }
@@ -154,11 +156,11 @@ static tbc_buffer pop_chunk(tbc_queue *queue)
 
 void tbc_queue_appended(tbc_queue *queue, size_t size)
 {
-    queued += size;
+    queued[queue->sick] += size;
     queue->appended += size;
     if (!queue->listed)
         list(queue, queue->linger);
-    if (queue->open.size >= MUCH || queued > limit / 2)
+    if (!queue->sick && (queue->open.size >= MUCH || queued[false] > limit / 2))
         tbc_queue_hurry(queue);
     if (queue->open.size >= CHUNK)
         set_aside(queue);
@@ -216,28 +218,38 @@ bool tbc_queue_take(tbc_queue *queue)
     return true;
 }
 
-void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause)
+void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
 {
-    queue->sent += size;
-    queue->done += size;
-    queued -= size;
+    queue->done += sent;
+    queue->done -= queue->sent;
+    queued[queue->sick] += queue->sent;
+    queued[queue->sick] -= sent;
+    queue->sent = sent;
     if (queue->sent == queue->taken.size && queue->taken.capacity > SPARE) {
         tbc_buffer_free(&queue->taken);
         queue->sent = 0;
     }
-    if (queue->done < queue->appended && !queue->listed)
+    if (!tbc_queue_is_empty(queue) && !queue->listed)
         list(queue, pause > 0 ? pause : queue->linger);
     if (pause == 0 && queue->first != NULL) /* it may be listed by events that came meanwhile */
         tbc_queue_hurry(queue);
     tbc_queue_announce_progress();
 }
 
+void tbc_queue_set_sick(tbc_queue *queue, bool sick)
+{
+    size_t held = (size_t)(queue->appended - queue->done) + queue->reserved;
+    queued[queue->sick] -= held;
+    queued[sick] += held;
+    queue->sick = sick;
+}
+
 void tbc_queue_clear(tbc_queue *queue)
 {
     if (queue->listed)
         unlist(queue);
-    queued -= (size_t)(queue->appended - queue->done);
-    queue->done = queue->appended;
+    queued[queue->sick] -= (size_t)(queue->appended - queue->done);
+    queue->appended = queue->done;
     queue->sent = 0;
     tbc_buffer_free(&queue->open);
     tbc_buffer_free(&queue->taken);

@@ -8,6 +8,7 @@
  * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
  * flushes, when much has gathered or when half the limit is reached. Only the first byte and the hurry wake the
  * consumer: all other events cost no system call. A producer that finds no room waits for the consumer's progress.
+ * The queues whose disk fails have the same limit once more, for themselves: they take no room from the others.
  *
  * The lock is held to encode one event or to swap two buffers. It is never held during I/O, and no thread that holds it
  * ever waits for Python's GIL.
@@ -35,6 +36,7 @@ typedef struct tbc_queue {
     int64_t linger;          /* nanoseconds a first byte may wait for company */
     int64_t due;             /* on the monotonic clock, in nanoseconds */
     bool listed;             /* in the list of queues that hold something */
+    bool sick;               /* its disk fails */
     struct tbc_queue *next;
 } tbc_queue;
 
@@ -78,12 +80,21 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Says that `size` more bytes of `taken` are done. What is left is due after so many nanoseconds; with 0, as usual: at
-   once if there are chunks, and else when it has lingered. */
-void tbc_queue_done(tbc_queue *queue, size_t size, int64_t pause);
+/* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so many
+   nanoseconds; with 0, as usual: at once if there are chunks, and else when it has lingered. */
+void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
+
+/* Says whether the disk fails. */
+void tbc_queue_set_sick(tbc_queue *queue, bool sick);
 
 /* Wakes those in tbc_queue_wait_progress. */
 void tbc_queue_announce_progress(void);
+
+/* Whether it holds nothing. */
+static inline bool tbc_queue_is_empty(const tbc_queue *queue)
+{
+    return queue->done == queue->appended;
+}
 
 /* In a child after fork, where the forking thread held the lock and still does: nobody waits. Comes before any other
    call, since the conditions still count the threads of the parent. */

@@ -36,6 +36,18 @@ void tbc_record_seal(uint8_t *frames, size_t size)
     }
 }
 
+size_t tbc_record_start(const uint8_t *frames, size_t at)
+{
+    size_t start = 0;
+    while (start < at) {
+        size_t end = start + TBC_RECORD_HEAD + (size_t)tbc_load_le64(frames + start) + TBC_RECORD_TAIL;
+        if (end > at)
+            break;
+        start = end;
+    }
+    return start;
+}
+
 uint32_t tbc_record_mask(uint32_t crc)
 {
     return (crc >> 15 | crc << 17) + 0xa282ead8;

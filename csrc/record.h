@@ -26,6 +26,9 @@ tbc_status tbc_record_end(tbc_buffer *buffer, size_t start);
 /* Fills in the CRCs of the whole frames in `frames`. */
 void tbc_record_seal(uint8_t *frames, size_t size);
 
+/* Where the frame starts that byte `at` is in; `at` itself if it is the first byte of one, or the end. */
+size_t tbc_record_start(const uint8_t *frames, size_t at);
+
 uint32_t tbc_record_mask(uint32_t crc);
 
 #endif

@@ -17,8 +17,8 @@ typedef enum tbc_status {
     TBC_ERRNO,     /* a system call failed */
     TBC_FULL,      /* the queue has no room now: wait, then call again */
     TBC_WAITING,   /* the time to wait has passed, the thing waited for has not come: call again */
-    TBC_CLOSED,    /* the event file is closed */
-    TBC_FORKED,    /* the event file belongs to the parent process: open one of your own */
+    TBC_DROPPED,   /* the queue has no room and the disk fails: the event was counted and left out, as was asked for */
+    TBC_CLOSED,    /* there is no event file: it was closed, or is that of the parent process */
 } tbc_status;
 
 static inline const char *tbc_strerror(tbc_status status)
@@ -30,8 +30,8 @@ static inline const char *tbc_strerror(tbc_status status)
     case TBC_ERRNO: return "a system call failed";
     case TBC_FULL: return "the queue is full";
     case TBC_WAITING: return "still waiting";
+    case TBC_DROPPED: return "the event was left out";
     case TBC_CLOSED: return "the event file is closed";
-    case TBC_FORKED: return "the event file belongs to the parent process";
     }
     return "unknown status";
 }

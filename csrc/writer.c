@@ -1,79 +1,178 @@
-/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. A file is in
-   one of three states: CLOSED until opened, OPEN, and FORKED in a child that inherited it. */
+/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. What others look
+ * at, the name of the file and how far it has come, is changed under the lock when the attempt is over. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* for gettid's number */
+#else
 #define _POSIX_C_SOURCE 200809L
+#endif
 
 #include "writer.h"
 #include "queue.h"
 #include "record.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
-
-enum { CLOSED = 0, OPEN, FORKED };
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
-static const int64_t RETRY = 200000000; /* nanoseconds */
+static const int64_t RETRY = 1000000000; /* nanoseconds */
+static const unsigned MOMENT = 100; /* milliseconds a fork waits for what is queued */
 static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
 static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
 
 struct tbc_writer {
-    tbc_queue queue;   /* first, so that the thread finds the writer of a queue */
-    int state;
-    int fd;
-    int error;         /* errno of the last write, 0 if it succeeded */
-    uint64_t failures; /* writes that failed, ever */
-    bool busy;         /* the thread is at it, without the lock */
-    size_t frame;      /* where the frame begun last starts in queue.open */
-    tbc_writer *next;  /* in the list of open files */
+    tbc_queue queue;    /* first, so that the thread finds the writer of a queue */
+    tbc_policy policy;
+    tbc_place place;    /* of its files; without a directory if it was given a descriptor */
+    tbc_file file;
+    uint64_t begin;     /* of all bytes, as queue.done counts them: the first one in this file */
+    bool open;
+    bool busy;          /* the thread is at it, without the lock */
+    bool suspect;       /* a sync failed: the file is given up before more is written */
+    bool abandoned;     /* nobody has it any more; the thread frees it */
+    unsigned closing;   /* threads in tbc_writer_close */
+    int error;          /* errno of the last attempt, 0 if it succeeded */
+    uint64_t failures;  /* attempts that failed, ever */
+    uint64_t dropped, rotations;
+    size_t frame;       /* where the frame begun last starts in queue.open */
+    tbc_writer *next;   /* in the list of open files */
 };
 
 /* All below is under the lock of the queues. */
 static tbc_writer *files;
 static struct {
     pthread_t id;
+    long number;               /* as the system counts it */
     bool running, stop, ended; /* created and not joined; asked to end; at its end */
 } thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Writes the rest of `taken`; answers how far it came, with the reason in *error if that is not the end. */
-static size_t write_rest(tbc_writer *writer, int *error)
+/* --- the thread --- */
+
+/* What the thread works on without the lock. */
+typedef struct attempt {
+    tbc_file file;
+    uint64_t begin;      /* as in tbc_writer */
+    uint64_t base;       /* of all bytes: the first one of `taken` */
+    size_t sent;         /* of `taken` */
+    bool suspect;
+    unsigned rotations;
+    int error;
+} attempt;
+
+static void write_rest(attempt *attempt, const tbc_buffer *taken)
 {
-    const tbc_buffer *taken = &writer->queue.taken;
-    size_t start = writer->queue.sent, at = start;
-    *error = 0;
-    while (at < taken->size && *error == 0) {
-        size_t left = taken->size - at;
-        ssize_t n = write(writer->fd, taken->data + at, left < MOST ? left : MOST);
-        if (n >= 0)
-            at += (size_t)n;
-        else if (errno != EINTR)
-            *error = errno;
+    while (attempt->sent < taken->size && attempt->error == 0) {
+        size_t left = taken->size - attempt->sent;
+        ssize_t n = write(attempt->file.fd, taken->data + attempt->sent, left < MOST ? left : MOST);
+        if (n < 0 && errno != EINTR)
+            attempt->error = errno;
+        attempt->sent += n < 0 ? 0 : (size_t)n;
+        attempt->file.size += n < 0 ? 0 : (size_t)n;
     }
-    return at - start;
 }
+
+/* Whether an error leaves the file as it was, ready to go on at the same byte. */
+static bool passes(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == ENOMEM || error == ENOBUFS;
+}
+
+/* The file is lost. The next one begins with the record that was torn, or if the file was deleted, with all of it that is
+   still in memory. Answers whether it holds a whole record but its head; else it is removed. */
+static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
+{
+    size_t start = tbc_record_start(taken->data, attempt->sent);
+    if (attempt->error == ENOENT)
+        start = attempt->begin > attempt->base ? (size_t)(attempt->begin - attempt->base) : 0;
+    bool useful = attempt->base + start > attempt->begin;
+    tbc_file_close(&attempt->file);
+    if (!useful)
+        tbc_file_remove(&attempt->file, place);
+    attempt->sent = start;
+    attempt->suspect = false;
+    attempt->rotations += useful;
+    return useful;
+}
+
+/* Writes the rest of `taken`: to the file, while it is sound, and else to new ones, as long as these take anything. */
+static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
+{
+    if (place->directory == NULL) {
+        write_rest(attempt, taken);
+        return;
+    }
+    for (bool fresh = false;;) {
+        const tbc_file last = attempt->file;
+        attempt->error = 0;
+        if (last.fd < 0) {
+            if (tbc_file_create(&attempt->file, place) != TBC_OK) {
+                attempt->error = errno;
+                return;
+            }
+            attempt->begin = attempt->base + attempt->sent;
+            fresh = true;
+        }
+        attempt->error = attempt->suspect ? EIO : tbc_file_check(&attempt->file);
+        if (attempt->error == 0)
+            write_rest(attempt, taken);
+        if (attempt->error == 0)
+            attempt->error = tbc_file_check(&attempt->file);
+        if (attempt->error == 0 || passes(attempt->error))
+            return;
+        if (!give_up(attempt, place, taken) && fresh) {
+            memcpy(attempt->file.name, last.name, sizeof last.name); /* to tell of: the other one is gone */
+            return;
+        }
+    }
+}
+
+static void dispose(tbc_writer *writer);
 
 static void serve(tbc_writer *writer)
 {
-    int error;
-    bool fresh = tbc_queue_take(&writer->queue);
+    tbc_queue *queue = &writer->queue;
+    bool fresh = tbc_queue_take(queue);
+    attempt attempt = {
+        .file = writer->file,
+        .begin = writer->begin,
+        .base = queue->done - queue->sent,
+        .sent = queue->sent,
+        .suspect = writer->suspect,
+    };
+    writer->suspect = false;
     writer->busy = true;
     tbc_queue_unlock();
     if (fresh)
-        tbc_record_seal(writer->queue.taken.data, writer->queue.taken.size);
-    size_t written = write_rest(writer, &error);
+        tbc_record_seal(queue->taken.data, queue->taken.size);
+    try_to_write(&attempt, &writer->place, &queue->taken);
     tbc_queue_lock();
     writer->busy = false;
-    writer->error = error;
-    writer->failures += error != 0;
-    tbc_queue_done(&writer->queue, written, error != 0 ? RETRY : 0);
+    writer->file = attempt.file;
+    writer->begin = attempt.begin;
+    writer->error = attempt.error;
+    writer->failures += attempt.error != 0;
+    writer->rotations += attempt.rotations;
+    tbc_queue_set_sick(queue, attempt.error != 0);
+    tbc_queue_done(queue, attempt.sent, attempt.error != 0 ? RETRY : 0);
+    if (writer->abandoned && tbc_queue_is_empty(queue))
+        dispose(writer);
 }
 
 static void *run(void *unused)
 {
     (void)unused;
     tbc_queue_lock();
+#if defined(__linux__)
+    thread.number = syscall(SYS_gettid);
+#endif
     while (!thread.stop) {
         tbc_queue *queue = tbc_queue_next();
         if (queue != NULL)
@@ -102,6 +201,19 @@ static tbc_status start_thread(void)
     return error == 0 ? TBC_OK : TBC_ERRNO;
 }
 
+/* A thread that was joined is counted by the system for a moment more, and Python warns of it at a fork. */
+static void wait_until_gone(long number)
+{
+#if defined(__linux__)
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld", number);
+    for (int i = 0; i < 50 && access(path, F_OK) == 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = MILLISECOND / 10}, NULL);
+#else
+    (void)number;
+#endif
+}
+
 /* Gives up after so many milliseconds if the thread is in a write that does not end: it goes on then. */
 static void stop_thread(unsigned patience)
 {
@@ -114,6 +226,7 @@ static void stop_thread(unsigned patience)
     if (thread.ended) {
         tbc_queue_unlock();
         pthread_join(thread.id, NULL);
+        wait_until_gone(thread.number);
         tbc_queue_lock();
         thread.running = thread.ended = false;
     }
@@ -121,41 +234,95 @@ static void stop_thread(unsigned patience)
     tbc_queue_announce_progress();
 }
 
-/* The thread does not live on in the child, and neither do the files: they are the parent's to write. */
-static void after_fork_in_child(void)
-{
-    tbc_queue_forget_threads();
-    for (tbc_writer *writer = files; writer != NULL; writer = writer->next) {
-        close(writer->fd);
-        writer->state = FORKED;
-        writer->fd = -1;
-        writer->error = 0;
-        writer->busy = false;
-        tbc_queue_clear(&writer->queue);
-        tbc_queue_release(&writer->queue, writer->queue.reserved);
-    }
-    files = NULL;
-    thread.running = thread.stop = thread.ended = false;
-    tbc_queue_unlock();
-}
-
 /* Bytes that the next attempt may still bring to the kernel. */
 static bool hopeful(void)
 {
     for (const tbc_writer *writer = files; writer != NULL; writer = writer->next)
-        if (writer->queue.done < writer->queue.appended && writer->error == 0)
+        if (!tbc_queue_is_empty(&writer->queue) && writer->error == 0)
             return true;
     return false;
+}
+
+static void hurry_all(void)
+{
+    for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
+        tbc_queue_hurry(&writer->queue);
+}
+
+/* --- files --- */
+
+static void free_place(tbc_place *place)
+{
+    free((char *)place->directory); /* the start of the block that copy_place made */
+    *place = (tbc_place){0};
+}
+
+static tbc_status copy_place(tbc_place *to, const tbc_place *from)
+{
+    size_t directory = strlen(from->directory) + 1, suffix = strlen(from->suffix) + 1;
+    char *block = malloc(directory + suffix + from->head_size);
+    if (block == NULL)
+        return TBC_NO_MEMORY;
+    *to = (tbc_place){block, block + directory, block + directory + suffix, from->head_size};
+    memcpy(block, from->directory, directory);
+    memcpy(block + directory, from->suffix, suffix);
+    memcpy(block + directory + suffix, from->head, from->head_size);
+    return TBC_OK;
+}
+
+/* Answers errno. The queue is empty, or given up. */
+static int close_file(tbc_writer *writer)
+{
+    tbc_writer **link = &files;
+    while (*link != writer)
+        link = &(*link)->next;
+    *link = writer->next;
+    tbc_queue_clear(&writer->queue);
+    tbc_queue_set_sick(&writer->queue, false);
+    writer->open = writer->busy = writer->suspect = false;
+    writer->closing = 0;
+    writer->error = 0;
+    int error = 0;
+    if (writer->place.directory != NULL)
+        error = writer->file.fd < 0 ? 0 : tbc_file_close(&writer->file);
+    else if (close(writer->file.fd) != 0 && errno != EINTR)
+        error = errno;
+    writer->file.fd = -1;
+    return error;
+}
+
+static void dispose(tbc_writer *writer)
+{
+    if (writer->open)
+        close_file(writer);
+    tbc_buffer_free(&writer->queue.open);
+    tbc_buffer_free(&writer->queue.taken);
+    free_place(&writer->place);
+    free(writer);
+}
+
+/* The thread does not live on in the child, and neither do the files: they are the parent's to write. */
+static void after_fork_in_child(void)
+{
+    tbc_queue_forget_threads();
+    while (files != NULL) {
+        tbc_writer *writer = files;
+        close_file(writer);
+        tbc_queue_release(&writer->queue, writer->queue.reserved);
+        if (writer->abandoned)
+            dispose(writer);
+    }
+    thread.running = thread.stop = thread.ended = false;
+    tbc_queue_unlock();
 }
 
 /* Every file gets one more attempt, also one whose last write failed. */
 static void at_exit(void)
 {
     tbc_queue_lock();
-    for (tbc_writer *writer = files; writer != NULL; writer = writer->next) {
+    for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
-        tbc_queue_hurry(&writer->queue);
-    }
+    hurry_all();
     while (hopeful() && start_thread() == TBC_OK)
         tbc_queue_wait_progress(1000);
     stop_thread(PATIENCE);
@@ -173,7 +340,7 @@ tbc_writer *tbc_writer_new(void)
 {
     tbc_writer *writer = calloc(1, sizeof *writer);
     if (writer != NULL)
-        writer->fd = -1;
+        writer->file.fd = -1;
     return writer;
 }
 
@@ -181,24 +348,76 @@ void tbc_writer_free(tbc_writer *writer)
 {
     if (writer == NULL)
         return;
-    tbc_buffer_free(&writer->queue.open);
-    tbc_buffer_free(&writer->queue.taken);
-    free(writer);
+    tbc_queue_lock();
+    writer->abandoned = true;
+    if (writer->busy || (writer->open && !tbc_queue_is_empty(&writer->queue)))
+        start_thread();
+    else
+        dispose(writer);
+    if (files == NULL)
+        stop_thread(PATIENCE);
+    tbc_queue_unlock();
 }
 
-tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms)
+/* The file, which it takes over on TBC_OK, and the error it was made with. */
+static tbc_status begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
+{
+    tbc_status status = start_thread();
+    if (status != TBC_OK)
+        return status;
+    writer->file = *file;
+    writer->begin = writer->queue.done;
+    writer->policy = policy;
+    writer->error = error;
+    writer->failures += error != 0;
+    tbc_queue_set_sick(&writer->queue, error != 0);
+    writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
+    writer->open = true;
+    writer->next = files;
+    files = writer;
+    return TBC_OK;
+}
+
+tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms, bool later)
+{
+    tbc_place copy;
+    pthread_once(&once, prepare);
+    if (tbc_writer_is_open(writer))
+        return TBC_OK;
+    tbc_status status = copy_place(&copy, place);
+    if (status != TBC_OK)
+        return status;
+    tbc_file file = writer->file;
+    file.fd = -1;
+    int error = tbc_file_create(&file, place) == TBC_OK ? 0 : errno;
+    status = error == 0 || later ? TBC_OK : TBC_ERRNO;
+    if (status == TBC_OK) {
+        tbc_queue_lock();
+        status = begin_file(writer, &file, error, policy, linger_ms);
+        tbc_place old = writer->place;
+        if (status == TBC_OK) {
+            writer->place = copy;
+            copy = old;
+        }
+        error = errno;
+        tbc_queue_unlock();
+        if (status != TBC_OK && file.fd >= 0) {
+            tbc_file_close(&file);
+            tbc_file_remove(&file, place);
+        }
+    }
+    free_place(&copy);
+    errno = error;
+    return status;
+}
+
+tbc_status tbc_writer_attach(tbc_writer *writer, int fd, tbc_policy policy, unsigned linger_ms)
 {
     pthread_once(&once, prepare);
     tbc_queue_lock();
-    tbc_status status = start_thread();
-    if (status == TBC_OK) {
-        writer->state = OPEN;
-        writer->fd = fd;
-        writer->error = 0;
-        writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
-        writer->next = files;
-        files = writer;
-    }
+    tbc_status status = begin_file(writer, &(tbc_file){.fd = fd}, 0, policy, linger_ms);
+    if (status == TBC_OK)
+        free_place(&writer->place);
     tbc_queue_unlock();
     return status;
 }
@@ -206,33 +425,68 @@ tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms)
 bool tbc_writer_is_open(const tbc_writer *writer)
 {
     tbc_queue_lock();
-    bool open = writer->state == OPEN;
+    bool open = writer->open;
     tbc_queue_unlock();
     return open;
+}
+
+void tbc_writer_path(const tbc_writer *writer, char *path, size_t size)
+{
+    tbc_queue_lock();
+    const char *directory = writer->place.directory;
+    snprintf(path, size, "%s%s%s", directory != NULL ? directory : "", directory != NULL ? "/" : "", writer->file.name);
+    tbc_queue_unlock();
+}
+
+tbc_stats tbc_writer_stats(const tbc_writer *writer)
+{
+    tbc_queue_lock();
+    tbc_stats stats = {
+        .queued = writer->queue.appended - writer->queue.done + writer->queue.reserved,
+        .written = writer->queue.done,
+        .dropped = writer->dropped,
+        .retries = writer->failures,
+        .rotations = writer->rotations,
+        .error = writer->error,
+    };
+    tbc_queue_unlock();
+    return stats;
 }
 
 /* Whether the writer takes `size` more bytes; with the lock. */
 static tbc_status admit(tbc_writer *writer, size_t size)
 {
-    if (writer->state != OPEN)
-        return writer->state == FORKED ? TBC_FORKED : TBC_CLOSED;
+    if (!writer->open)
+        return TBC_CLOSED;
+    if (writer->closing > 0)
+        return TBC_FULL;
     if (tbc_queue_has_room(&writer->queue, size))
         return TBC_OK;
-    tbc_queue_hurry(&writer->queue);
-    errno = writer->error;
-    return writer->error != 0 ? TBC_ERRNO : TBC_FULL;
+    if (writer->error == 0)
+        tbc_queue_hurry(&writer->queue);
+    if (writer->error == 0 || writer->policy == TBC_WAIT)
+        return TBC_FULL;
+    if (writer->policy == TBC_RAISE) {
+        errno = writer->error;
+        return TBC_ERRNO;
+    }
+    writer->dropped++;
+    return TBC_DROPPED;
 }
 
+/* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
 tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
 {
     tbc_queue_lock();
     tbc_status status = admit(writer, size);
-    if (status != TBC_OK) {
+    if (status != TBC_OK && status != TBC_DROPPED) {
         tbc_queue_unlock();
         return status;
     }
     *to = &writer->queue.open;
     writer->frame = tbc_record_begin(*to);
+    if (status == TBC_DROPPED)
+        (*to)->status = TBC_DROPPED;
     return TBC_OK;
 }
 
@@ -242,6 +496,8 @@ tbc_status tbc_writer_end(tbc_writer *writer)
     tbc_status status = tbc_record_end(open, writer->frame);
     if (status == TBC_OK)
         tbc_queue_appended(&writer->queue, open->size - writer->frame);
+    if (!thread.running)
+        start_thread(); /* there is none after a fork; if it fails, the next flush tries again and says so */
     tbc_queue_unlock();
     return status;
 }
@@ -267,8 +523,8 @@ tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned millisecond
 {
     tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (!tbc_queue_has_room(&writer->queue, size)) {
-        status = start_thread(); /* there may be none: a resume after a fork that failed */
+    if (writer->closing > 0 || !tbc_queue_has_room(&writer->queue, size)) {
+        status = start_thread();
         if (status == TBC_OK)
             tbc_queue_wait_progress(milliseconds);
     }
@@ -311,48 +567,79 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     return status;
 }
 
+tbc_status tbc_writer_sync(tbc_writer *writer)
+{
+    char directory[TBC_PATH_MAX];
+    tbc_queue_lock();
+    const tbc_file file = writer->file;
+    bool has_file = writer->open && writer->place.directory != NULL && file.fd >= 0;
+    int fd = has_file ? fcntl(file.fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (has_file)
+        snprintf(directory, sizeof directory, "%s", writer->place.directory);
+    tbc_queue_unlock();
+    if (fd < 0)
+        return has_file ? TBC_ERRNO : TBC_OK;
+    tbc_status status = tbc_file_sync(fd, &file, directory);
+    int error = errno;
+    close(fd);
+    if (status == TBC_ERRNO) {
+        tbc_queue_lock();
+        writer->suspect = true;
+        tbc_queue_unlock();
+    }
+    errno = error;
+    return status;
+}
+
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
 {
     tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (writer->busy)
-        tbc_queue_wait_progress(milliseconds);
-    if (writer->busy) {
-        tbc_queue_unlock();
-        return TBC_WAITING;
+    if (writer->open && !tbc_queue_is_empty(&writer->queue)) {
+        status = start_thread();
+        if (status == TBC_OK) {
+            writer->closing++;
+            tbc_queue_hurry(&writer->queue);
+            tbc_queue_wait_progress(milliseconds);
+            writer->closing -= writer->closing > 0; /* it is 0 in the child of a fork, and if others closed it */
+        }
     }
-    bool open = writer->state == OPEN;
-    writer->state = CLOSED;
-    if (open) {
-        tbc_queue_clear(&writer->queue);
-        tbc_writer **link = &files;
-        while (*link != writer)
-            link = &(*link)->next;
-        *link = writer->next;
-        int error = close(writer->fd) == 0 || errno == EINTR ? 0 : errno;
-        writer->fd = -1;
-        if (files == NULL)
-            stop_thread(PATIENCE);
-        if (error != 0) {
-            errno = error;
-            status = TBC_ERRNO;
+    int error = errno;
+    if (status == TBC_OK && writer->open) {
+        if (tbc_queue_is_empty(&writer->queue) && !writer->busy) {
+            error = close_file(writer);
+            status = error == 0 ? TBC_OK : TBC_ERRNO;
+            tbc_queue_announce_progress();
+            if (files == NULL)
+                stop_thread(PATIENCE);
+        } else {
+            error = writer->error;
+            status = error == 0 ? TBC_WAITING : TBC_ERRNO;
         }
     }
     tbc_queue_unlock();
+    errno = error;
     return status;
 }
 
 void tbc_writer_pause(void)
 {
     tbc_queue_lock();
+    hurry_all();
+    for (unsigned i = 0; i < MOMENT && thread.running && hopeful(); i++)
+        tbc_queue_wait_progress(1);
     stop_thread(PATIENCE);
     tbc_queue_unlock();
 }
 
+/* The thread itself comes with the next event, unless there are some already. */
 void tbc_writer_resume(void)
 {
     tbc_queue_lock();
-    if (files != NULL)
+    bool needed = false;
+    for (const tbc_writer *writer = files; writer != NULL; writer = writer->next)
+        needed = needed || !tbc_queue_is_empty(&writer->queue);
+    if (needed)
         start_thread(); /* if it fails, the next flush or open tries again and says so */
     tbc_queue_unlock();
 }

@@ -1,46 +1,71 @@
 /* Event files, and the one thread that writes them all.
  *
- * A tbc_writer stands for one event file at a time: a descriptor and a queue. The thread starts with the first file
- * that is opened and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and
- * writes them, whole records in one write(2) where the system allows it. It never touches Python.
+ * A tbc_writer stands for one event file at a time, and its queue. The thread starts with the first file that is opened
+ * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them, whole
+ * records in one write(2) where the system allows it. It never touches Python.
  *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
- *   - a write that fails is tried again from the byte where it stopped. Until it succeeds, tbc_writer_flush answers
- *     TBC_ERRNO with the reason; events are still accepted while there is room, and nothing is dropped or reordered;
+ *   - a disk that is full is tried again from the byte where it stopped. After any other error, and when the file was
+ *     deleted or its descriptor closed by others, the rest goes to a new file, from the start of the record that was
+ *     torn; the torn one is never touched again, as readers of it would not get over that;
+ *   - until that succeeds, tbc_writer_flush and tbc_writer_close answer TBC_ERRNO with the reason; nothing is reordered,
+ *     and nothing dropped but what finds the queue full, if that was asked for, and is counted then;
  *   - at exit() all that is queued is written, whatever was not closed;
- *   - after fork() the child has none of the parent's events; its tbc_writers answer TBC_FORKED until opened again.
+ *   - after fork() the child has none of the parent's events; its tbc_writers are closed.
  */
 #ifndef TBC_WRITER_H
 #define TBC_WRITER_H
 
 #include "buffer.h"
+#include "file.h"
 #include <stdbool.h>
 
 typedef struct tbc_writer tbc_writer;
 
+/* What an event meets that finds the queue full while the disk fails. */
+typedef enum tbc_policy { TBC_DROP, TBC_WAIT, TBC_RAISE } tbc_policy;
+
+typedef struct tbc_stats {
+    uint64_t queued, written; /* bytes */
+    uint64_t dropped;         /* events */
+    uint64_t retries;         /* attempts to write that failed */
+    uint64_t rotations;       /* files given up for a new one */
+    int error;                /* errno of the last attempt; 0 if it succeeded */
+} tbc_stats;
+
 /* A writer with no file yet, or NULL for want of memory. */
 tbc_writer *tbc_writer_new(void);
 
-/* The writer must not be open. */
+/* Writes what is still queued, closes the file and gives the memory back: now, or as soon as the disk takes it. */
 void tbc_writer_free(tbc_writer *writer);
 
-/* Takes the descriptor over, if it answers TBC_OK. A record waits linger_ms at most for others to go out with. */
-tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms);
+/* Makes a file, unless one is open. With `later`, a file that cannot be made now is not an error: it is made as soon as
+   possible. A record waits linger_ms at most for others to go out with. */
+tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms,
+                           bool later);
+
+/* The same with a descriptor, which it takes over on TBC_OK: for what is not an event file, a pipe for one. */
+tbc_status tbc_writer_attach(tbc_writer *writer, int fd, tbc_policy policy, unsigned linger_ms);
 
 bool tbc_writer_is_open(const tbc_writer *writer);
 
+/* The path of the file made last, cut to `size`; empty if there was none. */
+void tbc_writer_path(const tbc_writer *writer, char *path, size_t size);
+
+tbc_stats tbc_writer_stats(const tbc_writer *writer);
+
 /* Opens a frame for an event of about `size` bytes. On TBC_OK the caller appends the event to *to and calls
    tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait
-   and tries again. */
+   and tries again. tbc_writer_end answers TBC_DROPPED for an event that was left out. */
 tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
 tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds);
 
-/* Counts bytes that wait elsewhere to be encoded as part of the queue, and releases them; answers as begin does. The
-   event they become is begun with size 0, before they are released: it must not wait for those behind it. */
+/* Counts bytes that wait elsewhere to be encoded as part of the queue, and releases them; answers as begin and end do.
+   The event they become is begun with size 0, before they are released: it must not wait for those behind it. */
 tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
@@ -53,13 +78,17 @@ typedef struct tbc_flush {
 void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush);
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds);
 
-/* Closes the file. What is not written by now is lost: flush first. TBC_WAITING if a write is under way still when the
-   time is up. */
+/* Has the disk itself keep what was written: fsync, of the file and of its directory. TBC_WAITING if the file was
+   changed for another one meanwhile. After a failure nobody knows what the file holds: what comes goes to a new one. */
+tbc_status tbc_writer_sync(tbc_writer *writer);
+
+/* Writes all that is queued, then closes the file. Events that come meanwhile wait. Answers as tbc_writer_flush_wait
+   does: the file is open still, but for TBC_OK and for an error of the closing itself. */
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds);
 
-/* Around a fork: the thread ends, if it can within a second, and comes back if it is needed. fork is safe without them.
-   They spare the programs of Python 3.12 most of its warnings of a fork in a process with threads; 3.13 looks when the
-   thread is back, and warns. */
+/* Around a fork: what is queued is written and the thread ends, if that takes no longer than a moment; it comes back
+   when it is needed. fork is safe without them. They spare the programs of Python 3.12 its warnings of a fork in a
+   process with threads. */
 void tbc_writer_pause(void);
 void tbc_writer_resume(void);
 

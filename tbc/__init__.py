@@ -24,13 +24,13 @@ TYPE_CHECKING = False  # typing's own costs more to import than all the rest
 if TYPE_CHECKING:
     from typing import Any
 
-    from tbc.file_writer import FileWriter
+    from tbc.file_writer import FileWriter, Stats
     from tbc.writer import SummaryWriter
 
 __version__ = "0.1.0"
-__all__ = ["FileWriter", "SummaryWriter", "__version__"]
+__all__ = ["FileWriter", "Stats", "SummaryWriter", "__version__"]
 
-_MODULES = {"FileWriter": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
+_MODULES = {"FileWriter": "tbc.file_writer", "Stats": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
 _SUBMODULES = ("reader", "summary")
 
 

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "status.h" nogil:
     ctypedef enum tbc_status:
-        TBC_OK, TBC_NO_MEMORY, TBC_TOO_LARGE, TBC_ERRNO, TBC_FULL, TBC_WAITING, TBC_CLOSED, TBC_FORKED
+        TBC_OK, TBC_NO_MEMORY, TBC_TOO_LARGE, TBC_ERRNO, TBC_FULL, TBC_WAITING, TBC_DROPPED, TBC_CLOSED
 
     const char *tbc_strerror(tbc_status status)
 
@@ -135,17 +135,38 @@ cdef extern from "pixels.h" nogil:
 cdef extern from "queue.h" nogil:
     void tbc_queue_set_limit(size_t bytes)
 
+cdef extern from "file.h" nogil:
+    enum:
+        TBC_PATH_MAX
+
+    ctypedef struct tbc_place:
+        const char *directory
+        const char *suffix
+        const void *head
+        size_t head_size
+
 cdef extern from "writer.h" nogil:
     ctypedef struct tbc_writer:
         pass
+
+    ctypedef enum tbc_policy:
+        TBC_DROP, TBC_WAIT, TBC_RAISE
+
+    ctypedef struct tbc_stats:
+        uint64_t queued, written, dropped, retries, rotations
+        int error
 
     ctypedef struct tbc_flush:
         uint64_t target, failures
 
     tbc_writer *tbc_writer_new()
     void tbc_writer_free(tbc_writer *writer)
-    tbc_status tbc_writer_open(tbc_writer *writer, int fd, unsigned linger_ms)
+    tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms,
+                               bint later)
+    tbc_status tbc_writer_attach(tbc_writer *writer, int fd, tbc_policy policy, unsigned linger_ms)
     bint tbc_writer_is_open(const tbc_writer *writer)
+    void tbc_writer_path(const tbc_writer *writer, char *path, size_t size)
+    tbc_stats tbc_writer_stats(const tbc_writer *writer)
     tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
     tbc_status tbc_writer_end(tbc_writer *writer)
     tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds)
@@ -153,6 +174,7 @@ cdef extern from "writer.h" nogil:
     void tbc_writer_release(tbc_writer *writer, size_t size)
     void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
+    tbc_status tbc_writer_sync(tbc_writer *writer)
     tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     void tbc_writer_pause()
     void tbc_writer_resume()

@@ -567,14 +567,16 @@ cdef class EventBuffer(EventEncoder):
         return PyBytes_FromStringAndSize(<char *>self._buffer.data, self._buffer.size)
 
 
-cdef class EventFile(EventEncoder):
-    """One event file at a time, and its queue; tbc.FileWriter names and opens the files.
+cdef dict _policies = {"drop": TBC_DROP, "wait": TBC_WAIT, "raise": TBC_RAISE}
 
-    Every method that adds an event also raises OSError if the file is closed or if the disk fails and the queue is
-    full. A full queue makes it wait without the GIL.
+cdef class EventFile(EventEncoder):
+    """One event file at a time, and its queue; tbc.FileWriter knows where.
+
+    A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
+    on_disk_error says. An event that finds no open file calls reopen().
     """
     cdef tbc_writer *_writer
-    cdef readonly str path
+    cdef str _attached # the path that was given with a descriptor
 
     def __cinit__(self, *args, **kwargs):
         self._writer = tbc_writer_new()
@@ -588,9 +590,7 @@ cdef class EventFile(EventEncoder):
             self._flush()
         finally:
             with nogil:
-                while tbc_writer_close(self._writer, SLICE_MS) == TBC_WAITING:
-                    pass
-            tbc_writer_free(self._writer)
+                tbc_writer_free(self._writer) # which keeps on trying
 
     cdef int _wait(self, tbc_status status, size_t size) except -1:
         """What to do about a status that is not TBC_OK before the call is made again."""
@@ -600,8 +600,10 @@ cdef class EventFile(EventEncoder):
             if status != TBC_OK:
                 _raise(status, self.path)
             PyErr_CheckSignals()
-        elif status == TBC_FORKED:
+        elif status == TBC_CLOSED:
             self.reopen()
+            if self.closed:
+                _raise(status, self.path)
         else:
             _raise(status, self.path)
         return 0
@@ -616,44 +618,108 @@ cdef class EventFile(EventEncoder):
 
     cdef int _end(self) except -1:
         cdef tbc_status status = tbc_writer_end(self._writer)
-        if status != TBC_OK:
+        if status == TBC_DROPPED:
+            self.tell_dropped()
+        elif status != TBC_OK:
             _raise(status, self.path)
         return 0
 
     @property
     def closed(self):
-        """Whether the next event needs a new file: after close(), and in a child process after a fork."""
+        """Whether there is no open file: after close(), and in a child process after a fork."""
         return not tbc_writer_is_open(self._writer)
 
-    def attach(self, int fd, str path not None, unsigned linger_ms):
-        """Takes over a new file with its descriptor, unless it raises OSError because a thread cannot be started.
+    @property
+    def path(self):
+        """Of the event file; of the last one if it is closed."""
+        cdef char[TBC_PATH_MAX] path
+        if self._attached is not None:
+            return self._attached
+        tbc_writer_path(self._writer, path, TBC_PATH_MAX)
+        return os.fsdecode(<bytes>path)
+
+    def create(self, bytes directory not None, bytes suffix not None, str on_disk_error not None, unsigned linger_ms,
+               bint later):
+        """Makes an event file in a directory, unless one is open. Raises OSError.
 
         linger_ms: how long a record may wait for others to be written with, 100 at most.
+        later: makes it as soon as possible, if not now; stats() has the error then.
         """
+        cdef tbc_policy policy = _policies[on_disk_error]
+        cdef EventBuffer version = EventBuffer()
+        version.version()
+        cdef bytes head = frame(bytes(version))
+        cdef tbc_place place = tbc_place(directory, suffix, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+        cdef tbc_status status
+        with nogil:
+            status = tbc_writer_open(self._writer, &place, policy, linger_ms, later)
+        if status != TBC_OK:
+            _raise(status, os.fsdecode(directory))
+
+    def attach(self, int fd, str path not None, unsigned linger_ms, str on_disk_error not None="raise"):
+        """Takes over a descriptor, of a pipe for one, unless it raises OSError because a thread cannot be started."""
+        cdef tbc_policy policy = _policies[on_disk_error]
         cdef tbc_status status
         if not self.closed:
             raise ValueError(f"{self.path} must be closed before another file is opened")
         with nogil:
-            status = tbc_writer_open(self._writer, fd, linger_ms)
+            status = tbc_writer_attach(self._writer, fd, policy, linger_ms)
         if status != TBC_OK:
             _raise(status, path)
-        self.path = path
+        self._attached = path
+
+    def numbers(self):
+        """What FileWriter.stats() is made of, with errno in place of the error."""
+        cdef tbc_stats stats = tbc_writer_stats(self._writer)
+        return stats.queued, stats.written, stats.dropped, stats.retries, stats.rotations, stats.error
 
     def reserve(self, size_t size):
-        """A Reservation of bytes that wait to be encoded."""
-        return Reservation(self, size)
+        """A Reservation of bytes that wait to be encoded; None if the event they become is dropped."""
+        cdef tbc_status status = tbc_writer_reserve(self._writer, size)
+        while status != TBC_OK and status != TBC_DROPPED:
+            self._wait(status, size)
+            status = tbc_writer_reserve(self._writer, size)
+        if status == TBC_DROPPED:
+            self.tell_dropped()
+            return None
+        cdef Reservation reservation = Reservation.__new__(Reservation)
+        reservation._file = self
+        reservation._size = size
+        return reservation
 
     def reopen(self):
-        """What an event does that comes after a fork, in the child; FileWriter opens a file of its own."""
+        """What an event does that finds no open file."""
         _raise(TBC_CLOSED, self.path)
 
-    def flush(self):
-        """Returns when all events added so far can be read in the file; OSError if the disk does not take them."""
-        self._flush()
+    def tell_dropped(self):
+        """What an event does that was dropped."""
+
+    def flush(self, *, bint sync=False):
+        """Returns when all events added so far can be read in the file; OSError if the disk does not take them.
+
+        sync: when they are on the disk.
+        """
+        cdef tbc_status status = TBC_WAITING
+        while status == TBC_WAITING:
+            self._flush()
+            status = TBC_OK
+            if sync:
+                with nogil:
+                    status = tbc_writer_sync(self._writer)
+        if status != TBC_OK:
+            _raise(status, self.path)
 
     def close(self):
-        """Flushes and closes the file, also if the flush raises an OSError; again is fine."""
-        self._close()
+        """Flushes and closes the file. After an OSError of the flush the file is open still; again is fine."""
+        cdef tbc_status status = TBC_WAITING
+        self._flush()
+        while status == TBC_WAITING:
+            with nogil:
+                status = tbc_writer_close(self._writer, SLICE_MS)
+            if status == TBC_WAITING:
+                PyErr_CheckSignals()
+        if status != TBC_OK:
+            _raise(status, self.path)
 
     cdef int _flush(self) except -1:
         cdef tbc_status status = TBC_WAITING
@@ -668,41 +734,12 @@ cdef class EventFile(EventEncoder):
             _raise(status, self.path)
         return 0
 
-    cdef int _close(self) except -1:
-        cdef tbc_status status = TBC_WAITING
-        failure = None
-        try:
-            self._flush()
-        except OSError as error: # but not a KeyboardInterrupt, after which the file is still open
-            failure = error
-        while status == TBC_WAITING:
-            with nogil:
-                status = tbc_writer_close(self._writer, SLICE_MS)
-            if status == TBC_WAITING:
-                PyErr_CheckSignals()
-        if failure is not None:
-            raise failure
-        if status != TBC_OK:
-            _raise(status, self.path)
-        return 0
-
 
 @cython.no_gc_clear # whose file must be there to the end
 cdef class Reservation:
-    """Bytes that wait to be encoded, counted as part of a file's queue as long as this object lives.
-
-    To make one waits, and raises, as an event of that size does.
-    """
+    """Bytes that wait to be encoded, counted as part of a file's queue as long as this object lives."""
     cdef EventFile _file
     cdef size_t _size
-
-    def __cinit__(self, EventFile file not None, size_t size):
-        cdef tbc_status status = tbc_writer_reserve(file._writer, size)
-        while status != TBC_OK:
-            file._wait(status, size)
-            status = tbc_writer_reserve(file._writer, size)
-        self._file = file
-        self._size = size
 
     def __dealloc__(self):
         if self._file is not None:

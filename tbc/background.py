@@ -1,7 +1,7 @@
 """Slow encodings, one after another, on one thread beside the caller's.
 
-The thread starts with the first job and lives as long as the process; a forked child starts one of its own. It is a
-daemon, which the interpreter does not wait for when it exits: file_writer.py does, and calls `stop`.
+The thread starts with the first job and lives until a fork, of which Python warns in a process with threads, or until
+the process exits. It is a daemon, which the interpreter does not wait for: file_writer.py does, and calls `stop`.
 
 A signal handler may interrupt any line here and call flush(), which waits for jobs, or raise KeyboardInterrupt. So
 nothing is handed over under a lock that the thread needs, too: jobs go through a SimpleQueue, which is made for that,
@@ -12,6 +12,7 @@ A job imports nothing: a fork in the middle of an import would leave its lock to
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 POLL_SECONDS = 0.001
+FORK_SECONDS = 0.1  # how long a fork waits for jobs
 
 
 class Job:
@@ -37,10 +39,16 @@ class Job:
             self.work = None  # and the pixels with it
             self.done = True
 
+    def wait(self, seconds: float = math.inf) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.done and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return self.done
 
-_jobs: SimpleQueue[Job]
+
+_jobs: SimpleQueue[Job | None]  # None ends the thread
 _thread: threading.Thread | None
-_starting: threading.RLock  # two threads would get the order wrong
+_starting: threading.RLock  # two threads would get the order wrong; the thread itself never takes it
 _stopped: bool
 
 
@@ -53,15 +61,16 @@ def _reset() -> None:
 
 
 _reset()
-os.register_at_fork(after_in_child=_reset)
 
 
 def run(work: Callable[[], None]) -> None:
     """Runs `work`, which must not raise, on the thread; on the caller's if there can be none, or none any more."""
     job = Job(work)
-    if _start():
-        _jobs.put(job)
-    else:
+    with _starting:
+        started = _start()
+        if started:
+            _jobs.put(job)
+    if not started:
         job.run()
 
 
@@ -73,26 +82,49 @@ def stop() -> None:
 
 def drain() -> None:
     """Waits until all jobs given so far are done; not when called from within a job."""
-    if _thread is None or threading.current_thread() is _thread:
-        return
+    if _thread is not None and threading.current_thread() is not _thread:
+        _last().wait()
+
+
+def _last() -> Job:
+    """A job behind the others."""
     last = Job(lambda: None)
     _jobs.put(last)
-    while not last.done:
-        time.sleep(POLL_SECONDS)
+    return last
 
 
 def _start() -> bool:
     global _thread
-    with _starting:
-        if not _stopped and (_thread is None or not _thread.is_alive()):
-            _thread = None  # until it runs: a flush() in a signal handler would wait for it here, for ever
-            thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
-            with suppress(RuntimeError):  # there are too many
-                thread.start()
-                _thread = thread
+    if not _stopped and (_thread is None or not _thread.is_alive()):
+        _thread = None  # until it runs: a flush() in a signal handler would wait for it here, for ever
+        thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
+        with suppress(RuntimeError):  # there are too many
+            thread.start()
+            _thread = thread
     return _thread is not None and not _stopped
 
 
-def _run_all(jobs: SimpleQueue[Job]) -> None:
-    while True:
-        jobs.get().run()
+def _run_all(jobs: SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job.run()
+
+
+def _before_fork() -> None:
+    """Ends the thread, if its jobs are done in a moment; the next job starts another one."""
+    global _thread
+    thread = _thread
+    if thread is None or threading.current_thread() is thread or not _last().wait(FORK_SECONDS):
+        return
+    with _starting:
+        _jobs.put(None)
+        thread.join()
+        _thread = None
+        if not _jobs.empty():  # a signal handler has come between
+            _start()
+    task = f"/proc/self/task/{thread.native_id}"  # which Linux, and so Python, counts for a moment more
+    deadline = time.monotonic() + POLL_SECONDS * 5
+    while os.path.exists(task) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 10)
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_reset)

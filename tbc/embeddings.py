@@ -125,8 +125,9 @@ def make_directory(log_dir: str, tag: str, step: int) -> bool:
 
 
 def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
-    """Writes the files of an embedding, into a directory that is there, and lists it."""
+    """Writes the files of an embedding and lists it."""
     folder = f"{step:05}/{encode(tag)}"
+    os.makedirs(os.path.join(log_dir, folder), exist_ok=True)
     info = EmbeddingInfo(tensor_name=f"{tag}:{step:05}")
     if embedding.binary and not _passes_for_text(embedding.vectors):
         info.tensor_path = f"{folder}/tensors.bytes"

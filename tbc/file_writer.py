@@ -1,39 +1,83 @@
-"""Event files by name: where they are created, and the classes and functions that see to their end."""
+"""Event files by directory: the classes and functions that see to their errors and their end."""
 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
-import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from itertools import count
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from tbc import _core, background
 
-_file_number = count()
-_last_second: dict[str, int] = {}  # of the file names in a directory
 _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
-lock = threading.RLock()  # around these, and the opening of files; reentrant, for signal handlers
+lock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
 _finalized_pid: int | None = None
+
+ON_DISK_ERROR = ("drop", "wait", "raise")
+PASSING = frozenset(  # errors of a disk that may be over later; others are the program's, and told at once
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "EDQUOT", "EIO", "ENOMEM", "ENOSPC", "ENXIO", "ENODEV", "EROFS", "ESTALE"),
+        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)
+)
+
+
+class Stats(NamedTuple):
+    """What became of the events that were added so far.
+
+    queued: bytes that wait for the disk, or to be encoded.
+    written: bytes in the files.
+    dropped: events that were left out, since the queue was full and the disk failed.
+    retries: attempts to write that failed, and were or will be made again.
+    rotations: files that were given up, after an error or because they were deleted, and followed by a new one.
+    error: the OSError of the last attempt, with errno and filename; None if it succeeded.
+    """
+
+    queued: int = 0
+    written: int = 0
+    dropped: int = 0
+    retries: int = 0
+    rotations: int = 0
+    error: OSError | None = None
+
+
+def total(parts: Iterable[Stats]) -> Stats:
+    parts = list(parts)
+    return Stats(
+        sum(part.queued for part in parts),
+        sum(part.written for part in parts),
+        sum(part.dropped for part in parts),
+        sum(part.retries for part in parts),
+        sum(part.rotations for part in parts),
+        next((part.error for part in parts if part.error is not None), None),
+    )
 
 
 class FileWriter(_core.EventFile):
     """Writes events and summaries, as protobuf messages, to an event file in a directory; SummaryWriter makes them.
 
     log_dir: created if missing, with its parents. The file in it is created at once, and named
-    events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts behind earlier ones.
+    events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts behind all that are there.
     flush_secs: a record is in the file 0.1 s after the call that made it, or sooner if this is less.
     max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process) instead.
+    on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" leaves the event out (stats()
+    counts them, and a RuntimeWarning says so once), "wait" waits until the disk recovers, "raise" raises OSError.
+    must_open: False makes the file as soon as possible, if the disk is full or fails now; a RuntimeWarning says so.
 
-    Raises OSError (PermissionError, NotADirectoryError, FileExistsError, ...) if the directory or the file cannot be
-    made, ValueError for a URL. After a fork, the first event in the child opens a file of the child's own.
+    A write that fails is tried again and again: on a full disk from the byte where it stopped; after other errors, and
+    if the file is deleted, in a new file. Meanwhile flush() and close() raise OSError. The first event after close(),
+    and after a fork the first one in the child, opens a new file, as with must_open=False.
+
+    Raises OSError (PermissionError, NotADirectoryError, ...) if the directory or the file cannot be made, ValueError
+    for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
 
     def __init__(
@@ -42,14 +86,21 @@ class FileWriter(_core.EventFile):
         max_queue: int = 10,
         flush_secs: float = 120,
         filename_suffix: str = "",
+        *,
+        on_disk_error: str = "drop",
+        must_open: bool = True,
     ) -> None:
+        check_on_disk_error(on_disk_error)
         self._log_dir = os.fsdecode(log_dir)
         if "://" in self._log_dir:
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
+        self._directory = os.fsencode(os.path.abspath(self._log_dir))  # the process may go elsewhere
         self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
-        self._suffix = filename_suffix
+        self._suffix = os.fsencode(filename_suffix)
+        self._on_disk_error = on_disk_error
         self._failures: list[BaseException] = []
-        self._open()
+        self._told_dropped = False
+        self._open(must_open)
 
     @property
     def event_writer(self) -> FileWriter:
@@ -88,7 +139,7 @@ class FileWriter(_core.EventFile):
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
         """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
 
-        reservation: of the bytes that wait with it. What an earlier job raised is raised here.
+        reservation: of the bytes that wait with it. What an earlier job raised is raised here, but for an OSError.
         """
 
         def run(held: _core.Reservation = reservation) -> None:
@@ -98,21 +149,48 @@ class FileWriter(_core.EventFile):
                 self._failures.append(error)
 
         background.run(run)
-        self._raise_failure()
+        if not all(isinstance(failure, OSError) for failure in self._failures):  # a training does not die of these
+            self._raise_failure()
 
-    def flush(self) -> None:
-        """Returns when everything added so far can be read in the file. Raises OSError if the disk does not take it."""
-        call_all([background.drain, self._raise_failure, super().flush])
+    def flush(self, *, sync: bool = False) -> None:
+        """Returns when everything added so far can be read in the file, whoever dies then.
+
+        sync: when it is on the disk, and a power failure does not take it away (fsync, of the file and of its
+        directory: some milliseconds on most disks, much more on a busy one).
+
+        Raises OSError, with errno and filename, while the disk does not take it.
+        """
+        call_all([background.drain, self._raise_failure, lambda: super(FileWriter, self).flush(sync=sync)])
 
     def close(self) -> None:
-        """Flushes and closes the file, also if that raises; only Ctrl-C leaves it open. Closing twice is fine."""
+        """Flushes and closes the file; closing twice is fine.
+
+        After an OSError, or Ctrl-C, the file is still open, with its events: close() may be called again. What is never
+        closed is tried once more when the process exits.
+        """
         call_all([background.drain, self._raise_failure, super().close])
 
     def reopen(self) -> None:
         """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
         with lock:
             if self.closed:
-                self._open()
+                self._open(must=False)
+
+    def stats(self) -> Stats:
+        """What became of the events so far."""
+        queued, written, dropped, retries, rotations, code = self.numbers()
+        error = OSError(code, os.strerror(code), self.path or self._log_dir) if code else None
+        return Stats(queued, written, dropped, retries, rotations, error)
+
+    def tell_dropped(self) -> None:
+        """Warns once that events are dropped."""
+        if not self._told_dropped:
+            self._told_dropped = True
+            error = self.stats().error
+            warn(f"the queue is full, events are dropped until the disk recovers: {error}", RuntimeWarning)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a FileWriter cannot be pickled or copied: it is an open file; make another one")
 
     def _raise_failure(self) -> None:
         """Raises the first exception of the jobs, once, and forgets the others."""
@@ -120,18 +198,15 @@ class FileWriter(_core.EventFile):
         if failures:
             raise failures[0]
 
-    def _open(self) -> None:
-        """The first record is written here, so that a disk without room for it is told at once."""
-        path, fd = _create_file(self._log_dir, self._suffix)
+    def _open(self, must: bool) -> None:
+        create = partial(self.create, self._directory, self._suffix, self._on_disk_error, self._linger_ms)
         try:
-            _write_version(fd, path)
-            self.attach(fd, path, self._linger_ms)
-        except BaseException:
-            if self.closed:  # else the file is the thread's already: Ctrl-C came after that
-                os.close(fd)
-                with suppress(OSError):
-                    os.unlink(path)
-            raise
+            create(later=False)
+        except OSError as error:
+            if must or error.errno not in PASSING:
+                raise
+            create(later=True)
+            warn(f"events wait in memory until there can be a file: {error}", RuntimeWarning)
         with lock:
             _writers.add(self)
             _see_to_multiprocessing()
@@ -153,7 +228,7 @@ class NullFileWriter(FileWriter):
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         pass
 
-    def flush(self) -> None:
+    def flush(self, *, sync: bool = False) -> None:
         pass
 
     def close(self) -> None:
@@ -182,36 +257,18 @@ def _check_message(message: Any, name: str) -> None:
         raise TypeError(f"{'an' if name == 'Event' else 'a'} {name} message is expected, got {type(message).__name__}")
 
 
-def _create_file(log_dir: str, suffix: str) -> tuple[str, int]:
-    """The path and the descriptor of a new file in a directory, which is made if it is missing.
-
-    Its name sorts behind every earlier one of this process there: readers go through the files of a directory in the
-    order of their names and never turn back. A file that is there (of another host of the same name) is never touched.
-    """
-    os.makedirs(log_dir, exist_ok=True)
-    directory = os.path.abspath(log_dir)
-    while True:
-        with lock:
-            second = max(int(time.time()), _last_second.get(directory, 0) + 1)
-            _last_second[directory] = second
-            number = next(_file_number)
-        name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{number}" + suffix
-        path = os.path.join(log_dir, name)
-        with suppress(FileExistsError):
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def check_on_disk_error(on_disk_error: Any) -> None:
+    if on_disk_error not in ON_DISK_ERROR:
+        raise ValueError(f"on_disk_error must be one of {', '.join(ON_DISK_ERROR)}, got {on_disk_error!r}")
 
 
-def _write_version(fd: int, path: str) -> None:
-    """The record every file starts with."""
-    event = _core.EventBuffer()
-    event.version()
-    rest = _core.frame(bytes(event))
-    try:
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    except OSError as error:
-        error.filename = path
-        raise
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns of the line that called tbc."""
+    level, frame = 1, sys._getframe()
+    here = os.path.dirname(__file__) + os.sep
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 @atexit.register

@@ -44,8 +44,8 @@ __all__ = [
 class _Buffer(_core.EventBuffer):
     """Takes the place of a FileWriter."""
 
-    def reserve(self, size: int) -> None:
-        pass
+    def reserve(self, size: int) -> _core.Reservation:
+        return _core.Reservation()
 
     def run_later(self, work: Callable[[], None], reservation: Any) -> None:
         work()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import socket
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tbc import _core, convert, file_writer
-from tbc.file_writer import FileWriter, NullFileWriter, call_all
+from tbc.file_writer import FileWriter, NullFileWriter, Stats, call_all, check_on_disk_error, total, warn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +85,9 @@ class SummaryWriter(_core.FastWriter):
         *,
         enabled: bool = True,
         image_compression: str = "fast",
+        on_disk_error: str = "drop",
     ) -> None:
+        check_on_disk_error(on_disk_error)
         if image_compression not in IMAGE_COMPRESSIONS:
             raise ValueError(f"image_compression must be {' or '.join(IMAGE_COMPRESSIONS)}, got {image_compression!r}")
         if not log_dir:
@@ -97,10 +99,13 @@ class SummaryWriter(_core.FastWriter):
         self.flush_secs = flush_secs
         self.filename_suffix = filename_suffix
         self.image_compression = image_compression
+        self.on_disk_error = on_disk_error
         self.default_bins: Any = _core.default_edges()
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
         self._told: set[str] = set()
+        self._past = Stats()  # of the files that were closed
+        self._must_open = True  # the constructor raises, an add_* goes on without a file
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
         self.all_writers: dict[str, FileWriter] | None = None
@@ -427,10 +432,14 @@ class SummaryWriter(_core.FastWriter):
         file = self._get_file_writer()
         log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
         reservation = file.reserve(embedding.nbytes)
-        if embeddings.make_directory(log_dir, tag, step):
-            warnings.warn(
-                f"the embedding {tag!r} of step {step} is written over; is global_step missing?", stacklevel=2
-            )
+        if reservation is None:
+            return
+        try:
+            if embeddings.make_directory(log_dir, tag, step):
+                warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
+        except OSError as error:
+            if error.errno not in file_writer.PASSING:  # else `write` tries again, and flush() tells
+                raise
         file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), reservation)
 
     def add_pr_curve(
@@ -590,8 +599,14 @@ class SummaryWriter(_core.FastWriter):
             _add_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
-        file = FileWriter(log_dir)
-        call_all([lambda: _add_hparams(file, summaries, metrics, step), file.close])
+        file = FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
+        _add_hparams(file, summaries, metrics, step)
+        try:
+            file.close()
+        except OSError:  # which flush() and close() tell of, as of the other files
+            with file_writer.lock:
+                assert self.all_writers is not None
+                self.all_writers[log_dir] = file
 
     @staticmethod
     def _encode(rawstr: str) -> str:
@@ -600,19 +615,36 @@ class SummaryWriter(_core.FastWriter):
 
         return embeddings.encode(rawstr)
 
-    def flush(self) -> None:
-        """Returns when everything logged so far can be read in the files.
+    def flush(self, *, sync: bool = False) -> None:
+        """Returns when everything logged so far can be read in the files, whoever dies then.
 
-        Raises OSError if the disk does not take it, after it has tried all files.
+        sync: when it is on the disk, and a power failure does not take it away. That waits for the disk itself: some
+        milliseconds a file, much more if it is busy.
+
+        Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
         """
-        call_all(writer.flush for writer in list((self.all_writers or {}).values()))
+        call_all([partial(writer.flush, sync=sync) for writer in self._file_writers()])
 
     def close(self) -> None:
-        """Flushes and closes the files; closing twice is fine. Raises OSError, after all are closed, as flush does."""
+        """Flushes and closes the files; closing twice is fine. Raises OSError as flush does, after it has tried all.
+
+        A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
+        once more when the process exits.
+        """
+        call_all([writer.close for writer in self._file_writers()])
         with file_writer.lock:
-            writers = list((self.all_writers or {}).values())
-            self.file_writer = self.all_writers = None
-        call_all(writer.close for writer in writers)
+            if all(writer.closed for writer in self._file_writers()):
+                self._past = self.stats()
+                self.file_writer = self.all_writers = None
+
+    def stats(self) -> Stats:
+        """What became of all that was logged so far, in all files: bytes queued and written, events dropped, ..."""
+        if not self.enabled:
+            return self._past
+        return total([self._past, *(writer.stats() for writer in self._file_writers())])
+
+    def _file_writers(self) -> list[FileWriter]:
+        return list((self.all_writers or {}).values())
 
     def __enter__(self) -> SummaryWriter:
         return self
@@ -622,6 +654,15 @@ class SummaryWriter(_core.FastWriter):
     ) -> None:
         self.close()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
+        state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None, "_past": Stats()}
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def _get_file_writer(self) -> FileWriter:
         """The FileWriter of log_dir; a new one after close()."""
         if self.file_writer is not None:
@@ -629,6 +670,7 @@ class SummaryWriter(_core.FastWriter):
         with file_writer.lock:
             if self.file_writer is None:
                 writer = self._open(self.log_dir)
+                self._must_open = False
                 if self.enabled and self.purge_step is not None:
                     writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
@@ -652,7 +694,14 @@ class SummaryWriter(_core.FastWriter):
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         if not self.enabled:
             return NullFileWriter(log_dir)
-        return FileWriter(log_dir, self.max_queue, self.flush_secs, self.filename_suffix)
+        return FileWriter(
+            log_dir,
+            self.max_queue,
+            self.flush_secs,
+            self.filename_suffix,
+            on_disk_error=self.on_disk_error,
+            must_open=self._must_open,
+        )
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
         """An image, laid out."""
@@ -705,19 +754,16 @@ class SummaryWriter(_core.FastWriter):
         file = self._get_file_writer()
         step, seconds = _core.check(*at, **label)
         reservation = file.reserve(size)
+        if reservation is None:
+            return
         copied = copy()
         file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
 
     def _warn_once(self, what: str, message: str) -> None:
         """Warns of the line that called the writer."""
-        if what in self._told:
-            return
-        self._told.add(what)
-        level, frame = 1, sys._getframe()
-        here = os.path.dirname(__file__) + os.sep
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
-            level, frame = level + 1, frame.f_back
-        warnings.warn(message, stacklevel=level)
+        if what not in self._told:
+            self._told.add(what)
+            warn(message)
 
 
 def _add_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:

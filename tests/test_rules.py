@@ -22,7 +22,8 @@ INCLUDES = {  # what each pair of files may include of csrc
     "pr_curve": {"values"},
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},
-    "writer": {"buffer", "queue", "record", "status"},
+    "file": {"status"},
+    "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
 IMPORTS = {  # what each module may import of tbc

@@ -1,0 +1,192 @@
+/* Paths are put together where they are used: a file is given up and made anew by the writer's thread, while others read
+   its name. */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#else
+#define _XOPEN_SOURCE 700
+#endif
+
+#include "file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char PREFIX[] = "events.out.tfevents.";
+enum { DIGITS = 10 };
+static const long long LAST_SECOND = 9999999999; /* of 10 digits: nothing sorts behind it */
+
+static atomic_uint files_made;
+
+/* The latest second in the names of a directory, 0 if there is none; answers errno. A directory that may be written but
+   not read is none to judge by. */
+static int find_latest(const char *directory, long long *latest)
+{
+    *latest = 0;
+    DIR *entries = opendir(directory);
+    if (entries == NULL)
+        return errno == ENOENT || errno == EACCES ? 0 : errno;
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        const char *digits = entry->d_name + strlen(PREFIX);
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || strspn(digits, "0123456789") != DIGITS)
+            continue;
+        long long second = atoll(digits);
+        if (second > *latest && second < LAST_SECOND)
+            *latest = second;
+    }
+    closedir(entries);
+    return 0;
+}
+
+/* Answers errno; that of the first directory that could not be made, if the last one is not there in the end. */
+static int make_directories(const char *directory)
+{
+    char path[TBC_PATH_MAX];
+    int error = 0;
+    if (snprintf(path, sizeof path, "%s", directory) >= (int)sizeof path)
+        return ENAMETOOLONG;
+    for (char *at = path + 1;; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char end = *at;
+        *at = '\0';
+        bool is_there = mkdir(path, 0777) == 0 || errno == EEXIST;
+        if (!is_there && error == 0)
+            error = errno;
+        *at = end;
+        if (end == '\0')
+            return is_there ? 0 : error;
+    }
+}
+
+static bool path_of(char path[TBC_PATH_MAX], const tbc_file *file, const tbc_place *place)
+{
+    return snprintf(path, TBC_PATH_MAX, "%s/%s", place->directory, file->name) < TBC_PATH_MAX;
+}
+
+/* A new and empty file, with its name and its path; answers errno. */
+static int create(tbc_file *file, const tbc_place *place, char path[TBC_PATH_MAX])
+{
+    char host[256] = "localhost";
+    gethostname(host, sizeof host - 1);
+    do {
+        unsigned number = atomic_fetch_add(&files_made, 1);
+        int length = snprintf(file->name, sizeof file->name, "%s%0*lld.%s.%ld.%u%s", PREFIX, DIGITS, file->seconds,
+                              host, (long)getpid(), number, place->suffix);
+        if (length >= (int)sizeof file->name || !path_of(path, file, place))
+            return ENAMETOOLONG;
+        file->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (file->fd < 0 && (errno == EEXIST || errno == EINTR));
+    return file->fd < 0 ? errno : 0;
+}
+
+/* Answers errno. */
+static int write_head(tbc_file *file, const tbc_place *place)
+{
+    struct stat made;
+    for (size_t at = 0; at < place->head_size;) {
+        ssize_t n = write(file->fd, (const char *)place->head + at, place->head_size - at);
+        if (n < 0 && errno != EINTR)
+            return errno;
+        at += n < 0 ? 0 : (size_t)n;
+    }
+    if (fstat(file->fd, &made) != 0)
+        return errno;
+    file->device = made.st_dev;
+    file->inode = made.st_ino;
+    file->size = place->head_size;
+    file->is_linked = made.st_nlink > 0;
+    file->is_sized = made.st_size == (off_t)file->size;
+    return 0;
+}
+
+tbc_status tbc_file_create(tbc_file *file, const tbc_place *place)
+{
+    char path[TBC_PATH_MAX];
+    tbc_file next = {.fd = -1, .seconds = (long long)time(NULL)};
+    long long latest;
+    int error = find_latest(place->directory, &latest);
+    latest = file->seconds > latest ? file->seconds : latest;
+    if (next.seconds <= latest)
+        next.seconds = latest + 1;
+    if (error == 0)
+        error = create(&next, place, path);
+    if (error == ENOENT && (error = make_directories(place->directory)) == 0)
+        error = create(&next, place, path);
+    if (error == 0 && (error = write_head(&next, place)) != 0) {
+        close(next.fd);
+        unlink(path);
+    }
+    if (error != 0) {
+        errno = error;
+        return TBC_ERRNO;
+    }
+    *file = next;
+    return TBC_OK;
+}
+
+/* Answers errno. */
+static int look(int fd, const tbc_file *file, struct stat *now)
+{
+    if (fstat(fd, now) != 0)
+        return errno;
+    return now->st_dev == file->device && now->st_ino == file->inode ? 0 : EBADF;
+}
+
+int tbc_file_check(const tbc_file *file)
+{
+    struct stat now;
+    int error = look(file->fd, file, &now);
+    bool gone = error == 0 && file->is_linked && now.st_nlink == 0;
+    bool cut = error == 0 && file->is_sized && now.st_size < (off_t)file->size;
+    return gone || cut ? ENOENT : error;
+}
+
+int tbc_file_close(tbc_file *file)
+{
+    struct stat now;
+    int error = look(file->fd, file, &now);
+    if (error == 0 && close(file->fd) != 0 && errno != EINTR)
+        error = errno;
+    file->fd = -1;
+    return error;
+}
+
+void tbc_file_remove(const tbc_file *file, const tbc_place *place)
+{
+    char path[TBC_PATH_MAX];
+    struct stat now;
+    if (path_of(path, file, place) && stat(path, &now) == 0 && now.st_dev == file->device &&
+        now.st_ino == file->inode)
+        unlink(path);
+}
+
+/* Answers errno. What cannot be synced, a pipe for one, has nothing to lose. */
+static int sync_descriptor(int fd)
+{
+#if defined(F_FULLFSYNC)
+    if (fcntl(fd, F_FULLFSYNC) == 0) /* on macOS, fsync leaves it in the cache of the disk */
+        return 0;
+#endif
+    return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : errno;
+}
+
+tbc_status tbc_file_sync(int fd, const tbc_file *file, const char *directory)
+{
+    struct stat now;
+    if (look(fd, file, &now) != 0)
+        return TBC_WAITING;
+    int error = sync_descriptor(fd), names = error == 0 ? open(directory, O_RDONLY | O_CLOEXEC) : -1;
+    if (error == 0)
+        error = names < 0 ? errno : sync_descriptor(names);
+    if (names >= 0)
+        close(names);
+    errno = error;
+    return error == 0 ? TBC_OK : TBC_ERRNO;
+}

@@ -1,0 +1,60 @@
+/* An event file by name: how it is made, and how one learns that it is lost.
+ *
+ *   <directory>/events.out.tfevents.<seconds since 1970, 10 digits>.<host>.<pid>.<number><suffix>
+ *
+ * Readers go through the files of a directory in the order of their names and never turn back. So the seconds of a new
+ * name are the clock's or more: they exceed those of every event file that is there and of the one this writer had
+ * before, also if the clock was set back. The file is created with O_EXCL: a name that is taken, by a process of the same
+ * pid in another container, is left alone, and the next number tried.
+ *
+ * A file starts with its head, the record that says which format it has. A file whose head cannot be written is
+ * removed again.
+ */
+#ifndef TBC_FILE_H
+#define TBC_FILE_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { TBC_PATH_MAX = 4096 }; /* bytes; what is longer answers ENAMETOOLONG */
+
+typedef struct tbc_place {
+    const char *directory; /* absolute; made if it is missing, with its parents */
+    const char *suffix;    /* of the names */
+    const void *head;
+    size_t head_size;
+} tbc_place;
+
+typedef struct tbc_file {
+    int fd;            /* -1 if there is none */
+    char name[256];    /* in the directory; of the file made last */
+    long long seconds; /* in the name */
+    dev_t device;      /* these: what fstat said when it was made */
+    ino_t inode;
+    uint64_t size;     /* bytes written to it */
+    bool is_linked;    /* fstat counts links here, which tells a deleted file */
+    bool is_sized;     /* and bytes, which tells one that was cut */
+} tbc_file;
+
+/* Makes the next file. On a failure there is none, and the name is as it was. */
+tbc_status tbc_file_create(tbc_file *file, const tbc_place *place);
+
+/* Answers 0 if the descriptor is still that of the file; ENOENT if the file was deleted, or cut (to write on would leave
+   a hole of zeros, which no reader gets over); else why it is not, EBADF for one: a program may close all descriptors,
+   and their numbers go to other files. A file that was moved is still there. */
+int tbc_file_check(const tbc_file *file);
+
+/* Closes the descriptor, if it is still that of the file; answers errno. */
+int tbc_file_close(tbc_file *file);
+
+/* Removes a file of which nothing is needed. */
+void tbc_file_remove(const tbc_file *file, const tbc_place *place);
+
+/* Has the disk itself keep what was written, and the file's name in its directory. TBC_WAITING if the descriptor is not
+   that of the file any more. */
+tbc_status tbc_file_sync(int fd, const tbc_file *file, const char *directory);
+
+#endif
