@@ -28,8 +28,11 @@ static atomic_uint files_made;
    not read is none to judge by. */
 static int find_latest(const char *directory, long long *latest)
 {
+    DIR *entries;
     *latest = 0;
-    DIR *entries = opendir(directory);
+    do
+        entries = opendir(directory);
+    while (entries == NULL && errno == EINTR);
     if (entries == NULL)
         return errno == ENOENT || errno == EACCES ? 0 : errno;
     for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
@@ -177,16 +180,18 @@ static int sync_descriptor(int fd)
     return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : errno;
 }
 
-tbc_status tbc_file_sync(int fd, const tbc_file *file, const char *directory)
+int tbc_file_sync(int fd, const tbc_file *file, const char *directory)
 {
     struct stat now;
-    if (look(fd, file, &now) != 0)
-        return TBC_WAITING;
-    int error = sync_descriptor(fd), names = error == 0 ? open(directory, O_RDONLY | O_CLOEXEC) : -1;
+    int error = look(fd, file, &now);
     if (error == 0)
-        error = names < 0 ? errno : sync_descriptor(names);
-    if (names >= 0)
-        close(names);
-    errno = error;
-    return error == 0 ? TBC_OK : TBC_ERRNO;
+        error = sync_descriptor(fd);
+    if (error != 0)
+        return error;
+    int names = open(directory, O_RDONLY | O_CLOEXEC);
+    if (names < 0)
+        return errno;
+    error = sync_descriptor(names);
+    close(names);
+    return error;
 }

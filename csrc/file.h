@@ -53,8 +53,7 @@ int tbc_file_close(tbc_file *file);
 /* Removes a file of which nothing is needed. */
 void tbc_file_remove(const tbc_file *file, const tbc_place *place);
 
-/* Has the disk itself keep what was written, and the file's name in its directory. TBC_WAITING if the descriptor is not
-   that of the file any more. */
-tbc_status tbc_file_sync(int fd, const tbc_file *file, const char *directory);
+/* Has the disk itself keep what was written, and the file's name in its directory; answers errno. fd: of the file. */
+int tbc_file_sync(int fd, const tbc_file *file, const char *directory);
 
 #endif

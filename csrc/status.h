@@ -2,7 +2,7 @@
  *
  * The rules, for every function here:
  *   - it answers a tbc_status, or nothing when it cannot fail;
- *   - on anything but TBC_OK it has changed nothing the caller can see, and may be called again;
+ *   - on anything but TBC_OK (and TBC_FAILING) it has changed nothing the caller can see, and may be called again;
  *   - TBC_ERRNO leaves the reason in errno;
  *   - nothing is printed, and nothing is aborted.
  * The Cython layer turns each status into one Python exception, in one place (_core.pyx, _raise).
@@ -17,6 +17,7 @@ typedef enum tbc_status {
     TBC_ERRNO,     /* a system call failed */
     TBC_FULL,      /* the queue has no room now: wait, then call again */
     TBC_WAITING,   /* the time to wait has passed, the thing waited for has not come: call again */
+    TBC_FAILING,   /* the event is queued, but the disk fails: it is written as soon as that is over */
     TBC_DROPPED,   /* the queue has no room and the disk fails: the event was counted and left out, as was asked for */
     TBC_CLOSED,    /* there is no event file: it was closed, or is that of the parent process */
 } tbc_status;
@@ -30,6 +31,7 @@ static inline const char *tbc_strerror(tbc_status status)
     case TBC_ERRNO: return "a system call failed";
     case TBC_FULL: return "the queue is full";
     case TBC_WAITING: return "still waiting";
+    case TBC_FAILING: return "the disk fails";
     case TBC_DROPPED: return "the event was left out";
     case TBC_CLOSED: return "the event file is closed";
     }

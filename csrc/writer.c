@@ -433,8 +433,8 @@ bool tbc_writer_is_open(const tbc_writer *writer)
 void tbc_writer_path(const tbc_writer *writer, char *path, size_t size)
 {
     tbc_queue_lock();
-    const char *directory = writer->place.directory;
-    snprintf(path, size, "%s%s%s", directory != NULL ? directory : "", directory != NULL ? "/" : "", writer->file.name);
+    const char *directory = writer->place.directory, *name = writer->file.name;
+    snprintf(path, size, "%s%s%s", directory != NULL ? directory : "", *name != '\0' ? "/" : "", name);
     tbc_queue_unlock();
 }
 
@@ -494,8 +494,10 @@ tbc_status tbc_writer_end(tbc_writer *writer)
 {
     tbc_buffer *open = &writer->queue.open;
     tbc_status status = tbc_record_end(open, writer->frame);
-    if (status == TBC_OK)
+    if (status == TBC_OK) {
         tbc_queue_appended(&writer->queue, open->size - writer->frame);
+        status = writer->error == 0 ? TBC_OK : TBC_FAILING;
+    }
     if (!thread.running)
         start_thread(); /* there is none after a fork; if it fails, the next flush tries again and says so */
     tbc_queue_unlock();
@@ -572,23 +574,26 @@ tbc_status tbc_writer_sync(tbc_writer *writer)
     char directory[TBC_PATH_MAX];
     tbc_queue_lock();
     const tbc_file file = writer->file;
-    bool has_file = writer->open && writer->place.directory != NULL && file.fd >= 0;
-    int fd = has_file ? fcntl(file.fd, F_DUPFD_CLOEXEC, 0) : -1;
-    if (has_file)
-        snprintf(directory, sizeof directory, "%s", writer->place.directory);
-    tbc_queue_unlock();
-    if (fd < 0)
-        return has_file ? TBC_ERRNO : TBC_OK;
-    tbc_status status = tbc_file_sync(fd, &file, directory);
-    int error = errno;
-    close(fd);
-    if (status == TBC_ERRNO) {
-        tbc_queue_lock();
-        writer->suspect = true;
+    if (!writer->open || writer->place.directory == NULL || file.fd < 0) {
         tbc_queue_unlock();
+        return TBC_OK;
     }
+    snprintf(directory, sizeof directory, "%s", writer->place.directory);
+    int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* for the thread may close the other one */
+    int error = fd < 0 ? errno : 0;
+    tbc_queue_unlock();
+    if (error == 0)
+        error = tbc_file_sync(fd, &file, directory);
+    if (fd >= 0)
+        close(fd);
+    if (error == 0)
+        return TBC_OK;
+    tbc_queue_lock();
+    bool same = strcmp(writer->file.name, file.name) == 0;
+    writer->suspect = writer->suspect || same;
+    tbc_queue_unlock();
     errno = error;
-    return status;
+    return same ? TBC_ERRNO : TBC_WAITING;
 }
 
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)

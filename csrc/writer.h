@@ -57,7 +57,8 @@ tbc_stats tbc_writer_stats(const tbc_writer *writer);
 
 /* Opens a frame for an event of about `size` bytes. On TBC_OK the caller appends the event to *to and calls
    tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait
-   and tries again. tbc_writer_end answers TBC_DROPPED for an event that was left out. */
+   and tries again. tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED
+   for one that was left out. */
 tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 

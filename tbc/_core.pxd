@@ -4,7 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "status.h" nogil:
     ctypedef enum tbc_status:
-        TBC_OK, TBC_NO_MEMORY, TBC_TOO_LARGE, TBC_ERRNO, TBC_FULL, TBC_WAITING, TBC_DROPPED, TBC_CLOSED
+        TBC_OK, TBC_NO_MEMORY, TBC_TOO_LARGE, TBC_ERRNO, TBC_FULL, TBC_WAITING, TBC_FAILING,
+        TBC_DROPPED, TBC_CLOSED
 
     const char *tbc_strerror(tbc_status status)
 

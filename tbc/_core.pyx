@@ -18,6 +18,7 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
 import errno as errno_codes
 import os
+import sys
 
 from tbc import convert
 
@@ -567,6 +568,7 @@ cdef class EventBuffer(EventEncoder):
         return PyBytes_FromStringAndSize(<char *>self._buffer.data, self._buffer.size)
 
 
+cdef str DROPPED = "the queue is full, events are dropped until the disk recovers (stats() counts them)"
 cdef dict _policies = {"drop": TBC_DROP, "wait": TBC_WAIT, "raise": TBC_RAISE}
 
 cdef class EventFile(EventEncoder):
@@ -588,6 +590,9 @@ cdef class EventFile(EventEncoder):
             return
         try:
             self._flush()
+        except OSError:
+            if not sys.is_finalizing(): # for which file_writer.py has told of it
+                raise
         finally:
             with nogil:
                 tbc_writer_free(self._writer) # which keeps on trying
@@ -618,8 +623,10 @@ cdef class EventFile(EventEncoder):
 
     cdef int _end(self) except -1:
         cdef tbc_status status = tbc_writer_end(self._writer)
-        if status == TBC_DROPPED:
-            self.tell_dropped()
+        if status == TBC_FAILING:
+            self.tell("events wait in memory until the disk recovers")
+        elif status == TBC_DROPPED:
+            self.tell(DROPPED)
         elif status != TBC_OK:
             _raise(status, self.path)
         return 0
@@ -680,7 +687,7 @@ cdef class EventFile(EventEncoder):
             self._wait(status, size)
             status = tbc_writer_reserve(self._writer, size)
         if status == TBC_DROPPED:
-            self.tell_dropped()
+            self.tell(DROPPED)
             return None
         cdef Reservation reservation = Reservation.__new__(Reservation)
         reservation._file = self
@@ -691,8 +698,8 @@ cdef class EventFile(EventEncoder):
         """What an event does that finds no open file."""
         _raise(TBC_CLOSED, self.path)
 
-    def tell_dropped(self):
-        """What an event does that was dropped."""
+    def tell(self, str what not None):
+        """What an event does that meets a disk that fails."""
 
     def flush(self, *, bint sync=False):
         """Returns when all events added so far can be read in the file; OSError if the disk does not take them.

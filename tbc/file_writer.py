@@ -20,13 +20,13 @@ lock = threading.RLock()  # around the opening of files; reentrant, for signal h
 _finalized_pid: int | None = None
 
 ON_DISK_ERROR = ("drop", "wait", "raise")
-PASSING = frozenset(  # errors of a disk that may be over later; others are the program's, and told at once
+# Of a file that cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.
+LASTING = frozenset(
     getattr(errno, name)
     for name in (
-        *("EAGAIN", "EDQUOT", "EIO", "ENOMEM", "ENOSPC", "ENXIO", "ENODEV", "EROFS", "ESTALE"),
-        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO", "ETIMEDOUT"),
+        *("EACCES", "EEXIST", "EINVAL", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENFILE", "ENOENT", "ENOTDIR"),
+        "EPERM",
     )
-    if hasattr(errno, name)
 )
 
 
@@ -69,12 +69,13 @@ class FileWriter(_core.EventFile):
     flush_secs: a record is in the file 0.1 s after the call that made it, or sooner if this is less.
     max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process) instead.
     on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" leaves the event out (stats()
-    counts them, and a RuntimeWarning says so once), "wait" waits until the disk recovers, "raise" raises OSError.
-    must_open: False makes the file as soon as possible, if the disk is full or fails now; a RuntimeWarning says so.
+    counts them), "wait" waits until the disk recovers, "raise" raises OSError.
+    must_open: False makes the file as soon as possible, if the disk is full or fails now.
 
     A write that fails is tried again and again: on a full disk from the byte where it stopped; after other errors, and
-    if the file is deleted, in a new file. Meanwhile flush() and close() raise OSError. The first event after close(),
-    and after a fork the first one in the child, opens a new file, as with must_open=False.
+    if the file is deleted, in a new file. A RuntimeWarning says that events wait for it, another one that they are
+    dropped; flush() and close() raise OSError. The first event after close(), and after a fork the first one in the
+    child, opens a new file, as with must_open=False.
 
     Raises OSError (PermissionError, NotADirectoryError, ...) if the directory or the file cannot be made, ValueError
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
@@ -99,7 +100,7 @@ class FileWriter(_core.EventFile):
         self._suffix = os.fsencode(filename_suffix)
         self._on_disk_error = on_disk_error
         self._failures: list[BaseException] = []
-        self._told_dropped = False
+        self._told: set[str] = set()
         self._open(must_open)
 
     @property
@@ -182,12 +183,11 @@ class FileWriter(_core.EventFile):
         error = OSError(code, os.strerror(code), self.path or self._log_dir) if code else None
         return Stats(queued, written, dropped, retries, rotations, error)
 
-    def tell_dropped(self) -> None:
-        """Warns once that events are dropped."""
-        if not self._told_dropped:
-            self._told_dropped = True
-            error = self.stats().error
-            warn(f"the queue is full, events are dropped until the disk recovers: {error}", RuntimeWarning)
+    def tell(self, what: str) -> None:
+        """Warns, once, of what becomes of events while the disk fails."""
+        if what not in self._told:
+            self._told.add(what)
+            warn(f"{what}: {self.stats().error}", RuntimeWarning)
 
     def __reduce__(self) -> Any:
         raise TypeError("a FileWriter cannot be pickled or copied: it is an open file; make another one")
@@ -203,10 +203,9 @@ class FileWriter(_core.EventFile):
         try:
             create(later=False)
         except OSError as error:
-            if must or error.errno not in PASSING:
+            if must or error.errno in LASTING:
                 raise
             create(later=True)
-            warn(f"events wait in memory until there can be a file: {error}", RuntimeWarning)
         with lock:
             _writers.add(self)
             _see_to_multiprocessing()

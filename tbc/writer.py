@@ -438,7 +438,7 @@ class SummaryWriter(_core.FastWriter):
             if embeddings.make_directory(log_dir, tag, step):
                 warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
         except OSError as error:
-            if error.errno not in file_writer.PASSING:  # else `write` tries again, and flush() tells
+            if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
                 raise
         file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), reservation)
 
