@@ -72,10 +72,12 @@ static void write_rest(attempt *attempt, const tbc_buffer *taken)
     while (attempt->sent < taken->size && attempt->error == 0) {
         size_t left = taken->size - attempt->sent;
         ssize_t n = write(attempt->file.fd, taken->data + attempt->sent, left < MOST ? left : MOST);
-        if (n < 0 && errno != EINTR)
-            attempt->error = errno;
-        attempt->sent += n < 0 ? 0 : (size_t)n;
-        attempt->file.size += n < 0 ? 0 : (size_t)n;
+        if (n > 0) {
+            attempt->sent += (size_t)n;
+            attempt->file.size += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            attempt->error = n == 0 ? EIO : errno;
+        }
     }
 }
 
@@ -85,8 +87,8 @@ static bool passes(int error)
     return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == ENOMEM || error == ENOBUFS;
 }
 
-/* The file is lost. The next one begins with the record that was torn, or if the file was deleted, with all of it that is
-   still in memory. Answers whether it holds a whole record but its head; else it is removed. */
+/* The file is lost. The next one begins with the record that was torn; if the file was deleted, with all that was in it
+   and is still in memory. Answers whether the file is useful: holds a whole record besides its head. Else it is removed. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
@@ -359,7 +361,7 @@ void tbc_writer_free(tbc_writer *writer)
     tbc_queue_unlock();
 }
 
-/* The file, which it takes over on TBC_OK, and the error it was made with. */
+/* Takes a file over on TBC_OK, or the error with which it was not made. */
 static tbc_status begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
 {
     tbc_status status = start_thread();
@@ -380,32 +382,40 @@ static tbc_status begin_file(tbc_writer *writer, const tbc_file *file, int error
 
 tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms, bool later)
 {
-    tbc_place copy;
     pthread_once(&once, prepare);
-    if (tbc_writer_is_open(writer))
+    tbc_queue_lock();
+    tbc_file file = writer->file;
+    bool open = writer->open;
+    tbc_queue_unlock();
+    if (open)
         return TBC_OK;
+
+    tbc_place copy;
     tbc_status status = copy_place(&copy, place);
     if (status != TBC_OK)
         return status;
-    tbc_file file = writer->file;
     file.fd = -1;
     int error = tbc_file_create(&file, place) == TBC_OK ? 0 : errno;
-    status = error == 0 || later ? TBC_OK : TBC_ERRNO;
-    if (status == TBC_OK) {
-        tbc_queue_lock();
-        status = begin_file(writer, &file, error, policy, linger_ms);
-        tbc_place old = writer->place;
-        if (status == TBC_OK) {
-            writer->place = copy;
-            copy = old;
-        }
-        error = errno;
-        tbc_queue_unlock();
-        if (status != TBC_OK && file.fd >= 0) {
-            tbc_file_close(&file);
-            tbc_file_remove(&file, place);
-        }
+    if (error != 0 && !later) {
+        free_place(&copy);
+        errno = error;
+        return TBC_ERRNO;
     }
+
+    tbc_queue_lock();
+    bool useless = writer->open; /* another thread was faster */
+    if (!useless)
+        status = begin_file(writer, &file, error, policy, linger_ms);
+    error = errno;
+    if (!useless && status == TBC_OK) {
+        const tbc_place old = writer->place;
+        writer->place = copy;
+        copy = old;
+    } else if (file.fd >= 0) {
+        tbc_file_close(&file);
+        tbc_file_remove(&file, place);
+    }
+    tbc_queue_unlock();
     free_place(&copy);
     errno = error;
     return status;
