@@ -3,7 +3,11 @@
   dump FILE_OR_DIR   prints every value, one a line
   tags FILE_OR_DIR   lists the tags, with kind, count and steps
 
-Exit status: 0; 1 when there is no event file, or one is damaged or cannot be read; 2 for wrong arguments.
+Damage is told on stderr, and reading goes on behind it. Exit status: 0; 1 when there is no event file, or one is
+damaged or cannot be read; 2 for wrong arguments.
+
+The files need not be anyone's friend: control characters of tags, texts, names and errors are escaped, and memory goes
+with the largest record, of which protobuf can make some 50 times its size. `tags` keeps a row for each distinct tag.
 """
 
 from __future__ import annotations
@@ -15,14 +19,15 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NoReturn
 
 from .describe import brief, printable, strict, to_json
 from .events import Value, find_event_files, read_events, values_of
-from .records import CorruptRecordError, TruncatedRecordError
+from .records import RecordError, TruncatedRecordError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tbc.reader", description="Prints what is in event files.")
+    parser = Parser(prog="python -m tbc.reader", description="Prints what is in event files.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     dump = commands.add_parser("dump", help="print every value, one a line")
     tags = commands.add_parser("tags", help="list the tags, with kind, count and steps")
@@ -36,11 +41,26 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = Report(options.path, options.tag)
         (dump_values if options.command == "dump" else list_tags)(report, options.json)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
+    except OSError as error:  # of the output
+        discard_output()
+        report.complain(f"output: {error.strerror}")
+    except MemoryError:
+        report.complain(f"{options.path}: not enough memory")
     return report.status
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
+
+
+def discard_output() -> None:
+    """What Python still holds and would write at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Report:
@@ -53,25 +73,27 @@ class Report:
 
     def values(self) -> Iterator[tuple[str, Value]]:
         """Each value with its run: the directory of its file, as seen from the path."""
-        files = find_event_files(self.path)
+        files = find_event_files(self.path, lambda error: self.complain(f"{error.filename}: {error.strerror}"))
         if not files:
-            self._complain(f"{self.path}: no event file here")
+            self.complain(f"{self.path}: no event file here")
         for file in files:
             run = os.path.relpath(os.path.dirname(file), self.path) if os.path.isdir(self.path) else "."
             try:
-                for event in read_events(file):
+                for event in read_events(file, self._damage):
                     for value in values_of(event):
                         if self.tag is None or value.tag == self.tag:
                             yield run, value
-            except TruncatedRecordError as error:
-                print(
-                    f"note: {printable(str(error))}: it is still being written, or its writer was killed",
-                    file=sys.stderr,
-                )
-            except (CorruptRecordError, OSError) as error:
-                self._complain(str(error))
+            except OSError as error:
+                self.complain(f"{file}: {error.strerror}")
 
-    def _complain(self, problem: str) -> None:
+    def _damage(self, error: RecordError) -> None:
+        if isinstance(error, TruncatedRecordError):
+            note = f"{error}: it is still being written, or its writer was killed"
+            print(f"note: {printable(note)}", file=sys.stderr)
+        else:
+            self.complain(str(error))
+
+    def complain(self, problem: str) -> None:
         print(f"error: {printable(problem)}", file=sys.stderr)
         self.status = 1
 
@@ -93,7 +115,7 @@ def list_tags(report: Report, as_json: bool) -> None:
     for run, value in report.values():
         entry = found.setdefault((run, value.tag, value.kind), [0, value.step, value.step])
         entry[:] = entry[0] + 1, min(entry[1], value.step), max(entry[2], value.step)
-    width = max((len(printable(tag)) for _, tag, _ in found), default=0)
+    width = min(max((len(printable(tag)) for _, tag, _ in found), default=0), 80)  # one long tag does not widen all
     heading = Heading()
     for (run, tag, kind), (n, first, last) in found.items():
         if as_json:

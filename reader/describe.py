@@ -15,27 +15,29 @@ from google.protobuf.message import DecodeError
 
 from tbc.proto import HParamsPluginData, Layout
 
-from .events import DTYPES, Value, scalar_of, tensor_values
+from .events import DTYPES, Value, numbers_of, scalar_of, tensor_values
 
 IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
 SHORT = 80  # characters of a line
 
 
-def to_json(value: Value) -> Any:
+def to_json(value: Value, limit: int | None = None) -> Any:
     """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included.
 
-    What does not hold what its kind holds, in a file of some other writer, becomes {"unreadable": why}.
+    What does not hold what its kind holds, in a file of some other writer, becomes {"unreadable": why}. `limit` is how
+    many elements of a tensor, and characters of each, are enough.
     """
-    describe: Callable[[Any], Any] = _JSON.get(value.kind, _tensor)
     try:
-        return describe(value.content)
+        if value.kind in _JSON:
+            return _JSON[value.kind](value.content)
+        return (_text if value.kind == "text" else _tensor)(value.content, limit)
     except (DecodeError, ValueError, TypeError, IndexError) as error:
         return {"unreadable": str(error)}
 
 
 def brief(value: Value) -> str:
     """The value in a few words, without control characters."""
-    data = to_json(value)
+    data = to_json(value, SHORT + 1)
     unreadable = isinstance(data, dict) and "unreadable" in data
     if value.kind == "scalar" and not unreadable:
         return _number(value.content, data)
@@ -43,13 +45,23 @@ def brief(value: Value) -> str:
         data = _BRIEF[value.kind](data)
     elif isinstance(data, dict):
         data = ", ".join(f"{key}={_plain(element)}" for key, element in data.items())
-    line = printable(data if isinstance(data, str) else json.dumps(data))
+    line = data if isinstance(data, str) else json.dumps(data)
+    line = printable(line[: SHORT + 1])  # before the work of it: a value may have any size
     return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
 
 
 def printable(text: str) -> str:
     """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+class _Escapes(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        return character if character.isprintable() else ascii(character)[1:-1]
+
+
+_ESCAPES = _Escapes()
 
 
 def _histogram(content: Any) -> dict[str, Any]:
@@ -57,7 +69,7 @@ def _histogram(content: Any) -> dict[str, Any]:
         histogram = content.histo
         moments = {name: getattr(histogram, name) for name in ("min", "max", "num", "sum", "sum_squares")}
         return moments | {"bucket_limit": list(histogram.bucket_limit), "bucket": list(histogram.bucket)}
-    elements = tensor_values(content.tensor)  # rows of lower limit, upper limit, count
+    elements = numbers_of(content.tensor)  # rows of lower limit, upper limit, count
     limits, counts = elements[1::3], elements[2::3]
     ends = {"min": elements[0], "max": limits[-1]} if counts else {"min": 0.0, "max": 0.0}
     return ends | {"num": sum(counts), "bucket_limit": limits, "bucket": counts}
@@ -89,16 +101,16 @@ def _audio(content: Any) -> dict[str, Any]:
     }
 
 
-def _text(content: Any) -> Any:
-    texts = [_decoded(element) for element in tensor_values(content.tensor)]
+def _text(content: Any, limit: int | None) -> Any:
+    texts = [_decoded(element, limit) for element in tensor_values(content.tensor, limit)]
     return texts[0] if len(texts) == 1 else texts
 
 
-def _tensor(content: Any) -> dict[str, Any]:
+def _tensor(content: Any, limit: int | None) -> dict[str, Any]:
     return {
         "dtype": DTYPES.get(content.tensor.dtype, ("unknown",))[0],
-        "shape": [dim.size for dim in content.tensor.tensor_shape.dim],
-        "values": [_decoded(element) for element in tensor_values(content.tensor)],
+        "shape": [dim.size for dim in content.tensor.tensor_shape.dim[:limit]],
+        "values": [_decoded(element, limit) for element in tensor_values(content.tensor, limit)],
     }
 
 
@@ -106,8 +118,7 @@ def _hparams(content: Any) -> dict[str, Any]:
     data = HParamsPluginData.FromString(content.metadata.plugin_data.content)
     if data.WhichOneof("data") == "session_start_info":
         hparams = data.session_start_info.hparams
-        fields = {name: hparams[name].WhichOneof("kind") for name in sorted(hparams)}
-        return {name: getattr(hparams[name], field) if field else None for name, field in fields.items()}
+        return {name: _hparam(hparams[name]) for name in sorted(hparams)}
     if data.WhichOneof("data") == "session_end_info":
         status = _enum_name(data.session_end_info, "Status", data.session_end_info.status)
         return {"status": status.removeprefix("STATUS_").lower()}
@@ -116,6 +127,16 @@ def _hparams(content: Any) -> dict[str, Any]:
         "hparams": [info.name for info in experiment.hparam_infos],
         "metrics": [info.name.tag for info in experiment.metric_infos],
     }
+
+
+def _hparam(value: Any) -> Any:
+    """A google.protobuf.Value: what JSON can hold."""
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return [_hparam(element) for element in value.list_value.values]
+    if kind == "struct_value":
+        return {name: _hparam(element) for name, element in value.struct_value.fields.items()}
+    return None if kind in (None, "null_value") else getattr(value, kind)
 
 
 def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
@@ -138,12 +159,11 @@ def _size(content: bytes) -> dict[str, int]:
     return {"bytes": len(content)}
 
 
-_JSON: dict[str, Callable[[Any], Any]] = {  # the rest are tensors
+_JSON: dict[str, Callable[[Any], Any]] = {  # the rest are texts and tensors
     "scalar": scalar_of,
     "histogram": _histogram,
     "image": _image,
     "audio": _audio,
-    "text": _text,
     "hparams": _hparams,
     "custom_scalars": _layout,
     "file_version": str,
@@ -186,7 +206,7 @@ def _brief_pr_curve(data: dict[str, Any]) -> str:
 
 def _brief_tensor(data: dict[str, Any]) -> str:
     shape = "x".join(map(str, data["shape"])) or "scalar"
-    return f"{data['dtype']} {shape}: {', '.join(map(_plain, data['values'][:SHORT]))}"
+    return f"{data['dtype']} {shape}: {', '.join(map(_plain, data['values']))}"
 
 
 _BRIEF: dict[str, Callable[[Any], str]] = {
@@ -214,8 +234,11 @@ def _plain(element: Any) -> str:
     return f"{element:.6g}" if isinstance(element, float) else str(element)
 
 
-def _decoded(element: Any) -> Any:
-    return element.decode("utf-8", "backslashreplace") if isinstance(element, bytes) else element
+def _decoded(element: Any, limit: int | None) -> Any:
+    """Of strings, `limit` characters or more."""
+    if not isinstance(element, bytes):
+        return element
+    return element[: limit and 4 * limit].decode("utf-8", "backslashreplace")
 
 
 def strict(data: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from tbc.proto import Event
 
-from .records import CorruptRecordError, read_frames
+from .records import CorruptRecordError, RecordError, raise_error, read_frames
 
 PLUGIN_KINDS = {  # of the values that are stored as tensors
     "scalars": "scalar",
@@ -28,6 +28,7 @@ PLUGIN_KINDS = {  # of the values that are stored as tensors
 }
 VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
 
+STRING = 7
 DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the field of its values otherwise
     1: ("float32", "f", "float_val"),
     2: ("float64", "d", "double_val"),
@@ -35,7 +36,7 @@ DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the fie
     4: ("uint8", "B", "int_val"),
     5: ("int16", "h", "int_val"),
     6: ("int8", "b", "int_val"),
-    7: ("string", "", "string_val"),
+    STRING: ("string", "", "string_val"),
     8: ("complex64", "f", "scomplex_val"),
     9: ("int64", "q", "int64_val"),
     10: ("bool", "?", "bool_val"),
@@ -64,26 +65,41 @@ class Value:
     content: Any
 
 
-def find_event_files(path: str | os.PathLike[str]) -> list[str]:
-    """`path` itself if it is a file, else the event files below it, in the order TensorBoard reads them."""
+def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] = raise_error) -> list[str]:
+    """`path` itself unless it is a directory, else the event files below it, in the order TensorBoard reads them.
+
+    Links to directories are not followed. A directory that cannot be listed raises OSError, or is told `on_error`.
+    """
     path = os.fsdecode(path)
     if not os.path.isdir(path):
         return [path]
-    return [
-        os.path.join(directory, name)
-        for directory, _, names in sorted(os.walk(path))
-        for name in sorted(names)
-        if "tfevents" in name
-    ]
-
-
-def read_events(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """The Event messages of a file (tbc.proto.Event), in order. Raises as read_records does."""
-    for offset, data in read_frames(path):
+    found = []
+    directories = [path]
+    while directories:  # os.walk would recurse, before Python 3.12: a deep tree ends it
         try:
-            yield Event.FromString(data)
-        except DecodeError as error:
-            raise CorruptRecordError(os.fsdecode(path), offset, "no Event message") from error
+            with os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                    elif "tfevents" in entry.name and not os.path.isdir(entry.path):
+                        found.append(entry.path)
+        except OSError as error:
+            on_error(error)
+    return sorted(found, key=os.path.split)
+
+
+def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error) -> Iterator[Any]:
+    """The Event messages of a file (tbc.proto.Event), in order.
+
+    Raises, or calls `on_error`, as read_records does; a record that is no Event is corrupt, too.
+    """
+    for offset, data in read_frames(path, on_error):
+        try:
+            event = Event.FromString(data)
+        except DecodeError:
+            on_error(CorruptRecordError(os.fsdecode(path), offset, "no Event message"))
+        else:
+            yield event
 
 
 def values_of(event: Any) -> Iterator[Value]:
@@ -106,23 +122,34 @@ def _kind(value: Any) -> str:
     return VALUE_KINDS.get(what) or plugin or ("tensor" if what == "tensor" else "empty")
 
 
-def tensor_values(tensor: Any) -> list[Any]:
-    """The elements of a TensorProto, flat; strings as bytes, complex numbers as pairs of numbers."""
+def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:
+    """The elements of a TensorProto, flat: strings as bytes, complex numbers as pairs of numbers; the first `limit`.
+
+    There are as many as are stored, whatever the shape says.
+    """
     name, code, field = DTYPES.get(tensor.dtype, ("", "", ""))
     if not field:
         return []
     if tensor.tensor_content and code:
         n = len(tensor.tensor_content) // struct.calcsize(code)
+        n = n if limit is None else min(n, limit)
         values = list(struct.unpack_from(f"<{n}{code}", tensor.tensor_content))
     else:
-        values = list(getattr(tensor, field))
+        values = list(getattr(tensor, field)[:limit])
         if name == "uint8" and not values:  # where torch's writer puts them
-            values = list(tensor.uint32_val)
+            values = list(tensor.uint32_val[:limit])
         if name == "float16":
             values = [_half(bits) for bits in values]
     if name == "bfloat16":
         values = [_bfloat(bits) for bits in values]
     return values
+
+
+def numbers_of(tensor: Any, limit: int | None = None) -> list[Any]:
+    """tensor_values of what must not hold strings."""
+    if tensor.dtype == STRING:
+        raise ValueError("strings in place of numbers")
+    return tensor_values(tensor, limit)
 
 
 def _float_of(bits: int) -> float:
@@ -144,5 +171,5 @@ def scalar_of(value: Any) -> float:
     """The number of a scalar, of either style."""
     if value.WhichOneof("value") == "simple_value":
         return float(value.simple_value)
-    values = tensor_values(value.tensor)
+    values = numbers_of(value.tensor, 1)
     return float(values[0]) if values else math.nan

@@ -7,26 +7,42 @@
 
 This is the oracle of the writer's tests and shares no code with it. Where tbc's extension is built, its CRC is taken
 for speed instead of the one below; the tests hold both against others, and read with this one.
+
+A file may hold anything. Whatever it is, time goes with its size and memory with its largest record: a length is
+believed once its checksum holds and the file has room for it, and no byte is looked at more than twice.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import BinaryIO
 
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
+LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
+
+# The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
+# plenty, is one match: twelve zeros are no head.
+_HALF_A_HEAD = re.compile(rb"\0(?:(?<=\0{5})\0*(?=\0{11})|(?=\0{3}.{4}))", re.DOTALL)
 
 
 class RecordError(ValueError):
-    """A file that is not a run of whole records. `path` and `offset` (in bytes) say where."""
+    """A file that is not a run of whole records.
 
-    def __init__(self, path: str, offset: int, problem: str) -> None:
+    `path` and `offset` (in bytes) say where; `end` is where that record ends, if its length can be believed.
+    """
+
+    def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
         super().__init__(f"{path}: {problem} in the record at byte {offset}")
         self.path = path
         self.offset = offset
+        self.end = end
 
 
 class TruncatedRecordError(RecordError):
@@ -34,7 +50,12 @@ class TruncatedRecordError(RecordError):
 
 
 class CorruptRecordError(RecordError):
-    """The bytes of a record are not those that were written. Nothing behind it is read."""
+    """The bytes of a record are not those that were written."""
+
+
+def raise_error(error: Exception) -> None:
+    """What is done about damage unless the caller wants something else."""
+    raise error
 
 
 def _crc_table() -> list[int]:
@@ -68,35 +89,103 @@ def mask(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
+def read_records(
+    path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
+) -> Iterator[bytes]:
     """The data of each record of a file, in order.
 
     Raises OSError, TruncatedRecordError where the file ends within a record, and CorruptRecordError where a checksum is
-    wrong; all that stands before has been given by then.
+    wrong; all that stands before has been given by then. With an `on_error` of the caller's, these two are given to it
+    in place of being raised, and reading goes on: behind a record whose data is damaged, else at the next head of one.
     """
-    for _, data in read_frames(path):
+    for _, data in read_frames(path, on_error):
         yield data
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
+def read_frames(
+    path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
+) -> Iterator[tuple[int, bytes]]:
     """As read_records, each with the offset of its record."""
     name = os.fsdecode(path)
-    with open(path, "rb") as file:
+    with _open(name) as file:
         offset = 0
-        while head := file.read(HEAD.size):
-            if len(head) < HEAD.size:
-                raise TruncatedRecordError(name, offset, "the file ends")
-            length, crc = HEAD.unpack(head)
-            if crc != mask(crc32c(head[:8])):
-                raise CorruptRecordError(name, offset, "wrong checksum of the length")
-            end = offset + HEAD.size + length + TAIL.size
-            if end > os.fstat(file.fileno()).st_size:  # before memory is taken for it
-                raise TruncatedRecordError(name, offset, "the file ends")
-            data = file.read(length)
-            tail = file.read(TAIL.size)
-            if len(tail) < TAIL.size:
-                raise TruncatedRecordError(name, offset, "the file ends")
-            if TAIL.unpack(tail)[0] != mask(crc32c(data)):
-                raise CorruptRecordError(name, offset, "wrong checksum of the data")
-            yield offset, data
-            offset = end
+        while True:
+            try:
+                data = read_record(file, offset)
+            except RecordError as error:
+                on_error(error)
+                behind = error.end or _next_head(file, offset + 1)
+                if behind is None:
+                    return
+                if isinstance(error, TruncatedRecordError):
+                    on_error(CorruptRecordError(name, offset, f"wrong length (another begins at byte {behind})"))
+                offset = behind
+            else:
+                if data is None:
+                    return
+                yield offset, data
+                offset += HEAD.size + len(data) + TAIL.size
+
+
+def _open(name: str) -> BinaryIO:
+    """A FIFO would block, a device never end. (That it is a directory is said by open.)"""
+    mode = os.stat(name).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", name)
+    return open(name, "rb")
+
+
+def read_record(file: BinaryIO, offset: int) -> bytes | None:
+    """The data of the record that begins at `offset`; None if the file ends there. Raises as read_records does."""
+    file.seek(offset)
+    head = file.read(HEAD.size)
+    if not head:
+        return None
+    if len(head) < HEAD.size:
+        raise TruncatedRecordError(file.name, offset, "the file ends")
+    length = _length(head)
+    if length is None:
+        raise CorruptRecordError(file.name, offset, "wrong checksum of the length")
+    if length > LIMIT:
+        raise CorruptRecordError(file.name, offset, f"impossible length of {length} bytes")
+    end = offset + HEAD.size + length + TAIL.size
+    if end > _size(file):  # before memory is taken for it
+        raise TruncatedRecordError(file.name, offset, "the file ends")
+    data = file.read(length)
+    tail = file.read(TAIL.size)
+    if len(tail) < TAIL.size:
+        raise TruncatedRecordError(file.name, offset, "the file ends")
+    if TAIL.unpack(tail)[0] != mask(crc32c(data)):
+        raise CorruptRecordError(file.name, offset, "wrong checksum of the data", end)
+    return data
+
+
+def _length(head: bytes) -> int | None:
+    """What the head of a record says, if its checksum holds."""
+    length: int
+    length, crc = HEAD.unpack(head)
+    return length if crc == mask(crc32c(head[:8])) else None
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _next_head(file: BinaryIO, offset: int) -> int | None:
+    """Where the next record begins, at `offset` or behind: a length that the file has room for, whose checksum holds.
+
+    The pieces double, so that damage every few bytes does not have a mebibyte read for each.
+    """
+    size = _size(file)
+    step = 1 << 10
+    while offset < size:
+        file.seek(offset)
+        piece = file.read(step + HEAD.size - 1)
+        for match in _HALF_A_HEAD.finditer(piece, 4):
+            at = match.start() - 4
+            length = _length(piece[at : at + HEAD.size])
+            if length is not None and offset + at + HEAD.size + length + TAIL.size <= size:
+                return offset + at
+        offset += step
+        step = min(2 * step, 1 << 20)
+    return None
