@@ -58,7 +58,8 @@ def printable(text: str) -> str:
 class _Escapes(dict[int, str]):
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        return character if character.isprintable() else ascii(character)[1:-1]
+        self[code] = character if character.isprintable() else ascii(character)[1:-1]
+        return self[code]
 
 
 _ESCAPES = _Escapes()

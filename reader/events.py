@@ -96,7 +96,7 @@ def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], 
     for offset, data in read_frames(path, on_error):
         try:
             event = Event.FromString(data)
-        except DecodeError:
+        except (DecodeError, UnicodeDecodeError):  # the latter where protobuf is pure Python
             on_error(CorruptRecordError(os.fsdecode(path), offset, "no Event message"))
         else:
             yield event

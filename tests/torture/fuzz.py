@@ -1,0 +1,126 @@
+"""What the reader may do with any file at all, and libFuzzer's search for one with which it does something else.
+
+    cd tests && python -m torture.fuzz [SECONDS]
+
+needs atheris (`pip install 'tbc[torture]'`) and leaves an input that fails, in the current directory. It starts from
+data/corpus, small files that test_hostile.py replays: what a bug needed to show itself is kept there.
+"""
+
+import importlib.util
+import io
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+if __name__ == "__main__" and len(sys.argv) > 2:  # the process that libFuzzer runs in
+    import atheris
+
+    instrumented = atheris.instrument_imports(include=["tbc.reader"])
+else:
+    instrumented = nullcontext()
+with instrumented:
+    from tbc.reader.__main__ import main
+    from tbc.reader.describe import SHORT, brief, strict, to_json
+    from tbc.reader.events import read_events, values_of
+
+from torture.row import Row
+
+from tbc import _core
+
+TESTS = Path(__file__).parent.parent
+CORPUS = TESTS / "data" / "corpus"
+COMMANDS = (["dump"], ["dump", "--json"], ["tags"], ["tags", "--json"])
+
+
+def check_values(path):
+    """The library: no exception, JSON that is strict, one printable line. Returns the errors it told."""
+    errors = []
+    for event in read_events(path, errors.append):
+        for value in values_of(event):
+            json.dumps(strict(to_json(value)), allow_nan=False)
+            line = brief(value)
+            assert line.isprintable(), line
+            assert len(line) <= SHORT, line
+    return errors
+
+
+def check_cli(path, commands=COMMANDS):
+    """The command line: no exception, no control character, an exit status that fits. Returns what stderr got."""
+    for command in commands:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([*command, str(path)])
+        lines = out.getvalue().split("\n")
+        errors = err.getvalue().split("\n")
+        assert all(line.isprintable() for line in lines + errors), (lines, errors)
+        assert status == any(line.startswith("error: ") for line in errors), (status, errors)
+        assert {line.partition(":")[0] for line in errors} <= {"error", "note", ""}, errors
+        if "--json" in command:
+            for line in lines[:-1]:
+                json.loads(line, parse_constant=json.dumps(None).index)
+    return errors[:-1]
+
+
+def values(seconds):
+    return _fuzz("values", "the reader, as a library, on files that libFuzzer makes", seconds)
+
+
+def command_line(seconds):
+    return _fuzz("cli", "python -m tbc.reader on files that libFuzzer makes", seconds)
+
+
+def _fuzz(check, what, seconds):
+    if importlib.util.find_spec("atheris") is None:
+        return Row(what, 0, 0, 0, "skipped: atheris is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = shutil.copytree(CORPUS, Path(folder) / "corpus")
+        limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
+        command = [sys.executable, "-m", "torture.fuzz", check, *limits, "-print_final_stats=1", str(corpus)]
+        result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
+        assert result.returncode == 0, result.stdout + result.stderr  # the seed and the input are in there
+        tried = int(re.search(r"number_of_executed_units: (\d+)", result.stderr)[1])
+        return Row(what, tried, 0, 0, f"{len(list(corpus.iterdir()))} ways through the code")
+
+
+def mutate(data, size, seed):
+    """As libFuzzer does it, but mostly within a record, whose checksums are made good: else nothing gets past those."""
+    choose = random.Random(seed)
+    records = list(_records(data))
+    if not records or choose.random() < 0.2:
+        return atheris.Mutate(data, size)
+    i = choose.randrange(len(records))
+    records[i] = atheris.Mutate(records[i], len(records[i]) + 64)
+    return b"".join(map(_core.frame, records))[:size]
+
+
+def _records(data):
+    """The data of records, right or wrong."""
+    while len(data) >= 16:
+        end = 12 + int.from_bytes(data[:8], "little")
+        yield data[12:end]
+        data = data[end + 4 :]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "events.out.tfevents"
+            check = sys.argv.pop(1)
+
+            def one(data):
+                path.write_bytes(data)
+                if check == "values":
+                    check_values(path)
+                else:
+                    check_cli(path, [COMMANDS[len(data) % len(COMMANDS)]])  # all four would take four times as long
+
+            atheris.Setup(sys.argv, one, custom_mutator=mutate)
+            atheris.Fuzz()  # does not return
+    for row in (values, command_line):
+        print(row(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
