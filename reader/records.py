@@ -174,11 +174,12 @@ def _size(file: BinaryIO) -> int:
 def _next_head(file: BinaryIO, offset: int) -> int | None:
     """Where the next record begins, at `offset` or behind: a length that the file has room for, whose checksum holds.
 
-    The pieces double, so that damage every few bytes does not have a mebibyte read for each.
+    Pieces double, so that damage every few bytes does not have a mebibyte read for each.
     """
     size = _size(file)
     step = 1 << 10
     while offset < size:
+        offset = max(offset, _next_data(file, offset) - HEAD.size + 1)
         file.seek(offset)
         piece = file.read(step + HEAD.size - 1)
         for match in _HALF_A_HEAD.finditer(piece, 4):
@@ -189,3 +190,11 @@ def _next_head(file: BinaryIO, offset: int) -> int | None:
         offset += step
         step = min(2 * step, 1 << 20)
     return None
+
+
+def _next_data(file: BinaryIO, offset: int) -> int:
+    """Where there are bytes, at `offset` or behind: a file of exbibytes may be a hole."""
+    try:
+        return file.seek(offset, os.SEEK_DATA)
+    except OSError as error:
+        return _size(file) if error.errno == errno.ENXIO else offset
