@@ -8,7 +8,11 @@
 
 `read_records` gives the payload bytes of the frames, `read_events` the Event messages, `find_event_files` the files of
 a directory tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes
-that were damaged raise CorruptRecordError. On a command line: `python -m tbc.reader dump FILE_OR_DIR`.
+that were damaged raise CorruptRecordError. To read on behind damage, have it told:
+
+    read_events(path, on_error=print)
+
+On a command line, which does that: `python -m tbc.reader dump FILE_OR_DIR`.
 """
 
 from __future__ import annotations
