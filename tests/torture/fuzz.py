@@ -114,6 +114,7 @@ if __name__ == "__main__":
             check = sys.argv.pop(1)
 
             def one(data):
+                path.unlink(missing_ok=True)  # ext4 flushes a file that is truncated and written again
                 path.write_bytes(data)
                 if check == "values":
                     check_values(path)
