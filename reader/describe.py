@@ -31,7 +31,7 @@ def to_json(value: Value, limit: int | None = None) -> Any:
         if value.kind in _JSON:
             return _JSON[value.kind](value.content)
         return (_text if value.kind == "text" else _tensor)(value.content, limit)
-    except (DecodeError, ValueError, TypeError, IndexError) as error:
+    except (DecodeError, ValueError, IndexError) as error:
         return {"unreadable": str(error)}
 
 

@@ -9,6 +9,7 @@ data/corpus, small files that test_hostile.py replays: what a bug needed to show
 import importlib.util
 import io
 import json
+import math
 import random
 import re
 import shutil
@@ -27,11 +28,13 @@ else:
 with instrumented:
     from tbc.reader.__main__ import main
     from tbc.reader.describe import SHORT, brief, strict, to_json
-    from tbc.reader.events import read_events, values_of
+    from tbc.reader.events import DTYPES, PLUGIN_KINDS, read_events, values_of
 
+from google.protobuf.message import DecodeError
 from torture.row import Row
 
 from tbc import _core
+from tbc.proto import Event
 
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "data" / "corpus"
@@ -89,14 +92,53 @@ def _fuzz(check, what, seconds):
 
 
 def mutate(data, size, seed):
-    """As libFuzzer does it, but mostly within a record, whose checksums are made good: else nothing gets past those."""
+    """As libFuzzer does it, but mostly within a record, whose checksums are made good: else nothing gets past those.
+
+    Half of these are changes of a field of the message, since within messages, too, lengths must agree.
+    """
     choose = random.Random(seed)
     records = list(_records(data))
     if not records or choose.random() < 0.2:
         return atheris.Mutate(data, size)
     i = choose.randrange(len(records))
-    records[i] = atheris.Mutate(records[i], len(records[i]) + 64)
+    try:
+        event = Event.FromString(records[i])
+    except DecodeError:
+        event = None
+    if event is None or choose.random() < 0.5:
+        records[i] = atheris.Mutate(records[i], len(records[i]) + 64)
+    else:
+        _change(event, choose)
+        records[i] = event.SerializeToString()
     return b"".join(map(_core.frame, records))[:size]
+
+
+def _change(message, choose):
+    """Of a message, or one within it, one field."""
+    there = [field for field, _ in message.ListFields()]
+    field = choose.choice(there if there and choose.random() < 0.8 else message.DESCRIPTOR.fields)
+    old = getattr(message, field.name)
+    if hasattr(old, "extend"):
+        if field.message_type is not None:
+            _change(choose.choice(old) if old and choose.random() < 0.8 else old.add(), choose)
+        elif old and choose.random() < 0.5:
+            old.pop()
+        else:
+            old.append(_value(field, choose, b""))
+    elif field.message_type is not None:
+        _change(old, choose)
+    else:
+        setattr(message, field.name, _value(field, choose, old))
+
+
+def _value(field, choose, old):
+    if field.type == field.TYPE_BYTES:
+        return atheris.Mutate(old, len(old) + 64)
+    if field.type == field.TYPE_STRING:
+        return choose.choice(["", "\x1b", *PLUGIN_KINDS])
+    if field.type in (field.TYPE_FLOAT, field.TYPE_DOUBLE):
+        return choose.choice([0.0, -0.5, 1e300, math.nan, math.inf])
+    return choose.choice([False, True] if field.type == field.TYPE_BOOL else [0, 99, *DTYPES])
 
 
 def _records(data):
