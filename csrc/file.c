@@ -134,7 +134,7 @@ tbc_status tbc_file_create(tbc_file *file, const tbc_place *place)
     return TBC_OK;
 }
 
-/* Answers errno. */
+/* Answers errno, EBADF for a descriptor of another file. */
 static int look(int fd, const tbc_file *file, struct stat *now)
 {
     if (fstat(fd, now) != 0)

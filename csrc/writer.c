@@ -457,7 +457,7 @@ tbc_stats tbc_writer_stats(const tbc_writer *writer)
         .dropped = writer->dropped,
         .retries = writer->failures,
         .rotations = writer->rotations,
-        .error = writer->error,
+        .error = tbc_queue_is_empty(&writer->queue) ? 0 : writer->error,
     };
     tbc_queue_unlock();
     return stats;
@@ -596,7 +596,7 @@ tbc_status tbc_writer_sync(tbc_writer *writer)
         error = tbc_file_sync(fd, &file, directory);
     if (fd >= 0)
         close(fd);
-    if (error == 0)
+    if (error == 0 || error == ENOENT) /* if it was deleted, there is nothing to keep */
         return TBC_OK;
     tbc_queue_lock();
     bool same = strcmp(writer->file.name, file.name) == 0;

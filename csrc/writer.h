@@ -31,7 +31,7 @@ typedef struct tbc_stats {
     uint64_t dropped;         /* events */
     uint64_t retries;         /* attempts to write that failed */
     uint64_t rotations;       /* files given up for a new one */
-    int error;                /* errno of the last attempt; 0 if it succeeded */
+    int error;                /* errno of the last attempt; 0 if it succeeded, or nothing is queued */
 } tbc_stats;
 
 /* A writer with no file yet, or NULL for want of memory. */

@@ -38,7 +38,7 @@ class Stats(NamedTuple):
     dropped: events that were left out, since the queue was full and the disk failed.
     retries: attempts to write that failed, and were or will be made again.
     rotations: files that were given up, after an error or because they were deleted, and followed by a new one.
-    error: the OSError of the last attempt, with errno and filename; None if it succeeded.
+    error: the OSError of the last attempt, with errno and filename; None if it succeeded, or nothing is queued.
     """
 
     queued: int = 0
