@@ -40,8 +40,12 @@ class SummaryWriter(_core.FastWriter):
             writer.add_scalar("loss", 0.25, global_step=1)
 
     What is logged is in the file 0.1 s later, also if the process is killed then, and at exit in any case; close() is a
-    courtesy. After close(), the next add_* starts a new file. All methods may be called from any thread (an add_* that
-    meets a close() in another may raise OSError), and after a fork in the child too, which writes a file of its own.
+    courtesy. After close(), the next add_* starts a new file. All methods may be called from any thread and from signal
+    handlers, and after a fork in the child too, which writes a file of its own. So does a copy, and a pickled writer in
+    another process.
+
+    When the disk is full or fails, an add_* goes on: events wait in memory, up to 64 MiB, until it recovers, and a
+    RuntimeWarning says so. flush() and close() raise OSError meanwhile, and stats() counts.
 
     log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default.
     comment: the end of the default log_dir, without effect on one that is given.
@@ -53,9 +57,11 @@ class SummaryWriter(_core.FastWriter):
     (for the processes of a distributed training that are not to log).
     image_compression: "fast", or "small" for PNG files, animated ones too, that are smaller (photographs by 4 to 12
     percent, plots by 17 to 27) and take 25 to 115 times as long to encode, on the other thread. Pixels are the same.
+    on_disk_error: what an add_* does when these 64 MiB are full and the disk fails: "drop" leaves the event out (stats()
+    counts them, and a RuntimeWarning says so once), "wait" waits until the disk recovers, "raise" raises OSError.
 
     Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that is no int64 and
-    another image_compression.
+    another image_compression or on_disk_error.
 
     Attributes, all as in torch: log_dir, purge_step (None once it is written), max_queue, flush_secs, filename_suffix,
     file_writer and all_writers (None while closed), default_bins (what bins="tensorflow" means to add_histogram; assign
@@ -66,8 +72,8 @@ class SummaryWriter(_core.FastWriter):
     global_step: an integer, or what int() takes, that fits 64 bits; None is 0.
     walltime: seconds since 1970; now by default.
     display_name, description: TensorBoard shows them with the data; the description may be Markdown.
-    They raise TypeError for a tag, display_name or description that is not text, ValueError for a step or a walltime
-    that cannot be stored, and OSError if the disk fails and the queue is full.
+    They raise TypeError for a tag, display_name or description that is not text, and ValueError for a step or a walltime
+    that cannot be stored; OSError if a file of its own cannot be made for other reasons than a disk that fails.
 
     Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients), jax's, and what
     has __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other objects, lists
