@@ -1,0 +1,202 @@
+/* Makes calls of the extension into the C library fail, the N-th one on, as a sick disk or a lack of memory would.
+ *
+ * It is preloaded (LD_PRELOAD), and touches only calls whose return address lies in the extension: Python, its other
+ * extensions and the C library itself never notice. One fault is armed at a time; torture/faults.py arms it in the same
+ * process, by ctypes, so that thousands of cases run in one process.
+ *
+ * A call that is hit fails with `error` and does nothing, but for two:
+ *   - write brings `part` bytes to the file if that is not 0, and answers so: a short write. With an error too, only the
+ *     first one that is hit does, and the next ones fail: a disk that gets full in the middle of a record;
+ *   - close closes, and then says that it failed, as Linux does.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MEMORY = 1, OPEN = 2, WRITE = 4, FSYNC = 8, CLOSE = 16, FSTAT = 32, MKDIR = 64, THREAD = 128, UNLINK = 256 };
+
+static uintptr_t low, high; /* the extension's code */
+static _Atomic unsigned armed;
+static atomic_long seen, hits, strays, inside;
+static long first, last; /* the calls that are hit, counted from 1 */
+static int error;
+static size_t part;
+
+void faults_scope(uintptr_t from, uintptr_t to)
+{
+    low = from;
+    high = to;
+}
+
+void faults_disarm(void)
+{
+    armed = 0;
+    while (inside > 0) /* a call that has been hit and has not returned */
+        ;
+}
+
+/* Hits calls number `from` to `to` of those in the set `kinds`. */
+void faults_arm(unsigned kinds, long from, long to, int errno_, size_t bytes)
+{
+    faults_disarm();
+    first = from;
+    last = to;
+    error = errno_;
+    part = bytes;
+    seen = hits = 0;
+    armed = kinds;
+}
+
+/* How many calls of the armed kinds there were; how many of them were hit. */
+long faults_seen(void) { return seen; }
+long faults_hits(void) { return hits; }
+
+/* How many calls of the extension named a descriptor that is not open: it must never do that, unless somebody else
+   closes its files. */
+long faults_strays(void) { return strays; }
+
+/* The number of the hit, from 1, with errno set; 0 if this call is not hit. */
+static long hit(unsigned kind, void *caller)
+{
+    uintptr_t from = (uintptr_t)caller;
+    if (from < low || from >= high)
+        return 0;
+    long number = 0;
+    inside++;
+    if (armed & kind) {
+        long n = ++seen;
+        if (n >= first && n <= last) {
+            number = ++hits;
+            errno = error;
+        }
+    }
+    inside--;
+    return number;
+}
+
+/* What a call on a descriptor answers. */
+static long told(long result, void *caller)
+{
+    if (result < 0 && errno == EBADF && (uintptr_t)caller >= low && (uintptr_t)caller < high)
+        strays++;
+    return result;
+}
+
+#define CALLER __builtin_return_address(0)
+#define REAL(name, type, ...)                               \
+    static type (*real)(__VA_ARGS__);                       \
+    if (real == NULL)                                       \
+        real = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
+
+/* These are called before anything can be looked up. */
+extern void *__libc_malloc(size_t size), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *old, size_t size);
+
+static bool no_memory(void *caller)
+{
+    return hit(MEMORY, caller) > 0;
+}
+
+void *malloc(size_t size)
+{
+    return no_memory(CALLER) ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return no_memory(CALLER) ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return no_memory(CALLER) ? NULL : __libc_realloc(old, size);
+}
+
+static int open_at(int directory, const char *path, int flags, va_list rest, void *caller)
+{
+    REAL("openat64", int, int, const char *, int, ...);
+    int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
+    return hit(OPEN, caller) ? -1 : real(directory, path, flags, mode);
+}
+
+#define OPENS(name, directory, ...)                                            \
+    int name(__VA_ARGS__, int flags, ...)                                      \
+    {                                                                          \
+        va_list rest;                                                          \
+        va_start(rest, flags);                                                 \
+        int fd = open_at(directory, path, flags, rest, CALLER);                \
+        va_end(rest);                                                          \
+        return fd;                                                             \
+    }
+
+OPENS(open, AT_FDCWD, const char *path)
+OPENS(open64, AT_FDCWD, const char *path)
+OPENS(openat, directory, int directory, const char *path)
+OPENS(openat64, directory, int directory, const char *path)
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+    REAL("write", ssize_t, int, const void *, size_t);
+    long number = hit(WRITE, CALLER);
+    if (number > 0 && part > 0 && (error == 0 || number == 1))
+        size = part < size ? part : size;
+    else if (number > 0 && error != 0)
+        return -1;
+    return told(real(fd, data, size), CALLER);
+}
+
+int fsync(int fd)
+{
+    REAL("fsync", int, int);
+    return (int)(hit(FSYNC, CALLER) ? -1 : told(real(fd), CALLER));
+}
+
+int fdatasync(int fd)
+{
+    REAL("fdatasync", int, int);
+    return (int)(hit(FSYNC, CALLER) ? -1 : told(real(fd), CALLER));
+}
+
+int close(int fd)
+{
+    REAL("close", int, int);
+    int result = (int)told(real(fd), CALLER);
+    return hit(CLOSE, CALLER) ? -1 : result; /* also errno is the hit's */
+}
+
+int fstat(int fd, struct stat *status)
+{
+    REAL("fstat", int, int, struct stat *);
+    return (int)(hit(FSTAT, CALLER) ? -1 : told(real(fd, status), CALLER));
+}
+
+int fstat64(int fd, struct stat64 *status)
+{
+    REAL("fstat64", int, int, struct stat64 *);
+    return (int)(hit(FSTAT, CALLER) ? -1 : told(real(fd, status), CALLER));
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    REAL("mkdir", int, const char *, mode_t);
+    return hit(MKDIR, CALLER) ? -1 : real(path, mode);
+}
+
+int unlink(const char *path)
+{
+    REAL("unlink", int, const char *);
+    return hit(UNLINK, CALLER) ? -1 : real(path);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+{
+    REAL("pthread_create", int, pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    return hit(THREAD, CALLER) ? EAGAIN : real(thread, attributes, run, argument);
+}

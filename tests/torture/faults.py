@@ -1,0 +1,87 @@
+"""Arms faults.c, in a process that was started with it."""
+
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+from tbc import _core
+
+MEMORY, OPEN, WRITE, FSYNC, CLOSE, FSTAT, MKDIR, THREAD, UNLINK = (1 << bit for bit in range(9))
+FOR_EVER = 1 << 40
+HERE = Path(__file__).parent
+
+# The calls that faults.c does not know and could not touch: to be told when the extension starts to use one.
+OTHERS = {"pwrite", "pwritev", "writev", "lseek", "ftruncate", "fallocate", "posix_fallocate", "mmap", "rename", "sendfile"}
+OTHERS |= {"aligned_alloc", "posix_memalign", "reallocarray", "strdup", "strndup", "asprintf", "creat", "fopen"}
+
+
+def build():
+    """The path of the shim, in a directory that lives as long as this process."""
+    directory = Path(_directory.name)
+    library = directory / "faults.so"
+    if not library.exists():
+        command = [os.environ.get("CC", "cc"), "-std=c11", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+        subprocess.run([*command, HERE / "faults.c", "-o", library, "-ldl", "-lpthread"], check=True)
+    return library
+
+
+_directory = tempfile.TemporaryDirectory()
+
+
+def run(script, *arguments, timeout=120):
+    """Runs Python code in a process with the shim; it hangs no longer than `timeout` seconds. Answers what it printed.
+
+    In the script, `faults` is this module.
+    """
+    prelude = f"import faulthandler, sys\nfaulthandler.dump_traceback_later({timeout}, exit=True)\n"
+    prelude += "from torture import faults\nfaults.attach()\n"
+    command = [sys.executable, "-c", prelude + textwrap.dedent(script), *map(str, arguments)]
+    environment = {**os.environ, "LD_PRELOAD": str(build())}
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        command,
+        cwd=HERE.parent,
+        env={**environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=timeout + 30,
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    return result.stdout
+
+
+def attach():
+    """Finds the shim in this process, and tells it where the extension is."""
+    global _shim
+    _shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    _shim.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_size_t]
+    for name in ("seen", "hits", "strays"):
+        getattr(_shim, f"faults_{name}").restype = ctypes.c_long
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(_core.__file__)]
+    (code,) = (words[0] for words in maps if "x" in words[1])
+    _shim.faults_scope(*(ctypes.c_size_t(int(end, 16)) for end in code.split("-")))
+
+
+def arm(kinds, first=1, times=FOR_EVER, error=0, part=0):
+    """From the first-th call of these kinds on, so many fail with `error`; a write may bring `part` bytes along."""
+    _shim.faults_arm(kinds, first, min(first + times - 1, FOR_EVER), error, part)
+
+
+def disarm():
+    _shim.faults_disarm()
+
+
+def seen():
+    return _shim.faults_seen()
+
+
+def hits():
+    return _shim.faults_hits()
+
+
+def strays():
+    return _shim.faults_strays()

@@ -1,0 +1,186 @@
+"""TensorBoard's two readers as oracles: each follows a tree of runs live, or looks at it fresh.
+
+A view is {run: {tag: [(step, value)]}}, as a reader has it at the moment; the run is the path of a directory below the
+one that is watched, and value is None for what is no scalar. RustBoard is the data server TensorBoard starts by default,
+a process; the Python loader is what it falls back to, here in this one.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import tensorboard_data_server
+from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
+from tensorboard.data import grpc_provider, provider
+from tensorboard.util import tensor_util
+
+PATIENCE = 10  # seconds a reader has to find what is expected; a busy machine needs some
+PLUGINS = {  # what RustBoard keeps of each, and the call that reads it
+    "scalars": "read_scalars",
+    "histograms": "read_tensors",
+    "text": "read_tensors",
+    "images": "read_blob_sequences",
+}
+has_rustboard = tensorboard_data_server.server_binary() is not None
+
+
+class RustBoard:
+    """A data server on a directory. It reloads without a pause, but stands still unless somebody reads.
+
+    once: it reads all files once, when it starts.
+    """
+
+    def __init__(self, log_dir, once=False):
+        self._files = tempfile.TemporaryDirectory()
+        port = Path(self._files.name, "port")
+        keep = ",".join(f"{plugin}=all" for plugin in PLUGINS)
+        command = [tensorboard_data_server.server_binary(), f"--logdir={log_dir}", f"--samples-per-plugin={keep}"]
+        command += [f"--reload={'once' if once else 0}", "--port=0", f"--port-file={port}"]
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        self._stops = not once
+        self._process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        )
+        wait_for(lambda: port.exists() and port.read_text().endswith("\n"))
+        self._channel = grpc.insecure_channel(
+            f"localhost:{port.read_text().strip()}", options=[("grpc.max_receive_message_length", 1 << 30)]
+        )
+        self._provider = grpc_provider.GrpcDataProvider("", grpc_provider.make_stub(self._channel))
+        grpc.channel_ready_future(self._channel).result(PATIENCE)
+        self._stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
+        self._files.cleanup()
+
+    def view(self, runs=None, enough=lambda view: True, patience=PATIENCE):
+        """What it has of some runs, or of all, as soon as that is enough or the time is up."""
+        deadline = time.monotonic() + patience
+        self._process.send_signal(signal.SIGCONT)
+        view = self._read(runs)
+        while not enough(view) and time.monotonic() < deadline:
+            time.sleep(0.005)
+            view = self._read(runs)
+        self._stop()
+        return view
+
+    def _stop(self):
+        if self._stops:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def _read(self, runs):
+        view = {}
+        wanted = provider.RunTagFilter(runs=runs)
+        for plugin, method in PLUGINS.items():
+            read = getattr(self._provider, method)
+            found = read(None, experiment_id="", plugin_name=plugin, downsample=1 << 30, run_tag_filter=wanted)
+            for run, tags in found.items():
+                for tag, points in tags.items():
+                    view.setdefault(run, {})[tag] = [(point.step, getattr(point, "value", None)) for point in points]
+        return view
+
+
+def _die_with_parent():
+    """A process that is stopped does not notice that nobody is left who would continue it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class PythonLoader:
+    """TensorBoard's watchers, one for each directory below one."""
+
+    def __init__(self, log_dir):
+        self._log_dir = str(log_dir)
+        self._watchers = {}
+        self._view = {}
+
+    def view(self):
+        """Loads what is new, and answers all it has found so far."""
+        for directory, _, files in sorted(os.walk(self._log_dir)):
+            if any(map(io_wrapper.IsTensorFlowEventsFile, files)) and directory not in self._watchers:
+                self._watchers[directory] = directory_watcher.DirectoryWatcher(
+                    directory, event_file_loader.EventFileLoader, io_wrapper.IsTensorFlowEventsFile
+                )
+        for directory, watcher in self._watchers.items():
+            with suppress(directory_watcher.DirectoryDeletedError, FileNotFoundError):  # it may come back
+                for event in watcher.Load():
+                    for value in event.summary.value:
+                        tags = self._view.setdefault(os.path.relpath(directory, self._log_dir), {})
+                        tags.setdefault(value.tag, []).append((event.step, _number(value)))
+        return self._view
+
+
+def _number(value):
+    array = tensor_util.make_ndarray(value.tensor)
+    return float(array) if array.ndim == 0 and array.dtype.kind == "f" else None
+
+
+def wait_for(condition, patience=PATIENCE):
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.005)
+
+
+class Readers:
+    """The four views of a tree in which every case has a directory of its own."""
+
+    def __init__(self, root):
+        self._root = str(root)
+        self._rustboard = RustBoard(root) if has_rustboard else None
+        self._loaders = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._rustboard is not None:
+            self._rustboard.__exit__()
+
+    def live(self, case, expected=None):
+        """What those have of a case that follow it, from its first call on.
+
+        They look at it now. RustBoard is given time until it has what is expected: by default, what the loader has.
+        """
+        loader = self._loaders.setdefault(case, PythonLoader(os.path.join(self._root, case)))
+        views = {"Python live": loader.view()}
+        if self._rustboard is not None:
+            expected = views["Python live"] if expected is None else expected
+            runs = [os.path.normpath(os.path.join(case, run)) for run in expected]
+            found = self._rustboard.view(runs, lambda view: _of(case, view) == expected)
+            views["RustBoard live"] = _of(case, found)
+        return views
+
+    def forget(self, case):
+        """Of a case that is over."""
+        self._loaders.pop(case, None)
+
+    def fresh(self, expected):
+        """What those have of many cases that look at them now: {view: {case: ...}}. expected: case -> view."""
+        cases = expected.keys()
+        loaders = {case: PythonLoader(os.path.join(self._root, case)).view() for case in cases}
+        views = {"Python fresh": loaders}
+        if self._rustboard is not None:
+            with RustBoard(self._root, once=True) as server:
+                found = server.view(enough=lambda view: {case: _of(case, view) for case in cases} == expected)
+            views["RustBoard fresh"] = {case: _of(case, found) for case in cases}
+        return views
+
+
+def _of(case, view):
+    """The part of a view that is a case's, with the runs named from there."""
+    return {
+        os.path.relpath(run, case): tags for run, tags in view.items() if (run + os.sep).startswith(case + os.sep)
+    }
