@@ -10,6 +10,7 @@
  *   - close closes, and then says that it failed, as Linux does.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -140,6 +141,12 @@ OPENS(open, AT_FDCWD, const char *path)
 OPENS(open64, AT_FDCWD, const char *path)
 OPENS(openat, directory, int directory, const char *path)
 OPENS(openat64, directory, int directory, const char *path)
+
+DIR *opendir(const char *path)
+{
+    REAL("opendir", DIR *, const char *);
+    return hit(OPEN, CALLER) ? NULL : real(path);
+}
 
 ssize_t write(int fd, const void *data, size_t size)
 {

@@ -11,11 +11,23 @@ from pathlib import Path
 from tbc import _core
 
 MEMORY, OPEN, WRITE, FSYNC, CLOSE, FSTAT, MKDIR, THREAD, UNLINK = (1 << bit for bit in range(9))
+DISK = OPEN | WRITE | FSYNC | CLOSE | MKDIR
 FOR_EVER = 1 << 40
 HERE = Path(__file__).parent
 
 # The calls that faults.c does not know and could not touch: to be told when the extension starts to use one.
-OTHERS = {"pwrite", "pwritev", "writev", "lseek", "ftruncate", "fallocate", "posix_fallocate", "mmap", "rename", "sendfile"}
+OTHERS = {
+    "pwrite",
+    "pwritev",
+    "writev",
+    "lseek",
+    "ftruncate",
+    "fallocate",
+    "posix_fallocate",
+    "mmap",
+    "rename",
+    "sendfile",
+}
 OTHERS |= {"aligned_alloc", "posix_memalign", "reallocarray", "strdup", "strndup", "asprintf", "creat", "fopen"}
 
 
@@ -32,14 +44,14 @@ def build():
 _directory = tempfile.TemporaryDirectory()
 
 
-def run(script, *arguments, timeout=120):
+def run(script, *arguments, timeout=120, wrapper=()):
     """Runs Python code in a process with the shim; it hangs no longer than `timeout` seconds. Answers what it printed.
 
-    In the script, `faults` is this module.
+    In the script, `faults` is this module. wrapper: a command that starts the process.
     """
     prelude = f"import faulthandler, sys\nfaulthandler.dump_traceback_later({timeout}, exit=True)\n"
     prelude += "from torture import faults\nfaults.attach()\n"
-    command = [sys.executable, "-c", prelude + textwrap.dedent(script), *map(str, arguments)]
+    command = [*wrapper, sys.executable, "-c", prelude + textwrap.dedent(script), *map(str, arguments)]
     environment = {**os.environ, "LD_PRELOAD": str(build())}
     path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     result = subprocess.run(

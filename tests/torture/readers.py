@@ -1,11 +1,10 @@
 """TensorBoard's two readers as oracles: each follows a tree of runs live, or looks at it fresh.
 
 A view is {run: {tag: [(step, value)]}}, as a reader has it at the moment; the run is the path of a directory below the
-one that is watched, and value is None for what is no scalar. RustBoard is the data server TensorBoard starts by default,
-a process; the Python loader is what it falls back to, here in this one.
+one that is watched, and value is None for what is no scalar. RustBoard is the data server, a process, that TensorBoard
+starts by default; the Python loader is what it falls back to, and runs here in this one.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 import grpc
 import tensorboard_data_server
 from tensorboard.backend.event_processing import directory_watcher, event_file_loader, io_wrapper
-from tensorboard.data import grpc_provider, provider
+from tensorboard.data import grpc_provider
 from tensorboard.util import tensor_util
 
 PATIENCE = 10  # seconds a reader has to find what is expected; a busy machine needs some
@@ -28,6 +27,9 @@ PLUGINS = {  # what RustBoard keeps of each, and the call that reads it
     "text": "read_tensors",
     "images": "read_blob_sequences",
 }
+# A process that is stopped would not notice that nobody is left who could continue it; and a fork with code of Python
+# in it (preexec_fn) does not get along with gRPC's threads.
+DIE_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 has_rustboard = tensorboard_data_server.server_binary() is not None
 
 
@@ -43,11 +45,11 @@ class RustBoard:
         keep = ",".join(f"{plugin}=all" for plugin in PLUGINS)
         command = [tensorboard_data_server.server_binary(), f"--logdir={log_dir}", f"--samples-per-plugin={keep}"]
         command += [f"--reload={'once' if once else 0}", "--port=0", f"--port-file={port}"]
+        if sys.platform == "linux":
+            command = [sys.executable, "-c", DIE_WITH_PARENT, *command]
         environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
         self._stops = not once
-        self._process = subprocess.Popen(
-            command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
-        )
+        self._process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         wait_for(lambda: port.exists() and port.read_text().endswith("\n"))
         self._channel = grpc.insecure_channel(
             f"localhost:{port.read_text().strip()}", options=[("grpc.max_receive_message_length", 1 << 30)]
@@ -65,14 +67,14 @@ class RustBoard:
         self._process.wait()
         self._files.cleanup()
 
-    def view(self, runs=None, enough=lambda view: True, patience=PATIENCE):
-        """What it has of some runs, or of all, as soon as that is enough or the time is up."""
+    def view(self, enough, patience=PATIENCE):
+        """What it has, as soon as that is enough or the time is up."""
         deadline = time.monotonic() + patience
         self._process.send_signal(signal.SIGCONT)
-        view = self._read(runs)
+        view = self._read()
         while not enough(view) and time.monotonic() < deadline:
             time.sleep(0.005)
-            view = self._read(runs)
+            view = self._read()
         self._stop()
         return view
 
@@ -80,22 +82,15 @@ class RustBoard:
         if self._stops:
             self._process.send_signal(signal.SIGSTOP)
 
-    def _read(self, runs):
+    def _read(self):
         view = {}
-        wanted = provider.RunTagFilter(runs=runs)
         for plugin, method in PLUGINS.items():
             read = getattr(self._provider, method)
-            found = read(None, experiment_id="", plugin_name=plugin, downsample=1 << 30, run_tag_filter=wanted)
+            found = read(None, experiment_id="", plugin_name=plugin, downsample=1 << 30)
             for run, tags in found.items():
                 for tag, points in tags.items():
                     view.setdefault(run, {})[tag] = [(point.step, getattr(point, "value", None)) for point in points]
         return view
-
-
-def _die_with_parent():
-    """A process that is stopped does not notice that nobody is left who would continue it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class PythonLoader:
@@ -149,17 +144,16 @@ class Readers:
         if self._rustboard is not None:
             self._rustboard.__exit__()
 
-    def live(self, case, expected=None):
+    def live(self, case, enough=None):
         """What those have of a case that follow it, from its first call on.
 
-        They look at it now. RustBoard is given time until it has what is expected: by default, what the loader has.
+        They look at it now. RustBoard is given time until that is enough: by default, what the loader has.
         """
         loader = self._loaders.setdefault(case, PythonLoader(os.path.join(self._root, case)))
         views = {"Python live": loader.view()}
         if self._rustboard is not None:
-            expected = views["Python live"] if expected is None else expected
-            runs = [os.path.normpath(os.path.join(case, run)) for run in expected]
-            found = self._rustboard.view(runs, lambda view: _of(case, view) == expected)
+            enough = enough or (lambda view: view == views["Python live"])
+            found = self._rustboard.view(lambda view: enough(_of(case, view)))
             views["RustBoard live"] = _of(case, found)
         return views
 
@@ -174,13 +168,11 @@ class Readers:
         views = {"Python fresh": loaders}
         if self._rustboard is not None:
             with RustBoard(self._root, once=True) as server:
-                found = server.view(enough=lambda view: {case: _of(case, view) for case in cases} == expected)
+                found = server.view(lambda view: {case: _of(case, view) for case in cases} == expected)
             views["RustBoard fresh"] = {case: _of(case, found) for case in cases}
         return views
 
 
 def _of(case, view):
     """The part of a view that is a case's, with the runs named from there."""
-    return {
-        os.path.relpath(run, case): tags for run, tags in view.items() if (run + os.sep).startswith(case + os.sep)
-    }
+    return {os.path.relpath(run, case): tags for run, tags in view.items() if (run + os.sep).startswith(case + os.sep)}

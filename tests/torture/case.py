@@ -1,0 +1,227 @@
+"""A writer under test, a plain list of what it accepted, and those who watch: what all modules about faults share."""
+
+import faulthandler
+import json
+import os
+import shutil
+import tempfile
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+from torture import faults
+from torture.row import Row
+
+import tbc
+from tbc.reader import TruncatedRecordError, find_event_files, read_events
+
+HANG = 60  # seconds: a case takes a fraction of one
+
+
+@dataclass
+class Case:
+    """may_raise: the errno that flush(), close() and the constructor may tell while the fault lasts.
+
+    short_of_memory: whether any call may raise MemoryError.
+    removed: whether somebody took files away: a reader that follows may have seen more than is left.
+    """
+
+    log_dir: str
+    watchers: object = None  # readers.Readers
+    may_raise: frozenset = frozenset()
+    short_of_memory: bool = False
+    removed: bool = False
+    accepted: dict = field(default_factory=dict)  # run -> tag -> [(step, value)], value of scalars only
+    later: list = field(default_factory=list)  # what is to be done when the writer is closed
+    writer: tbc.SummaryWriter = None
+
+    # --- calls, and what they may do ---
+
+    def open(self, **options):
+        """The constructor raises while there can be no file, and leaves nothing behind then."""
+        while self.writer is None:
+            hits = faults.hits()
+            try:
+                self.writer = tbc.SummaryWriter(self.log_dir, **options)
+            except (OSError, MemoryError) as error:
+                self.judge(error)
+                self.check_nothing_was_made(faults.hits() - hits)
+            if faults.hits() > 3:  # it lasts
+                faults.disarm()
+
+    def add(self, call, tag, step, value=None, run="."):
+        """Makes a call that logs. A lack of memory may refuse it, a disk never."""
+        try:
+            call()
+        except MemoryError:
+            assert self.short_of_memory, "a MemoryError"
+        else:
+            self.accepted.setdefault(run, {}).setdefault(tag, []).append((step, value))
+
+    def scalar(self, step, tag="loss"):
+        self.add(lambda: self.writer.add_scalar(tag, step / 8, step), tag, step, step / 8)
+
+    def curve(self, key, step):
+        """In a file of its own."""
+        numbers = {key: step / 8}
+        self.add(lambda: self.writer.add_scalars("curve", numbers, step), "curve", step, step / 8, f"curve_{key}")
+
+    def histogram(self, step):
+        self.add(lambda: self.writer.add_histogram("weights", np.arange(50.0), step), "weights", step)
+
+    def text(self, step, text="long " * 400):
+        self.add(lambda: self.writer.add_text("note", text, step), "note/text_summary", step)
+
+    def image(self, step):
+        """It is encoded on the other thread, so that a flush tells if there was no memory for it."""
+
+        def call():
+            self.writer.add_image("image", np.zeros((3, 8, 8), np.uint8), step)
+            with suppress(OSError):
+                self.writer.flush()
+
+        self.add(call, "image", step)
+
+    def flush(self, **options):
+        """Answers whether it succeeded; what was accepted can be read then."""
+        return self.succeeds(lambda: self.writer.flush(**options)) and self.check("after a flush")
+
+    def close(self):
+        return self.succeeds(self.writer.close) and self.check("after a close")
+
+    def succeeds(self, call):
+        try:
+            call()
+        except (OSError, MemoryError) as error:
+            self.judge(error)
+            return False
+        return True
+
+    def heal(self):
+        """The fault is over. One attempt that was under way may still fail, the next succeeds."""
+        faults.disarm()
+        assert self.flush() or self.flush(), "flush() fails after the fault is over"
+        stats = self.writer.stats()
+        assert (stats.queued, stats.dropped, stats.error) == (0, 0, None), stats
+        assert self.close(), "close() fails after the fault is over"
+
+    # --- what must hold ---
+
+    def judge(self, error):
+        """Whether an exception is one that a fault explains."""
+        if isinstance(error, MemoryError):
+            assert self.short_of_memory, "a MemoryError"
+            return
+        assert error.errno in self.may_raise, f"{error!r}"
+        assert str(error.filename).startswith(self.log_dir), f"{error!r} of {error.filename!r}"
+
+    def check_nothing_was_made(self, hits):
+        left = find_event_files(self.log_dir) if os.path.exists(self.log_dir) else []
+        assert not left, f"a constructor that raised left {left}"
+        assert hits, "a constructor raised without a fault"
+
+    def check(self, when):
+        found = read_back(self.log_dir)
+        assert found == self.accepted, f"{when}, the files hold {differences(found, self.accepted)}"
+        return True
+
+    def matches(self, live):
+        """Whether those that follow have what they should."""
+        if not self.removed:
+            return live == self.accepted
+        tags = [
+            (points, live.get(run, {}).get(tag, []))
+            for run, tags in self.accepted.items()
+            for tag, points in tags.items()
+        ]
+        return all(found[-len(points) :] == points and found == sorted(set(found)) for points, found in tags)
+
+    def look(self):
+        """Those who follow read what is there now."""
+        if self.watchers is not None:
+            self.watchers.live(os.path.basename(self.log_dir))
+
+
+def read_back(log_dir):
+    """What tbc's reader finds in the files of a directory and those below: run -> tag -> [(step, value)]."""
+    found = {}
+    for path in sorted(find_event_files(log_dir)) if os.path.exists(log_dir) else []:
+        tags = found.setdefault(os.path.relpath(os.path.dirname(path), log_dir), {})
+        try:
+            for event in read_events(path):
+                for value in event.summary.value:
+                    number = value.simple_value if value.WhichOneof("value") == "simple_value" else None
+                    tags.setdefault(value.tag, []).append((event.step, number))
+        except TruncatedRecordError:
+            pass  # a file that was given up, or has no room now
+    return {run: tags for run, tags in found.items() if tags}
+
+
+def differences(found, expected):
+    """The first one, in few words."""
+    for run in sorted(found.keys() | expected.keys()):
+        tags, wanted = found.get(run, {}), expected.get(run, {})
+        for tag in sorted(tags.keys() | wanted.keys()):
+            if tags.get(tag) != wanted.get(tag):
+                return f"{tag!r} of {run!r}: {tags.get(tag)}, not {wanted.get(tag)}"
+    return "nothing else"
+
+
+# --- many cases ---
+
+
+def try_all(root, cases, attempt):
+    """Makes a Case for each and calls attempt(case, *arguments); answers how many, and how many events were accepted.
+
+    TensorBoard's readers follow each, and look at all of them afresh in the end. What fails is told in the end, too.
+    """
+    from torture import readers
+
+    live, done = (os.path.join(root, name) for name in ("live", "done"))
+    os.makedirs(live, exist_ok=True)
+    os.makedirs(done)
+    failures, events, expected = [], 0, {}
+    with readers.Readers(live) as watchers:
+        for number, arguments in enumerate(cases):
+            name = f"case-{number:05}"
+            label = f"{name} {arguments}"
+            print(label, flush=True)  # a hang is told with its case
+            faulthandler.dump_traceback_later(HANG, exit=True)
+            case = Case(os.path.join(live, name), watchers)
+            try:
+                attempt(case, *arguments)
+                for view, found in watchers.live(name, case.matches).items():
+                    assert case.matches(found), f"{view} has {differences(found, case.accepted)}"
+                shutil.move(case.log_dir, done)
+                expected[name] = case.accepted
+            except Exception as error:
+                where = "" if isinstance(error, AssertionError) else traceback.format_exc()
+                failures.append(f"{label}: {error} {where}")
+                shutil.rmtree(case.log_dir, ignore_errors=True)
+            faults.disarm()
+            watchers.forget(name)
+            events += sum(len(points) for tags in case.accepted.values() for points in tags.values())
+    faulthandler.dump_traceback_later(HANG + len(cases), exit=True)
+    with readers.Readers(done) as watchers:
+        for view, found in watchers.fresh(expected).items():
+            for name, wanted in expected.items():
+                if found[name] != wanted:
+                    failures.append(f"{name} {cases[int(name[5:])]}: {view} has {differences(found[name], wanted)}")
+    assert not failures, f"{len(failures)} of {len(cases)}:\n" + "\n".join(failures)
+    return len(cases), events
+
+
+def elsewhere(function, count, what, **options):
+    """Calls a function of torture.disk in a process with the shim, and makes a Row of what it answers."""
+    script = f"""
+        import json, sys
+        from torture import disk
+        print(json.dumps(disk.{function}(sys.argv[1], int(sys.argv[2]))))
+    """
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as root:
+        output = faults.run(script, root, count, timeout=3600, **options)
+    tried, events = json.loads(output.splitlines()[-1])
+    return Row(what, tried, events, 0, f"{time.monotonic() - start:.0f} s")
