@@ -213,12 +213,12 @@ def try_all(root, cases, attempt):
     return len(cases), events
 
 
-def elsewhere(function, count, what, **options):
-    """Calls a function of torture.disk in a process with the shim, and makes a Row of what it answers."""
+def elsewhere(module, function, count, what, **options):
+    """Calls a function of a module here in a process with the shim, and makes a Row of what it answers."""
     script = f"""
         import json, sys
-        from torture import disk
-        print(json.dumps(disk.{function}(sys.argv[1], int(sys.argv[2]))))
+        from torture import {module}
+        print(json.dumps({module}.{function}(sys.argv[1], int(sys.argv[2]))))
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as root:

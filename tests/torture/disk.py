@@ -91,7 +91,7 @@ def nth_call(count):
 
     count: how many of all the cases are tried; they are drawn, always the same.
     """
-    return elsewhere("_nth_call", count, "the N-th call fails: malloc, open, write, fsync, close, ...")
+    return elsewhere("disk", "_nth_call", count, "the N-th call fails: malloc, open, write, fsync, close, ...")
 
 
 def _nth_call(root, count):
@@ -129,7 +129,7 @@ def full_disk(count):
     wrapper = _that_mounts()
     if wrapper is None:
         return Row("a full tmpfs", 0, 0, 0, "skipped: mounting is not allowed")
-    return elsewhere("_full_disk", count, "a tmpfs is full at byte k of a record", wrapper=wrapper)
+    return elsewhere("disk", "_full_disk", count, "a tmpfs is full at byte k of a record", wrapper=wrapper)
 
 
 def _that_mounts():
@@ -177,12 +177,12 @@ def _fill_disk(case, k, filler):
 def _leave_room(case, k):
     """Fills the last page of the event file but for k bytes; answers its path."""
     (path,) = find_event_files(case.log_dir)
-    case.text(0, "x" * 1000)
+    case.text(1, "x" * 1000)
     before = os.path.getsize(path)
     case.flush()
     frame = os.path.getsize(path) - before - 1000
     room = (-os.path.getsize(path) - k - frame) % PAGE
-    case.text(1, "x" * (room if room > 200 else room + PAGE))  # lengths of two bytes in all of its messages
+    case.text(2, "x" * (room if room > 200 else room + PAGE))  # lengths of two bytes in all of its messages
     case.flush()
     assert os.path.getsize(path) % PAGE == -k % PAGE
     return path
@@ -190,7 +190,7 @@ def _leave_room(case, k):
 
 def size_limit(count):
     """RLIMIT_FSIZE ends the file at byte k of a record: EFBIG, which no waiting helps against."""
-    return elsewhere("_size_limit", count, "RLIMIT_FSIZE at byte k of a record")
+    return elsewhere("disk", "_size_limit", count, "RLIMIT_FSIZE at byte k of a record")
 
 
 def _size_limit(root, count):
@@ -225,7 +225,7 @@ def read_only(count):
     wrapper = _that_mounts()
     if wrapper is None:
         return Row("a read-only disk", 0, 0, 0, "skipped: mounting is not allowed")
-    return elsewhere("_read_only", count, "the disk is read-only for a while", wrapper=wrapper)
+    return elsewhere("disk", "_read_only", count, "the disk is read-only for a while", wrapper=wrapper)
 
 
 def _read_only(root, count):
@@ -313,7 +313,7 @@ LAST = 100  # steps
 
 def taken_away(count):
     """The file is deleted, replaced, moved, its directory removed, its descriptor closed, or is another file's now."""
-    return elsewhere("_taken_away", count, "file, directory or descriptor taken away while it is written")
+    return elsewhere("disk", "_taken_away", count, "file, directory or descriptor taken away while it is written")
 
 
 def _taken_away(root, count):
@@ -354,7 +354,7 @@ def _take_away(case, deed, seed):
 
 def full_queue(count):
     """The disk comes and goes while four threads log more than fits; what is dropped is counted, the rest is there."""
-    return elsewhere("_full_queue", count, "a full queue while the disk comes and goes")
+    return elsewhere("disk", "_full_queue", count, "a full queue while the disk comes and goes")
 
 
 def _full_queue(root, count):

@@ -1,0 +1,348 @@
+"""Disks that fail: what the documentation promises, case by case, and a few hundred faults of tests/torture/disk.py."""
+
+import os
+import sys
+
+import pytest
+from oracle import read_back
+from torture import disk, faults, model
+
+from tbc.reader import TruncatedRecordError, find_event_files, read_events
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim is made for glibc")
+
+START = """
+import errno, os, sys, time, warnings, tbc
+from tbc import _core
+from tbc.reader import find_event_files
+log_dir = sys.argv[1]
+
+def error_of(call):
+    try:
+        call()
+    except OSError as error:
+        return error.errno, error.filename
+    raise AssertionError("no error")
+"""
+
+
+def run(script, *arguments):
+    return faults.run(START + faults.dedent(script), *arguments)
+
+
+def steps_of(path):
+    """As far as the file goes, and whether it ends in the middle of a record."""
+    steps = []
+    try:
+        for event in read_events(path):
+            if event.summary.value:
+                steps.append(event.step)
+    except TruncatedRecordError:
+        return steps, True
+    return steps, False
+
+
+def test_the_shim_knows_all_calls_that_can_fail():
+    assert not faults.unknown_calls()
+
+
+# --- a disk without room ---
+
+
+def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
+    """The newest ones, with one warning; the others come when the disk recovers, and later ones are taken again."""
+    run(
+        """
+        _core.set_queue_limit(100_000)
+        writer = tbc.SummaryWriter(log_dir)
+        path = writer.file_writer.path
+        faults.arm(faults.WRITE, error=errno.ENOSPC, part=20)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for step in range(10_000):
+                writer.add_scalar("x", 1.0, step)
+        (warning,) = told
+        assert warning.category is RuntimeWarning and path in str(warning.message), warning
+        stats = writer.stats()
+        assert 0 < stats.queued <= 100_000, stats
+        assert 7_000 < stats.dropped < 9_000, stats
+        assert stats.retries > 0 and stats.rotations == 0, stats
+        assert (stats.error.errno, stats.error.filename) == (errno.ENOSPC, path), stats
+        faults.disarm()
+        time.sleep(0.1)
+        writer.flush()
+        writer.add_scalar("x", 1.0, 10_000)
+        writer.flush()
+        after = writer.stats()
+        assert (after.queued, after.dropped, after.error) == (0, stats.dropped, None), after
+        assert after.written == os.path.getsize(path), after
+        writer.close()
+        print(stats.dropped)
+        """,
+        log_dir,
+    )
+    (path,) = find_event_files(log_dir)
+    steps, torn = steps_of(path)
+    assert steps == [*range(len(steps) - 1), 10_000]
+    assert not torn
+
+
+def test_a_full_queue_raises_if_that_is_asked_for(log_dir):
+    run(
+        """
+        _core.set_queue_limit(100_000)
+        writer = tbc.SummaryWriter(log_dir, on_disk_error="raise")
+        faults.arm(faults.WRITE, error=errno.EDQUOT)
+        step = 0
+        try:
+            while step < 10_000:
+                writer.add_scalar("x", 1.0, step)
+                step += 1
+        except OSError as error:
+            assert (error.errno, error.filename) == (errno.EDQUOT, writer.file_writer.path)
+        assert step < 10_000
+        assert writer.stats().dropped == 0
+        faults.disarm()
+        time.sleep(0.1)
+        writer.flush()
+        writer.add_scalar("x", 1.0, step)
+        writer.close()
+        """,
+        log_dir,
+    )
+    steps = [event.step for event in read_back(log_dir)]
+    assert steps == list(range(len(steps)))
+    assert len(steps) > 1000
+
+
+def test_a_full_queue_waits_if_that_is_asked_for(log_dir):
+    """Other threads run, Ctrl-C works, and nothing is lost."""
+    run(
+        """
+        import signal, threading
+        _core.set_queue_limit(100_000)
+        writer = tbc.SummaryWriter(log_dir, on_disk_error="wait")
+        faults.arm(faults.WRITE, error=errno.ENOSPC)
+        step = 0
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            while True:
+                writer.add_scalar("x", 1.0, step)
+                step += 1
+        except KeyboardInterrupt:
+            pass
+        threading.Timer(0.5, faults.disarm).start()
+        for step in range(step, 5000):
+            writer.add_scalar("x", 1.0, step)
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == list(range(5000))
+
+
+def test_another_policy_is_refused(log_dir):
+    import tbc
+
+    for make in (tbc.SummaryWriter, tbc.FileWriter):
+        with pytest.raises(ValueError, match="on_disk_error"):
+            make(log_dir, on_disk_error="ignore")
+    assert not os.path.exists(log_dir)
+
+
+def test_close_may_be_called_again(log_dir):
+    """A close() that raises leaves the file open, with what is queued; events are taken still."""
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        path = writer.file_writer.path
+        writer.add_scalar("x", 1.0, 0)
+        faults.arm(faults.WRITE, error=errno.ENOSPC, part=10)
+        for _ in range(2):
+            assert error_of(writer.flush) == (errno.ENOSPC, path)
+            assert error_of(writer.close) == (errno.ENOSPC, path)
+        writer.add_scalar("x", 1.0, 1)
+        assert writer.file_writer.path == path
+        faults.disarm()
+        time.sleep(0.1)
+        writer.close()
+        writer.close()
+        assert writer.file_writer is None
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == [0, 1]
+
+
+def test_a_file_that_cannot_be_made_now_is_made_later(log_dir):
+    """The constructor says so at once; an add_* that needs a file later goes on without one."""
+    run(
+        """
+        faults.arm(faults.OPEN, error=errno.ENOSPC)
+        number, name = error_of(lambda: tbc.SummaryWriter(log_dir))
+        assert number == errno.ENOSPC and name.startswith(log_dir), name
+        assert find_event_files(log_dir) == []
+        faults.disarm()
+        writer = tbc.SummaryWriter(log_dir)
+        writer.add_scalar("x", 1.0, 0)
+        writer.close()
+        faults.arm(faults.OPEN, error=errno.ENOSPC)
+        writer.add_scalar("x", 1.0, 1)
+        writer.add_scalars("run", {"a": 1.0}, 1)
+        number, name = error_of(writer.flush)
+        assert number == errno.ENOSPC and name.startswith(log_dir), name
+        assert writer.stats().queued > 0 and writer.stats().error.errno == errno.ENOSPC, writer.stats()
+        faults.disarm()
+        writer.add_scalar("x", 1.0, 2)
+        time.sleep(0.1)
+        writer.close()
+        """,
+        log_dir,
+    )
+    first, second = find_event_files(log_dir)[:2]
+    assert (steps_of(first), steps_of(second)) == (([0], False), ([1, 2], False))
+    (run_file,) = find_event_files(log_dir + "/run_a")
+    assert steps_of(run_file) == ([1], False)
+
+
+# --- a file that is lost ---
+
+
+@pytest.mark.parametrize("error", ["EIO", "ESTALE", "EBADF", "EFBIG", "EROFS"])
+def test_an_error_that_does_not_go_away_starts_a_new_file(log_dir, error):
+    """It sorts behind the torn one, which stays as it is; the torn record is there as a whole, and what comes after."""
+    run(
+        f"""
+        writer = tbc.SummaryWriter(log_dir)
+        path = writer.file_writer.path
+        writer.add_scalar("x", 1.0, 0)
+        writer.flush()
+        faults.arm(faults.WRITE, 1, 2, error=errno.{error}, part=100)
+        for step in range(1, 6):
+            writer.add_scalar("x", 1.0, step)
+        while writer.stats().queued:
+            time.sleep(0.01)
+        assert faults.hits() == 2
+        size = os.path.getsize(path)
+        writer.add_scalar("x", 1.0, 6)
+        writer.close()
+        assert os.path.getsize(path) == size
+        """,
+        log_dir,
+    )
+    torn, new = sorted(find_event_files(log_dir))
+    before, is_torn = steps_of(torn)
+    assert is_torn
+    assert steps_of(new) == (list(range(len(before), 7)), False)
+    assert len(before) > 1
+
+
+def test_files_without_events_are_not_left_behind(log_dir):
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        faults.arm(faults.WRITE, error=errno.EIO)
+        writer.add_scalar("x", 1.0, 0)
+        for _ in range(5):
+            error_of(writer.flush)
+        faults.disarm()
+        time.sleep(0.1)
+        writer.close()
+        """,
+        log_dir,
+    )
+    (path,) = find_event_files(log_dir)
+    assert steps_of(path) == ([0], False)
+
+
+def test_a_directory_that_is_removed_is_made_again(log_dir):
+    run(
+        """
+        import shutil
+        writer = tbc.SummaryWriter(log_dir + "/deep/down")
+        writer.add_scalar("x", 1.0, 0)
+        writer.flush()
+        shutil.rmtree(log_dir)
+        writer.add_scalar("x", 1.0, 1)
+        writer.flush()
+        assert writer.stats().rotations == 1, writer.stats()
+        assert find_event_files(log_dir) == [writer.file_writer.path]
+        writer.close()
+        """,
+        log_dir,
+    )
+    (path,) = find_event_files(log_dir)
+    assert steps_of(path) == ([1], False)
+
+
+def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
+    """What a failed fsync leaves on the disk is unknown, and a second one would lie."""
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        path = writer.file_writer.path
+        writer.add_scalar("x", 1.0, 0)
+        faults.arm(faults.FSYNC, 1, 1, error=errno.EIO)
+        number, name = error_of(lambda: writer.flush(sync=True))
+        assert number == errno.EIO and name.startswith(log_dir), name
+        writer.add_scalar("x", 1.0, 1)
+        writer.flush(sync=True)
+        assert faults.seen() > 2
+        assert writer.file_writer.path > path
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [steps_of(path) for path in sorted(find_event_files(log_dir))] == [([0], False), ([1], False)]
+
+
+def test_a_directory_without_permission(tmp_path):
+    """Root may write everywhere: it becomes nobody."""
+    run(
+        """
+        import tempfile
+        with tempfile.TemporaryDirectory() as root:
+            os.chmod(root, 0o777)
+            if os.getuid() == 0:
+                os.setuid(65534)
+            log_dir = root + "/run"
+            writer = tbc.SummaryWriter(log_dir)
+            writer.close()
+            os.chmod(log_dir, 0o555)
+            writer.add_scalar("x", 1.0, 0)
+            number, name = error_of(writer.flush)
+            assert number == errno.EACCES and name.startswith(log_dir), name
+            number, name = error_of(lambda: tbc.SummaryWriter(log_dir))
+            assert number == errno.EACCES and name.startswith(log_dir), name
+            os.chmod(log_dir, 0o777)
+            time.sleep(0.1)
+            writer.close()
+            assert len(find_event_files(log_dir)) == 2
+            os.chmod(root, 0o777)
+            import shutil
+            shutil.rmtree(log_dir)
+            os._exit(0)  # the directory is root's to remove
+        """,
+        tmp_path,
+    )
+
+
+# --- the same with TensorBoard's readers watching, and many more of them in `make torture` ---
+
+FEW = [
+    (disk.nth_call, 60),
+    (disk.full_disk, 4),
+    (disk.size_limit, 4),
+    (disk.read_only, 1),
+    (disk.taken_away, 12),
+    (disk.full_queue, 3),
+    (model.random_walks, 30),
+]
+
+
+@pytest.mark.parametrize(("torture", "count"), FEW, ids=lambda value: getattr(value, "__name__", None))
+def test_torture(torture, count):
+    row = torture(count)
+    assert row.lost == 0
+    if row.tried == 0:
+        pytest.skip(row.note)

@@ -1,0 +1,14 @@
+"""Memory that ends: a call raises MemoryError or succeeds, and the writer stays as good as ever."""
+
+import sys
+
+import pytest
+from torture import memory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim is made for glibc")
+
+
+def test_every_allocation_of_every_call():
+    row = memory.nth_malloc(len(memory.CALLS))
+    assert row.tried > 2 * len(memory.CALLS)
+    assert row.lost == 0
