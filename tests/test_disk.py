@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim is mad
 START = """
 import errno, os, sys, time, warnings, tbc
 from tbc import _core
-from tbc.reader import find_event_files
+from tbc.reader import find_event_files, read_events
 log_dir = sys.argv[1]
 
 def error_of(call):
@@ -64,7 +64,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
         (warning,) = told
         assert warning.category is RuntimeWarning and path in str(warning.message), warning
         stats = writer.stats()
-        assert 0 < stats.queued <= 100_000, stats
+        assert 0 < stats.queued < 100_100, stats  # the size of an event is estimated when it comes
         assert 7_000 < stats.dropped < 9_000, stats
         assert stats.retries > 0 and stats.rotations == 0, stats
         assert (stats.error.errno, stats.error.filename) == (errno.ENOSPC, path), stats
@@ -75,7 +75,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
         writer.flush()
         after = writer.stats()
         assert (after.queued, after.dropped, after.error) == (0, stats.dropped, None), after
-        assert after.written == os.path.getsize(path), after
+        assert 0 < after.written < os.path.getsize(path), after  # which has its head, too
         writer.close()
         print(stats.dropped)
         """,
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_made_now_is_made_later(log_dir):
         faults.arm(faults.OPEN, error=errno.ENOSPC)
         number, name = error_of(lambda: tbc.SummaryWriter(log_dir))
         assert number == errno.ENOSPC and name.startswith(log_dir), name
-        assert find_event_files(log_dir) == []
+        assert not os.path.exists(log_dir) or not os.listdir(log_dir)
         faults.disarm()
         writer = tbc.SummaryWriter(log_dir)
         writer.add_scalar("x", 1.0, 0)
@@ -297,31 +297,35 @@ def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
 
 
 def test_a_directory_without_permission(tmp_path):
-    """Root may write everywhere: it becomes nobody."""
+    """Root may write everywhere: it becomes nobody for a while."""
     run(
         """
         import tempfile
-        with tempfile.TemporaryDirectory() as root:
-            os.chmod(root, 0o777)
-            if os.getuid() == 0:
-                os.setuid(65534)
-            log_dir = root + "/run"
+        tbc.SummaryWriter(log_dir).close()  # nobody may import nothing
+        root = os.getuid() == 0
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o777)
+            if root:
+                os.seteuid(65534)
+            log_dir = directory + "/run"
             writer = tbc.SummaryWriter(log_dir)
-            writer.close()
-            os.chmod(log_dir, 0o555)
             writer.add_scalar("x", 1.0, 0)
-            number, name = error_of(writer.flush)
-            assert number == errno.EACCES and name.startswith(log_dir), name
+            writer.flush()
+            os.chmod(log_dir, 0o555)
             number, name = error_of(lambda: tbc.SummaryWriter(log_dir))
             assert number == errno.EACCES and name.startswith(log_dir), name
             os.chmod(log_dir, 0o777)
-            time.sleep(0.1)
+            os.remove(writer.file_writer.path)
+            os.chmod(log_dir, 0o555)
+            writer.add_scalar("x", 1.0, 1)
+            number, name = error_of(writer.flush)
+            assert number == errno.EACCES and name.startswith(log_dir), name
+            os.chmod(log_dir, 0o777)
             writer.close()
-            assert len(find_event_files(log_dir)) == 2
-            os.chmod(root, 0o777)
-            import shutil
-            shutil.rmtree(log_dir)
-            os._exit(0)  # the directory is root's to remove
+            (path,) = find_event_files(log_dir)
+            assert [event.step for event in read_events(path) if event.summary.value] == [1]
+            if root:
+                os.seteuid(0)
         """,
         tmp_path,
     )

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MEMORY = 1, OPEN = 2, WRITE = 4, FSYNC = 8, CLOSE = 16, FSTAT = 32, MKDIR = 64, THREAD = 128, UNLINK = 256 };
+enum { MEMORY = 1, OPEN = 2, WRITE = 4, FSYNC = 8, CLOSE = 16, FSTAT = 32, MKDIR = 64, THREAD = 128, UNLINK = 256, READDIR = 512 };
 
 static uintptr_t low, high; /* the extension's code */
 static _Atomic unsigned armed;
@@ -146,6 +146,23 @@ DIR *opendir(const char *path)
 {
     REAL("opendir", DIR *, const char *);
     return hit(OPEN, CALLER) ? NULL : real(path);
+}
+
+struct dirent *readdir(DIR *directory)
+{
+    REAL("readdir", struct dirent *, DIR *);
+    return hit(READDIR, CALLER) ? NULL : real(directory);
+}
+
+/* Of three arguments: to duplicate a descriptor is to open one. */
+int fcntl(int fd, int command, ...)
+{
+    REAL("fcntl", int, int, int, ...);
+    va_list rest;
+    va_start(rest, command);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    return hit(OPEN, CALLER) ? -1 : (int)told(real(fd, command, argument), CALLER);
 }
 
 ssize_t write(int fd, const void *data, size_t size)

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 from tbc import _core
 
-MEMORY, OPEN, WRITE, FSYNC, CLOSE, FSTAT, MKDIR, THREAD, UNLINK = (1 << bit for bit in range(9))
+MEMORY, OPEN, WRITE, FSYNC, CLOSE, FSTAT, MKDIR, THREAD, UNLINK, READDIR = (1 << bit for bit in range(10))
 DISK = OPEN | WRITE | FSYNC | CLOSE | MKDIR
 FOR_EVER = 1 << 40
 HERE = Path(__file__).parent

@@ -109,11 +109,12 @@ class PythonLoader:
                     directory, event_file_loader.EventFileLoader, io_wrapper.IsTensorFlowEventsFile
                 )
         for directory, watcher in self._watchers.items():
+            run = os.path.relpath(directory, self._log_dir)
             with suppress(directory_watcher.DirectoryDeletedError, FileNotFoundError):  # it may come back
                 for event in watcher.Load():
                     for value in event.summary.value:
-                        tags = self._view.setdefault(os.path.relpath(directory, self._log_dir), {})
-                        tags.setdefault(value.tag, []).append((event.step, _number(value)))
+                        points = self._view.setdefault(run, {}).setdefault(value.tag, [])
+                        points.append((event.step, _number(value)))
         return self._view
 
 
