@@ -18,7 +18,7 @@ from torture.row import Row
 import tbc
 from tbc.reader import TruncatedRecordError, find_event_files, read_events
 
-OF_THE_PROGRAM = {errno.EMFILE, errno.EACCES, errno.ENOENT}
+OF_THE_PROGRAM = {errno.EMFILE, errno.EACCES, errno.ENOENT, errno.EBADF}
 HANG = 60  # seconds: a case takes a fraction of one
 
 
@@ -148,9 +148,9 @@ class Case:
         return all(found[-len(points) :] == points and found == sorted(set(found)) for points, found in tags)
 
     def look(self):
-        """Those who follow read what is there now."""
+        """Those who follow read what is there now; RustBoard until it has what the other one has."""
         if self.watchers is not None:
-            self.watchers.live(os.path.basename(self.log_dir))
+            self.watchers.live(os.path.basename(self.log_dir), (lambda view: True) if self.removed else None)
 
 
 def read_back(log_dir):

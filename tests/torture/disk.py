@@ -364,7 +364,7 @@ def _full_queue(root, count):
 
 def _overfill(case, seed):
     chance = random.Random(seed)
-    limit = chance.choice([2_000, 10_000, 50_000])
+    limit = chance.choice([5_000, 50_000, 200_000])
     error = chance.choice([*SPACE, *GONE])
     case.may_raise = frozenset([error])
     case.open()
