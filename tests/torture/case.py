@@ -232,6 +232,6 @@ def elsewhere(module, function, count, what, **options):
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as root:
-        output = faults.run(script, root, count, timeout=3600, **options)
+        output = faults.run(script, root, count, timeout=250, **options)
     tried, events = json.loads(output.splitlines()[-1])
     return Row(what, tried, events, 0, f"{time.monotonic() - start:.0f} s")

@@ -7,6 +7,7 @@ import errno
 import faulthandler
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
@@ -112,14 +113,13 @@ class Life(RuleBasedStateMachine):
 
     def be_a_child(self, tag, steps, close):
         try:
-            faulthandler.dump_traceback_later(HANG, exit=True)
+            signal.alarm(HANG)  # which ends it; faulthandler does not work after a fork
             faults.disarm()
             for step in steps:
                 self.case.writer.add_scalar(tag, step / 8, step)
             (self.case.writer.close if close else self.case.writer.flush)()
             os._exit(0)
         except BaseException:
-            faulthandler.dump_traceback()
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
@@ -129,11 +129,11 @@ class Life(RuleBasedStateMachine):
     def remove(self, whole):
         """The files, or the directory with all runs: what they held is gone with them."""
         assert self.case.flush()
+        paths = find_event_files(self.case.log_dir) if os.path.exists(self.case.log_dir) else []
+        for path in paths:
+            os.remove(path)
         if whole:
-            shutil.rmtree(self.case.log_dir)
-        else:
-            for path in find_event_files(self.case.log_dir):
-                os.remove(path)
+            shutil.rmtree(self.case.log_dir, ignore_errors=True)
         self.case.accepted.clear()
 
     @invariant()
