@@ -338,7 +338,6 @@ def _take_away(case, deed, seed):
                 case.look()
             globals()[deed](case, path)
     case.writer.flush()
-    case.look()
     case.writer.close()
     for check in case.later:
         check()
@@ -408,7 +407,9 @@ def _overfill(case, seed):
         assert points == sorted(set(points)), f"{tag} is out of order"
     there = sum(map(len, found.values()))
     assert there + dropped == sum(logged.values()), f"{sum(logged.values())} logged, {there} found, {dropped} dropped"
-    assert [warning.category for warning in told] == [RuntimeWarning] * (dropped > 0), told
+    messages = [str(warning.message) for warning in told]
+    assert sum("dropped" in message for message in messages) == (dropped > 0), messages
+    assert sum("dropped" not in message for message in messages) <= 1, messages  # that the disk fails
     case.accepted = {".": found}
 
 
