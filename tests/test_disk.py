@@ -356,7 +356,7 @@ def test_a_directory_without_permission(tmp_path):
 # --- the same with TensorBoard's readers watching, and many more of them in `make torture` ---
 
 FEW = [
-    (disk.nth_call, 60),
+    (disk.nth_call, 24),
     (disk.full_disk, 4),
     (disk.size_limit, 4),
     (disk.read_only, 1),
