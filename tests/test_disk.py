@@ -111,6 +111,36 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
     assert not torn
 
 
+def test_images_and_embeddings_are_dropped_and_counted_too(log_dir):
+    run(
+        """
+        import numpy as np
+        _core.set_queue_limit(100_000)
+        writer = tbc.SummaryWriter(log_dir)
+        faults.arm(faults.WRITE, error=errno.ENOSPC)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            while writer.stats().dropped == 0:
+                writer.add_scalar("x", 1.0, 0)
+            dropped = writer.stats().dropped
+            for step in range(10):
+                writer.add_image("image", np.zeros((3, 50, 50)), step)
+                writer.add_embedding(np.zeros((100, 20)), tag=f"{step}")
+            assert error_of(writer.flush)[0] == errno.ENOSPC
+        assert writer.stats().dropped == dropped + 20, (writer.stats(), dropped)
+        assert sum("dropped" in str(warning.message) for warning in told) == 1
+        faults.disarm()
+        time.sleep(0.1)
+        writer.flush()
+        writer.add_image("image", np.zeros((3, 50, 50)), 10)
+        writer.close()
+        """,
+        log_dir,
+    )
+    images = [event.step for event in read_back(log_dir) if event.summary.value[0].tag == "image"]
+    assert images == [10]
+
+
 def test_a_full_queue_raises_if_that_is_asked_for(log_dir):
     run(
         """
@@ -360,7 +390,7 @@ FEW = [
     (disk.full_disk, 4),
     (disk.size_limit, 4),
     (disk.read_only, 1),
-    (disk.taken_away, 12),
+    (disk.taken_away, 14),
     (disk.full_queue, 3),
     (model.random_walks, 30),
 ]

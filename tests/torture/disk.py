@@ -267,6 +267,12 @@ def _replace(case, path):
     case.removed = True
 
 
+def _empty(case, path):
+    """As somebody does who needs room."""
+    os.truncate(path, 0)
+    case.removed = True
+
+
 def _remove_directory(case, path):
     shutil.rmtree(case.log_dir)
     case.removed = True
@@ -308,12 +314,12 @@ def _move_directory(case, path):
     case.later.append(lambda: os.rename(case.log_dir + "~", case.log_dir))
 
 
-DEEDS = [_delete, _replace, _remove_directory, _close_descriptors, _reuse_descriptors, _move_directory]
+DEEDS = [_delete, _replace, _empty, _remove_directory, _close_descriptors, _reuse_descriptors, _move_directory]
 LAST = 100  # steps
 
 
 def taken_away(count):
-    """The file is deleted, replaced, moved, its directory removed, its descriptor closed, or is another file's now."""
+    """The file is deleted, replaced, emptied, moved, its directory removed, its descriptor closed or another file's."""
     return elsewhere("disk", "_taken_away", count, "file, directory or descriptor taken away while it is written")
 
 
