@@ -1,0 +1,186 @@
+"""A process that logs is killed at a random instant. The file must hold all that a returned flush() covered and all
+that is older than AGE, in order, and at most one torn record, behind which is nothing.
+
+The process says what it did in memory it shares with its parent, which outlives it and costs no system call: when each
+add_* had returned, and how many had when the last flush() did. It logs bursts of scalars, histograms and texts up to
+megabytes (for a write that the signal meets halfway), and images, which take a turn over the encoder's thread and so
+are counted apart.
+
+    python -m torture.kill COUNT SEED SIGNAL      as many kills, one after another; a line of JSON at the end
+"""
+
+import json
+import mmap
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from torture.row import Row
+from torture.scan import Event, frames, load
+
+AGE = 0.25  # seconds
+LIFE = 0.8  # seconds at most from the fork to the signal, which may come before there is a file
+MOST = 50_000  # events of a life
+WORKERS = 4  # that kill at the same time; they and their children mostly sleep
+
+
+class Shared:
+    """What the process did, of the kinds "event" and "image": times in seconds, and counts when flush() returned."""
+
+    def __init__(self):
+        room = memoryview(mmap.mmap(-1, 8 * (2 + 2 * MOST))).cast("d")
+        self.flushed = room[:2]
+        self.times = room[2 : 2 + MOST], room[2 + MOST :]
+
+    def clear(self):
+        for part in (self.flushed, *self.times):
+            part[:] = memoryview(bytes(part.nbytes)).cast("d")
+
+    def count(self, kind):
+        times = self.times[kind]
+        return next((i for i, when in enumerate(times) if when == 0), len(times))
+
+
+def log(directory, seed, shared):
+    import numpy as np
+
+    import tbc
+
+    rng = random.Random(seed)
+    events, images = shared.times
+    event = image = 0
+    writer = tbc.SummaryWriter(directory)
+    while True:
+        for _ in range(int(10 ** rng.uniform(0, 3))):
+            if event == MOST - 1:
+                time.sleep(LIFE)
+            kind = rng.random()
+            if kind < 0.98:
+                writer.add_scalar("event", float(event), event)
+            elif kind < 0.995:
+                writer.add_histogram("event", np.arange(event, event + 100), event)
+            else:
+                writer.add_text("event", "x" * int(10 ** rng.uniform(0, 7)), event)
+            events[event] = time.monotonic()
+            event += 1
+        if rng.random() < 0.2:
+            writer.add_image("image", np.full((3, 16, 16), image % 256, np.uint8), image)
+            images[image] = time.monotonic()
+            image += 1
+        if rng.random() < 0.3:
+            writer.flush()
+            shared.flushed[0], shared.flushed[1] = event, image
+        time.sleep(rng.uniform(0, 0.05))
+
+
+def wait(ready, nap):
+    """Looks time and again whether it is time. Answers by how many seconds its naps, and a write of a byte after each,
+    came out too long, all told, where that is more than a millisecond: so long the machine was busy with something else
+    and may have kept the writer's thread waiting, too."""
+    overslept, last = 0.0, time.monotonic()
+    with tempfile.TemporaryFile(buffering=0) as file:
+        while not ready():
+            time.sleep(nap)
+            file.write(b"x")
+            now = time.monotonic()
+            overslept += max(0, now - last - nap - 0.001)
+            last = now
+    return overslept
+
+
+def size(directory):
+    return sum(file.stat().st_size for file in Path(directory).iterdir())
+
+
+def kill_one(directory, seed, number, shared):
+    """Answers (events acknowledged, bytes of a torn record, age of the oldest event that was not in the file)."""
+    life = random.Random(~seed).uniform(0, LIFE)
+    shared.clear()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            log(directory, seed, shared)
+        finally:
+            os._exit(1)
+    end = time.monotonic() + life
+    overslept = wait(lambda: time.monotonic() > end, 0.01)
+    if seed % 2:  # in the next write, halfway if it is a large one
+        before, end = size(directory), end + LIFE
+        overslept += wait(lambda: size(directory) != before or time.monotonic() > end, 0)
+    killed = time.monotonic()
+    os.kill(pid, number)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -number, f"ended by itself: status {status}"
+    logged = shared.count(0), shared.count(1)
+    files = list(Path(directory).glob("*"))
+    assert len(files) <= 1, files
+    if not files:
+        assert logged == (0, 0)
+        return 0, 0, 0.0
+    records, torn = frames(files[0])
+    loaded = load(files[0])
+    assert loaded == records, f"TensorBoard shows {len(loaded)} records of {len(records)}"
+    events = [Event.FromString(record) for record in records[1:]]
+    assert not records or Event.FromString(records[0]).file_version == "brain.Event:2"
+    assert all(len(event.summary.value) == 1 for event in events)
+    steps = {"event": [], "event/text_summary": None, "image": []}
+    steps["event/text_summary"] = steps["event"]
+    for event in events:
+        steps[event.summary.value[0].tag].append(event.step)
+    oldest = 0.0
+    for kind, name in enumerate(("event", "image")):
+        found = len(steps[name])
+        assert steps[name] == list(range(found)), f"{name}s out of order, missing or twice"
+        assert found <= logged[kind] + 1, f"{found} {name}s, but {logged[kind]} were logged"
+        assert found >= shared.flushed[kind], f"{found} {name}s, but flush() returned after {shared.flushed[kind]:.0f}"
+        if found < logged[kind]:
+            oldest = max(oldest, killed - shared.times[kind][found])
+    assert oldest < AGE + overslept, f"one of {oldest} s was lost, while the parent overslept {overslept} s"
+    return sum(logged), torn, oldest
+
+
+def kill_many(count, seed, number):
+    import numpy  # noqa: F401 - here rather than in each child
+
+    import tbc.images  # noqa: F401
+
+    shared, events, torn, oldest = Shared(), 0, 0, 0.0
+    for i in range(count):
+        directory = tempfile.mkdtemp(prefix="tbc-kill-")
+        try:
+            logged, rest, age = kill_one(directory, seed + i, number, shared)
+        except BaseException:
+            print(f"seed {seed + i}, see {directory}", file=sys.stderr)
+            raise
+        shutil.rmtree(directory)
+        events, torn, oldest = events + logged, torn + (rest > 0), max(oldest, age)
+    print(json.dumps([events, torn, oldest]))
+
+
+def at_random(count, number=signal.SIGKILL, seed=None):
+    """Kills by a number of processes, each of which has loaded once what their children need."""
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    workers = []
+    for i in range(min(WORKERS, count)):
+        share = len(range(i, count, WORKERS))
+        command = [sys.executable, "-m", "torture.kill", str(share), str(seed + i * count), str(int(number))]
+        options = {"cwd": Path(__file__).parent.parent, "text": True}
+        workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options))
+    results = []
+    for worker in workers:
+        output, errors = worker.communicate(timeout=60 + 5 * count)
+        assert worker.returncode == 0, errors
+        results.append(json.loads(output))
+    events, torn, oldest = zip(*results, strict=True)
+    note = f"{sum(torn)} torn tails; the oldest event lost was {1000 * max(oldest):.0f} ms old; seed {seed}"
+    return Row(f"{signal.Signals(number).name} at a random instant", count, sum(events), 0, note)
+
+
+if __name__ == "__main__":
+    kill_many(*map(int, sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""What `make torture` does: tries to make tbc lose something, and prints a table of how often it tried.
+
+    cd tests && python -m torture.run                   all; it takes a while
+    cd tests && python -m torture.run --quick           all, each a few times
+    cd tests && python -m torture.run kill forks.pool   some, by the names in TORTURES
+    cd tests && python -m torture.run --json FILE       and the rows in a file
+
+Whatever is lost, twice, out of order or stuck is an AssertionError with the seed that repeats it; the others go on, and
+the exit status says so.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import signal
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from torture import names
+from torture.row import Row
+
+TORTURES = [  # what, how often, with --quick, and further arguments
+    ("kill.at_random", 1000, 20, {}),
+    ("kill.at_random", 100, 10, {"number": signal.SIGTERM}),
+    ("forks.while_threads_log", 1000, 50, {}),
+    ("forks.in_threads", 1000, 50, {}),
+    ("forks.pool", 200, 10, {"method": "fork"}),
+    ("forks.pool", 200, 10, {"method": "forkserver"}),
+    ("forks.pool", 20, 5, {"method": "spawn"}),
+    ("forks.data_loader", 10_000, 100, {}),
+    ("threads.at_once", 1_000_000, 10_000, {}),
+    ("threads.signals", 1_000_000, 20_000, {}),
+    ("threads.finalizers", 1_000_000, 20_000, {}),
+    ("threads.closing", 5000, 100, {}),
+    ("threads.writers", 1000, 100, {}),
+    ("names.in_one_second", 1000, 100, {}),
+    ("names.in_containers", 1000, 100, {}),
+    ("names.as_the_clock_is_set", 1000, 100, {}),
+]
+NEEDS = {  # what is left out where something is missing
+    "forks.data_loader": importlib.util.find_spec("torch") is not None or "torch",
+    "names.in_one_second": names.can_preload or "LD_PRELOAD",
+    "names.as_the_clock_is_set": names.can_preload or "LD_PRELOAD",
+    "names.in_containers": names.can_unshare or "root on Linux",
+}
+
+
+def torture(name, count, arguments):
+    module, _, function = name.partition(".")
+    return getattr(importlib.import_module(f"torture.{module}"), function)(count, **arguments)
+
+
+def table(rows):
+    lines = ["| what was tried | times | events | lost | seconds | |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    for row, seconds in rows:
+        lines.append(f"| {row.what} | {row.tried:,} | {row.events:,} | {row.lost} | {seconds:.0f} | {row.note} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m torture.run")
+    parser.add_argument("names", nargs="*", help="a module, or module.function; all by default")
+    parser.add_argument("--quick", action="store_true", help="each a few times")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
+    options = parser.parse_args()
+    rows, failed = [], []
+    for name, count, quick, arguments in TORTURES:
+        if options.names and not {name, name.partition(".")[0]} & set(options.names):
+            continue
+        if NEEDS.get(name, True) is not True:
+            rows.append((Row(name, 0, 0, 0, f"left out: it needs {NEEDS[name]}"), 0))
+            continue
+        start = time.monotonic()
+        try:
+            rows.append((torture(name, quick if options.quick else count, arguments), time.monotonic() - start))
+            print(*rows[-1], flush=True)
+        except Exception:
+            failed.append(name)
+            traceback.print_exc()
+    print(table(rows))
+    if options.json:
+        found = [{**asdict(row), "seconds": round(seconds, 1)} for row, seconds in rows]
+        Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
+    sys.exit(f"FAILED: {', '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
