@@ -1,0 +1,26 @@
+"""A few of the kills that `make torture` does a thousand of; see torture/kill.py."""
+
+import signal
+
+import pytest
+from oracle import read_back, run_script
+from torture import kill
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_flushed_and_what_is_old_is_in_the_file(number):
+    assert kill.at_random(5, number).lost == 0
+
+
+def test_a_kill_right_after_flush_loses_nothing(log_dir):
+    script = """
+        import os, signal, sys, numpy as np, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        for step in range(5000):
+            writer.add_scalar("x", 1.0, step)
+        writer.add_image("image", np.zeros((3, 300, 300)), 5000)
+        writer.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert run_script(script, log_dir, check=False).returncode == -signal.SIGKILL
+    assert [event.step for event in read_back(log_dir)] == list(range(5001))

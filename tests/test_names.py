@@ -1,0 +1,66 @@
+"""How files are named where clock, host and process number are no help; see torture/names.py."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from torture import names
+from torture.scan import steps
+
+preloads = pytest.mark.skipif(not names.can_preload, reason="LD_PRELOAD and this shim are Linux's")
+
+
+@preloads
+def test_processes_of_one_number_host_and_second_do_not_collide():
+    names.in_one_second(50)
+
+
+@pytest.mark.skipif(not names.can_unshare, reason="needs root on Linux, for containers")
+def test_containers_do_not_collide():
+    names.in_containers(50)
+
+
+@preloads
+def test_the_clock_may_be_set_to_and_fro():
+    names.as_the_clock_is_set(200)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "events.out.tfevents.9000000000.host.1.0",  # of a clock that was wrong by two centuries
+        "events.out.tfevents.9000000000.host",  # as torch and TensorFlow 1 name them
+        "events.out.tfevents.9000000000.host.1.0.v2",  # TensorFlow 2
+        "events.out.tfevents.9000000000",
+    ],
+)
+def test_a_new_file_sorts_behind_those_of_others(tmp_path, there):
+    (tmp_path / there).write_bytes(b"")
+    script = "import sys, tbc; tbc.SummaryWriter(sys.argv[1]).add_scalar('x', 1.0)"
+    for count in (2, 3):
+        subprocess.run([sys.executable, "-c", script, tmp_path], cwd=os.path.dirname(__file__), check=True, timeout=60)
+        paths = sorted(tmp_path.iterdir())
+        assert len(paths) == count
+        assert paths[0].name == there
+        assert all(steps(path) == {"x": [0]} for path in paths[1:])
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "events.out.tfevents.9999999999.host.1.0",  # nothing sorts behind it with ten digits
+        "events.out.tfevents.99999999999999999999.host",  # nor this one
+        "events.out.tfevents.-1.host",
+        "events.out.tfevents.soon",
+        "events.out.tfevents.",
+        "notes",
+    ],
+)
+def test_names_that_say_nothing_are_no_hindrance(tmp_path, there):
+    (tmp_path / there).write_bytes(b"")
+    script = "import sys, tbc; tbc.SummaryWriter(sys.argv[1]).add_scalar('x', 1.0)"
+    subprocess.run([sys.executable, "-c", script, tmp_path], cwd=os.path.dirname(__file__), check=True, timeout=60)
+    (made,) = (path for path in tmp_path.iterdir() if path.name != there)
+    assert len(made.name.split(".")[3]) == 10
+    assert steps(made) == {"x": [0]}

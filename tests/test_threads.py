@@ -1,0 +1,80 @@
+"""Threads, signal handlers, finalizers and close() meet on one writer, many writers in one process. See also
+torture/threads.py, whose counts are small here."""
+
+import os
+
+from oracle import run_script
+from torture import threads
+from torture.scan import steps
+
+
+def test_threads_at_once():
+    threads.at_once(5000)
+
+
+def test_flush_in_a_signal_handler():
+    threads.signals(10_000)
+
+
+def test_flush_in_finalizers_at_exit_and_in_a_thread():
+    threads.finalizers(10_000)
+
+
+def test_close_while_others_log():
+    threads.closing(100)
+
+
+def test_many_writers_share_a_thread():
+    threads.writers(100)
+
+
+def test_an_exit_in_a_signal_handler(log_dir, tmp_path):
+    """What many do on SIGTERM, whatever the call it interrupts."""
+    result = run_script(
+        """
+        import os, signal, sys, threading, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        def handler(*_):
+            writer.close()
+            print(step)
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, handler)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        step = -1
+        while True:
+            writer.add_scalar("x", 1.0, step + 1)
+            step += 1
+        """,
+        log_dir,
+    )
+    (path,) = (tmp_path / "run").iterdir()
+    last = int(result.stdout)
+    assert steps(path)["x"] in (list(range(last + 1)), list(range(last + 2)))  # the step is counted behind the call
+
+
+def test_more_files_than_a_process_may_have(log_dir):
+    """An OSError that says which file, and the files that are open go on."""
+    run_script(
+        """
+        import errno, os, resource, sys, tbc
+        resource.setrlimit(resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        writers = []
+        try:
+            while True:
+                writers.append(tbc.SummaryWriter(f"{sys.argv[1]}/{len(writers)}"))
+        except OSError as error:
+            assert error.errno == errno.EMFILE, error
+            assert error.filename.startswith(f"{sys.argv[1]}/{len(writers)}"), error
+        assert len(writers) > 20
+        for step in range(100):
+            for writer in writers:
+                writer.add_scalar("x", 1.0, step)
+        for writer in writers:
+            writer.close()
+        tbc.SummaryWriter(sys.argv[1] + "/again").close()
+        """,
+        log_dir,
+    )
+    for run in os.scandir(log_dir):
+        files = list(os.scandir(run))
+        assert run.name == "again" or [steps(file.path) for file in files] in ([], [{"x": list(range(100))}])

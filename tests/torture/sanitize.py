@@ -1,0 +1,51 @@
+"""The whole Python suite against an extension that is built with AddressSanitizer and UndefinedBehaviorSanitizer, and
+the driver of the C core under valgrind, which sees what they do not: values that were never written.
+
+(The driver under those sanitizers, LeakSanitizer and ThreadSanitizer is `make csrc-test`.)
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from glob import glob
+from pathlib import Path
+
+from torture.row import Row
+
+ROOT = Path(__file__).parent.parent.parent
+CC = os.environ.get("CC", "cc")
+FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1"
+
+NOT_HERE = {  # tests that count what the sanitizers change
+    "10_000_files": "memory, of which ASan keeps what was freed in quarantine",
+}
+
+
+def suite(count):
+    """count: 0 for all tests, else files of tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", directory, ROOT]
+        subprocess.run(build, env={**os.environ, "TBC_CFLAGS": FLAGS}, check=True)
+        log = Path(directory, "log")  # pytest takes what is printed, of a process that is aborted for ever
+        environment = {
+            "PYTHONPATH": directory,
+            "LD_PRELOAD": " ".join(map(library, ("libasan.so", "libstdc++.so.6"))),  # torch throws
+            "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": f"detect_leaks=0:log_path={log}",  # Python itself leaves much behind
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log}",
+        }
+        tests = sorted(glob(f"{ROOT}/tests/test_*.py"))[: count or None]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        command += ["-k", " and ".join(f"not {name}" for name in NOT_HERE)]
+        options = {"cwd": ROOT / "tests", "env": {**os.environ, **environment}}
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True, **options)
+        reports = "".join(Path(path).read_text() for path in glob(f"{log}*"))
+    assert result.returncode == 0 and not reports, result.stdout[-5000:] + reports[:5000]
+    passed = int(re.search(r"(\d+) passed", result.stdout)[1])
+    return Row("the tests, under ASan and UBSan", passed, 0, 0)
+
+
+def library(name):
+    return subprocess.run([CC, f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout.strip()
