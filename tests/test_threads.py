@@ -2,7 +2,9 @@
 torture/threads.py, whose counts are small here."""
 
 import os
+import sys
 
+import pytest
 from oracle import run_script
 from torture import threads
 from torture.scan import steps
@@ -78,3 +80,18 @@ def test_more_files_than_a_process_may_have(log_dir):
     for run in os.scandir(log_dir):
         files = list(os.scandir(run))
         assert run.name == "again" or [steps(file.path) for file in files] in ([], [{"x": list(range(100))}])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_signals_stay_with_the_programs_threads(log_dir):
+    run_script(
+        """
+        import os, sys, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        (thread,) = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+        status = open(f"/proc/self/task/{thread}/status").read()
+        blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+        assert all(blocked >> number - 1 & 1 for number in (1, 2, 10, 12, 14, 15, 17)), hex(blocked)
+        """,
+        log_dir,
+    )

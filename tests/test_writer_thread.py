@@ -1,10 +1,6 @@
 """What the writer thread promises, each in a process of its own with a time limit: a hang is a failure."""
 
-import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -17,11 +13,6 @@ from tbc.reader import find_event_files, read_events
 
 def logged_steps(log_dir):
     return [event.step for event in read_back(log_dir)]
-
-
-def all_steps(log_dir):
-    """Of all files in a directory, file by file."""
-    return [[event.step for event in read_events(path) if event.summary.value] for path in find_event_files(log_dir)]
 
 
 EXITS = {
@@ -81,19 +72,6 @@ def test_what_is_logged_last_of_all_is_written(log_dir):
     assert logged_steps(log_dir) == list(range(101))
 
 
-def test_sigkill_loses_nothing_older_than_a_quarter_of_a_second(log_dir):
-    script = """
-        import os, signal, sys, time, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        for step in range(5000):
-            writer.add_scalar("x", 1.0, step)
-        time.sleep(0.25)
-        os.kill(os.getpid(), signal.SIGKILL)
-    """
-    assert run_script(script, log_dir, check=False).returncode == -signal.SIGKILL
-    assert logged_steps(log_dir) == list(range(5000))
-
-
 def test_records_come_without_flush_and_flush_makes_them_come(log_dir):
     writer = tbc.SummaryWriter(log_dir, flush_secs=1000)
     (path,) = find_event_files(log_dir)
@@ -109,189 +87,6 @@ def test_records_come_without_flush_and_flush_makes_them_come(log_dir):
         writer.flush()
         assert list(read_events(path))[-1].step == step
     writer.close()
-
-
-def test_16_threads_at_once(log_dir):
-    run_script(
-        """
-        import sys, threading, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        def log(thread):
-            for step in range(2000):
-                writer.add_scalar(f"thread {thread}", float(step), step)
-                if step % 500 == 0:
-                    writer.flush()
-        threads = [threading.Thread(target=log, args=(i,)) for i in range(16)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        writer.close()
-        """,
-        log_dir,
-    )
-    steps = {}
-    for event in read_back(log_dir):
-        steps.setdefault(event.summary.value[0].tag, []).append(event.step)
-    assert steps == {f"thread {i}": list(range(2000)) for i in range(16)}
-
-
-def test_closing_while_others_log(log_dir):
-    """Each event lands in one of the files, in order."""
-    run_script(
-        """
-        import sys, threading, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        def log(thread):
-            for step in range(500):
-                try:
-                    writer.add_scalar(f"thread {thread}", 1.0, step)
-                except OSError:  # the file was closed between the look at it and the call
-                    writer.add_scalar(f"thread {thread}", 1.0, step)
-        threads = [threading.Thread(target=log, args=(i,)) for i in range(4)]
-        for thread in threads: thread.start()
-        while any(thread.is_alive() for thread in threads): writer.close()
-        for thread in threads: thread.join()
-        """,
-        log_dir,
-    )
-    steps = {}
-    for path in find_event_files(log_dir):
-        for event in read_events(path):
-            for value in event.summary.value:
-                steps.setdefault(value.tag, []).append(event.step)
-    assert steps == {f"thread {i}": list(range(500)) for i in range(4)}
-
-
-FORKS = {
-    "os._exit": "writer.flush(); os._exit(0)",
-    "sys.exit": "sys.exit(0)",
-    "close": "writer.close(); os._exit(0)",
-}
-
-
-@pytest.mark.parametrize("end", FORKS)
-def test_a_forked_child_writes_a_file_of_its_own(log_dir, end):
-    run_script(
-        f"""
-        import os, sys, threading, warnings, numpy as np, tbc
-        warnings.simplefilter("ignore")  # from 3.12 on Python may warn of threads at a fork
-        writer = tbc.SummaryWriter(sys.argv[1])
-        for step in range(100):
-            writer.add_scalar("parent", 1.0, step)
-        pid = os.fork()
-        if pid == 0:
-            writer.add_scalar("child", 1.0, 1000)
-            writer.add_image("child", np.zeros((3, 9, 9)), 1001)
-            {FORKS[end]}
-        for step in range(100, 200):
-            writer.add_scalar("parent", 1.0, step)
-        assert os.waitpid(pid, 0)[1] == 0
-        """,
-        log_dir,
-    )
-    parent, child = sorted(all_steps(log_dir))
-    assert parent == list(range(200))
-    assert child == [1000, 1001]
-
-
-def test_a_fork_while_images_are_encoded_and_threads_log(log_dir):
-    run_script(
-        """
-        import os, sys, threading, time, warnings, numpy as np, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        stop = threading.Event()
-        def log():
-            step = 0
-            while not stop.is_set():
-                writer.add_scalar("parent", 1.0, step)
-                step += 1
-                time.sleep(0.0005)
-        threads = [threading.Thread(target=log) for _ in range(4)]
-        for thread in threads: thread.start()
-        warnings.simplefilter("ignore")  # these threads are the script's own
-        for i in range(50):
-            writer.add_image("image", np.zeros((3, 100, 100)), i)
-            pid = os.fork()
-            if pid == 0:
-                if i % 2:
-                    writer.add_scalar("child", 1.0, i)
-                writer.flush()
-                os._exit(0)
-            assert os.waitpid(pid, 0)[1] == 0
-        stop.set()
-        for thread in threads: thread.join()
-        """,
-        log_dir,
-    )
-    files = [list(read_events(path)) for path in find_event_files(log_dir)]
-    children = [events for events in files if len(events) == 2 and events[1].summary.value[0].tag == "child"]
-    assert sorted(events[1].step for events in children) == list(range(1, 50, 2))
-    (parent,) = (events for events in files if len(events) != 2)
-    images = [event.step for event in parent if event.summary.value and event.summary.value[0].tag == "image"]
-    assert images == list(range(50))
-    assert len(files) == 26
-
-
-def test_a_fork_while_threads_flush_and_open_files(log_dir):
-    """The child inherits conditions with waiting threads and locks that are taken; it must need none of them."""
-    run_script(
-        """
-        import os, sys, threading, warnings, tbc
-        warnings.simplefilter("ignore")  # these threads are the script's own
-        log_dir = sys.argv[1]
-        writer = tbc.SummaryWriter(log_dir)
-        stop = threading.Event()
-        def flush():
-            while not stop.is_set():
-                writer.add_scalar("x", 1.0)
-                writer.flush()
-        def open_files():
-            other = tbc.SummaryWriter(log_dir + "-other")
-            while not stop.is_set():
-                other.add_scalar("x", 1.0)
-                other.close()
-        threads = [threading.Thread(target=target) for target in (flush,) * 4 + (open_files,) * 2]
-        for thread in threads: thread.start()
-        for i in range(150):
-            pid = os.fork()
-            if pid == 0:
-                writer.add_scalars("child", {"key": 1.0}, i)
-                writer.close()
-                os._exit(0)
-            assert os.waitpid(pid, 0)[1] == 0
-        stop.set()
-        for thread in threads: thread.join()
-        """,
-        log_dir,
-        timeout=120,
-    )
-    assert sorted(all_steps(log_dir + "/child_key")) == [[i] for i in range(150)]
-
-
-@pytest.mark.parametrize(
-    "method", sorted(set(multiprocessing.get_all_start_methods()) & {"fork", "spawn", "forkserver"})
-)
-def test_a_process_of_multiprocessing_loses_nothing(tmp_path, method):
-    """It ends by os._exit, past atexit and past exit()."""
-    (tmp_path / "script.py").write_text("""
-import multiprocessing, os, sys, tbc
-
-def work(log_dir):
-    global writer  # which nobody drops before the exit
-    writer = tbc.SummaryWriter(log_dir)
-    for step in range(100):
-        writer.add_scalar("x", 1.0, step)
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1])
-    writer = tbc.SummaryWriter("parent")
-    processes = [context.Process(target=work, args=(f"child{i}",)) for i in range(3)]
-    for process in processes: process.start()
-    for process in processes: process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-""")
-    subprocess.run([sys.executable, "script.py", method], cwd=tmp_path, check=True, timeout=60)
-    for i in range(3):
-        assert logged_steps(tmp_path / f"child{i}") == list(range(100))
 
 
 SETTLED = """
@@ -475,36 +270,3 @@ def test_a_disk_that_fails_at_exit_is_told(log_dir):
     )
     assert "RuntimeWarning: events logged last are lost: [Errno 27]" in result.stderr
     assert log_dir in result.stderr
-
-
-def test_flush_in_a_signal_handler(log_dir):
-    run_script(
-        """
-        import signal, sys, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        signal.signal(signal.SIGALRM, lambda *_: writer.flush())
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        for step in range(30_000):
-            writer.add_scalar("x", 1.0, step)
-            if step % 1000 == 0:
-                writer.flush()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        """,
-        log_dir,
-    )
-    assert logged_steps(log_dir) == list(range(30_000))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_signals_stay_with_the_programs_threads(log_dir):
-    run_script(
-        """
-        import os, sys, tbc
-        writer = tbc.SummaryWriter(sys.argv[1])
-        (thread,) = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
-        status = open(f"/proc/self/task/{thread}/status").read()
-        blocked = int(status.split("SigBlk:")[1].split()[0], 16)
-        assert all(blocked >> number - 1 & 1 for number in (1, 2, 10, 12, 14, 15, 17)), hex(blocked)
-        """,
-        log_dir,
-    )

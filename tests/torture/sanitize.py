@@ -42,7 +42,7 @@ def suite(count):
         options = {"cwd": ROOT / "tests", "env": {**os.environ, **environment}}
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, **options)
         reports = "".join(Path(path).read_text() for path in glob(f"{log}*"))
-    assert result.returncode == 0 and not reports, result.stdout[-5000:] + reports[:5000]
+    assert (result.returncode, reports) == (0, ""), result.stdout[-5000:] + reports[:5000]
     passed = int(re.search(r"(\d+) passed", result.stdout)[1])
     return Row("the tests, under ASan and UBSan", passed, 0, 0)
 
