@@ -1,5 +1,6 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
+# make torture tries to make tbc lose something, and prints how often; an hour or so
 # make bench   measures what tbc costs beside torch and tensorboardX; some six minutes on an idle machine
 # Each sets up a virtual environment of its own below .venv/.
 
@@ -10,13 +11,20 @@ CC ?= cc
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test bench lint csrc-test proto screenshots clean
+.PHONY: demo test torture sanitize bench lint csrc-test proto screenshots clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
 
 test: .venv/test/installed
 	.venv/test/bin/pytest -q
+
+torture: .venv/torture/installed
+	cd tests && ../.venv/torture/bin/python -m torture.run
+
+# The part of it that builds the extension with ASan and UBSan, and runs all tests against that.
+sanitize: .venv/torture/installed
+	cd tests && ../.venv/torture/bin/python -m torture.run sanitize
 
 bench: .venv/bench/installed
 	.venv/bench/bin/python benchmarks/run.py
@@ -58,6 +66,11 @@ clean:
 .venv/test/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/test
 	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[demo,lint,test]' $(TORCH)
+	touch $@
+
+.venv/torture/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/torture
+	.venv/torture/bin/pip install --quiet --disable-pip-version-check '.[demo,test,torture]' $(TORCH)
 	touch $@
 
 .venv/bench/installed: $(SOURCES)

@@ -11,7 +11,6 @@ the exit status says so.
 
 import argparse
 import importlib
-import importlib.util
 import json
 import signal
 import sys
@@ -19,9 +18,6 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-
-from torture import names
-from torture.row import Row
 
 TORTURES = [  # what, how often, with --quick, and further arguments
     ("kill.at_random", 1000, 20, {}),
@@ -40,13 +36,19 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("names.in_one_second", 1000, 100, {}),
     ("names.in_containers", 1000, 100, {}),
     ("names.as_the_clock_is_set", 1000, 100, {}),
+    ("disk.nth_call", 1_000_000, 60, {}),  # or as many as there are
+    ("disk.full_disk", 60, 4, {}),
+    ("disk.size_limit", 60, 4, {}),
+    ("disk.read_only", 20, 1, {}),
+    ("disk.taken_away", 300, 12, {}),
+    ("disk.full_queue", 60, 3, {}),
+    ("memory.nth_malloc", 1000, 10, {}),
+    ("model.random_walks", 2000, 30, {}),
+    ("fuzz.values", 300, 10, {}),  # seconds
+    ("fuzz.command_line", 300, 10, {}),
+    ("sanitize.driver", 1, 1, {}),
+    ("sanitize.suite", 1000, 3, {}),  # files of tests
 ]
-NEEDS = {  # what is left out where something is missing
-    "forks.data_loader": importlib.util.find_spec("torch") is not None or "torch",
-    "names.in_one_second": names.can_preload or "LD_PRELOAD",
-    "names.as_the_clock_is_set": names.can_preload or "LD_PRELOAD",
-    "names.in_containers": names.can_unshare or "root on Linux",
-}
 
 
 def torture(name, count, arguments):
@@ -71,13 +73,11 @@ def main():
     for name, count, quick, arguments in TORTURES:
         if options.names and not {name, name.partition(".")[0]} & set(options.names):
             continue
-        if NEEDS.get(name, True) is not True:
-            rows.append((Row(name, 0, 0, 0, f"left out: it needs {NEEDS[name]}"), 0))
-            continue
         start = time.monotonic()
         try:
-            rows.append((torture(name, quick if options.quick else count, arguments), time.monotonic() - start))
-            print(*rows[-1], flush=True)
+            row = torture(name, quick if options.quick else count, arguments)
+            rows.append((row, time.monotonic() - start))
+            print(row, flush=True)
         except Exception:
             failed.append(name)
             traceback.print_exc()

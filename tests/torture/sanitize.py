@@ -6,6 +6,7 @@ the driver of the C core under valgrind, which sees what they do not: values tha
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +24,25 @@ NOT_HERE = {  # tests that count what the sanitizers change
 }
 
 
+def driver(count):
+    """tests/csrc_test.c, count times."""
+    what = "the C driver, under valgrind"
+    if shutil.which("valgrind") is None:
+        return Row(what, 0, 0, 0, "skipped: valgrind is not installed")
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory, "csrc_test")
+        sources = ["tests/csrc_test.c", *glob("csrc/*.c", root_dir=ROOT)]
+        build = [CC, "-std=c11", "-g", "-O1", "-Icsrc", *sources, "-o", program, "-lm", "-lpthread"]
+        subprocess.run(build, cwd=ROOT, check=True)
+        for _ in range(count):
+            options = ["-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]
+            result = subprocess.run(["valgrind", *options, program], capture_output=True, text=True)
+            assert result.returncode == 0, result.stderr
+    return Row(what, count, 0, 0)
+
+
 def suite(count):
-    """count: 0 for all tests, else files of tests."""
+    """count: files of tests, at most."""
     with tempfile.TemporaryDirectory() as directory:
         build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", directory, ROOT]
         subprocess.run(build, env={**os.environ, "TBC_CFLAGS": FLAGS}, check=True)
@@ -36,7 +54,7 @@ def suite(count):
             "ASAN_OPTIONS": f"detect_leaks=0:log_path={log}",  # Python itself leaves much behind
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log}",
         }
-        tests = sorted(glob(f"{ROOT}/tests/test_*.py"))[: count or None]
+        tests = sorted(glob(f"{ROOT}/tests/test_*.py"))[:count]
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
         command += ["-k", " and ".join(f"not {name}" for name in NOT_HERE)]
         options = {"cwd": ROOT / "tests", "env": {**os.environ, **environment}}
