@@ -32,7 +32,7 @@ def driver(count):
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory, "csrc_test")
         sources = ["tests/csrc_test.c", *glob("csrc/*.c", root_dir=ROOT)]
-        build = [CC, "-std=c11", "-g", "-O1", "-Icsrc", *sources, "-o", program, "-lm", "-lpthread"]
+        build = [CC, "-std=c11", "-g", "-O1", "-DHANG=3600", "-Icsrc", *sources, "-o", program, "-lm", "-lpthread"]
         subprocess.run(build, cwd=ROOT, check=True)
         for _ in range(count):
             options = ["-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]
