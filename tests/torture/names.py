@@ -37,6 +37,11 @@ def shim(directory):
     return library
 
 
+def preloaded(library):
+    """Before what is preloaded already: a sanitizer."""
+    return f"{library} {os.environ.get('LD_PRELOAD', '')}"
+
+
 def run_together(commands, environment):
     """Starts all, and lets them go on together."""
     options = {"cwd": HERE.parent, "env": {**os.environ, **environment}, "text": True}
@@ -66,7 +71,7 @@ def in_one_second(count):
     with tempfile.TemporaryDirectory() as directory:
         log_dir = Path(directory, "run")
         commands = [[sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)]
-        environment = {"LD_PRELOAD": str(shim(directory)), "TORTURE_SECONDS": str(SECONDS), "TORTURE_PID": "7"}
+        environment = {"LD_PRELOAD": preloaded(shim(directory)), "TORTURE_SECONDS": str(SECONDS), "TORTURE_PID": "7"}
         run_together(commands, environment)
         made = check(log_dir, processes, files)
     return Row(what, made, count, 0)
@@ -117,7 +122,7 @@ def as_the_clock_is_set(count, seed=None):
             clocks = [SECONDS + rng.choice([-100_000, -1, 0, 0, 1, 100]) for _ in range(100)]
             script = CLOCK.replace("enumerate(clocks)", f"enumerate(clocks, {first})")
             command = [sys.executable, "-c", script, library, log_dir, str(clocks)]
-            environment = {**os.environ, "LD_PRELOAD": str(library), "TORTURE_SECONDS": "1"}
+            environment = {**os.environ, "LD_PRELOAD": preloaded(library), "TORTURE_SECONDS": "1"}
             subprocess.run(command, cwd=HERE.parent, env=environment, check=True, timeout=120)
         numbers = [steps(path).get("x", []) for path in sorted(log_dir.iterdir())]
     assert list(chain(*numbers)) == list(range(count)), f"seed {seed}"
