@@ -26,6 +26,30 @@ def test_close_while_others_log():
     threads.closing(100)
 
 
+def test_close_comes_to_an_end_while_others_never_pause(log_dir):
+    run_script(
+        """
+        import sys, threading, tbc
+        file = tbc.FileWriter(sys.argv[1])
+        stop = threading.Event()
+        def log():
+            while not stop.is_set():
+                try:
+                    file.scalar("x", 1.0)
+                except OSError:  # it is closed
+                    pass
+        threads = [threading.Thread(target=log) for _ in range(4)]
+        for thread in threads: thread.start()
+        for _ in range(10):
+            file.close()
+            file.reopen()
+        stop.set()
+        for thread in threads: thread.join()
+        """,
+        log_dir,
+    )
+
+
 def test_many_writers_share_a_thread():
     threads.writers(100)
 

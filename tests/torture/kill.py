@@ -6,7 +6,7 @@ add_* had returned, and how many had when the last flush() did. It logs bursts o
 megabytes (for a write that the signal meets halfway), and images, which take a turn over the encoder's thread and so
 are counted apart.
 
-    python -m torture.kill COUNT SEED SIGNAL      as many kills, one after another; a line of JSON at the end
+    python -m torture.kill COUNT SEED SIGNAL DIRECTORY      as many kills, one after another; then a line of JSON
 """
 
 import json
@@ -21,12 +21,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from torture import readers
 from torture.row import Row
 from torture.scan import Event, frames, load
 
 AGE = 0.25  # seconds
 LIFE = 0.8  # seconds at most from the fork to the signal, which may come before there is a file
 MOST = 50_000  # events of a life
+ROUND = 100  # kills; then RustBoard has a look at all
 WORKERS = 4  # that kill at the same time; they and their children mostly sleep
 
 
@@ -53,27 +55,29 @@ def log(directory, seed, shared):
     import tbc
 
     rng = random.Random(seed)
+    flushes = rng.choice([0, 0.3])  # of the bursts; without any, what is old is all there is to hold on to
+    longest = rng.choice([2, 7])  # decimal digits: what is large is written at once, with all before it
     events, images = shared.times
     event = image = 0
     writer = tbc.SummaryWriter(directory)
     while True:
-        for _ in range(int(10 ** rng.uniform(0, 3))):
+        for _ in range(int(10 ** rng.uniform(0, longest / 2.5))):
             if event == MOST - 1:
                 time.sleep(LIFE)
             kind = rng.random()
             if kind < 0.98:
-                writer.add_scalar("event", float(event), event)
+                writer.add_scalar("scalar", float(event), event)
             elif kind < 0.995:
-                writer.add_histogram("event", np.arange(event, event + 100), event)
+                writer.add_histogram("histogram", np.arange(event, event + 100), event)
             else:
-                writer.add_text("event", "x" * int(10 ** rng.uniform(0, 7)), event)
+                writer.add_text("text", "x" * int(10 ** rng.uniform(0, longest)), event)
             events[event] = time.monotonic()
             event += 1
         if rng.random() < 0.2:
             writer.add_image("image", np.full((3, 16, 16), image % 256, np.uint8), image)
             images[image] = time.monotonic()
             image += 1
-        if rng.random() < 0.3:
+        if rng.random() < flushes:
             writer.flush()
             shared.flushed[0], shared.flushed[1] = event, image
         time.sleep(rng.uniform(0, 0.05))
@@ -99,7 +103,8 @@ def size(directory):
 
 
 def kill_one(directory, seed, number, shared):
-    """Answers (events acknowledged, bytes of a torn record, age of the oldest event that was not in the file)."""
+    """Answers (events acknowledged, bytes of a torn record, age of the oldest event that was not in the file, the steps
+    in the file by their tags)."""
     life = random.Random(~seed).uniform(0, LIFE)
     shared.clear()
     pid = os.fork()
@@ -122,65 +127,90 @@ def kill_one(directory, seed, number, shared):
     assert len(files) <= 1, files
     if not files:
         assert logged == (0, 0)
-        return 0, 0, 0.0
+        return 0, 0, 0.0, {}
     records, torn = frames(files[0])
     loaded = load(files[0])
-    assert loaded == records, f"TensorBoard shows {len(loaded)} records of {len(records)}"
-    events = [Event.FromString(record) for record in records[1:]]
+    assert loaded == records, f"TensorBoard's loader has {len(loaded)} records of {len(records)}"
     assert not records or Event.FromString(records[0]).file_version == "brain.Event:2"
-    assert all(len(event.summary.value) == 1 for event in events)
-    steps = {"event": [], "event/text_summary": None, "image": []}
-    steps["event/text_summary"] = steps["event"]
-    for event in events:
-        steps[event.summary.value[0].tag].append(event.step)
+    tags, steps = {}, ([], [])
+    for record in records[1:]:
+        event = Event.FromString(record)
+        (value,) = event.summary.value
+        steps[value.tag == "image"].append(event.step)
+        tags.setdefault(value.tag, []).append(event.step)
     oldest = 0.0
     for kind, name in enumerate(("event", "image")):
-        found = len(steps[name])
-        assert steps[name] == list(range(found)), f"{name}s out of order, missing or twice"
+        found = len(steps[kind])
+        assert steps[kind] == list(range(found)), f"{name}s out of order, missing or twice"
         assert found <= logged[kind] + 1, f"{found} {name}s, but {logged[kind]} were logged"
         assert found >= shared.flushed[kind], f"{found} {name}s, but flush() returned after {shared.flushed[kind]:.0f}"
         if found < logged[kind]:
             oldest = max(oldest, killed - shared.times[kind][found])
     assert oldest < AGE + overslept, f"one of {oldest} s was lost, while the parent overslept {overslept} s"
-    return sum(logged), torn, oldest
+    return sum(logged), torn, oldest, tags
 
 
-def kill_many(count, seed, number):
+def kill_many(count, seed, number, root):
     import numpy  # noqa: F401 - here rather than in each child
 
     import tbc.images  # noqa: F401
 
-    shared, events, torn, oldest = Shared(), 0, 0, 0.0
-    for i in range(count):
-        directory = tempfile.mkdtemp(prefix="tbc-kill-")
+    shared, results = Shared(), {}
+    for seed in range(seed, seed + count):
+        directory = Path(root, str(seed))
+        directory.mkdir()
         try:
-            logged, rest, age = kill_one(directory, seed + i, number, shared)
+            results[seed] = kill_one(directory, seed, number, shared)
         except BaseException:
-            print(f"seed {seed + i}, see {directory}", file=sys.stderr)
+            print(f"seed {seed}, see {directory}", file=sys.stderr)
             raise
-        shutil.rmtree(directory)
-        events, torn, oldest = events + logged, torn + (rest > 0), max(oldest, age)
-    print(json.dumps([events, torn, oldest]))
+    print(json.dumps(results))
 
 
-def at_random(count, number=signal.SIGKILL, seed=None):
-    """Kills by a number of processes, each of which has loaded once what their children need."""
-    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    workers = []
-    for i in range(min(WORKERS, count)):
-        share = len(range(i, count, WORKERS))
-        command = [sys.executable, "-m", "torture.kill", str(share), str(seed + i * count), str(int(number))]
+def kill_some(count, seed, number):
+    """By a number of processes, each of which loads once what their children need. RustBoard has the last look."""
+    root = tempfile.mkdtemp(prefix="tbc-kill-")  # is left there if something is wrong
+    shares, workers = [len(range(i, count, WORKERS)) for i in range(WORKERS)], []
+    for i, share in enumerate(shares):
+        command = [
+            sys.executable,
+            "-m",
+            "torture.kill",
+            str(share),
+            str(seed + sum(shares[:i])),
+            str(int(number)),
+            root,
+        ]
         options = {"cwd": Path(__file__).parent.parent, "text": True}
         workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options))
-    results = []
+    results = {}
     for worker in workers:
         output, errors = worker.communicate(timeout=60 + 5 * count)
         assert worker.returncode == 0, errors
-        results.append(json.loads(output))
+        results |= json.loads(output)
+    if readers.has_rustboard:
+        expected = {run: tags for run, (*_, tags) in results.items() if tags}
+        with readers.RustBoard(root, once=True) as server:
+            view = server.view(enough=lambda view: steps_of(view) == expected)
+        wrong = [run for run in results if steps_of(view).get(run, {}) != expected.get(run, {})]
+        assert not wrong, f"RustBoard does not show all of seeds {wrong}, see {root}"
+    shutil.rmtree(root)
+    return [result[:3] for result in results.values()]
+
+
+def steps_of(view):
+    return {run: {tag: [step for step, _ in points] for tag, points in tags.items()} for run, tags in view.items()}
+
+
+def at_random(count, number=signal.SIGKILL, seed=None):
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    results = []
+    for first in range(0, count, ROUND):
+        results += kill_some(min(ROUND, count - first), seed + first, number)
     events, torn, oldest = zip(*results, strict=True)
-    note = f"{sum(torn)} torn tails; the oldest event lost was {1000 * max(oldest):.0f} ms old; seed {seed}"
+    note = f"{sum(map(bool, torn))} torn tails; the oldest event lost was {1000 * max(oldest):.0f} ms old; seed {seed}"
     return Row(f"{signal.Signals(number).name} at a random instant", count, sum(events), 0, note)
 
 
 if __name__ == "__main__":
-    kill_many(*map(int, sys.argv[1:]))
+    kill_many(*map(int, sys.argv[1:4]), sys.argv[4])

@@ -59,10 +59,10 @@ def suite(count):
             "ASAN_OPTIONS": f"detect_leaks=0:verify_asan_link_order=0:log_path={log}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log}",
         }
-        tests = sorted(glob(f"{ROOT}/tests/test_*.py"))[:count]
+        tests = sorted(glob(f"{copy}/tests/test_*.py"))[:count]
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
         command += ["-k", " and ".join(f"not {name}" for name in NOT_HERE)]
-        options = {"cwd": ROOT / "tests", "env": {**os.environ, **environment}}
+        options = {"cwd": copy / "tests", "env": {**os.environ, **environment}}
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, **options)
         reports = "".join(Path(path).read_text() for path in glob(f"{log}*"))
     assert (result.returncode, reports) == (0, ""), result.stdout[-5000:] + reports[:5000]
