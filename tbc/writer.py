@@ -57,8 +57,8 @@ class SummaryWriter(_core.FastWriter):
     (for the processes of a distributed training that are not to log).
     image_compression: "fast", or "small" for PNG files, animated ones too, that are smaller (photographs by 4 to 12
     percent, plots by 17 to 27) and take 25 to 115 times as long to encode, on the other thread. Pixels are the same.
-    on_disk_error: what an add_* does when these 64 MiB are full and the disk fails: "drop" leaves the event out (stats()
-    counts them, and a RuntimeWarning says so once), "wait" waits until the disk recovers, "raise" raises OSError.
+    on_disk_error: what an add_* does when these 64 MiB are full and the disk fails: "drop" leaves the event out, which
+    a RuntimeWarning says once and stats() counts, "wait" waits until the disk recovers, "raise" raises OSError.
 
     Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that is no int64 and
     another image_compression or on_disk_error.
@@ -72,8 +72,8 @@ class SummaryWriter(_core.FastWriter):
     global_step: an integer, or what int() takes, that fits 64 bits; None is 0.
     walltime: seconds since 1970; now by default.
     display_name, description: TensorBoard shows them with the data; the description may be Markdown.
-    They raise TypeError for a tag, display_name or description that is not text, and ValueError for a step or a walltime
-    that cannot be stored; OSError if a file of its own cannot be made for other reasons than a disk that fails.
+    They raise TypeError for a tag, display_name or description that is not text, ValueError for a step or a walltime
+    that cannot be stored, and OSError if it needs a new file that the program may not make (EACCES, EMFILE, ...).
 
     Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients), jax's, and what
     has __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other objects, lists

@@ -156,13 +156,13 @@ def kill_many(count, seed, number, root):
     import tbc.images  # noqa: F401
 
     shared, results = Shared(), {}
-    for seed in range(seed, seed + count):
-        directory = Path(root, str(seed))
+    for case in range(seed, seed + count):
+        directory = Path(root, str(case))
         directory.mkdir()
         try:
-            results[seed] = kill_one(directory, seed, number, shared)
+            results[case] = kill_one(directory, case, number, shared)
         except BaseException:
-            print(f"seed {seed}, see {directory}", file=sys.stderr)
+            print(f"seed {case}, see {directory}", file=sys.stderr)
             raise
     print(json.dumps(results))
 
