@@ -61,7 +61,7 @@ def log(directory, seed, shared):
     event = image = 0
     writer = tbc.SummaryWriter(directory)
     while True:
-        for _ in range(int(10 ** rng.uniform(0, longest / 2.5))):
+        for _ in range(int(10 ** rng.uniform(0, 2.5))):
             if event == MOST - 1:
                 time.sleep(LIFE)
             kind = rng.random()
@@ -150,19 +150,19 @@ def kill_one(directory, seed, number, shared):
     return sum(logged), torn, oldest, tags
 
 
-def kill_many(count, seed, number, root):
+def kill_many(count, first, number, root):
     import numpy  # noqa: F401 - here rather than in each child
 
     import tbc.images  # noqa: F401
 
     shared, results = Shared(), {}
-    for case in range(seed, seed + count):
-        directory = Path(root, str(case))
+    for seed in range(first, first + count):
+        directory = Path(root, str(seed))
         directory.mkdir()
         try:
-            results[case] = kill_one(directory, case, number, shared)
+            results[seed] = kill_one(directory, seed, number, shared)
         except BaseException:
-            print(f"seed {case}, see {directory}", file=sys.stderr)
+            print(f"seed {seed}, see {directory}", file=sys.stderr)
             raise
     print(json.dumps(results))
 
@@ -172,15 +172,8 @@ def kill_some(count, seed, number):
     root = tempfile.mkdtemp(prefix="tbc-kill-")  # is left there if something is wrong
     shares, workers = [len(range(i, count, WORKERS)) for i in range(WORKERS)], []
     for i, share in enumerate(shares):
-        command = [
-            sys.executable,
-            "-m",
-            "torture.kill",
-            str(share),
-            str(seed + sum(shares[:i])),
-            str(int(number)),
-            root,
-        ]
+        arguments = [share, seed + sum(shares[:i]), int(number), root]
+        command = [sys.executable, "-m", "torture.kill", *map(str, arguments)]
         options = {"cwd": Path(__file__).parent.parent, "text": True}
         workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options))
     results = {}
