@@ -69,7 +69,7 @@ for thread in forking: thread.join()
 
 def storm(count, forks):
     with tempfile.TemporaryDirectory() as log_dir:
-        result = run_script(LOGGING + forks + END, log_dir, count, timeout=30 + count / 10)
+        result = run_script(LOGGING + forks + END, log_dir, count, timeout=60 + count)
         logged = json.loads(result.stdout)
         expected = [{f"child {i}": list(range(i % 4))} for i in range(count) if i % 4]
         expected.append({f"parent {i}": list(range(n)) for i, n in enumerate(logged)})
