@@ -37,10 +37,10 @@ def fork(number):
     if pid == 0:
         for step in range(number % 4):
             writer.add_scalar(f"child {number}", 1.0, step)
-        if number % 3 == 0:
+        if number % 10 == 1:  # few: Python takes its time to exit
             writer.close()
             sys.exit()
-        if number % 3 == 1 and in_main_thread:
+        if number % 10 == 2 and in_main_thread:
             sys.exit()
         writer.flush()
         os._exit(0)
