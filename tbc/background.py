@@ -82,8 +82,10 @@ def stop() -> None:
 
 def drain() -> None:
     """Waits until all jobs given so far are done; not when called from within a job."""
-    if _thread is not None and threading.current_thread() is not _thread:
-        _last().wait()
+    with _starting:  # else another thread may fork between the look and the job
+        last = _last() if _thread is not None and threading.current_thread() is not _thread else None
+    if last is not None:
+        last.wait()
 
 
 def _last() -> Job:
@@ -112,10 +114,10 @@ def _run_all(jobs: SimpleQueue[Job | None]) -> None:
 def _before_fork() -> None:
     """Ends the thread, if its jobs are done in a moment; the next job starts another one."""
     global _thread
-    thread = _thread
-    if thread is None or threading.current_thread() is thread or not _last().wait(FORK_SECONDS):
-        return
     with _starting:
+        thread = _thread
+        if thread is None or threading.current_thread() is thread or not _last().wait(FORK_SECONDS):
+            return
         _jobs.put(None)
         thread.join()
         _thread = None
