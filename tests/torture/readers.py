@@ -131,7 +131,7 @@ def wait_for(condition, patience=PATIENCE):
 
 
 class Readers:
-    """The four views of a tree in which every case has a directory of its own."""
+    """Those who follow a tree in which every case has a directory of its own."""
 
     def __init__(self, root):
         self._root = str(root)
@@ -162,16 +162,16 @@ class Readers:
         """Of a case that is over."""
         self._loaders.pop(case, None)
 
-    def fresh(self, expected):
-        """What those have of many cases that look at them now: {view: {case: ...}}. expected: case -> view."""
-        cases = expected.keys()
-        loaders = {case: PythonLoader(os.path.join(self._root, case)).view() for case in cases}
-        views = {"Python fresh": loaders}
-        if self._rustboard is not None:
-            with RustBoard(self._root, once=True) as server:
-                found = server.view(lambda view: {case: _of(case, view) for case in cases} == expected)
-            views["RustBoard fresh"] = {case: _of(case, found) for case in cases}
-        return views
+
+def fresh(root, expected):
+    """What those have of many cases that look at them now: view -> case -> what is there. expected: the same of one."""
+    found = {case: PythonLoader(os.path.join(root, case)).view() for case in expected}
+    views = {"Python fresh": found}
+    if has_rustboard:
+        with RustBoard(root, once=True) as server:
+            found = server.view(lambda view: {case: _of(case, view) for case in expected} == expected)
+        views["RustBoard fresh"] = {case: _of(case, found) for case in expected}
+    return views
 
 
 def _of(case, view):
