@@ -12,8 +12,9 @@ preloads = pytest.mark.skipif(not names.can_preload, reason="LD_PRELOAD and this
 
 
 @preloads
-def test_processes_of_one_number_host_and_second_do_not_collide():
-    names.in_one_second(50)
+@pytest.mark.parametrize("blind", [False, True])
+def test_processes_of_one_number_host_and_second_do_not_collide(blind):
+    names.in_one_second(50, blind)
 
 
 @pytest.mark.skipif(not names.can_unshare, reason="needs root on Linux, for containers")
