@@ -44,8 +44,8 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("disk.full_queue", 60, 3, {}),
     ("memory.nth_malloc", 1000, 10, {}),
     ("model.random_walks", 2000, 30, {}),
-    ("fuzz.values", 300, 10, {}),  # seconds
-    ("fuzz.command_line", 300, 10, {}),
+    ("fuzz.values", 120, 10, {}),  # seconds
+    ("fuzz.command_line", 120, 10, {}),
     ("sanitize.driver", 1, 1, {}),
     ("sanitize.suite", 1000, 3, {}),  # files of tests
 ]
