@@ -272,7 +272,7 @@ static tbc_status copy_place(tbc_place *to, const tbc_place *from)
     return TBC_OK;
 }
 
-/* Answers errno. The queue is empty, or given up. */
+/* Answers errno. The queue is empty, or given up. The lock is released meanwhile: on NFS, close() writes. */
 static int close_file(tbc_writer *writer)
 {
     tbc_writer **link = &files;
@@ -284,12 +284,16 @@ static int close_file(tbc_writer *writer)
     writer->open = writer->busy = writer->suspect = false;
     writer->closing = 0;
     writer->error = 0;
-    int error = 0;
-    if (writer->place.directory != NULL)
-        error = writer->file.fd < 0 ? 0 : tbc_file_close(&writer->file);
-    else if (close(writer->file.fd) != 0 && errno != EINTR)
-        error = errno;
+    tbc_file file = writer->file;
+    bool given = writer->place.directory == NULL;
     writer->file.fd = -1;
+    int error = 0;
+    tbc_queue_unlock();
+    if (given)
+        error = close(file.fd) == 0 || errno == EINTR ? 0 : errno;
+    else if (file.fd >= 0)
+        error = tbc_file_close(&file);
+    tbc_queue_lock();
     return error;
 }
 
