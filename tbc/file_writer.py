@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,13 +20,10 @@ lock = threading.RLock()  # around the opening of files; reentrant, for signal h
 _finalized_pid: int | None = None
 
 ON_DISK_ERROR = ("drop", "wait", "raise")
-# Of a file that cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.
+# Why a file cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.
 LASTING = frozenset(
-    getattr(errno, name)
-    for name in (
-        *("EACCES", "EEXIST", "EINVAL", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENFILE", "ENOENT", "ENOTDIR"),
-        "EPERM",
-    )
+    {errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMFILE}
+    | {errno.ENAMETOOLONG, errno.ENFILE, errno.ENOENT, errno.ENOTDIR, errno.EPERM}
 )
 
 
@@ -49,8 +46,8 @@ class Stats(NamedTuple):
     error: OSError | None = None
 
 
-def total(parts: Iterable[Stats]) -> Stats:
-    parts = list(parts)
+def total(parts: Sequence[Stats]) -> Stats:
+    """Of several files."""
     return Stats(
         sum(part.queued for part in parts),
         sum(part.written for part in parts),

@@ -609,6 +609,7 @@ class SummaryWriter(_core.FastWriter):
         _add_hparams(file, summaries, metrics, step)
         try:
             file.close()
+            self._past = total([self._past, file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
             with file_writer.lock:
                 assert self.all_writers is not None
