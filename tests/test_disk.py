@@ -111,6 +111,28 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
     assert not torn
 
 
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EAGAIN", "ENOMEM", "EINTR"])
+def test_an_error_that_passes_leaves_the_file(log_dir, error):
+    """It goes on at the byte where it stopped. An interrupted call is no error at all."""
+    run(
+        f"""
+        writer = tbc.SummaryWriter(log_dir)
+        faults.arm(faults.WRITE, 1, 3, error=errno.{error}, part=20)
+        for step in range(100):
+            writer.add_scalar("x", 1.0, step)
+        while writer.stats().queued:
+            time.sleep(0.01)
+        assert faults.hits() == 3
+        retries = 0 if {error!r} == "EINTR" else 2  # the first call is cut short
+        stats = writer.stats()
+        assert (stats.retries, stats.rotations, stats.error) == (retries, 0, None), stats
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == list(range(100))
+
+
 def test_images_and_embeddings_are_dropped_and_counted_too(log_dir):
     run(
         """
