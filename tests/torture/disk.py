@@ -110,6 +110,7 @@ def _nth_call(root, count):
 
 def _fail_nth_call(case, what, n, name, often, kinds, error, part, times):
     case.short_of_memory = kinds == faults.MEMORY
+    case.may_leave_files = bool(kinds & faults.UNLINK)
     case.may_raise = frozenset([error])
     strays = faults.strays()
     faults.arm(kinds, n, times, error, part)
