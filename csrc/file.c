@@ -35,7 +35,8 @@ static int find_latest(const char *directory, long long *latest)
     while (entries == NULL && errno == EINTR);
     if (entries == NULL)
         return errno == ENOENT || errno == EACCES ? 0 : errno;
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL; errno = 0) {
         const char *digits = entry->d_name + strlen(PREFIX);
         if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || strspn(digits, "0123456789") != DIGITS)
             continue;
@@ -43,8 +44,9 @@ static int find_latest(const char *directory, long long *latest)
         if (second > *latest && second < LAST_SECOND)
             *latest = second;
     }
+    int error = errno;
     closedir(entries);
-    return 0;
+    return error;
 }
 
 /* Answers errno; that of the first directory that could not be made, if the last one is not there in the end. */

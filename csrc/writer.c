@@ -365,12 +365,9 @@ void tbc_writer_free(tbc_writer *writer)
     tbc_queue_unlock();
 }
 
-/* Takes a file over on TBC_OK, or the error with which it was not made. */
-static tbc_status begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
+/* Takes a file over, or the error with which it was not made. */
+static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
 {
-    tbc_status status = start_thread();
-    if (status != TBC_OK)
-        return status;
     writer->file = *file;
     writer->begin = writer->queue.done;
     writer->policy = policy;
@@ -381,7 +378,6 @@ static tbc_status begin_file(tbc_writer *writer, const tbc_file *file, int error
     writer->open = true;
     writer->next = files;
     files = writer;
-    return TBC_OK;
 }
 
 tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms, bool later)
@@ -407,19 +403,21 @@ tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_polic
     }
 
     tbc_queue_lock();
-    bool useless = writer->open; /* another thread was faster */
-    if (!useless)
-        status = begin_file(writer, &file, error, policy, linger_ms);
-    error = errno;
-    if (!useless && status == TBC_OK) {
+    if (start_thread() != TBC_OK && !later) {
+        status = TBC_ERRNO;
+        error = errno;
+    } else if (!writer->open) { /* no other thread was faster */
+        begin_file(writer, &file, error, policy, linger_ms);
+        file.fd = -1;
         const tbc_place old = writer->place;
         writer->place = copy;
         copy = old;
-    } else if (file.fd >= 0) {
+    }
+    tbc_queue_unlock();
+    if (file.fd >= 0) {
         tbc_file_close(&file);
         tbc_file_remove(&file, place);
     }
-    tbc_queue_unlock();
     free_place(&copy);
     errno = error;
     return status;
@@ -429,9 +427,11 @@ tbc_status tbc_writer_attach(tbc_writer *writer, int fd, tbc_policy policy, unsi
 {
     pthread_once(&once, prepare);
     tbc_queue_lock();
-    tbc_status status = begin_file(writer, &(tbc_file){.fd = fd}, 0, policy, linger_ms);
-    if (status == TBC_OK)
+    tbc_status status = start_thread();
+    if (status == TBC_OK) {
+        begin_file(writer, &(tbc_file){.fd = fd}, 0, policy, linger_ms);
         free_place(&writer->place);
+    }
     tbc_queue_unlock();
     return status;
 }
@@ -513,7 +513,7 @@ tbc_status tbc_writer_end(tbc_writer *writer)
         status = writer->error == 0 ? TBC_OK : TBC_FAILING;
     }
     if (!thread.running)
-        start_thread(); /* there is none after a fork; if it fails, the next flush tries again and says so */
+        start_thread(); /* there is none after a fork; if it fails, the next event tries again, and flush says so */
     tbc_queue_unlock();
     return status;
 }

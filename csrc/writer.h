@@ -40,8 +40,8 @@ tbc_writer *tbc_writer_new(void);
 /* Writes what is still queued, closes the file and gives the memory back: now, or as soon as the disk takes it. */
 void tbc_writer_free(tbc_writer *writer);
 
-/* Makes a file, unless one is open. With `later`, a file that cannot be made now is not an error: it is made as soon as
-   possible. A record waits linger_ms at most for others to go out with. */
+/* Makes a file, unless one is open. With `later`, a file or a thread that cannot be made now is not an error: it is made
+   as soon as possible. A record waits linger_ms at most for others to go out with. */
 tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms,
                            bool later);
 

@@ -744,9 +744,15 @@ cdef class EventFile(EventEncoder):
 
 @cython.no_gc_clear # whose file must be there to the end
 cdef class Reservation:
-    """Bytes that wait to be encoded, counted as part of a file's queue as long as this object lives."""
+    """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives."""
     cdef EventFile _file
     cdef size_t _size
+
+    def release(self):
+        cdef EventFile file = self._file
+        self._file = None
+        if file is not None:
+            tbc_writer_release(file._writer, self._size)
 
     def __dealloc__(self):
         if self._file is not None:

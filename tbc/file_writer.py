@@ -140,11 +140,13 @@ class FileWriter(_core.EventFile):
         reservation: of the bytes that wait with it. What an earlier job raised is raised here, but for an OSError.
         """
 
-        def run(held: _core.Reservation = reservation) -> None:
+        def run() -> None:
             try:
                 work()
             except BaseException as error:
                 self._failures.append(error)
+            finally:
+                reservation.release()
 
         background.run(run)
         if not all(isinstance(failure, OSError) for failure in self._failures):  # a training does not die of these
@@ -192,8 +194,7 @@ class FileWriter(_core.EventFile):
     def _raise_failure(self) -> None:
         """Raises the first exception of the jobs, once, and forgets the others."""
         failures, self._failures = self._failures, []
-        if failures:
-            raise failures[0]
+        raise_first(failures)
 
     def _open(self, must: bool) -> None:
         create = partial(self.create, self._directory, self._suffix, self._on_disk_error, self._linger_ms)
@@ -236,14 +237,28 @@ class NullFileWriter(FileWriter):
 
 def call_all(functions: Iterable[Callable[[], None]]) -> None:
     """Calls each, also if one raises; then raises the first exception."""
-    errors = []
+    errors: list[BaseException] = []
     for function in functions:
         try:
             function()
         except Exception as error:
             errors.append(error)
-    if errors:
-        raise errors[0]
+    raise_first(errors)
+
+
+def raise_first(errors: list[BaseException]) -> None:
+    """If there is one.
+
+    It must not find itself in a list by way of its traceback: all that the frames hold, the pixels of an image for one,
+    would wait for the garbage collector.
+    """
+    first = errors[0] if errors else None
+    errors.clear()
+    try:
+        if first is not None:
+            raise first
+    finally:
+        del first
 
 
 def _check_message(message: Any, name: str) -> None:

@@ -1,12 +1,15 @@
+import gc
 import os
 import tempfile
 
+import numpy as np
 import pytest
 from hypothesis import given
 from oracle import bytes_of, only_value, read_back, run_script, steps, tags, walltimes
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 import tbc
+from tbc import images
 from tbc.proto import Event, Summary
 from tbc.reader import find_event_files
 
@@ -136,3 +139,22 @@ def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
         """,
         log_dir,
     )
+
+
+def test_a_job_that_fails_gives_its_room_and_its_pixels_back_at_once(log_dir, monkeypatch):
+    """And not when the garbage collector comes, which programs switch off."""
+
+    def fail(*_):
+        raise MemoryError("no memory for a PNG")
+
+    monkeypatch.setattr(images, "encode_png", fail)
+    monkeypatch.setattr(tbc.SummaryWriter, "_compressor", lambda self: None)
+    gc.disable()
+    try:
+        with tbc.SummaryWriter(log_dir) as writer:
+            writer.add_image("x", np.zeros((3, 100, 100)))
+            with pytest.raises(MemoryError, match="PNG"):
+                writer.flush()
+            assert writer.stats().queued == 0
+    finally:
+        gc.enable()
