@@ -40,10 +40,10 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("disk.full_disk", 60, 4, {}),
     ("disk.size_limit", 60, 4, {}),
     ("disk.read_only", 20, 1, {}),
-    ("disk.taken_away", 300, 12, {}),
-    ("disk.full_queue", 60, 3, {}),
+    ("disk.taken_away", 120, 12, {}),
+    ("disk.full_queue", 30, 3, {}),
     ("memory.nth_malloc", 1000, 10, {}),
-    ("model.random_walks", 2000, 30, {}),
+    ("model.random_walks", 500, 30, {}),
     ("fuzz.values", 120, 10, {}),  # seconds
     ("fuzz.command_line", 120, 10, {}),
     ("sanitize.driver", 1, 1, {}),
