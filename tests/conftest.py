@@ -1,7 +1,12 @@
+import signal
+
 import hypothesis
 import pytest
 
 from tbc.reader import records
+
+# A shell's background job ignores it, and so would the processes of the tests, which are interrupted by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("tbc", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("tbc")

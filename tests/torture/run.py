@@ -69,6 +69,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="each a few times")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     rows, failed = [], []
     for name, count, quick, arguments in TORTURES:
         if options.names and not {name, name.partition(".")[0]} & set(options.names):
