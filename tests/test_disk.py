@@ -217,6 +217,26 @@ def test_a_full_queue_waits_if_that_is_asked_for(log_dir):
     assert [event.step for event in read_back(log_dir)] == list(range(5000))
 
 
+def test_what_went_to_a_deleted_file_and_is_in_memory_is_written_again(log_dir):
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        faults.arm(faults.WRITE, error=errno.ENOSPC, part=200)
+        for step in range(20):
+            writer.add_scalar("x", 1.0, step)
+        assert error_of(writer.flush)[0] == errno.ENOSPC
+        (path,) = find_event_files(log_dir)
+        assert os.path.getsize(path) > 200
+        os.remove(path)
+        faults.disarm()
+        writer.flush()
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == list(range(20))
+
+
 def test_another_policy_is_refused(log_dir):
     for make in (tbc.SummaryWriter, tbc.FileWriter):
         with pytest.raises(ValueError, match="on_disk_error"):

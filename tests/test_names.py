@@ -8,6 +8,8 @@ import pytest
 from torture import names
 from torture.scan import steps
 
+import tbc
+
 preloads = pytest.mark.skipif(not names.can_preload, reason="LD_PRELOAD and this shim are Linux's")
 
 
@@ -45,6 +47,17 @@ def test_a_new_file_sorts_behind_those_of_others(tmp_path, there):
         assert len(paths) == count
         assert paths[0].name == there
         assert all(steps(path) == {"x": [0]} for path in paths[1:])
+
+
+def test_a_new_file_sorts_behind_one_that_was_deleted(log_dir):
+    """Whoever read that one goes on with names behind it."""
+    with tbc.SummaryWriter(log_dir) as writer:
+        for step in range(12):  # the numbers come to 10
+            path = writer.file_writer.path
+            os.remove(path)
+            writer.add_scalar("x", 1.0, step)
+            writer.flush()
+            assert writer.file_writer.path > path
 
 
 @pytest.mark.parametrize(
