@@ -237,6 +237,22 @@ def test_what_went_to_a_deleted_file_and_is_in_memory_is_written_again(log_dir):
     assert [event.step for event in read_back(log_dir)] == list(range(20))
 
 
+def test_what_is_written_while_the_file_is_deleted_is_written_again(log_dir):
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        faults.delete_behind_write(writer.file_writer.path)
+        for step in range(20):
+            writer.add_scalar("x", 1.0, step)
+        writer.flush()
+        assert writer.stats().error is None
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == list(range(20))
+
+
 def test_another_policy_is_refused(log_dir):
     for make in (tbc.SummaryWriter, tbc.FileWriter):
         with pytest.raises(ValueError, match="on_disk_error"):

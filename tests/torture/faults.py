@@ -72,6 +72,13 @@ def disarm():
     _shim.faults_disarm()
 
 
+def delete_behind_write(path):
+    """The next write has succeeded when the file is deleted, and the writer does not know of either yet."""
+    global _doomed
+    _doomed = ctypes.create_string_buffer(os.fsencode(path))
+    _shim.faults_delete_behind_write(_doomed)
+
+
 def seen():
     return _shim.faults_seen()
 
