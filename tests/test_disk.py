@@ -191,6 +191,27 @@ def test_a_full_queue_raises_if_that_is_asked_for(log_dir):
     assert len(steps) > 1000
 
 
+def test_a_disk_that_begins_to_fail_is_told_of_once(log_dir):
+    """Long before the queue is full: a process that is killed then loses what waits in it."""
+    run(
+        """
+        writer = tbc.SummaryWriter(log_dir)
+        faults.arm(faults.WRITE, error=errno.ENOSPC)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for step in range(3):
+                writer.add_scalar("x", 1.0, step)
+                assert error_of(writer.flush)[0] == errno.ENOSPC
+        (warning,) = told
+        assert warning.category is RuntimeWarning and "wait in memory" in str(warning.message), warning
+        faults.disarm()
+        writer.close()
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(log_dir)] == [0, 1, 2]
+
+
 def test_a_full_queue_waits_if_that_is_asked_for(log_dir):
     """Other threads run, Ctrl-C works, and nothing is lost."""
     run(
