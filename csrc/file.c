@@ -97,8 +97,8 @@ static int write_head(tbc_file *file, const tbc_place *place)
     struct stat made;
     for (size_t at = 0; at < place->head_size;) {
         ssize_t n = write(file->fd, (const char *)place->head + at, place->head_size - at);
-        if (n < 0 && errno != EINTR)
-            return errno;
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return n == 0 ? EIO : errno;
         at += n < 0 ? 0 : (size_t)n;
     }
     if (fstat(file->fd, &made) != 0)
@@ -156,11 +156,9 @@ int tbc_file_check(const tbc_file *file)
 int tbc_file_close(tbc_file *file)
 {
     struct stat now;
-    int error = look(file->fd, file, &now);
-    if (error == 0 && close(file->fd) != 0 && errno != EINTR)
-        error = errno;
+    bool failed = look(file->fd, file, &now) == 0 && close(file->fd) != 0 && errno != EINTR;
     file->fd = -1;
-    return error;
+    return failed ? errno : 0;
 }
 
 void tbc_file_remove(const tbc_file *file, const tbc_place *place)
@@ -179,21 +177,25 @@ static int sync_descriptor(int fd)
     if (fcntl(fd, F_FULLFSYNC) == 0) /* on macOS, fsync leaves it in the cache of the disk */
         return 0;
 #endif
-    return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : errno;
+    while (fsync(fd) != 0)
+        if (errno != EINTR)
+            return errno == EINVAL || errno == ENOTSUP ? 0 : errno;
+    return 0;
 }
 
-int tbc_file_sync(int fd, const tbc_file *file, const char *directory)
+int tbc_file_sync(int fd, const tbc_file *file)
 {
     struct stat now;
     int error = look(fd, file, &now);
-    if (error == 0)
-        error = sync_descriptor(fd);
-    if (error != 0)
-        return error;
-    int names = open(directory, O_RDONLY | O_CLOEXEC);
-    if (names < 0)
-        return errno;
-    error = sync_descriptor(names);
-    close(names);
+    return error == 0 ? sync_descriptor(fd) : error;
+}
+
+int tbc_file_sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES || errno == ENOENT ? 0 : errno;
+    int error = sync_descriptor(fd);
+    close(fd);
     return error;
 }

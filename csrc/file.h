@@ -47,13 +47,15 @@ tbc_status tbc_file_create(tbc_file *file, const tbc_place *place);
    and their numbers go to other files. A file that was moved is still there. */
 int tbc_file_check(const tbc_file *file);
 
-/* Closes the descriptor, if it is still that of the file; answers errno. */
+/* Closes the descriptor, if it is still that of the file; answers errno of that. */
 int tbc_file_close(tbc_file *file);
 
 /* Removes a file of which nothing is needed. */
 void tbc_file_remove(const tbc_file *file, const tbc_place *place);
 
-/* Has the disk itself keep what was written, and the file's name in its directory; answers errno. fd: of the file. */
-int tbc_file_sync(int fd, const tbc_file *file, const char *directory);
+/* Have the disk itself keep what was written to the file whose descriptor, or a duplicate, is fd; and the names in a
+   directory, if it may be read. They answer errno. */
+int tbc_file_sync(int fd, const tbc_file *file);
+int tbc_file_sync_directory(const char *directory);
 
 #endif

@@ -231,6 +231,8 @@ void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
     }
     if (!tbc_queue_is_empty(queue) && !queue->listed)
         list(queue, pause > 0 ? pause : queue->linger);
+    else if (pause > 0 && queue->listed) /* by events that came meanwhile */
+        queue->due = now() + pause;
     if (pause == 0 && queue->first != NULL) /* it may be listed by events that came meanwhile */
         tbc_queue_hurry(queue);
     tbc_queue_announce_progress();

@@ -35,7 +35,7 @@ struct tbc_writer {
     uint64_t begin;     /* of all bytes, as queue.done counts them: the first one in this file */
     bool open;
     bool busy;          /* the thread is at it, without the lock */
-    bool suspect;       /* a sync failed: the file is given up before more is written */
+    int suspect;        /* errno of a sync that failed: the file is given up before more is written */
     bool abandoned;     /* nobody has it any more; the thread frees it */
     unsigned closing;   /* threads in tbc_writer_close */
     int error;          /* errno of the last attempt, 0 if it succeeded */
@@ -62,7 +62,7 @@ typedef struct attempt {
     uint64_t begin;      /* as in tbc_writer */
     uint64_t base;       /* of all bytes: the first one of `taken` */
     size_t sent;         /* of `taken` */
-    bool suspect;
+    int suspect;
     unsigned rotations;
     int error;
 } attempt;
@@ -99,7 +99,7 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     if (!useful)
         tbc_file_remove(&attempt->file, place);
     attempt->sent = start;
-    attempt->suspect = false;
+    attempt->suspect = 0;
     attempt->rotations += useful;
     return useful;
 }
@@ -122,13 +122,15 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
             attempt->begin = attempt->base + attempt->sent;
             fresh = true;
         }
-        attempt->error = attempt->suspect ? EIO : tbc_file_check(&attempt->file);
+        attempt->error = attempt->suspect != 0 ? attempt->suspect : tbc_file_check(&attempt->file);
         if (attempt->error == 0)
             write_rest(attempt, taken);
         if (attempt->error == 0)
             attempt->error = tbc_file_check(&attempt->file);
-        if (attempt->error == 0 || passes(attempt->error))
+        if (attempt->error == 0 || (passes(attempt->error) && attempt->suspect == 0))
             return;
+        if (attempt->suspect == 0 && attempt->file.size == place->head_size && tbc_file_check(&attempt->file) == 0)
+            return; /* with its head alone it is as good as a new one */
         if (!give_up(attempt, place, taken) && fresh) {
             memcpy(attempt->file.name, last.name, sizeof last.name); /* to tell of: the other one is gone */
             return;
@@ -149,7 +151,7 @@ static void serve(tbc_writer *writer)
         .sent = queue->sent,
         .suspect = writer->suspect,
     };
-    writer->suspect = false;
+    writer->suspect = 0;
     writer->busy = true;
     tbc_queue_unlock();
     if (fresh)
@@ -281,7 +283,8 @@ static int close_file(tbc_writer *writer)
     *link = writer->next;
     tbc_queue_clear(&writer->queue);
     tbc_queue_set_sick(&writer->queue, false);
-    writer->open = writer->busy = writer->suspect = false;
+    writer->open = writer->busy = false;
+    writer->suspect = 0;
     writer->closing = 0;
     writer->error = 0;
     tbc_file file = writer->file;
@@ -382,42 +385,40 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
 
 tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms, bool later)
 {
-    pthread_once(&once, prepare);
-    tbc_queue_lock();
-    tbc_file file = writer->file;
-    bool open = writer->open;
-    tbc_queue_unlock();
-    if (open)
-        return TBC_OK;
-
     tbc_place copy;
+    tbc_file file = {.fd = -1};
+    pthread_once(&once, prepare);
     tbc_status status = copy_place(&copy, place);
     if (status != TBC_OK)
         return status;
-    file.fd = -1;
-    int error = tbc_file_create(&file, place) == TBC_OK ? 0 : errno;
-    if (error != 0 && !later) {
-        free_place(&copy);
-        errno = error;
-        return TBC_ERRNO;
-    }
-
+    int error = 0;
     tbc_queue_lock();
-    if (start_thread() != TBC_OK && !later) {
-        status = TBC_ERRNO;
-        error = errno;
-    } else if (!writer->open) { /* no other thread was faster */
-        begin_file(writer, &file, error, policy, linger_ms);
-        file.fd = -1;
-        const tbc_place old = writer->place;
-        writer->place = copy;
-        copy = old;
+    while (!writer->open && status == TBC_OK) {
+        const tbc_file last = writer->file;
+        tbc_queue_unlock();
+        file = last;
+        error = tbc_file_create(&file, place) == TBC_OK ? 0 : errno;
+        tbc_queue_lock();
+        if (error == 0 && start_thread() != TBC_OK)
+            error = errno;
+        bool alone = strcmp(writer->file.name, last.name) == 0; /* no other thread has made one behind it meanwhile */
+        if (error != 0 && !later) {
+            status = TBC_ERRNO;
+        } else if (alone && !writer->open) {
+            begin_file(writer, &file, file.fd < 0 ? error : 0, policy, linger_ms);
+            const tbc_place old = writer->place;
+            writer->place = copy;
+            copy = old;
+            file.fd = -1;
+        }
+        if (file.fd >= 0) {
+            tbc_queue_unlock();
+            tbc_file_close(&file);
+            tbc_file_remove(&file, place);
+            tbc_queue_lock();
+        }
     }
     tbc_queue_unlock();
-    if (file.fd >= 0) {
-        tbc_file_close(&file);
-        tbc_file_remove(&file, place);
-    }
     free_place(&copy);
     errno = error;
     return status;
@@ -559,7 +560,7 @@ void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
 /* How far a flush has come. A failure counts if it came after the flush began and is not over. */
 static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
 {
-    if (writer->queue.done >= flush->target)
+    if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* in the child of a fork it is */
         return TBC_OK;
     if (writer->error == 0 || writer->failures == flush->failures)
         return TBC_WAITING;
@@ -588,26 +589,30 @@ tbc_status tbc_writer_sync(tbc_writer *writer)
     char directory[TBC_PATH_MAX];
     tbc_queue_lock();
     const tbc_file file = writer->file;
-    if (!writer->open || writer->place.directory == NULL || file.fd < 0) {
-        tbc_queue_unlock();
-        return TBC_OK;
-    }
-    snprintf(directory, sizeof directory, "%s", writer->place.directory);
-    int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* for the thread may close the other one */
-    int error = fd < 0 ? errno : 0;
-    tbc_queue_unlock();
-    if (error == 0)
-        error = tbc_file_sync(fd, &file, directory);
+    bool has_file = writer->open && writer->place.directory != NULL && file.fd >= 0;
+    int error = has_file ? writer->suspect : 0;
+    int fd = has_file && error == 0 ? fcntl(file.fd, F_DUPFD_CLOEXEC, 0) : -1; /* the thread may close the other one */
     if (fd >= 0)
-        close(fd);
-    if (error == 0 || error == ENOENT) /* if it was deleted, there is nothing to keep */
-        return TBC_OK;
-    tbc_queue_lock();
-    bool same = strcmp(writer->file.name, file.name) == 0;
-    writer->suspect = writer->suspect || same;
+        snprintf(directory, sizeof directory, "%s", writer->place.directory);
+    else if (has_file && error == 0)
+        error = errno;
     tbc_queue_unlock();
-    errno = error;
-    return same ? TBC_ERRNO : TBC_WAITING;
+    if (fd < 0) {
+        errno = error;
+        return error == 0 ? TBC_OK : TBC_ERRNO;
+    }
+    error = tbc_file_sync(fd, &file);
+    close(fd);
+    if (error != 0) {
+        tbc_queue_lock();
+        bool same = writer->file.fd == file.fd && strcmp(writer->file.name, file.name) == 0;
+        writer->suspect = same ? error : writer->suspect;
+        tbc_queue_unlock();
+        errno = error;
+        return same ? TBC_ERRNO : TBC_WAITING;
+    }
+    errno = tbc_file_sync_directory(directory);
+    return errno == 0 ? TBC_OK : TBC_ERRNO;
 }
 
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)

@@ -15,6 +15,7 @@ from libc.math cimport isfinite
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport getpid
 
 import errno as errno_codes
 import os
@@ -27,8 +28,10 @@ cdef size_t SMALL = 1               # the size of an event of a few fields: the 
 cdef size_t WORTH_RELEASING = 20000 # values to count, from which on other threads should get the GIL
 
 
-cdef int _raise(tbc_status status, path=None) except -1:
-    cdef int error = errno
+cdef int _raise(tbc_status status, where=None) except -1:
+    """where: a path, or the EventFile that has it."""
+    cdef int error = errno # before anything else may change it
+    path = where.path if isinstance(where, EventFile) else where
     if status == TBC_NO_MEMORY:
         raise MemoryError()
     if status == TBC_ERRNO:
@@ -603,14 +606,13 @@ cdef class EventFile(EventEncoder):
             with nogil:
                 status = tbc_writer_wait(self._writer, size, SLICE_MS)
             if status != TBC_OK:
-                _raise(status, self.path)
+                _raise(status, self)
             PyErr_CheckSignals()
         elif status == TBC_CLOSED:
-            self.reopen()
-            if self.closed:
-                _raise(status, self.path)
+            if not self.reopen():
+                _raise(status, self)
         else:
-            _raise(status, self.path)
+            _raise(status, self)
         return 0
 
     cdef int _open(self, size_t size, tbc_buffer **out) except -1:
@@ -628,7 +630,7 @@ cdef class EventFile(EventEncoder):
         elif status == TBC_DROPPED:
             self.tell(DROPPED)
         elif status != TBC_OK:
-            _raise(status, self.path)
+            _raise(status, self)
         return 0
 
     @property
@@ -692,11 +694,12 @@ cdef class EventFile(EventEncoder):
         cdef Reservation reservation = Reservation.__new__(Reservation)
         reservation._file = self
         reservation._size = size
+        reservation._process = getpid()
         return reservation
 
     def reopen(self):
-        """What an event does that finds no open file."""
-        _raise(TBC_CLOSED, self.path)
+        """What an event does that finds no open file; whether there is one now."""
+        _raise(TBC_CLOSED, self)
 
     def tell(self, str what not None):
         """What an event does that meets a disk that fails."""
@@ -714,7 +717,7 @@ cdef class EventFile(EventEncoder):
                 with nogil:
                     status = tbc_writer_sync(self._writer)
         if status != TBC_OK:
-            _raise(status, self.path)
+            _raise(status, self)
 
     def close(self):
         """Flushes and closes the file. After an OSError of the flush the file is open still; again is fine."""
@@ -726,7 +729,7 @@ cdef class EventFile(EventEncoder):
             if status == TBC_WAITING:
                 PyErr_CheckSignals()
         if status != TBC_OK:
-            _raise(status, self.path)
+            _raise(status, self)
 
     cdef int _flush(self) except -1:
         cdef tbc_status status = TBC_WAITING
@@ -738,7 +741,7 @@ cdef class EventFile(EventEncoder):
             if status == TBC_WAITING:
                 PyErr_CheckSignals()
         if status != TBC_OK:
-            _raise(status, self.path)
+            _raise(status, self)
         return 0
 
 
@@ -747,15 +750,16 @@ cdef class Reservation:
     """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives."""
     cdef EventFile _file
     cdef size_t _size
+    cdef int _process # the child of a fork has none of what its parent reserved
 
     def release(self):
         cdef EventFile file = self._file
         self._file = None
-        if file is not None:
+        if file is not None and self._process == getpid():
             tbc_writer_release(file._writer, self._size)
 
     def __dealloc__(self):
-        if self._file is not None:
+        if self._file is not None and self._process == getpid():
             tbc_writer_release(self._file._writer, self._size)
 
 

@@ -40,8 +40,9 @@ class Job:
             self.done = True
 
     def wait(self, seconds: float = math.inf) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.done and time.monotonic() < deadline:
+        """Not in the child of a fork, whose signal handler came while this waited: the job is the parent's."""
+        deadline, jobs = time.monotonic() + seconds, _jobs
+        while not self.done and jobs is _jobs and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         return self.done
 
@@ -111,7 +112,7 @@ def _run_all(jobs: SimpleQueue[Job | None]) -> None:
         job.run()
 
 
-def _before_fork() -> None:
+def before_fork() -> None:
     """Ends the thread, if its jobs are done in a moment; the next job starts another one."""
     global _thread
     with _starting:
@@ -129,4 +130,4 @@ def _before_fork() -> None:
         time.sleep(POLL_SECONDS / 10)
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_reset)
+os.register_at_fork(after_in_child=_reset)

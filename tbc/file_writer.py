@@ -93,12 +93,16 @@ class FileWriter(_core.EventFile):
         if "://" in self._log_dir:
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
         self._directory = os.fsencode(os.path.abspath(self._log_dir))  # the process may go elsewhere
+        if "\0" in self._log_dir + filename_suffix:
+            raise ValueError(f"a null character in log_dir or filename_suffix: {self._log_dir!r}, {filename_suffix!r}")
         self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
         self._suffix = os.fsencode(filename_suffix)
         self._on_disk_error = on_disk_error
         self._failures: list[BaseException] = []
         self._told: set[str] = set()
         self._open(must_open)
+        with lock:
+            _writers.add(self)
 
     @property
     def event_writer(self) -> FileWriter:
@@ -144,13 +148,16 @@ class FileWriter(_core.EventFile):
             try:
                 work()
             except BaseException as error:
+                error.__traceback__ = error.__context__ = error.__cause__ = None  # whose frames hold the pixels
                 self._failures.append(error)
             finally:
                 reservation.release()
 
         background.run(run)
-        if not all(isinstance(failure, OSError) for failure in self._failures):  # a training does not die of these
-            self._raise_failure()
+        others = [failure for failure in self._failures if not isinstance(failure, OSError)]
+        if others:  # a training does not die of a disk
+            self._failures = [failure for failure in self._failures if isinstance(failure, OSError)]
+            raise_first(others)
 
     def flush(self, *, sync: bool = False) -> None:
         """Returns when everything added so far can be read in the file, whoever dies then.
@@ -170,11 +177,14 @@ class FileWriter(_core.EventFile):
         """
         call_all([background.drain, self._raise_failure, super().close])
 
-    def reopen(self) -> None:
-        """Starts a new file in the same directory, if the last one was closed (or is the parent process's)."""
-        with lock:
-            if self.closed:
-                self._open(must=False)
+    def reopen(self) -> bool:
+        """Starts a new file in the same directory, if the last one was closed (or is the parent process's).
+
+        Answers True: there is one now, if nobody closes it.
+        """
+        if self.closed:  # without `lock`, which a thread may hold whose signal handler waits for a job that is here
+            self._open(must=False)
+        return True
 
     def stats(self) -> Stats:
         """What became of the events so far."""
@@ -204,9 +214,7 @@ class FileWriter(_core.EventFile):
             if must or error.errno in LASTING:
                 raise
             create(later=True)
-        with lock:
-            _writers.add(self)
-            _see_to_multiprocessing()
+        _see_to_multiprocessing()
 
 
 class NullFileWriter(FileWriter):
@@ -231,8 +239,8 @@ class NullFileWriter(FileWriter):
     def close(self) -> None:
         pass
 
-    def reopen(self) -> None:
-        pass
+    def reopen(self) -> bool:
+        return False
 
 
 def call_all(functions: Iterable[Callable[[], None]]) -> None:
@@ -307,6 +315,11 @@ def _see_to_multiprocessing() -> None:
         _finalized_pid = os.getpid()
 
 
+def _before_fork() -> None:
+    background.before_fork()  # first: its jobs start the other thread
+    _core.before_fork()
+
+
 def _after_fork_in_child() -> None:
     global lock
     lock = threading.RLock()  # another thread of the parent may have held it
@@ -315,5 +328,5 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(
-    before=_core.before_fork, after_in_parent=_core.after_fork_in_parent, after_in_child=_after_fork_in_child
+    before=_before_fork, after_in_parent=_core.after_fork_in_parent, after_in_child=_after_fork_in_child
 )

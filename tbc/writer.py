@@ -110,8 +110,8 @@ class SummaryWriter(_core.FastWriter):
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
         self._told: set[str] = set()
-        self._past = Stats()  # of the files that were closed
-        self._must_open = True  # the constructor raises, an add_* goes on without a file
+        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or not
+        self._past = Stats()  # of the files of add_hparams
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
         self.all_writers: dict[str, FileWriter] | None = None
@@ -420,8 +420,9 @@ class SummaryWriter(_core.FastWriter):
         binary: stores float32 in place of text; smaller, and many times faster to write and to load. (But for the rare
         matrix whose bytes the projector would take for text.)
 
-        The files are written beside the event file, on another thread; flush() waits for them. The projector lists the
-        embeddings of all tags and steps, those of earlier processes too; the same tag and step replaces.
+        The files are written beside the event file, on another thread; flush() waits for them, and raises OSError,
+        once, if they could not be written: that is not tried again. The projector lists the embeddings of all tags and
+        steps, those of earlier processes too; the same tag and step replaces.
 
         Raises AssertionError for lengths and ranks that do not fit (as torch does), TypeError for what is no real
         number, NotADirectoryError if a file is where the directory has to be.
@@ -612,8 +613,7 @@ class SummaryWriter(_core.FastWriter):
             self._past = total([self._past, file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
             with file_writer.lock:
-                assert self.all_writers is not None
-                self.all_writers[log_dir] = file
+                self._file_writers[log_dir] = file
 
     @staticmethod
     def _encode(rawstr: str) -> str:
@@ -625,12 +625,13 @@ class SummaryWriter(_core.FastWriter):
     def flush(self, *, sync: bool = False) -> None:
         """Returns when everything logged so far can be read in the files, whoever dies then.
 
-        sync: when it is on the disk, and a power failure does not take it away. That waits for the disk itself: some
+        sync: when it is on the disk, and a power failure does not take it away (of the event files that are open; those
+        of add_hparams are closed, those of add_embedding are no event files). That waits for the disk itself: some
         milliseconds a file, much more if it is busy.
 
         Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
         """
-        call_all([partial(writer.flush, sync=sync) for writer in self._file_writers()])
+        call_all([partial(writer.flush, sync=sync) for writer in list(self._file_writers.values())])
 
     def close(self) -> None:
         """Flushes and closes the files; closing twice is fine. Raises OSError as flush does, after it has tried all.
@@ -638,20 +639,16 @@ class SummaryWriter(_core.FastWriter):
         A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
         once more when the process exits.
         """
-        call_all([writer.close for writer in self._file_writers()])
+        call_all([writer.close for writer in list(self._file_writers.values())])
         with file_writer.lock:
-            if all(writer.closed for writer in self._file_writers()):
-                self._past = self.stats()
+            if all(writer.closed for writer in self._file_writers.values()):
                 self.file_writer = self.all_writers = None
 
     def stats(self) -> Stats:
         """What became of all that was logged so far, in all files: bytes queued and written, events dropped, ..."""
         if not self.enabled:
             return self._past
-        return total([self._past, *(writer.stats() for writer in self._file_writers())])
-
-    def _file_writers(self) -> list[FileWriter]:
-        return list((self.all_writers or {}).values())
+        return total([self._past, *(writer.stats() for writer in list(self._file_writers.values()))])
 
     def __enter__(self) -> SummaryWriter:
         return self
@@ -663,7 +660,8 @@ class SummaryWriter(_core.FastWriter):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
-        state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None, "_past": Stats()}
+        state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None}
+        state |= {"_file_writers": {}, "_past": Stats()}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -677,7 +675,6 @@ class SummaryWriter(_core.FastWriter):
         with file_writer.lock:
             if self.file_writer is None:
                 writer = self._open(self.log_dir)
-                self._must_open = False
                 if self.enabled and self.purge_step is not None:
                     writer.version(self.purge_step)
                     writer.session_start(self.purge_step)
@@ -689,26 +686,29 @@ class SummaryWriter(_core.FastWriter):
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
         prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
-        log_dirs = {key: prefix + key for key in keys}
         with file_writer.lock:
             self._get_file_writer()
-            assert self.all_writers is not None
-            for log_dir in log_dirs.values():
-                if log_dir not in self.all_writers:
-                    self.all_writers[log_dir] = self._open(log_dir)
-            return {key: self.all_writers[log_dir] for key, log_dir in log_dirs.items()}
+            found = {key: self._open(prefix + key) for key in keys}
+            if self.all_writers is not None:  # a signal handler may have closed all
+                self.all_writers.update((prefix + key, writer) for key, writer in found.items())
+            return found
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
-        if not self.enabled:
-            return NullFileWriter(log_dir)
-        return FileWriter(
-            log_dir,
-            self.max_queue,
-            self.flush_secs,
-            self.filename_suffix,
-            on_disk_error=self.on_disk_error,
-            must_open=self._must_open,
-        )
+        """The FileWriter of a directory, with a file. It stays the same after close(): another thread may be about to
+        log to it, and of two files of a directory at a time, readers would take the events in the wrong order."""
+        key = os.fspath(log_dir)
+        writer = self._file_writers.get(key)
+        if writer is not None:
+            writer.reopen()
+            return writer
+        settings = self.max_queue, self.flush_secs, self.filename_suffix
+        must_open = not self._file_writers  # the constructor raises, an add_* goes on without a file
+        if self.enabled:
+            writer = FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=must_open)
+        else:
+            writer = NullFileWriter(log_dir)
+        self._file_writers[key] = writer
+        return writer
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
         """An image, laid out."""
