@@ -4,8 +4,8 @@
  *
  * Readers go through the files of a directory in the order of their names and never turn back. So the seconds of a new
  * name are the clock's or more: they exceed those of every event file that is there and of the one this writer had
- * before, also if the clock was set back. The file is created with O_EXCL: a name that is taken, by a process of the same
- * pid in another container, is left alone, and the next number tried.
+ * before, also if the clock was set back. The file is created with O_EXCL: a name that is taken, by a process of the
+ * same pid in another container, is left alone, and the next number tried.
  *
  * A file starts with its head, the record that says which format it has. A file whose head cannot be written is
  * removed again.
@@ -42,9 +42,9 @@ typedef struct tbc_file {
 /* Makes the next file. On a failure there is none, and the name is as it was. */
 tbc_status tbc_file_create(tbc_file *file, const tbc_place *place);
 
-/* Answers 0 if the descriptor is still that of the file; ENOENT if the file was deleted, or cut (to write on would leave
-   a hole of zeros, which no reader gets over); else why it is not, EBADF for one: a program may close all descriptors,
-   and their numbers go to other files. A file that was moved is still there. */
+/* Answers 0 if the descriptor is still that of the file; ENOENT if the file was deleted, or cut (to write on would
+   leave a hole of zeros, which no reader gets over); else why it is not, EBADF for one: a program may close all
+   descriptors, and their numbers go to other files. A file that was moved is still there. */
 int tbc_file_check(const tbc_file *file);
 
 /* Closes the descriptor, if it is still that of the file; answers errno of that. */

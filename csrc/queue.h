@@ -80,8 +80,8 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so many
-   nanoseconds; with 0, as usual: at once if there are chunks, and else when it has lingered. */
+/* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so
+   many nanoseconds; with 0, as usual: at once if there are chunks, and else when it has lingered. */
 void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
 
 /* Says whether the disk fails. */

@@ -1,5 +1,5 @@
-/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. What others look
- * at, the name of the file and how far it has come, is changed under the lock when the attempt is over. */
+/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. What others
+ * look at, the name of the file and how far it has come, is changed under the lock when the attempt is over. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* for gettid's number */
 #else
@@ -32,7 +32,7 @@ struct tbc_writer {
     tbc_policy policy;
     tbc_place place;    /* of its files; without a directory if it was given a descriptor */
     tbc_file file;
-    uint64_t begin;     /* of all bytes, as queue.done counts them: the first one in this file */
+    uint64_t file_start; /* of all bytes, as queue.done counts them: the first one in this file */
     bool open;
     bool busy;          /* the thread is at it, without the lock */
     int suspect;        /* errno of a sync that failed: the file is given up before more is written */
@@ -59,7 +59,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* What the thread works on without the lock. */
 typedef struct attempt {
     tbc_file file;
-    uint64_t begin;      /* as in tbc_writer */
+    uint64_t file_start; /* as in tbc_writer */
     uint64_t base;       /* of all bytes: the first one of `taken` */
     size_t sent;         /* of `taken` */
     int suspect;
@@ -88,13 +88,14 @@ static bool passes(int error)
 }
 
 /* The file is lost. The next one begins with the record that was torn; if the file was deleted, with all that was in it
-   and is still in memory. Answers whether the file is useful: holds a whole record besides its head. Else it is removed. */
+   and is still in memory. Answers whether the file is useful: holds a whole record besides its head. Else it is
+   removed. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
     if (attempt->error == ENOENT)
-        start = attempt->begin > attempt->base ? (size_t)(attempt->begin - attempt->base) : 0;
-    bool useful = attempt->base + start > attempt->begin;
+        start = attempt->file_start > attempt->base ? (size_t)(attempt->file_start - attempt->base) : 0;
+    bool useful = attempt->base + start > attempt->file_start;
     tbc_file_close(&attempt->file);
     if (!useful)
         tbc_file_remove(&attempt->file, place);
@@ -119,7 +120,7 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
                 attempt->error = errno;
                 return;
             }
-            attempt->begin = attempt->base + attempt->sent;
+            attempt->file_start = attempt->base + attempt->sent;
             fresh = true;
         }
         attempt->error = attempt->suspect != 0 ? attempt->suspect : tbc_file_check(&attempt->file);
@@ -146,7 +147,7 @@ static void serve(tbc_writer *writer)
     bool fresh = tbc_queue_take(queue);
     attempt attempt = {
         .file = writer->file,
-        .begin = writer->begin,
+        .file_start = writer->file_start,
         .base = queue->done - queue->sent,
         .sent = queue->sent,
         .suspect = writer->suspect,
@@ -160,7 +161,7 @@ static void serve(tbc_writer *writer)
     tbc_queue_lock();
     writer->busy = false;
     writer->file = attempt.file;
-    writer->begin = attempt.begin;
+    writer->file_start = attempt.file_start;
     writer->error = attempt.error;
     writer->failures += attempt.error != 0;
     writer->rotations += attempt.rotations;
@@ -372,7 +373,7 @@ void tbc_writer_free(tbc_writer *writer)
 static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
 {
     writer->file = *file;
-    writer->begin = writer->queue.done;
+    writer->file_start = writer->queue.done;
     writer->policy = policy;
     writer->error = error;
     writer->failures += error != 0;
@@ -383,7 +384,8 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     files = writer;
 }
 
-tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms, bool later)
+tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms,
+                           bool later)
 {
     tbc_place copy;
     tbc_file file = {.fd = -1};

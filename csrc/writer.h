@@ -1,16 +1,16 @@
 /* Event files, and the one thread that writes them all.
  *
  * A tbc_writer stands for one event file at a time, and its queue. The thread starts with the first file that is opened
- * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them, whole
- * records in one write(2) where the system allows it. It never touches Python.
+ * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
+ * whole records in one write(2) where the system allows it. It never touches Python.
  *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
  *   - a disk that is full is tried again from the byte where it stopped. After any other error, and when the file was
  *     deleted or its descriptor closed by others, the rest goes to a new file, from the start of the record that was
  *     torn; the torn one is never touched again, as readers of it would not get over that;
- *   - until that succeeds, tbc_writer_flush and tbc_writer_close answer TBC_ERRNO with the reason; nothing is reordered,
- *     and nothing dropped but what finds the queue full, if that was asked for, and is counted then;
+ *   - until that succeeds, tbc_writer_flush and tbc_writer_close answer TBC_ERRNO with the reason; nothing is
+ *     reordered, and nothing dropped but what finds the queue full, if that was asked for, and is counted then;
  *   - at exit() all that is queued is written, whatever was not closed;
  *   - after fork() the child has none of the parent's events; its tbc_writers are closed.
  */
@@ -40,8 +40,8 @@ tbc_writer *tbc_writer_new(void);
 /* Writes what is still queued, closes the file and gives the memory back: now, or as soon as the disk takes it. */
 void tbc_writer_free(tbc_writer *writer);
 
-/* Makes a file, unless one is open. With `later`, a file or a thread that cannot be made now is not an error: it is made
-   as soon as possible. A record waits linger_ms at most for others to go out with. */
+/* Makes a file, unless one is open. With `later`, a file or a thread that cannot be made now is not an error: it is
+   made as soon as possible. A record waits linger_ms at most for others to go out with. */
 tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_policy policy, unsigned linger_ms,
                            bool later);
 
