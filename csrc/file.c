@@ -1,5 +1,5 @@
-/* Paths are put together where they are used: a file is given up and made anew by the writer's thread, while others read
-   its name. */
+/* Paths are put together where they are used: a file is given up and made anew by the writer's thread, while others
+ * read its name. */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
 #else
