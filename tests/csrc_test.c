@@ -1113,10 +1113,10 @@ static void test_room_comes_back(void)
     tbc_writer_free(writer); /* the thread goes on trying, to the end */
 }
 
-/* Events that come while a chunk is written do not make the next one linger. */
-static void test_chunks_do_not_linger(void)
+enum { CHUNKS = 60 };
+
+static time_t seconds_of_chunks(void)
 {
-    enum { CHUNKS = 60 };
     static char bytes[1 << 20];
     int ends[2];
     struct timespec begin, end;
@@ -1136,9 +1136,17 @@ static void test_chunks_do_not_linger(void)
         append(writer, 0, 0, 1);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    CHECK(end.tv_sec - begin.tv_sec <= HANG / 30); /* 4 s; 60 times 0.1 s, if they did */
     CHECK(close(ends[0]) == 0);
     tbc_writer_free(writer);
+    return end.tv_sec - begin.tv_sec;
+}
+
+/* Events that come while a chunk is written do not make the next one linger: that would take 60 times 0.1 s, every time.
+   A busy machine may take as long, but not every time. */
+static void test_chunks_do_not_linger(void)
+{
+    for (int attempt = 0; seconds_of_chunks() > HANG / 30; attempt++)
+        CHECK(attempt < 5);
 }
 
 static void check_write_error(int fd, int error)
