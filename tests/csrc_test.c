@@ -1141,8 +1141,8 @@ static time_t seconds_of_chunks(void)
     return end.tv_sec - begin.tv_sec;
 }
 
-/* Events that come while a chunk is written do not make the next one linger: that would take 60 times 0.1 s, every time.
-   A busy machine may take as long, but not every time. */
+/* Events that come while a chunk is written do not make the next one linger: that would take 60 times 0.1 s, and every
+   time. A busy machine may take as long, but not every time. */
 static void test_chunks_do_not_linger(void)
 {
     for (int attempt = 0; seconds_of_chunks() > HANG / 30; attempt++)
