@@ -39,7 +39,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("disk.nth_call", 1_000_000, 60, {}),  # or as many as there are
     ("disk.full_disk", 60, 4, {}),
     ("disk.size_limit", 60, 4, {}),
-    ("disk.read_only", 20, 1, {}),
+    ("disk.read_only", 1, 1, {}),
     ("disk.taken_away", 120, 12, {}),
     ("disk.full_queue", 30, 3, {}),
     ("memory.nth_malloc", 1000, 10, {}),
