@@ -111,7 +111,7 @@ static int write_head(tbc_file *file, const tbc_place *place)
     return 0;
 }
 
-tbc_status tbc_file_create(tbc_file *file, const tbc_place *place)
+int tbc_file_create(tbc_file *file, const tbc_place *place)
 {
     char path[TBC_PATH_MAX];
     tbc_file next = {.fd = -1, .seconds = (long long)time(NULL)};
@@ -128,12 +128,9 @@ tbc_status tbc_file_create(tbc_file *file, const tbc_place *place)
         close(next.fd);
         unlink(path);
     }
-    if (error != 0) {
-        errno = error;
-        return TBC_ERRNO;
-    }
-    *file = next;
-    return TBC_OK;
+    if (error == 0)
+        *file = next;
+    return error;
 }
 
 /* Answers errno, EBADF for a descriptor of another file. */

@@ -13,7 +13,6 @@
 #ifndef TBC_FILE_H
 #define TBC_FILE_H
 
-#include "status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,8 +38,8 @@ typedef struct tbc_file {
     bool is_sized;     /* and bytes, which tells one that was cut */
 } tbc_file;
 
-/* Makes the next file. On a failure there is none, and the name is as it was. */
-tbc_status tbc_file_create(tbc_file *file, const tbc_place *place);
+/* Makes the next file; answers errno. On a failure there is none, and the name is as it was. */
+int tbc_file_create(tbc_file *file, const tbc_place *place);
 
 /* Answers 0 if the descriptor is still that of the file; ENOENT if the file was deleted, or cut (to write on would
    leave a hole of zeros, which no reader gets over); else why it is not, EBADF for one: a program may close all

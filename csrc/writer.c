@@ -114,12 +114,10 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
     }
     for (bool fresh = false;;) {
         const tbc_file last = attempt->file;
-        attempt->error = 0;
         if (last.fd < 0) {
-            if (tbc_file_create(&attempt->file, place) != TBC_OK) {
-                attempt->error = errno;
+            attempt->error = tbc_file_create(&attempt->file, place);
+            if (attempt->error != 0)
                 return;
-            }
             attempt->file_start = attempt->base + attempt->sent;
             fresh = true;
         }
@@ -399,7 +397,7 @@ tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_polic
         const tbc_file last = writer->file;
         tbc_queue_unlock();
         file = last;
-        error = tbc_file_create(&file, place) == TBC_OK ? 0 : errno;
+        error = tbc_file_create(&file, place);
         tbc_queue_lock();
         if (error == 0 && start_thread() != TBC_OK)
             error = errno;
@@ -591,13 +589,12 @@ tbc_status tbc_writer_sync(tbc_writer *writer)
     char directory[TBC_PATH_MAX];
     tbc_queue_lock();
     const tbc_file file = writer->file;
-    bool has_file = writer->open && writer->place.directory != NULL && file.fd >= 0;
-    int error = has_file ? writer->suspect : 0;
-    int fd = has_file && error == 0 ? fcntl(file.fd, F_DUPFD_CLOEXEC, 0) : -1; /* the thread may close the other one */
-    if (fd >= 0)
+    int error = writer->suspect, fd = -1;
+    if (error == 0 && writer->place.directory != NULL && file.fd >= 0) {
+        fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* the thread may close the other one */
+        error = fd < 0 ? errno : 0;
         snprintf(directory, sizeof directory, "%s", writer->place.directory);
-    else if (has_file && error == 0)
-        error = errno;
+    }
     tbc_queue_unlock();
     if (fd < 0) {
         errno = error;

@@ -573,6 +573,8 @@ cdef class EventBuffer(EventEncoder):
 
 cdef str DROPPED = "the queue is full, events are dropped until the disk recovers (stats() counts them)"
 cdef dict _policies = {"drop": TBC_DROP, "wait": TBC_WAIT, "raise": TBC_RAISE}
+ON_DISK_ERROR = tuple(_policies) # the names
+
 
 cdef class EventFile(EventEncoder):
     """One event file at a time, and its queue; tbc.FileWriter knows where.

@@ -19,7 +19,6 @@ _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
 lock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
 _finalized_pid: int | None = None
 
-ON_DISK_ERROR = ("drop", "wait", "raise")
 # Why a file cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.
 LASTING = frozenset(
     {errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMFILE}
@@ -277,8 +276,8 @@ def _check_message(message: Any, name: str) -> None:
 
 
 def check_on_disk_error(on_disk_error: Any) -> None:
-    if on_disk_error not in ON_DISK_ERROR:
-        raise ValueError(f"on_disk_error must be one of {', '.join(ON_DISK_ERROR)}, got {on_disk_error!r}")
+    if on_disk_error not in _core.ON_DISK_ERROR:
+        raise ValueError(f"on_disk_error must be one of {', '.join(_core.ON_DISK_ERROR)}, got {on_disk_error!r}")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

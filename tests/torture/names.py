@@ -42,9 +42,12 @@ def preloaded(library):
     return f"{library} {os.environ.get('LD_PRELOAD', '')}"
 
 
-def run_together(commands, environment):
-    """Starts all, and lets them go on together."""
-    options = {"cwd": HERE.parent, "env": {**os.environ, **environment}, "text": True}
+def run_together(log_dir, processes, files, wrapper=(), environment=()):
+    """Starts processes that log so many files each, and lets them go on together. wrapper: a command that starts one."""
+    commands = [
+        [*wrapper, sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)
+    ]
+    options = {"cwd": HERE.parent, "env": os.environ | dict(environment), "text": True}
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, **options) for command in commands]
     for process in processes:
         process.stdin.close()
@@ -75,10 +78,9 @@ def in_one_second(count, blind=False):
     processes, files = 10, count // 10
     with tempfile.TemporaryDirectory() as directory:
         log_dir = Path(directory, "run")
-        commands = [[sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)]
         environment = {"LD_PRELOAD": preloaded(shim(directory)), "TORTURE_SECONDS": str(SECONDS), "TORTURE_PID": "7"}
         environment |= {"TORTURE_BLIND": "yes"} if blind else {}
-        run_together(commands, environment)
+        run_together(log_dir, processes, files, environment=environment)
         made = check(log_dir, processes, files, in_order=not blind)
     return Row(what, made, count, 0)
 
@@ -93,10 +95,7 @@ def in_containers(count):
         log_dir = Path(directory, "run")
         inside = 'echo box >/proc/sys/kernel/hostname; "$@"; exit $?'  # the shell is process 1
         unshare = ["unshare", "--pid", "--uts", "--fork", "--mount-proc", "sh", "-c", inside, "sh"]
-        commands = [
-            [*unshare, sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)
-        ]
-        run_together(commands, {})
+        run_together(log_dir, processes, files, wrapper=unshare)
         assert all(".box.2." in path.name for path in log_dir.iterdir())
         made = check(log_dir, processes, files)
     return Row(what, made, count, 0)

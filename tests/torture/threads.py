@@ -110,15 +110,19 @@ print(calls)
 
 def signals(count):
     """flush() and add_scalar() in a handler, a thousand times a second."""
-    with tempfile.TemporaryDirectory() as log_dir:
-        result = run_script(SIGNALS, log_dir, count, timeout=60 + count / 1000)
-        (path,) = Path(log_dir).iterdir()
-        found = steps(path)
-    calls = int(result.stdout)
+    calls, found = calls_and_steps(SIGNALS, count)
     expected = {"scalar": count, "histogram": -(-count // 10), "text/text_summary": -(-count // 10)}
     expected |= {"image": -(-count // 100), "handler": calls}
     check_counts(found, expected)
     return Row("flush() in a signal handler, 1 kHz", calls, sum(expected.values()), 0)
+
+
+def calls_and_steps(script, count):
+    """What a script prints, a number, and the steps of each tag in its only file."""
+    with tempfile.TemporaryDirectory() as log_dir:
+        result = run_script(script, log_dir, count, timeout=60 + count / 1000)
+        (path,) = Path(log_dir).iterdir()
+        return int(result.stdout), steps(path)
 
 
 def check_counts(found, expected):
@@ -164,11 +168,7 @@ gc.collect()
 
 def finalizers(count):
     """flush() from __del__ in the collector, from another thread and from atexit."""
-    with tempfile.TemporaryDirectory() as log_dir:
-        result = run_script(FINALIZERS, log_dir, count, timeout=60 + count / 1000)
-        (path,) = Path(log_dir).iterdir()
-        found = steps(path)
-    calls = int(result.stdout)
+    calls, found = calls_and_steps(FINALIZERS, count)
     expected = {"scalar": count, "finalizer": calls, "exit": 1}
     assert calls == -(-count // 100)
     check_counts(found, expected)
