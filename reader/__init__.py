@@ -20,10 +20,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .files import find_event_files
 from .records import CorruptRecordError, RecordError, TruncatedRecordError, read_records
 
 if TYPE_CHECKING:
-    from .events import find_event_files, read_events
+    from .events import read_events
 
 __all__ = [
     "CorruptRecordError",
@@ -36,6 +37,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # protobuf is loaded with the first event
-    if name in ("find_event_files", "read_events"):
+    if name == "read_events":
         return getattr(import_module(".events", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,8 @@ from datetime import datetime
 from typing import NoReturn
 
 from .describe import brief, printable, strict, to_json
-from .events import Value, find_event_files, read_events, values_of
+from .events import Value, read_values
+from .files import find_event_files, run_of
 from .records import RecordError, TruncatedRecordError
 
 
@@ -77,12 +78,11 @@ class Report:
         if not files:
             self.complain(f"{self.path}: no event file here")
         for file in files:
-            run = os.path.relpath(os.path.dirname(file), self.path) if os.path.isdir(self.path) else "."
+            run = run_of(file, self.path)
             try:
-                for event in read_events(file, self._damage):
-                    for value in values_of(event):
-                        if self.tag is None or value.tag == self.tag:
-                            yield run, value
+                for value in read_values(file, self._damage):
+                    if self.tag is None or value.tag == self.tag:
+                        yield run, value
             except OSError as error:
                 self.complain(f"{file}: {error.strerror}")
 

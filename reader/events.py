@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError
 
 from tbc.proto import Event
 
-from .records import CorruptRecordError, RecordError, raise_error, read_frames
+from .files import raise_error
+from .records import CorruptRecordError, RecordError, read_frames
 
 PLUGIN_KINDS = {  # of the values that are stored as tensors
     "scalars": "scalar",
@@ -26,7 +27,17 @@ PLUGIN_KINDS = {  # of the values that are stored as tensors
     "custom_scalars": "custom_scalars",
     "hparams": "hparams",
 }
-VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
+FIELD_KINDS: dict[str | None, str] = {  # of the others, by their field
+    "simple_value": "scalar",
+    "histo": "histogram",
+    "image": "image",
+    "audio": "audio",
+    "file_version": "file_version",
+    "graph_def": "graph",
+    "session_log": "session_log",
+    "tagged_run_metadata": "run_metadata",
+    "meta_graph_def": "meta_graph",
+}
 
 STRING = 7
 DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the field of its values otherwise
@@ -65,61 +76,63 @@ class Value:
     content: Any
 
 
-def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] = raise_error) -> list[str]:
-    """`path` itself unless it is a directory, else the event files below it, in the order TensorBoard reads them.
-
-    Links to directories are not followed. A directory that cannot be listed raises OSError, or is told `on_error`.
-    """
-    path = os.fsdecode(path)
-    if not os.path.isdir(path):
-        return [path]
-    found = []
-    directories = [path]
-    while directories:  # os.walk would recurse, before Python 3.12: a deep tree ends it
-        try:
-            with os.scandir(directories.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.path)
-                    elif "tfevents" in entry.name and not os.path.isdir(entry.path):
-                        found.append(entry.path)
-        except OSError as error:
-            on_error(error)
-    return sorted(found, key=os.path.split)
-
-
 def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error) -> Iterator[Any]:
     """The Event messages of a file (tbc.proto.Event), in order.
 
     Raises, or calls `on_error`, as read_records does; a record that is no Event is corrupt, too.
     """
     for offset, data in read_frames(path, on_error):
-        try:
-            event = Event.FromString(data)
-        except (DecodeError, UnicodeDecodeError):  # the latter where protobuf is pure Python
-            on_error(CorruptRecordError(os.fsdecode(path), offset, "no Event message"))
-        else:
+        event = event_of(data, os.fsdecode(path), offset, on_error)
+        if event is not None:
             yield event
 
 
-def values_of(event: Any) -> Iterator[Value]:
-    """What an event holds, one by one."""
+def event_of(data: bytes, path: str, offset: int, on_error: Callable[[RecordError], object]) -> Any | None:
+    """The Event in a record's data; None, and the error is told, if there is none."""
+    try:
+        return Event.FromString(data)
+    except (DecodeError, UnicodeDecodeError):  # the latter where protobuf is pure Python
+        on_error(CorruptRecordError(path, offset, "no Event message"))
+        return None
+
+
+def read_values(
+    path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
+) -> Iterator[Value]:
+    """What the events of a file hold, one by one. Raises, or calls `on_error`, as read_events does."""
+    plugins: dict[str, str] = {}
+    for event in read_events(path, on_error):
+        yield from values_of(event, plugins)
+
+
+def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Value]:
+    """What an event holds, one by one.
+
+    plugins: that of each tag by now, which is remembered there. A writer may leave it out after the first value of a
+    tag (summary.proto says so of SummaryMetadata; TensorFlow 1 did).
+    """
     what = event.WhichOneof("what")
     if what == "summary":
         for value in event.summary.value:
-            yield Value(event.step, event.wall_time, value.tag, _kind(value), value)
+            plugin = value.metadata.plugin_data.plugin_name
+            if plugins is not None:
+                plugin = plugin_of(value.tag, plugin, plugins)
+            yield Value(event.step, event.wall_time, value.tag, kind_of(value.WhichOneof("value"), plugin), value)
     elif what is not None:
-        kind = {"graph_def": "graph", "meta_graph_def": "meta_graph", "tagged_run_metadata": "run_metadata"}.get(
-            what, what
-        )
         tag = event.tagged_run_metadata.tag if what == "tagged_run_metadata" else ""
-        yield Value(event.step, event.wall_time, tag, kind, getattr(event, what))
+        yield Value(event.step, event.wall_time, tag, kind_of(what, ""), getattr(event, what))
 
 
-def _kind(value: Any) -> str:
-    what = value.WhichOneof("value")
-    plugin = PLUGIN_KINDS.get(value.metadata.plugin_data.plugin_name)
-    return VALUE_KINDS.get(what) or plugin or ("tensor" if what == "tensor" else "empty")
+def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
+    """The plugin of a value: what its metadata say, else what those of the tag's first value said."""
+    return plugins.setdefault(tag, plugin) if plugin else plugins.get(tag, "")
+
+
+def kind_of(what: str | None, plugin: str) -> str:
+    """The kind of a value by its field, of Summary.Value or of Event, and by its plugin."""
+    if what in FIELD_KINDS:
+        return FIELD_KINDS[what]
+    return PLUGIN_KINDS.get(plugin) or ("tensor" if what == "tensor" else "empty")
 
 
 def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
+
+from .files import open_file, raise_error, size_of
 
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
@@ -51,11 +52,6 @@ class TruncatedRecordError(RecordError):
 
 class CorruptRecordError(RecordError):
     """The bytes of a record are not those that were written."""
-
-
-def raise_error(error: Exception) -> None:
-    """What is done about damage unless the caller wants something else."""
-    raise error
 
 
 def _crc_table() -> list[int]:
@@ -103,15 +99,14 @@ def read_records(
 
 
 def read_frames(
-    path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
+    path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error, offset: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """As read_records, each with the offset of its record."""
+    """As read_records, each with the offset of its record, from the record on that begins at `offset`."""
     name = os.fsdecode(path)
-    with _open(name) as file:
-        offset = 0
+    with open_file(name) as file:
         while True:
             try:
-                data = read_record(file, offset)
+                data = read_record(file, name, offset)
             except RecordError as error:
                 on_error(error)
                 behind = error.end or _next_head(file, offset + 1)
@@ -124,39 +119,36 @@ def read_frames(
                 if data is None:
                     return
                 yield offset, data
-                offset += HEAD.size + len(data) + TAIL.size
+                offset = end_of(offset, data)
 
 
-def _open(name: str) -> BinaryIO:
-    """A FIFO would block, a device never end. (That it is a directory is said by open.)"""
-    mode = os.stat(name).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", name)
-    return open(name, "rb")
+def end_of(offset: int, data: bytes) -> int:
+    """Where the record ends that begins at `offset`."""
+    return offset + HEAD.size + len(data) + TAIL.size
 
 
-def read_record(file: BinaryIO, offset: int) -> bytes | None:
+def read_record(file: BinaryIO, name: str, offset: int) -> bytes | None:
     """The data of the record that begins at `offset`; None if the file ends there. Raises as read_records does."""
     file.seek(offset)
     head = file.read(HEAD.size)
     if not head:
         return None
     if len(head) < HEAD.size:
-        raise TruncatedRecordError(file.name, offset, "the file ends")
+        raise TruncatedRecordError(name, offset, "the file ends")
     length = _length(head)
     if length is None:
-        raise CorruptRecordError(file.name, offset, "wrong checksum of the length")
+        raise CorruptRecordError(name, offset, "wrong checksum of the length")
     if length > LIMIT:
-        raise CorruptRecordError(file.name, offset, f"impossible length of {length} bytes")
+        raise CorruptRecordError(name, offset, f"impossible length of {length} bytes")
     end = offset + HEAD.size + length + TAIL.size
-    if end > _size(file):  # before memory is taken for it
-        raise TruncatedRecordError(file.name, offset, "the file ends")
+    if end > size_of(file):  # before memory is taken for it
+        raise TruncatedRecordError(name, offset, "the file ends")
     data = file.read(length)
     tail = file.read(TAIL.size)
     if len(tail) < TAIL.size:
-        raise TruncatedRecordError(file.name, offset, "the file ends")
+        raise TruncatedRecordError(name, offset, "the file ends")
     if TAIL.unpack(tail)[0] != mask(crc32c(data)):
-        raise CorruptRecordError(file.name, offset, "wrong checksum of the data", end)
+        raise CorruptRecordError(name, offset, "wrong checksum of the data", end)
     return data
 
 
@@ -167,16 +159,12 @@ def _length(head: bytes) -> int | None:
     return length if crc == mask(crc32c(head[:8])) else None
 
 
-def _size(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_size
-
-
 def _next_head(file: BinaryIO, offset: int) -> int | None:
     """Where the next record begins, at `offset` or behind: a length that the file has room for, whose checksum holds.
 
     Pieces double, so that damage every few bytes does not have a mebibyte read for each.
     """
-    size = _size(file)
+    size = size_of(file)
     step = 1 << 10
     while offset < size:
         offset = max(offset, _next_data(file, offset) - HEAD.size + 1)
@@ -196,5 +184,7 @@ def _next_data(file: BinaryIO, offset: int) -> int:
     """Where there are bytes, at `offset` or behind: a file of exbibytes may be a hole."""
     try:
         return file.seek(offset, os.SEEK_DATA)
+    except (AttributeError, ValueError):  # no such thing here, or at a URL
+        return offset
     except OSError as error:
-        return _size(file) if error.errno == errno.ENXIO else offset
+        return size_of(file) if error.errno == errno.ENXIO else offset

@@ -22,7 +22,7 @@ INCLUDES = {  # what each pair of files may include of csrc
     "pr_curve": {"values"},
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},
-    "file": {"status"},
+    "file": set(),
     "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
@@ -50,11 +50,12 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
     "tbc.proto": set(),
-    "tbc.reader": {"tbc.reader.events", "tbc.reader.records"},
-    "tbc.reader.records": {"tbc._core"},
-    "tbc.reader.events": {"tbc.proto", "tbc.reader.records"},
+    "tbc.reader": {"tbc.reader.events", "tbc.reader.files", "tbc.reader.records"},
+    "tbc.reader.files": set(),
+    "tbc.reader.records": {"tbc._core", "tbc.reader.files"},
+    "tbc.reader.events": {"tbc.proto", "tbc.reader.files", "tbc.reader.records"},
     "tbc.reader.describe": {"tbc.proto", "tbc.reader.events"},
-    "tbc.reader.__main__": {"tbc.reader.describe", "tbc.reader.events", "tbc.reader.records"},
+    "tbc.reader.__main__": {"tbc.reader.describe", "tbc.reader.events", "tbc.reader.files", "tbc.reader.records"},
 }
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
