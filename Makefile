@@ -56,7 +56,7 @@ proto: .venv/test/installed
 	.venv/test/bin/python -m grpc_tools.protoc -Iproto --include_imports --descriptor_set_out=proto/tbc.binpb proto/tbc.proto
 
 clean:
-	rm -rf .venv build dist *.egg-info tbc/_core.c tbc/*.so
+	rm -rf .venv build dist *.egg-info tbc/_*.c tbc/*.so
 
 .venv/demo/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/demo

@@ -26,4 +26,11 @@ static inline float tbc_float_from_bits(uint32_t bits)
     return value;
 }
 
+static inline double tbc_double_from_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 #endif

@@ -47,8 +47,3 @@ size_t tbc_record_start(const uint8_t *frames, size_t at)
     }
     return start;
 }
-
-uint32_t tbc_record_mask(uint32_t crc)
-{
-    return (crc >> 15 | crc << 17) + 0xa282ead8;
-}

@@ -36,6 +36,11 @@ static inline void tbc_store_le64(uint8_t *to, uint64_t value)
         to[i] = (uint8_t)(value >> 8 * i);
 }
 
+static inline uint32_t tbc_load_le32(const uint8_t *from)
+{
+    return from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
 static inline uint64_t tbc_load_le64(const uint8_t *from)
 {
     uint64_t value = 0;

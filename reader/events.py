@@ -15,29 +15,7 @@ from tbc.proto import Event
 
 from .files import raise_error
 from .records import CorruptRecordError, RecordError, read_frames
-
-PLUGIN_KINDS = {  # of the values that are stored as tensors
-    "scalars": "scalar",
-    "histograms": "histogram",
-    "images": "image",
-    "audio": "audio",
-    "text": "text",
-    "pr_curves": "pr_curve",
-    "mesh": "mesh",
-    "custom_scalars": "custom_scalars",
-    "hparams": "hparams",
-}
-FIELD_KINDS: dict[str | None, str] = {  # of the others, by their field
-    "simple_value": "scalar",
-    "histo": "histogram",
-    "image": "image",
-    "audio": "audio",
-    "file_version": "file_version",
-    "graph_def": "graph",
-    "session_log": "session_log",
-    "tagged_run_metadata": "run_metadata",
-    "meta_graph_def": "meta_graph",
-}
+from .tags import kind_of, plugin_of
 
 STRING = 7
 DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the field of its values otherwise
@@ -108,8 +86,7 @@ def read_values(
 def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Value]:
     """What an event holds, one by one.
 
-    plugins: that of each tag by now, which is remembered there. A writer may leave it out after the first value of a
-    tag (summary.proto says so of SummaryMetadata; TensorFlow 1 did).
+    plugins: that of each tag by now, as tags.plugin_of remembers them.
     """
     what = event.WhichOneof("what")
     if what == "summary":
@@ -121,18 +98,6 @@ def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Val
     elif what is not None:
         tag = event.tagged_run_metadata.tag if what == "tagged_run_metadata" else ""
         yield Value(event.step, event.wall_time, tag, kind_of(what, ""), getattr(event, what))
-
-
-def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
-    """The plugin of a value: what its metadata say, else what those of the tag's first value said."""
-    return plugins.setdefault(tag, plugin) if plugin else plugins.get(tag, "")
-
-
-def kind_of(what: str | None, plugin: str) -> str:
-    """The kind of a value by its field, of Summary.Value or of Event, and by its plugin."""
-    if what in FIELD_KINDS:
-        return FIELD_KINDS[what]
-    return PLUGIN_KINDS.get(plugin) or ("tensor" if what == "tensor" else "empty")
 
 
 def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:

@@ -20,7 +20,7 @@ def is_url(path: str) -> bool:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The fsspec filesystem of a URL, and the path there. Raises ImportError if fsspec, or what it needs, is missing."""
+    """The fsspec filesystem of a URL, and the path there. Raises ImportError if what it needs is not installed."""
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -93,6 +93,13 @@ def open_file(path: str) -> BinaryIO:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     return open(path, "rb")
+
+
+def size_at(path: str) -> int:
+    if is_url(path):
+        there, path = filesystem(path)
+        return int(there.size(path))
+    return os.path.getsize(path)
 
 
 def size_of(file: BinaryIO) -> int:

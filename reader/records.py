@@ -119,12 +119,18 @@ def read_frames(
                 if data is None:
                     return
                 yield offset, data
-                offset = end_of(offset, data)
+                offset = end_of(offset, len(data))
 
 
-def end_of(offset: int, data: bytes) -> int:
-    """Where the record ends that begins at `offset`."""
-    return offset + HEAD.size + len(data) + TAIL.size
+def frame(data: bytes) -> bytes:
+    """A record with that data."""
+    length = HEAD.pack(len(data), 0)[:8]
+    return length + TAIL.pack(mask(crc32c(length))) + data + TAIL.pack(mask(crc32c(data)))
+
+
+def end_of(offset: int, length: int) -> int:
+    """Where the record ends that begins at `offset` and has so much data."""
+    return offset + HEAD.size + length + TAIL.size
 
 
 def read_record(file: BinaryIO, name: str, offset: int) -> bytes | None:
@@ -140,7 +146,7 @@ def read_record(file: BinaryIO, name: str, offset: int) -> bytes | None:
         raise CorruptRecordError(name, offset, "wrong checksum of the length")
     if length > LIMIT:
         raise CorruptRecordError(name, offset, f"impossible length of {length} bytes")
-    end = offset + HEAD.size + length + TAIL.size
+    end = end_of(offset, length)
     if end > size_of(file):  # before memory is taken for it
         raise TruncatedRecordError(name, offset, "the file ends")
     data = file.read(length)
@@ -173,7 +179,7 @@ def _next_head(file: BinaryIO, offset: int) -> int | None:
         for match in _HALF_A_HEAD.finditer(piece, 4):
             at = match.start() - 4
             length = _length(piece[at : at + HEAD.size])
-            if length is not None and offset + at + HEAD.size + length + TAIL.size <= size:
+            if length is not None and end_of(offset + at, length) <= size:
                 return offset + at
         offset += step
         step = min(2 * step, 1 << 20)

@@ -11,6 +11,8 @@ _Array = tuple[Any, str]
 
 TENSOR_DTYPES: dict[str, int]
 
+ON_DISK_ERROR: tuple[str, ...]
+
 def check(
     tag: _Text, step: _Step, walltime: _Walltime, display_name: _Text = None, description: _Text = None
 ) -> tuple[int, float]: ...

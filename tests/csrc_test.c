@@ -15,6 +15,7 @@
 #include "pr_curve.h"
 #include "queue.h"
 #include "record.h"
+#include "scan.h"
 #include "writer.h"
 #include <dirent.h>
 #include <errno.h>
@@ -1405,10 +1406,146 @@ static void test_fork(void)
     check_file(fd, 1, 0, 1, EVENTS);
 }
 
+/* --- scanning --- */
+
+enum { SCAN_TAGS = 200, SCAN_STEPS = 50 };
+
+static tbc_scan scan_of; /* resolve has no other way to it, as it is a test's */
+
+/* The number in "tag-7", which is its series'; scalars are those with an even one. */
+static int resolve_tag(void *context, const tbc_key *key)
+{
+    (void)context;
+    if (key->field < 0 || key->tag.size < 5 || memcmp(key->tag.data, "tag-", 4) != 0)
+        return TBC_UNWANTED;
+    bool is_scalar = key->field == 2 || (key->plugin.size == 7 && memcmp(key->plugin.data, "scalars", 7) == 0);
+    int series = tbc_scan_add_series(&scan_of, is_scalar, false);
+    return series < 0 ? TBC_STOP : series;
+}
+
+static void begin_scan(void)
+{
+    scan_of = (tbc_scan){.resolve = resolve_tag, .first_step = INT64_MIN, .last_step = INT64_MAX};
+    CHECK(tbc_scan_init(&scan_of) == TBC_OK);
+}
+
+/* Tags in turn: plain scalars, scalars as tensors of floats and of doubles, and texts. */
+static void fill_for_scan(tbc_buffer *buffer)
+{
+    const tbc_bytes text = TBC_BYTES("text");
+    const tbc_tensor tensor = {.dtype = TBC_DT_STRING, .values = &text, .n = 1};
+    char tag[16];
+    for (int64_t step = 0; step < SCAN_STEPS; step++)
+        for (int i = 0; i < SCAN_TAGS; i++) {
+            size_t start = tbc_record_begin(buffer);
+            tbc_stamp at = {.wall_time = 1e9 + (double)step, .step = step - 5};
+            tbc_label label = {.tag = {tag, (size_t)snprintf(tag, sizeof tag, "tag-%d", i)}};
+            if (i % 4 == 0)
+                tbc_event_scalar(buffer, at, &label, (float)(i + step));
+            else if (i % 4 == 1)
+                tbc_event_scalar_float(buffer, at, &label, (float)(i + step));
+            else if (i % 4 == 2)
+                tbc_event_scalar_double(buffer, at, &label, (double)i + (double)step);
+            else
+                tbc_event_tensor(buffer, at, &label, text, &tensor);
+            CHECK(tbc_record_end(buffer, start) == TBC_OK);
+        }
+    tbc_record_seal(buffer->data, buffer->size);
+}
+
+static void check_rows(const tbc_buffer *buffer)
+{
+    uint64_t bytes = 0;
+    CHECK(scan_of.n_series == SCAN_TAGS);
+    for (int i = 0; i < SCAN_TAGS; i++) {
+        const tbc_series *series = &scan_of.series[i]; /* they come in the order of their first values */
+        CHECK(series->n == SCAN_STEPS && series->is_scalar == (i % 4 != 3));
+        for (int64_t row = 0; row < SCAN_STEPS; row++) {
+            CHECK(series->step[row] == row - 5 && series->wall_time[row] == 1e9 + (double)row);
+            if (series->is_scalar)
+                CHECK(series->cell[row].number == (double)(i + row));
+            else
+                CHECK(tbc_record_start(buffer->data, (size_t)series->cell[row].offset) ==
+                      (size_t)series->cell[row].offset);
+        }
+        bytes += series->bytes;
+    }
+    CHECK(bytes == buffer->size);
+}
+
+static void test_scan(void)
+{
+    tbc_buffer buffer = {0};
+    size_t used;
+    fill_for_scan(&buffer);
+    for (size_t piece = 1; piece <= buffer.size; piece = piece * 7 + 1) { /* in pieces of any size */
+        begin_scan();
+        size_t at = 0;
+        for (size_t end = 0; end < buffer.size;) {
+            end = end + piece < buffer.size ? end + piece : buffer.size;
+            CHECK(tbc_scan_records(&scan_of, buffer.data + at, end - at, (int64_t)at, UINT64_MAX, &used) ==
+                  TBC_SCAN_MORE);
+            at += used;
+        }
+        CHECK(at == buffer.size);
+        check_rows(&buffer);
+        tbc_scan_purge(&scan_of, 10);
+        for (int i = 0; i < SCAN_TAGS; i++)
+            CHECK(scan_of.series[i].n == 15 && scan_of.series[i].step[14] == 9);
+        tbc_scan_free(&scan_of);
+    }
+    begin_scan();
+    scan_of.first_step = scan_of.last_step = 3;
+    CHECK(tbc_scan_records(&scan_of, buffer.data, buffer.size, 0, UINT64_MAX, &used) == TBC_SCAN_MORE);
+    CHECK(scan_of.series[SCAN_TAGS - 1].n == 1 && scan_of.series[SCAN_TAGS - 1].step[0] == 3);
+    tbc_scan_free(&scan_of);
+    tbc_buffer_free(&buffer);
+}
+
+/* Whatever a record with good checksums holds: no byte beyond it is read (the sanitizers see to that), and all of it
+   is taken, or nothing. */
+static void test_scan_of_anything(void)
+{
+    tbc_buffer buffer = {0};
+    tbc_peek peek;
+    fill_for_scan(&buffer);
+    srand(1);
+    for (size_t start = 0; start < buffer.size;) {
+        size_t length = (size_t)tbc_load_le64(buffer.data + start), size = TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
+        for (int round = 0; round < 8; round++) {
+            size_t cut = round % 2 == 0 ? 0 : (size_t)rand() % (length + 1); /* shorter, or changed */
+            uint8_t *record = malloc(size - cut);
+            memcpy(record, buffer.data + start, size - cut);
+            tbc_store_le64(record, length - cut);
+            for (int change = rand() % 4; change > 0 && length > cut; change--)
+                record[TBC_RECORD_HEAD + (size_t)rand() % (length - cut)] = (uint8_t)rand();
+            tbc_record_seal(record, size - cut);
+            size_t used, rows = 0;
+            begin_scan();
+            tbc_scan_stop stop = tbc_scan_records(&scan_of, record, size - cut, 0, UINT64_MAX, &used);
+            for (size_t i = 0; i < scan_of.n_series; i++)
+                rows += scan_of.series[i].n;
+            CHECK(stop == TBC_SCAN_MORE ? used == size - cut : stop == TBC_SCAN_ODD && used == 0 && rows == 0);
+            tbc_scan_free(&scan_of);
+            if (length - cut > 1) {
+                size_t seen = 1 + (size_t)rand() % (length - cut - 1);
+                uint8_t *beginning = malloc(seen);
+                memcpy(beginning, record + TBC_RECORD_HEAD, seen);
+                tbc_scan_peek(beginning, seen, length - cut, &peek);
+                free(beginning);
+            }
+            free(record);
+        }
+        start += size;
+    }
+    tbc_buffer_free(&buffer);
+}
+
 int main(void)
 {
     static void (*const tests[])(void) = {
-        test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_histogram_dtypes, test_histogram_values,
+        test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_scan, test_scan_of_anything,
+        test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_write_errors,
         test_sick_and_well, /* before the tests that leave much to a disk that fails for ever */

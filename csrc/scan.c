@@ -1,0 +1,636 @@
+/* One pass over the bytes. The tags of a training loop come round and round, so the key of a value is first compared
+   with the one that came behind the last one's before, and only then looked up in the table (open addressing, a power
+   of two, at most half full). The values of an event are staged, and become rows when it has been read to its end. */
+#include "scan.h"
+#include "crc32c.h"
+#include "record.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { /* field numbers */
+    EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_FILE_VERSION = 3, EVENT_GRAPH = 4, EVENT_SUMMARY = 5,
+    EVENT_SESSION_LOG = 7, EVENT_RUN_METADATA = 8, EVENT_META_GRAPH = 9,
+    SUMMARY_VALUE = 1,
+    VALUE_TAG = 1, VALUE_SIMPLE_VALUE = 2, VALUE_OLD_HISTOGRAM = 3, VALUE_IMAGE = 4, VALUE_HISTO = 5, VALUE_AUDIO = 6,
+    VALUE_TENSOR = 8, VALUE_METADATA = 9,
+    METADATA_PLUGIN_DATA = 1, PLUGIN_NAME = 1,
+    TENSOR_DTYPE = 1, TENSOR_CONTENT = 4, TENSOR_FLOAT_VAL = 5, TENSOR_DOUBLE_VAL = 6,
+};
+
+enum { DT_FLOAT = 1, DT_DOUBLE = 2, SESSION_START = 1 };
+
+typedef struct entry {
+    char *text; /* the tag, then the plugin; NULL in a free place */
+    size_t tag_size, plugin_size;
+    int field, series;
+    size_t next; /* where the key is that came behind this one last */
+} entry;
+
+typedef struct staged {
+    int series;
+    tbc_cell cell;
+    uint64_t bytes;
+} staged;
+
+struct tbc_scan_memory {
+    entry *entries;
+    size_t n, capacity;
+    size_t last; /* the place of the key before */
+    staged *stage;
+    size_t staged, stage_capacity;
+};
+
+/* --- fields --- */
+
+typedef struct cursor {
+    const uint8_t *at, *end;
+} cursor;
+
+typedef struct field {
+    unsigned number, type;
+    uint64_t value; /* of a varint; else the size of the bytes */
+    const uint8_t *data;
+} field;
+
+static inline bool is(field f, unsigned number, unsigned type) { return f.number == number && f.type == type; }
+static inline cursor inside(field f) { return (cursor){f.data, f.data + f.value}; }
+static inline tbc_bytes bytes_of(field f) { return (tbc_bytes){(const char *)f.data, f.value}; }
+
+static bool read_long_varint(cursor *c, uint64_t *value)
+{
+    *value = 0;
+    for (int shift = 0; shift < 64 && c->at < c->end; shift += 7) {
+        uint8_t byte = *c->at++;
+        *value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return shift < 63 || byte < 2;
+    }
+    return false;
+}
+
+static inline bool read_varint(cursor *c, uint64_t *value)
+{
+    if (c->at == c->end || *c->at >= 0x80)
+        return read_long_varint(c, value);
+    *value = *c->at++;
+    return true;
+}
+
+/* The key of a field, and its value, or how many bytes from c->at on it has. False where none begins that writers
+   write. */
+static inline bool read_head(cursor *c, field *f)
+{
+    if (c->at == c->end || *c->at >= 0x80 || *c->at < 8)
+        return false;
+    f->number = *c->at >> 3;
+    f->type = *c->at++ & 7;
+    f->value = f->type == TBC_WIRE_FIXED32 ? 4 : 8;
+    f->data = c->at;
+    if (f->type == TBC_WIRE_VARINT || f->type == TBC_WIRE_BYTES) {
+        if (!read_varint(c, &f->value))
+            return false;
+        f->data = c->at;
+    }
+    return f->type <= TBC_WIRE_BYTES || f->type == TBC_WIRE_FIXED32;
+}
+
+static inline bool read_field(cursor *c, field *f)
+{
+    if (!read_head(c, f))
+        return false;
+    if (f->type == TBC_WIRE_VARINT)
+        return true;
+    if (f->value > (size_t)(c->end - c->at))
+        return false;
+    c->at += f->value;
+    return true;
+}
+
+static double double_at(const uint8_t *data) { return tbc_double_from_bits(tbc_load_le64(data)); }
+static double float_at(const uint8_t *data) { return (double)tbc_float_from_bits(tbc_load_le32(data)); }
+
+static const tbc_key no_key = {{"", 0}, {"", 0}, 0};
+
+static bool read_plugin(cursor metadata, tbc_bytes *plugin)
+{
+    bool seen = false;
+    for (field f = {0}, inner = {0}; metadata.at != metadata.end;) {
+        if (!read_field(&metadata, &f))
+            return false;
+        if (f.number != METADATA_PLUGIN_DATA)
+            continue;
+        if (seen || f.type != TBC_WIRE_BYTES)
+            return false;
+        seen = true;
+        for (cursor data = inside(f); data.at != data.end;) {
+            if (!read_field(&data, &inner))
+                return false;
+            if (inner.number == PLUGIN_NAME && (inner.type != TBC_WIRE_BYTES || plugin->size != 0))
+                return false;
+            if (inner.number == PLUGIN_NAME)
+                *plugin = bytes_of(inner);
+        }
+    }
+    return true;
+}
+
+/* The first element, as the reader's oracle takes it: of the content if there is any, NaN if there is none at all. */
+static bool read_number(cursor tensor, double *number)
+{
+    uint64_t dtype = 0;
+    field content = {0}, values = {0};
+    for (field f = {0}; tensor.at != tensor.end;) {
+        if (!read_field(&tensor, &f))
+            return false;
+        if (is(f, TENSOR_DTYPE, TBC_WIRE_VARINT) && dtype == 0)
+            dtype = f.value;
+        else if (is(f, TENSOR_CONTENT, TBC_WIRE_BYTES) && content.data == NULL)
+            content = f;
+        else if ((f.number == TENSOR_FLOAT_VAL || f.number == TENSOR_DOUBLE_VAL) && values.data == NULL)
+            values = f;
+        else if (f.number != 2 && f.number != 3) /* shape and version */
+            return false;
+    }
+    size_t size = dtype == DT_FLOAT ? 4 : 8;
+    unsigned val = dtype == DT_FLOAT ? TENSOR_FLOAT_VAL : TENSOR_DOUBLE_VAL;
+    unsigned single = dtype == DT_FLOAT ? TBC_WIRE_FIXED32 : TBC_WIRE_FIXED64;
+    if (dtype != DT_FLOAT && dtype != DT_DOUBLE)
+        return false;
+    if (values.data != NULL && (values.number != val || (values.type != TBC_WIRE_BYTES && values.type != single)))
+        return false;
+    if (values.data != NULL && values.value % size != 0)
+        return false;
+    const field from = content.value != 0 ? content : values;
+    if (from.value < size)
+        *number = (double)NAN;
+    else
+        *number = dtype == DT_FLOAT ? float_at(from.data) : double_at(from.data);
+    return true;
+}
+
+/* --- keys --- */
+
+static uint64_t hash_of(const tbc_key *key)
+{
+    uint64_t hash = (uint64_t)(uint32_t)key->field ^ key->tag.size << 32;
+    const char *data = key->tag.data;
+    size_t size = key->tag.size;
+    for (uint64_t word; size >= 8; data += 8, size -= 8) {
+        memcpy(&word, data, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    for (; size > 0; data++, size--)
+        hash = (hash ^ (uint8_t)*data) * 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < key->plugin.size; i++)
+        hash = (hash ^ (uint8_t)key->plugin.data[i]) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static inline bool holds(const entry *entry, const tbc_key *key)
+{
+    return entry->text != NULL && entry->field == key->field && entry->tag_size == key->tag.size &&
+           entry->plugin_size == key->plugin.size && memcmp(entry->text, key->tag.data, key->tag.size) == 0 &&
+           memcmp(entry->text + entry->tag_size, key->plugin.data, key->plugin.size) == 0;
+}
+
+/* The place of the key, or the free one for it. */
+static size_t place_of(const struct tbc_scan_memory *memory, const tbc_key *key)
+{
+    size_t at = hash_of(key) & (memory->capacity - 1);
+    while (memory->entries[at].text != NULL && !holds(&memory->entries[at], key))
+        at = (at + 1) & (memory->capacity - 1);
+    return at;
+}
+
+static bool grow_entries(struct tbc_scan_memory *memory)
+{
+    const struct tbc_scan_memory old = *memory;
+    entry *entries = calloc(2 * old.capacity, sizeof *entries);
+    if (entries == NULL)
+        return false;
+    memory->entries = entries;
+    memory->capacity = 2 * old.capacity;
+    for (size_t i = 0; i < old.capacity; i++) {
+        const entry *e = &old.entries[i];
+        if (e->text == NULL)
+            continue;
+        tbc_key key = {{e->text, e->tag_size}, {e->text + e->tag_size, e->plugin_size}, e->field};
+        size_t at = place_of(memory, &key);
+        memory->entries[at] = *e;
+        memory->entries[at].next = at;
+    }
+    memory->last = 0;
+    free(old.entries);
+    return true;
+}
+
+static tbc_scan_stop enter_key(tbc_scan *scan, const tbc_key *key, size_t *at)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    if (2 * (memory->n + 1) > memory->capacity && !grow_entries(memory))
+        return TBC_SCAN_NO_MEMORY;
+    char *text = malloc(key->tag.size + key->plugin.size + 1);
+    if (text == NULL)
+        return TBC_SCAN_NO_MEMORY;
+    int series = scan->resolve(scan->context, key);
+    if (series < TBC_UNWANTED) {
+        free(text);
+        return series == TBC_ODD ? TBC_SCAN_ODD : TBC_SCAN_STOPPED;
+    }
+    memcpy(text, key->tag.data, key->tag.size);
+    memcpy(text + key->tag.size, key->plugin.data, key->plugin.size);
+    *at = place_of(memory, key);
+    memory->entries[*at] = (entry){text, key->tag.size, key->plugin.size, key->field, series, *at};
+    memory->n++;
+    return TBC_SCAN_MORE;
+}
+
+/* TBC_SCAN_MORE where nothing went wrong. */
+static inline tbc_scan_stop series_of(tbc_scan *scan, const tbc_key *key, int *series)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    size_t at = memory->entries[memory->last].next;
+    if (!holds(&memory->entries[at], key)) {
+        at = place_of(memory, key);
+        if (memory->entries[at].text == NULL) {
+            tbc_scan_stop stop = enter_key(scan, key, &at);
+            if (stop != TBC_SCAN_MORE)
+                return stop;
+        }
+        memory->entries[memory->last].next = at;
+    }
+    memory->last = at;
+    *series = memory->entries[at].series;
+    return TBC_SCAN_MORE;
+}
+
+/* --- rows --- */
+
+static bool grow_series(tbc_series *series)
+{
+    size_t capacity = series->capacity == 0 ? 16 : 2 * series->capacity;
+    int64_t *step = realloc(series->step, capacity * sizeof *step);
+    series->step = step != NULL ? step : series->step;
+    double *wall_time = realloc(series->wall_time, capacity * sizeof *wall_time);
+    series->wall_time = wall_time != NULL ? wall_time : series->wall_time;
+    tbc_cell *cell = realloc(series->cell, capacity * sizeof *cell);
+    series->cell = cell != NULL ? cell : series->cell;
+    if (step == NULL || wall_time == NULL || cell == NULL)
+        return false;
+    series->capacity = capacity;
+    return true;
+}
+
+static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
+{
+    tbc_series *series = &scan->series[index];
+    if (step < scan->first_step || step > scan->last_step)
+        return true;
+    if (series->n == series->capacity && !grow_series(series))
+        return false;
+    series->step[series->n] = step;
+    series->wall_time[series->n] = wall_time;
+    series->cell[series->n++] = cell;
+    series->bytes += bytes;
+    return true;
+}
+
+tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
+{
+    return append(scan, series, step, wall_time, cell, bytes) ? TBC_OK : TBC_NO_MEMORY;
+}
+
+static bool grow_stage(struct tbc_scan_memory *memory)
+{
+    size_t capacity = memory->stage_capacity == 0 ? 16 : 2 * memory->stage_capacity;
+    staged *stage = realloc(memory->stage, capacity * sizeof *stage);
+    if (stage == NULL)
+        return false;
+    memory->stage = stage;
+    memory->stage_capacity = capacity;
+    return true;
+}
+
+/* `content` is the field that the key is of; `offset` of the record; `bytes` of the value. */
+static tbc_scan_stop stage_value(tbc_scan *scan, const tbc_key *key, field content, int64_t offset,
+                                 uint64_t bytes)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    staged value = {.cell = {.offset = offset}, .bytes = bytes};
+    tbc_scan_stop stop = series_of(scan, key, &value.series);
+    if (stop != TBC_SCAN_MORE || value.series == TBC_UNWANTED)
+        return stop;
+    if (scan->series[value.series].is_scalar) {
+        if (key->field == VALUE_SIMPLE_VALUE)
+            value.cell.number = float_at(content.data);
+        else if (key->field != VALUE_TENSOR || !read_number(inside(content), &value.cell.number))
+            return TBC_SCAN_ODD;
+    }
+    if (memory->staged == memory->stage_capacity && !grow_stage(memory))
+        return TBC_SCAN_NO_MEMORY;
+    memory->stage[memory->staged++] = value;
+    return TBC_SCAN_MORE;
+}
+
+static tbc_scan_stop commit(tbc_scan *scan, int64_t step, double wall_time, uint64_t bytes)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    for (size_t i = 0; i < memory->staged; i++)
+        bytes -= memory->stage[i].bytes;
+    for (size_t i = 0; i < memory->staged; i++) {
+        const staged *value = &memory->stage[i];
+        uint64_t with_rest = value->bytes + (i == 0 ? bytes : 0);
+        if (!append(scan, value->series, step, wall_time, value->cell, with_rest))
+            return TBC_SCAN_NO_MEMORY; /* the scan is over: nobody sees its rows */
+    }
+    return TBC_SCAN_MORE;
+}
+
+/* --- events --- */
+
+static tbc_scan_stop read_value(tbc_scan *scan, cursor value, int64_t offset)
+{
+    tbc_key key = no_key;
+    field content = {0}, metadata = {0};
+    const uint8_t *start = value.at;
+    bool has_tag = false;
+    for (field f = {0}; value.at != value.end;) {
+        if (!read_field(&value, &f))
+            return TBC_SCAN_ODD;
+        if (is(f, VALUE_TAG, TBC_WIRE_BYTES) && !has_tag) {
+            key.tag = bytes_of(f);
+            has_tag = true;
+        } else if (is(f, VALUE_METADATA, TBC_WIRE_BYTES) && metadata.data == NULL) {
+            metadata = f;
+        } else if (f.number <= VALUE_TENSOR && f.number != VALUE_TAG && f.number != 7) { /* 7 is node_name */
+            if (content.data != NULL || f.type != (f.number == VALUE_SIMPLE_VALUE ? TBC_WIRE_FIXED32 : TBC_WIRE_BYTES))
+                return TBC_SCAN_ODD;
+            content = f;
+        } else if (f.number <= VALUE_METADATA && f.number != 7) {
+            return TBC_SCAN_ODD;
+        }
+    }
+    if (metadata.data != NULL && !read_plugin(inside(metadata), &key.plugin))
+        return TBC_SCAN_ODD;
+    key.field = (int)content.number;
+    uint64_t size = (uint64_t)(value.end - start);
+    return stage_value(scan, &key, content, offset, tbc_size_bytes(size));
+}
+
+static tbc_scan_stop read_summary(tbc_scan *scan, cursor summary, int64_t offset)
+{
+    tbc_scan_stop stop = TBC_SCAN_MORE;
+    for (field f = {0}; stop == TBC_SCAN_MORE && summary.at != summary.end;) {
+        if (!read_field(&summary, &f) || f.type != TBC_WIRE_BYTES || f.number != SUMMARY_VALUE)
+            return TBC_SCAN_ODD;
+        stop = read_value(scan, inside(f), offset);
+    }
+    return stop;
+}
+
+/* What an event holds in place of a summary. */
+static tbc_scan_stop read_other(tbc_scan *scan, field what, int64_t offset, bool *starts)
+{
+    tbc_key key = {no_key.tag, no_key.plugin, -(int)what.number};
+    cursor c = inside(what);
+    bool is_log = what.number == EVENT_SESSION_LOG, seen = false;
+    for (field f = {0}; (is_log || what.number == EVENT_RUN_METADATA) && c.at != c.end;) {
+        if (!read_field(&c, &f))
+            return TBC_SCAN_ODD;
+        if (f.number != 1) /* the status of the one, the tag of the other */
+            continue;
+        if (seen || f.type != (is_log ? TBC_WIRE_VARINT : TBC_WIRE_BYTES))
+            return TBC_SCAN_ODD;
+        seen = true;
+        if (is_log)
+            *starts = f.value == SESSION_START;
+        else
+            key.tag = bytes_of(f);
+    }
+    return stage_value(scan, &key, what, offset, 0);
+}
+
+/* Takes the event that nearly all are, of one simple_value, in a third of the time: its bytes can only stand so. */
+static bool read_plain_scalar(tbc_scan *scan, const uint8_t *data, uint64_t length, tbc_scan_stop *stop)
+{
+    enum { FIXED64 = TBC_WIRE_FIXED64, FIXED32 = TBC_WIRE_FIXED32, BYTES = TBC_WIRE_BYTES };
+    cursor c = {data, data + length};
+    uint64_t step = 0, summary, value, tag;
+    if (length < 9 || *c.at != (EVENT_WALL_TIME << 3 | FIXED64))
+        return false;
+    c.at += 9;
+    if (c.at < c.end && *c.at == (EVENT_STEP << 3 | TBC_WIRE_VARINT) && (c.at++, !read_varint(&c, &step)))
+        return false;
+    if (c.end - c.at < 11 || *c.at++ != (EVENT_SUMMARY << 3 | BYTES) || !read_varint(&c, &summary))
+        return false;
+    if (summary != (size_t)(c.end - c.at) || summary < 9 || *c.at++ != (SUMMARY_VALUE << 3 | BYTES))
+        return false;
+    if (!read_varint(&c, &value) || value != (size_t)(c.end - c.at) || value < 7 || *c.at++ != (VALUE_TAG << 3 | BYTES))
+        return false;
+    if (!read_varint(&c, &tag) || c.end - c.at < 5 || tag != (size_t)(c.end - c.at) - 5)
+        return false;
+    if (c.at[tag] != (VALUE_SIMPLE_VALUE << 3 | FIXED32))
+        return false;
+    const tbc_key key = {{(const char *)c.at, tag}, no_key.plugin, VALUE_SIMPLE_VALUE};
+    int series;
+    *stop = series_of(scan, &key, &series);
+    if (*stop == TBC_SCAN_MORE && series != TBC_UNWANTED &&
+        !append(scan, series, (int64_t)step, double_at(data + 1), (tbc_cell){float_at(c.at + tag + 1)},
+                TBC_RECORD_HEAD + length + TBC_RECORD_TAIL))
+        *stop = TBC_SCAN_NO_MEMORY;
+    return true;
+}
+
+static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t length, int64_t offset)
+{
+    cursor event = {data, data + length};
+    field what = {0};
+    double wall_time = 0;
+    int64_t step = 0;
+    bool starts = false;
+    unsigned seen = 0;
+    tbc_scan_stop stop = TBC_SCAN_MORE;
+    if (read_plain_scalar(scan, data, length, &stop))
+        return stop;
+    for (field f = {0}; event.at != event.end;) {
+        if (!read_field(&event, &f) || (seen >> f.number & 1))
+            return TBC_SCAN_ODD;
+        seen |= 1u << f.number;
+        if (is(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64)) {
+            wall_time = double_at(f.data);
+        } else if (is(f, EVENT_STEP, TBC_WIRE_VARINT)) {
+            step = (int64_t)f.value;
+        } else if (f.number >= EVENT_FILE_VERSION && f.number <= EVENT_META_GRAPH && f.number != 6) { /* a log message */
+            if (what.data != NULL || f.type != TBC_WIRE_BYTES)
+                return TBC_SCAN_ODD;
+            what = f;
+        } else if (f.number <= EVENT_STEP) {
+            return TBC_SCAN_ODD;
+        }
+    }
+    scan->memory->staged = 0;
+    if (what.number == EVENT_SUMMARY)
+        stop = read_summary(scan, inside(what), offset);
+    else if (what.number != 0)
+        stop = read_other(scan, what, offset, &starts);
+    if (stop != TBC_SCAN_MORE)
+        return stop;
+    if (starts && scan->purges)
+        tbc_scan_purge(scan, step);
+    return commit(scan, step, wall_time, TBC_RECORD_HEAD + length + TBC_RECORD_TAIL);
+}
+
+tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
+                               size_t *used)
+{
+    const tbc_crc32c_path crc = tbc_crc32c_fastest();
+    tbc_scan_stop stop = TBC_SCAN_MORE;
+    size_t at = 0;
+    while (stop == TBC_SCAN_MORE && size - at >= TBC_RECORD_HEAD) {
+        const uint8_t *record = data + at, *event = record + TBC_RECORD_HEAD;
+        uint64_t length = tbc_load_le64(record);
+        uint32_t head_crc = tbc_load_le32(record + 8);
+        if (head_crc != tbc_record_mask(~crc.run(0xFFFFFFFF, record, 8)) || length > INT32_MAX)
+            stop = TBC_SCAN_DAMAGED;
+        else if (length >= large)
+            stop = TBC_SCAN_LARGE;
+        else if (size - at < TBC_RECORD_HEAD + length + TBC_RECORD_TAIL)
+            break;
+        else if (tbc_load_le32(event + length) != tbc_record_mask(~crc.run(0xFFFFFFFF, event, length)))
+            stop = TBC_SCAN_DAMAGED;
+        else
+            stop = read_event(scan, event, length, offset + (int64_t)at);
+        if (stop == TBC_SCAN_MORE)
+            at += TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
+    }
+    *used = at;
+    return stop;
+}
+
+/* As read_field, of a cursor that ends early: `is_cut` says that the field goes beyond, `missing` so many bytes. */
+static bool read_cut(cursor *c, field *f, bool *is_cut, uint64_t *missing)
+{
+    if (!read_head(c, f))
+        return false;
+    size_t here = (size_t)(c->end - c->at);
+    *is_cut = f->type == TBC_WIRE_BYTES && f->value > here;
+    if (*is_cut)
+        *missing = f->value - here;
+    else if (f->type != TBC_WIRE_VARINT && f->value > here)
+        return false;
+    else if (f->type != TBC_WIRE_VARINT)
+        c->at += f->value;
+    return true;
+}
+
+bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *peek)
+{
+    const uint64_t beyond = length - size;
+    cursor c = {data, data + size};
+    field f = {0};
+    bool is_cut = false;
+    uint64_t missing = 0;
+    *peek = (tbc_peek){.key = no_key};
+    while (!is_cut) { /* the event, down to what it holds: that must end where the record's data do */
+        if (!read_cut(&c, &f, &is_cut, &missing))
+            return false;
+        if (is(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64))
+            peek->wall_time = double_at(f.data);
+        else if (is(f, EVENT_STEP, TBC_WIRE_VARINT))
+            peek->step = (int64_t)f.value;
+        else if (!is_cut)
+            return false;
+    }
+    if (missing != beyond)
+        return false;
+    if (f.number == EVENT_GRAPH || f.number == EVENT_META_GRAPH) {
+        peek->key.field = -(int)f.number;
+        peek->knows_plugin = true;
+        return true;
+    }
+    if (f.number != EVENT_SUMMARY)
+        return false;
+    if (!read_cut(&c, &f, &is_cut, &missing) || f.number != SUMMARY_VALUE || !is_cut || missing != beyond)
+        return false;
+    for (is_cut = false; !is_cut;) {
+        if (!read_cut(&c, &f, &is_cut, &missing))
+            return false;
+        if (is_cut)
+            break;
+        if (is(f, VALUE_TAG, TBC_WIRE_BYTES))
+            peek->key.tag = bytes_of(f);
+        else if (is(f, VALUE_METADATA, TBC_WIRE_BYTES) && read_plugin(inside(f), &peek->key.plugin))
+            peek->knows_plugin = true;
+        else
+            return false;
+    }
+    peek->key.field = (int)f.number;
+    peek->knows_plugin |= missing == beyond;
+    return missing <= beyond && f.number > VALUE_SIMPLE_VALUE && f.number <= VALUE_TENSOR && f.number != 7;
+}
+
+/* --- the whole --- */
+
+enum { FIRST_ENTRIES = 64 };
+
+tbc_status tbc_scan_init(tbc_scan *scan)
+{
+    scan->memory = calloc(1, sizeof *scan->memory);
+    if (scan->memory == NULL)
+        return TBC_NO_MEMORY;
+    scan->memory->entries = calloc(FIRST_ENTRIES, sizeof *scan->memory->entries);
+    scan->memory->capacity = FIRST_ENTRIES;
+    return scan->memory->entries != NULL ? TBC_OK : TBC_NO_MEMORY;
+}
+
+void tbc_scan_free(tbc_scan *scan)
+{
+    for (size_t i = 0; i < scan->n_series; i++) {
+        free(scan->series[i].step);
+        free(scan->series[i].wall_time);
+        free(scan->series[i].cell);
+    }
+    free(scan->series);
+    struct tbc_scan_memory *memory = scan->memory;
+    for (size_t i = 0; memory != NULL && memory->entries != NULL && i < memory->capacity; i++)
+        free(memory->entries[i].text);
+    if (memory != NULL) {
+        free(memory->entries);
+        free(memory->stage);
+    }
+    free(memory);
+    scan->series = NULL;
+    scan->n_series = 0;
+    scan->memory = NULL;
+}
+
+int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting)
+{
+    bool is_full = (scan->n_series & (scan->n_series - 1)) == 0; /* room is for a power of two of them */
+    if (is_full) {
+        tbc_series *series = realloc(scan->series, (scan->n_series == 0 ? 1 : 2 * scan->n_series) * sizeof *series);
+        if (series == NULL)
+            return -1;
+        scan->series = series;
+    }
+    scan->series[scan->n_series] = (tbc_series){.is_scalar = is_scalar, .is_lasting = is_lasting};
+    return (int)scan->n_series++;
+}
+
+void tbc_scan_purge(tbc_scan *scan, int64_t step)
+{
+    for (size_t i = 0; i < scan->n_series; i++) {
+        tbc_series *series = &scan->series[i];
+        size_t kept = 0;
+        for (size_t row = 0; row < series->n; row++) {
+            if (series->step[row] >= step && !series->is_lasting)
+                continue;
+            series->step[kept] = series->step[row];
+            series->wall_time[kept] = series->wall_time[row];
+            series->cell[kept++] = series->cell[row];
+        }
+        series->n = kept;
+    }
+}

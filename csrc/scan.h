@@ -1,0 +1,100 @@
+/* Event files, read into columns.
+ *
+ * A series is what was logged of one kind under one tag. Each of its values is a row: the step, the wall time, and a
+ * cell with the number of a scalar or, of anything else, the offset of its record.
+ *
+ * The caller reads the file, piece by piece, and hands the bytes over. Of each record (record.h) both checksums are
+ * checked, then the Event in it is taken apart as far as that needs, and no further:
+ *
+ *   Event    1 double wall_time   2 int64 step   5 Summary   7 SessionLog { 1 status }   3, 4, 8, 9 other contents
+ *   Summary  1 Value, repeated
+ *   Value    1 string tag   2 float simple_value   3, 4, 5, 6 other contents   8 TensorProto   9 SummaryMetadata
+ *   SummaryMetadata { 1 PluginData { 1 string plugin_name } }
+ *   TensorProto      1 dtype   4 bytes tensor_content   5 float float_val, repeated   6 double double_val, repeated
+ *
+ * What writers do not write (a field twice, one of a wrong type or with a number above 15, a scalar of other types than
+ * these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. Nothing
+ * of a record is taken unless all of it is.
+ */
+#ifndef TBC_SCAN_H
+#define TBC_SCAN_H
+
+#include "wire.h"
+#include <stdbool.h>
+
+/* What decides of which series a value is. */
+typedef struct tbc_key {
+    tbc_bytes tag;
+    tbc_bytes plugin; /* of its metadata; empty without */
+    int field;        /* of Value, that holds it, or 0; of Event, negated, if that holds anything but a summary */
+} tbc_key;
+
+typedef union tbc_cell {
+    double number;
+    int64_t offset;
+} tbc_cell;
+
+typedef struct tbc_series {
+    int64_t *step;
+    double *wall_time;
+    tbc_cell *cell;
+    size_t n, capacity;
+    uint64_t bytes; /* of the file, in all: a value's own, and the first one's of an event has the rest of its record */
+    bool is_scalar;
+    bool is_lasting; /* no purge takes rows of it */
+} tbc_series;
+
+enum { TBC_UNWANTED = -1, TBC_ODD = -2, TBC_STOP = -3 };
+
+/* Asked once for each key: the index of a series that tbc_scan_add_series gave, TBC_UNWANTED, TBC_ODD if there is no
+   such tag, or TBC_STOP. */
+typedef int (*tbc_resolve)(void *context, const tbc_key *key);
+
+typedef struct tbc_scan {
+    tbc_resolve resolve;
+    void *context;
+    int64_t first_step, last_step; /* of the values that are wanted */
+    bool purges;                   /* at the start of a session: its step and those behind it are logged anew */
+    tbc_series *series;
+    size_t n_series;
+    struct tbc_scan_memory *memory;
+} tbc_scan;
+
+typedef enum tbc_scan_stop {
+    TBC_SCAN_MORE,    /* what is left is no whole record */
+    TBC_SCAN_DAMAGED, /* a checksum does not hold, or a length is impossible */
+    TBC_SCAN_ODD,     /* the checksums hold, but the contents are the caller's to read */
+    TBC_SCAN_LARGE,   /* a record with `large` bytes of data or more begins */
+    TBC_SCAN_STOPPED, /* resolve said so */
+    TBC_SCAN_NO_MEMORY,
+} tbc_scan_stop;
+
+/* Of a scan whose members down to `purges` are set, and the rest zero. */
+tbc_status tbc_scan_init(tbc_scan *scan);
+void tbc_scan_free(tbc_scan *scan);
+
+/* Answers the index of a new series, or -1 if there is no memory. */
+int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting);
+
+/* Appends a row, unless its step is not wanted. */
+tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes);
+
+/* Takes the rows away whose step is `step` or more. */
+void tbc_scan_purge(tbc_scan *scan, int64_t step);
+
+/* Takes the records that begin at data, at `offset` of the file; `used` is how many bytes of them were taken. */
+tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
+                               size_t *used);
+
+typedef struct tbc_peek {
+    int64_t step;
+    double wall_time;
+    tbc_key key;
+    bool knows_plugin; /* else it stands behind what was looked at */
+} tbc_peek;
+
+/* What the only value of an event is, by the first `size` bytes of its record's `length` bytes of data. False if there
+   may be more values, or these bytes do not tell. */
+bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *peek);
+
+#endif

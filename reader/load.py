@@ -1,0 +1,471 @@
+"""Loads runs into columns: scalars as arrays, everything else as lists that read a value when it is asked for.
+
+The bytes are taken apart by the kernel of csrc/scan.c. What it leaves (damage, and what no writer known to us writes),
+and all where the extension is not built, is read by events.py and records.py, with the same result.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
+
+from . import scan
+from .files import find_event_files, is_directory, is_url, open_file, raise_error, run_of, size_at, size_of
+from .records import HEAD, LIMIT, RecordError, TruncatedRecordError, end_of, read_frames, read_record
+from .tags import EVENT_KINDS, KINDS, PLUGIN_KINDS, Patterns, kind_of, matcher, plugin_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+try:
+    from tbc import _scan
+except ImportError:  # not built
+    _scan = None  # type: ignore[assignment]
+
+OnError: TypeAlias = Callable[[RecordError], object]
+Steps: TypeAlias = "tuple[int | None, int | None] | None"
+
+PIECE = 1 << 20  # bytes that are read at a time
+LARGE = 1 << 16  # bytes of a record from which on it may be passed over unread
+PEEK = 1 << 12  # of these are looked at first
+LEAP = 1 << 14  # bytes that are read behind one that was
+UNWANTED = -1
+SESSION_START = 1
+FIELDS = {  # of Summary.Value, and negated of Event, as the kernel has them
+    0: None,
+    2: "simple_value",
+    3: "obsolete_old_style_histogram",
+    4: "image",
+    5: "histo",
+    6: "audio",
+    8: "tensor",
+    -3: "file_version",
+    -4: "graph_def",
+    -7: "session_log",
+    -8: "tagged_run_metadata",
+    -9: "meta_graph_def",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scalars:
+    """The scalars of a tag, in the order they were logged in.
+
+    step: int64[n]
+    wall_time: float64[n], seconds since 1970
+    value: float64[n]
+    size: of their records, in bytes
+    """
+
+    step: NDArray[np.int64]
+    wall_time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True, eq=False)
+class Values(Sequence[Any]):
+    """The values of a tag that are not scalars, in the order they were logged in: values[i] is read, and decoded as
+    kinds.decode has it, when it is asked for. Raises OSError or RecordError if the file is not what it was.
+
+    step: int64[n]
+    wall_time: float64[n], seconds since 1970
+    size: of their records, in bytes
+    """
+
+    tag: str
+    kind: str
+    step: NDArray[np.int64]
+    wall_time: NDArray[np.float64]
+    size: int
+    _offset: NDArray[np.int64] = field(repr=False)  # in all files of the run, laid end to end
+    _files: list[tuple[int, str]] = field(repr=False)  # where each begins there
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        from .events import event_of, values_of
+        from .kinds import decode
+
+        index = range(len(self))[index]
+        place = int(self._offset[index])
+        start, path = next(file for file in reversed(self._files) if file[0] <= place)
+        with open_file(path) as file:
+            data = read_record(file, path, place - start)
+        event = event_of(data or b"", path, place - start, raise_error)
+        plugin = next((plugin for plugin, kind in PLUGIN_KINDS.items() if kind == self.kind), "")
+        values = values_of(event, {self.tag: plugin})
+        found = [value for value in values if (value.tag, value.kind) == (self.tag, self.kind)]
+        behind = int((self._offset[index:] == place).sum())  # an event may hold several; a purge leaves the last ones
+        if behind > len(found):
+            raise ValueError(f"{path}: there is another record at byte {place - start} by now")
+        return decode(found[-behind])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What is in a run.
+
+    name: as TensorBoard has it: the directory as seen from the log directory, "." for that itself
+    scalars: by tag
+    values: everything else, by kind, then by tag: run.values["image"]["photo"][-1].image()
+    """
+
+    name: str
+    scalars: dict[str, Scalars]
+    values: dict[str, dict[str, Values]]
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """The hyperparameters of the run, as logged last; empty if there are none."""
+        starts: Sequence[Any] = self.values.get("hparams", {}).get("_hparams_/session_start_info", [])
+        return dict(starts[-1].hparams) if len(starts) else {}
+
+    def __repr__(self) -> str:
+        counts = {"scalar": len(self.scalars)} | {kind: len(tags) for kind, tags in self.values.items()}
+        return f"Run({self.name!r}, {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)})"
+
+
+def load_scalars(
+    path: str | os.PathLike[str],
+    *,
+    tags: Patterns = None,
+    steps: Steps = None,
+    purge: bool = False,
+    on_error: OnError | None = None,
+) -> dict[str, Scalars]:
+    """The scalars of an event file, or of a run: the event files of a directory, in order. By tag; old style and new.
+
+    tags: the wanted ones: a tag or a glob (* is any text), a compiled regular expression, or several of them
+    steps: (first, last), both inclusive; None for either is no limit
+    purge: leave out what was logged again after a restart, as load_runs does; by default everything is there
+    on_error: is told of damage, a RecordError with path and offset, and reading goes on behind it. By default a
+        RuntimeWarning tells, but not of a file that ends within a record: that may still be growing.
+
+    Both checksums of each record are checked, but a record of 64 KiB or more whose beginning says that it holds no
+    wanted scalar is passed over unread. Raises OSError for what cannot be read.
+    """
+    name = os.fsdecode(path)
+    files = [name]
+    if is_directory(name):
+        files = [file for file in find_event_files(name) if run_of(file, name) == "."]
+        if not files:
+            raise FileNotFoundError(f"{name}: no event file in this directory; load_runs reads those below it")
+    loader = Loader(matcher(tags), {"scalar"}, steps, purge, on_error)
+    for file in files:
+        loader.load(file)
+    return loader.run(".").scalars
+
+
+def load_runs(
+    logdir: str | os.PathLike[str],
+    *,
+    runs: Patterns = None,
+    tags: Patterns = None,
+    kinds: str | Iterable[str] | None = None,
+    steps: Steps = None,
+    purge: bool = True,
+    workers: int | None = None,
+    progress: bool | None = None,
+    on_error: OnError | None = None,
+) -> dict[str, Run]:
+    """The runs below a directory (or URL, by fsspec), by name: each directory that has event files is one.
+
+    runs, tags: the wanted ones, as in load_scalars
+    kinds: the wanted ones of tags.KINDS ("scalar", "image", ...); all by default, which costs little, since a value
+        that is not a scalar is read when it is asked for
+    steps: (first, last), both inclusive; None for either is no limit
+    purge: leave out what was logged again after a restart, as TensorBoard does: a value hides the ones of its tag whose
+        step is not smaller, if they were logged before it; the start of a session (purge_step) hides all tags' ones. A
+        tag that is logged without steps keeps its last value only: purge=False keeps everything
+    workers: threads; by default one for each processor, and 16 at least for a URL
+    progress: a bar on stderr, by tqdm; by default if that is installed, stderr is a terminal, and it takes seconds
+    on_error: as in load_scalars; may be called by several threads at once
+
+    Runs that hold nothing that is wanted are left out. Raises OSError for what cannot be read.
+    """
+    root = os.fsdecode(logdir)
+    wants_run, wants_tag, wanted_kinds = matcher(runs), matcher(tags), kinds_of(kinds)
+    step_range(steps)  # raises now
+    files: dict[str, list[str]] = {}
+    for file in find_event_files(root):
+        name = run_of(file, root)
+        if wants_run(name):
+            files.setdefault(name, []).append(file)
+    workers = workers or max(os.cpu_count() or 1, 16 if is_url(root) else 1)
+    with Bar(progress, files) as bar, ThreadPoolExecutor(workers) as threads:
+
+        def load(name: str) -> Run:
+            loader = Loader(wants_tag, wanted_kinds, steps, purge, on_error, bar.advance)
+            for file in files[name]:
+                loader.load(file)
+            return loader.run(name)
+
+        loading = [threads.submit(load, name) for name in files]
+        try:
+            loaded = [future.result() for future in loading]
+        except BaseException:  # Ctrl-C, too: what has not begun need not
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {run.name: run for run in loaded if run.scalars or run.values}
+
+
+def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
+    wanted = set(KINDS) if kinds is None else {kinds} if isinstance(kinds, str) else set(kinds)
+    for kind in wanted - set(KINDS):
+        raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return wanted
+
+
+def step_range(steps: Steps) -> tuple[int, int]:
+    first, last = steps if steps is not None else (None, None)
+    return -(2**63) if first is None else first, 2**63 - 1 if last is None else last
+
+
+class Bar:
+    """How many bytes have been read of how many, if that is wanted."""
+
+    def __init__(self, wanted: bool | None, files: dict[str, list[str]]) -> None:
+        self.bar: Any = None
+        if wanted is False or (wanted is None and not sys.stderr.isatty()):
+            return
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            if wanted:
+                raise ImportError("progress=True needs tqdm: pip install 'tbc[progress]'") from None
+            return
+        total = sum(size_at(file) for several in files.values() for file in several)
+        delay = 0 if wanted else 2
+        self.bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"{len(files)} runs", delay=delay)
+
+    def advance(self, n: int) -> None:
+        if self.bar is not None:
+            self.bar.update(n)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Window:
+    """The part of a file that is in memory: of buffer[start:end], the first byte is at `offset` of the file."""
+
+    def __init__(self, file: BinaryIO, advance: Callable[[int], object]) -> None:
+        self.file = file
+        self.advance = advance
+        self.piece = min(size_of(file) + 1, PIECE)  # bytes to read next; one more than there are sees the end
+        self.buffer = bytearray(self.piece)
+        self.start = self.end = self.offset = 0
+
+    def move(self, offset: int) -> None:
+        """To another offset, further on."""
+        self.advance(offset - self.offset)
+        self.start += offset - self.offset
+        self.offset = offset
+        if self.start > self.end:
+            self.file.seek(offset)
+            self.start = self.end = 0
+            self.piece = LEAP  # the next one may be passed over, too
+
+    def fill(self) -> bool:
+        """Reads on; answers whether there was anything."""
+        held = self.end - self.start
+        self.buffer[:held] = self.buffer[self.start : self.end]
+        if held == len(self.buffer):  # of a single record
+            self.buffer.extend(bytes(held))
+        with memoryview(self.buffer) as view:
+            read: int = self.file.readinto(view[held : held + self.piece])  # type: ignore[attr-defined]
+        self.start, self.end = 0, held + read
+        self.piece = min(2 * self.piece, PIECE)
+        return read > 0
+
+
+class Loader:
+    """Loads the files of one run, one after another."""
+
+    def __init__(
+        self,
+        wants_tag: Callable[[str], bool],
+        kinds: set[str],
+        steps: Steps,
+        purge: bool,
+        on_error: OnError | None,
+        advance: Callable[[int], object] = lambda n: None,
+    ) -> None:
+        self.wants_tag = wants_tag
+        self.kinds = kinds
+        self.steps = step_range(steps)
+        self.purge = purge
+        self.on_error = on_error or warn
+        self.advance = advance
+        self.series: dict[tuple[str, str], int] = {}  # by tag and kind
+        self.plugins: dict[str, str] = {}
+        self.files: list[tuple[int, str]] = []  # where each begins when they are laid end to end
+        self.end = 0  # of the last one there
+        self.scan: Any = (_scan or scan).Scan(self.series_of_key, *self.steps, purge)
+
+    def series_of_key(self, tag: bytes, field: int, plugin: bytes) -> int:
+        name = tag.decode()
+        known = plugin_of(name, plugin.decode(), self.plugins) if field >= 0 else ""
+        return self.series_of(name, kind_of(FIELDS[field], known))
+
+    def series_of(self, tag: str, kind: str) -> int:
+        if (tag, kind) not in self.series:
+            wanted = kind in self.kinds and self.wants_tag(tag)
+            is_lasting = kind in EVENT_KINDS.values()
+            self.series[tag, kind] = self.scan.add_series(kind == "scalar", is_lasting) if wanted else UNWANTED
+        return self.series[tag, kind]
+
+    def load(self, path: str) -> None:
+        self.files.append((self.end, path))
+        if _scan is None:
+            for offset, data in read_frames(path, self.on_error):
+                self.take(path, offset, data)
+        with open_file(path) as file:
+            if _scan is not None:
+                self.load_fast(path, Window(file, self.advance))
+            self.end += size_of(file)
+
+    def load_fast(self, path: str, window: Window) -> None:
+        large = LARGE
+        going = True
+        while going:
+            place = self.end + window.offset
+            stop, start = self.scan.records(window.buffer, window.start, window.end, place, large)
+            window.move(window.offset + start - window.start)
+            large = LARGE
+            if stop == _scan.LARGE:
+                if not self.pass_over(window):
+                    large = LIMIT + 1
+            elif stop == _scan.ODD:
+                length, _ = HEAD.unpack_from(window.buffer, start)
+                data = bytes(window.buffer[start + HEAD.size : start + HEAD.size + length])
+                self.take(path, window.offset, data)
+                window.move(end_of(window.offset, length))
+            elif stop == _scan.DAMAGED or not window.fill():
+                going = self.take_next(path, window)
+
+    def pass_over(self, window: Window) -> bool:
+        """Passes over a large record whose beginning tells all that there is to know of it; False if it has to be
+        read."""
+        length, _ = HEAD.unpack_from(window.buffer, window.start)
+        end = end_of(window.offset, length)
+        if window.end - window.start < HEAD.size + PEEK:
+            window.fill()
+        first = window.start + HEAD.size
+        found = _scan.peek(window.buffer, first, min(first + PEEK, window.end), length)
+        if found is None or end > size_of(window.file):
+            return False
+        step, wall_time, tag, field, plugin = found
+        if self.steps[0] <= step <= self.steps[1]:
+            try:
+                name, plugin = tag.decode(), plugin and plugin.decode()
+            except UnicodeDecodeError:
+                return False
+            what = FIELDS[field]
+            if what == "tensor" and plugin is None and self.wants_tag(name):
+                return False
+            kind = kind_of(what, plugin_of(name, plugin, self.plugins) if plugin else "")
+            series = self.series_of(name, kind)
+            if series != UNWANTED and kind == "scalar":
+                return False
+            if series != UNWANTED:
+                self.scan.add_row(series, step, wall_time, self.end + window.offset, end - window.offset)
+        window.move(end)
+        return True
+
+    def take_next(self, path: str, window: Window) -> bool:
+        """The next record that records.py finds, which tells what is wrong with this one; False if there is none."""
+        for offset, data in read_frames(path, self.on_error, window.offset):
+            self.take(path, offset, data)
+            window.move(end_of(offset, len(data)))
+            return True
+        return False
+
+    def take(self, path: str, offset: int, data: bytes) -> None:
+        """The values of a record, decoded by protobuf."""
+        from .events import event_of, scalar_of, values_of
+
+        event = event_of(data, path, offset, self.on_error)
+        if event is None:
+            return
+        if self.purge and event.WhichOneof("what") == "session_log" and event.session_log.status == SESSION_START:
+            self.scan.purge(event.step)
+        rows = []
+        rest = end_of(0, len(data))
+        for value in values_of(event, self.plugins):
+            series = self.series_of(value.tag, value.kind)
+            if series == UNWANTED:
+                continue
+            cell: float = self.end + offset
+            if value.kind == "scalar":
+                try:
+                    cell = scalar_of(value.content)
+                except ValueError:  # it holds something else
+                    cell = math.nan
+            size = framed(value.content.ByteSize()) if event.HasField("summary") else 0
+            rest -= size
+            rows.append((series, cell, size))
+        for series, cell, size in rows:
+            self.scan.add_row(series, event.step, event.wall_time, cell, size + rest)
+            rest = 0
+
+    def run(self, name: str) -> Run:
+        """What has been loaded."""
+        import numpy as np
+
+        run = Run(name, {}, {})
+        for (tag, kind), series in self.series.items():
+            if series == UNWANTED:
+                continue
+            *columns, size = self.scan.columns(series)
+            step, wall_time, cell = map(np.asarray, columns)
+            if self.purge and kind not in EVENT_KINDS.values():
+                kept = last_of_steps(step)
+                step, wall_time, cell = step[kept], wall_time[kept], cell[kept]
+            if len(step) and kind == "scalar":
+                run.scalars[tag] = Scalars(step, wall_time, cell, size)
+            elif len(step):
+                run.values.setdefault(kind, {})[tag] = Values(tag, kind, step, wall_time, size, cell, self.files)
+        return run
+
+
+def warn(error: RecordError) -> None:
+    if not isinstance(error, TruncatedRecordError):
+        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+
+
+def framed(size: int) -> int:
+    """The bytes of a field that holds a message of so many: a key and the length come before it."""
+    return 1 + (max(size, 1).bit_length() + 6) // 7 + size
+
+
+def last_of_steps(step: NDArray[np.int64]) -> Any:
+    """An index of the rows that no later one is before, or at the same step."""
+    import numpy as np
+
+    if (step[1:] > step[:-1]).all():
+        return slice(None)
+    later = np.minimum.accumulate(step[::-1])[::-1]
+    return np.append(step[:-1] < later[1:], True)

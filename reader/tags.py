@@ -1,0 +1,68 @@
+"""Tags: of what kind a value is that stands under one, and which of them are wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+from typing import TypeAlias
+
+PLUGIN_KINDS = {  # of the values that are stored as tensors
+    "scalars": "scalar",
+    "histograms": "histogram",
+    "images": "image",
+    "audio": "audio",
+    "text": "text",
+    "pr_curves": "pr_curve",
+    "mesh": "mesh",
+    "custom_scalars": "custom_scalars",
+    "hparams": "hparams",
+}
+VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
+EVENT_KINDS = {  # of what events hold that have no summary
+    "file_version": "file_version",
+    "graph_def": "graph",
+    "session_log": "session_log",
+    "tagged_run_metadata": "run_metadata",
+    "meta_graph_def": "meta_graph",
+}
+KINDS = sorted({*PLUGIN_KINDS.values(), *EVENT_KINDS.values(), "tensor", "empty"})
+
+Patterns: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
+
+
+def kind_of(what: str | None, plugin: str) -> str:
+    """The kind of a value by its field, of Summary.Value or of Event, and by its plugin."""
+    if what in VALUE_KINDS:
+        return VALUE_KINDS[what]
+    if what in EVENT_KINDS:
+        return EVENT_KINDS[what]
+    return PLUGIN_KINDS.get(plugin) or ("tensor" if what == "tensor" else "empty")
+
+
+def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
+    """The plugin of a value: what its metadata say, else what those of the tag's first value said.
+
+    `plugins` remembers them. A writer may leave the metadata of later values out: summary.proto says so of
+    SummaryMetadata, and TensorFlow 1 did.
+    """
+    first = plugins.setdefault(tag, plugin)
+    return plugin or first
+
+
+def matcher(patterns: Patterns) -> Callable[[str], bool]:
+    """Whether a name is wanted: a str is the name itself or a glob, in which * is any text, slashes included; a
+    compiled regular expression is searched for; of several patterns one is enough, and None wants all."""
+    if patterns is None:
+        return lambda name: True
+    several = [patterns] if isinstance(patterns, str | re.Pattern) else list(patterns)
+    names, expressions = set(), []
+    for pattern in several:
+        if isinstance(pattern, str):
+            names.add(pattern)
+            expressions.append(re.compile(translate(pattern)))
+        elif isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+            expressions.append(pattern)
+        else:
+            raise TypeError(f"a pattern must be a str or a compiled regular expression of str, got {pattern!r}")
+    return lambda name: name in names or any(expression.search(name) for expression in expressions)

@@ -1,0 +1,72 @@
+# csrc/*.h, declared for Cython, and nothing else.
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+cdef extern from "status.h":
+    ctypedef enum tbc_status:
+        TBC_OK
+
+cdef extern from "wire.h":
+    ctypedef struct tbc_bytes:
+        const char *data
+        size_t size
+
+cdef extern from "scan.h":
+    ctypedef struct tbc_key:
+        tbc_bytes tag
+        tbc_bytes plugin
+        int field
+
+    ctypedef union tbc_cell:
+        double number
+        int64_t offset
+
+    ctypedef struct tbc_series:
+        int64_t *step
+        double *wall_time
+        tbc_cell *cell
+        size_t n
+        size_t capacity
+        uint64_t bytes
+        bint is_scalar
+
+    enum:
+        TBC_UNWANTED
+        TBC_ODD
+        TBC_STOP
+
+    ctypedef int (*tbc_resolve)(void *context, const tbc_key *key) noexcept
+
+    ctypedef struct tbc_scan:
+        tbc_resolve resolve
+        void *context
+        int64_t first_step
+        int64_t last_step
+        bint purges
+        tbc_series *series
+        size_t n_series
+
+    ctypedef enum tbc_scan_stop:
+        TBC_SCAN_MORE
+        TBC_SCAN_DAMAGED
+        TBC_SCAN_ODD
+        TBC_SCAN_LARGE
+        TBC_SCAN_STOPPED
+        TBC_SCAN_NO_MEMORY
+
+    tbc_status tbc_scan_init(tbc_scan *scan)
+    void tbc_scan_free(tbc_scan *scan)
+    int tbc_scan_add_series(tbc_scan *scan, bint is_scalar, bint is_lasting)
+    tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell,
+                                uint64_t bytes)
+    void tbc_scan_purge(tbc_scan *scan, int64_t step)
+    tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
+                                   size_t *used) nogil
+
+    ctypedef struct tbc_peek:
+        int64_t step
+        double wall_time
+        tbc_key key
+        bint knows_plugin
+
+    bint tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *peek)

@@ -1,0 +1,132 @@
+"""For the tests of programs that log: what they wrote is checked, and what readers may meet is made up.
+
+    from tbc.testing import assert_logged, assert_valid
+
+    def test_training(tmp_path):
+        train(log_dir=tmp_path, epochs=3)
+        assert_valid(tmp_path)
+        assert_logged(tmp_path, "loss/train", steps=[0, 1, 2])
+
+In a conftest.py, `pytest_plugins = ["tbc.testing"]` gives all tests the fixture `log_dir`.
+
+The strategies are hypothesis's, which is imported with the first of them: pip install 'tbc[testing]'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+INT64 = (-(2**63), 2**63 - 1)
+
+
+def tags() -> SearchStrategy[str]:
+    """Tags as people choose them, and as they should not: empty, long, of any script, with control characters."""
+    st = _strategies()
+    odd = ["", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]
+    any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+    return st.sampled_from(["loss", "loss/train", "loss/test", "weights"]) | any_text | st.sampled_from(odd)
+
+
+def steps() -> SearchStrategy[int]:
+    """Steps: small ones, and the limits of 64 bits."""
+    st = _strategies()
+    return st.integers(0, 20) | st.integers(*INT64) | st.sampled_from([*INT64, -1, 2**31, 2**53 + 1])
+
+
+def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
+    """Messages as a Summary has them (tbc.proto.Summary.Value), of these kinds (tbc.reader.KINDS) or of any, as the
+    writers of torch, TensorFlow, tensorboardX and tbc store them. The bytes of images, sounds and the like are none."""
+    from tbc.proto import Summary
+
+    contents = _contents()
+    wanted = sorted(contents) if kinds is None else list(kinds)
+    for kind in wanted:
+        if kind not in contents:
+            raise ValueError(f"a kind must be one of {', '.join(contents)}, got {kind!r}")
+    content = _strategies().sampled_from(wanted).flatmap(contents.__getitem__)
+    return _strategies().builds(lambda tag, content: Summary.Value(tag=tag, **content), tags(), content)
+
+
+def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
+    """By kind, the fields of a Summary.Value beside its tag."""
+    st = _strategies()
+    fields = st.fixed_dictionaries
+    floats, doubles, blob = st.floats(width=32), st.floats(), st.binary(max_size=40)
+
+    def tensor(dtypes: list[int], **values: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
+        return fields({"dtype": st.sampled_from(dtypes), **values})
+
+    def of_plugin(name: str, tensors: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
+        """TensorFlow 1 has metadata with the first value of a tag only."""
+        metadata = st.just({"plugin_data": {"plugin_name": name, "content": b""}}) | st.none()
+        return fields({"tensor": tensors, "metadata": metadata})
+
+    strings = tensor([7], string_val=st.lists(blob, min_size=1, max_size=3))
+    matrix = tensor([1], tensor_content=st.binary(min_size=48, max_size=48))
+    numbers = st.one_of(
+        tensor([1], float_val=st.lists(floats, max_size=2)),
+        tensor([2], double_val=st.lists(doubles, max_size=2)),
+        tensor([1, 2], tensor_content=st.binary(max_size=9)),
+        tensor([3, 4, 6], int_val=st.lists(st.integers(-100, 100), max_size=2)),
+        tensor([19, 14], half_val=st.lists(st.integers(0, 0x7BFF), max_size=2)),
+    )
+    limits_and_counts = {name: st.lists(doubles, max_size=3) for name in ("bucket_limit", "bucket")}
+    histogram = fields({"num": doubles, **limits_and_counts})
+    image = fields({"width": st.integers(0, 99), "height": st.integers(0, 99), "encoded_image_string": blob})
+    audio = fields({"sample_rate": floats, "encoded_audio_string": blob})
+    return {
+        "scalar": fields({"simple_value": floats}) | of_plugin("scalars", numbers),
+        "histogram": fields({"histo": histogram}) | of_plugin("histograms", matrix),
+        "image": fields({"image": image}) | of_plugin("images", strings),
+        "audio": fields({"audio": audio}) | of_plugin("audio", strings),
+        "text": of_plugin("text", strings),
+        "pr_curve": of_plugin("pr_curves", matrix),
+        "mesh": of_plugin("mesh", matrix),
+        "custom_scalars": of_plugin("custom_scalars", strings),
+        "hparams": of_plugin("hparams", st.none()),
+        "tensor": of_plugin("", numbers | strings),
+        "empty": st.just({}),
+    }
+
+
+def events(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
+    """Events (tbc.proto.Event) with a step and a wall time, and a summary of up to three values of these kinds; where
+    any kind will do, also with a graph, a session's start, or nothing."""
+    st = _strategies()
+    from tbc.proto import Event
+
+    what = st.fixed_dictionaries(
+        {"summary": st.fixed_dictionaries({"value": st.lists(summary_values(kinds), max_size=3)})}
+    )
+    if kinds is None:
+        metadata = st.fixed_dictionaries({"tag": tags(), "run_metadata": st.binary(max_size=9)})
+        what |= st.fixed_dictionaries({"graph_def": st.binary(max_size=40)}) | st.just({})
+        what |= st.fixed_dictionaries({"session_log": st.fixed_dictionaries({"status": st.integers(0, 3)})})
+        what |= st.fixed_dictionaries({"tagged_run_metadata": metadata})
+    wall_times = st.floats(1e9, 2e9) | st.floats(allow_nan=False, allow_infinity=False)
+    return st.builds(lambda step, time, what: Event(step=step, wall_time=time, **what), steps(), wall_times, what)
+
+
+def event_files(kinds: Iterable[str] | None = None, max_events: int = 20) -> SearchStrategy[bytes]:
+    """The bytes of whole event files: the record that tells the version, then up to max_events events."""
+    st = _strategies()
+    from tbc.proto import Event
+    from tbc.reader.records import frame
+
+    first = Event(wall_time=1e9, file_version="brain.Event:2")
+    some = st.lists(events(kinds), max_size=max_events)
+    return some.map(lambda events: b"".join(frame(event.SerializeToString()) for event in [first, *events]))
+
+
+def _strategies() -> ModuleType:
+    try:
+        import hypothesis.strategies
+    except ImportError:
+        raise ImportError("the strategies need hypothesis: pip install 'tbc[testing]'") from None
+    return hypothesis.strategies
