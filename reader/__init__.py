@@ -1,18 +1,23 @@
-"""Reads event files back, in pure Python: no compiled code, no tensorboard.
+"""Reads event files, whoever wrote them: tbc, torch, tensorboardX or TensorFlow. It needs none of those.
 
-    from tbc.reader import read_events
+    from tbc.reader import load_runs, load_scalars
 
-    for event in read_events("runs/first/events.out.tfevents..."):
-        for value in event.summary.value:
-            print(event.step, value.tag, value.simple_value)
+    loss = load_scalars("runs/first")["loss/train"]  # of a run or an event file
+    loss.step, loss.wall_time, loss.value  # numpy arrays
 
-`read_records` gives the payload bytes of the frames, `read_events` the Event messages, `find_event_files` the files of
-a directory tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes
-that were damaged raise CorruptRecordError. To read on behind damage, have it told:
+    for name, run in load_runs("runs").items():  # all runs of a tree, in parallel
+        print(name, run.scalars["loss/val"].value.min(), run.hparams)
+        run.values["image"]["photo"][-1].image().show()
 
-    read_events(path, on_error=print)
+Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet`, and for thousands of runs `to_dataset`.
+While they are written: `follow`. What is wrong with them: `verify`, `repair`. Two of them: `compare`.
 
-On a command line, which does that: `python -m tbc.reader dump FILE_OR_DIR`.
+Event by event, in pure Python and bounded memory: `read_values` gives what was logged (`decode` makes objects of it:
+Histogram, Image, ...), `read_events` the Event messages, `read_records` the bytes of the frames, and `find_event_files`
+the files of a tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes
+that were damaged raise CorruptRecordError. To read on behind damage, have it told: `read_events(path, on_error=print)`.
+
+Paths may be URLs, such as s3://bucket/runs, where fsspec is installed. In a terminal: `tbc-reader --help`.
 """
 
 from __future__ import annotations
@@ -22,21 +27,66 @@ from typing import TYPE_CHECKING, Any
 
 from .files import find_event_files
 from .records import CorruptRecordError, RecordError, TruncatedRecordError, read_records
+from .tags import KINDS
 
 if TYPE_CHECKING:
-    from .events import read_events
+    from .check import verify
+    from .dataset import to_dataset
+    from .diff import compare
+    from .events import Value, read_events, read_values
+    from .export import to_arrow, to_pandas, write_csv, write_jsonl, write_parquet
+    from .kinds import decode
+    from .live import follow
+    from .load import Run, Scalars, Values, load_runs, load_scalars
+    from .rescue import repair
 
 __all__ = [
+    "KINDS",
     "CorruptRecordError",
     "RecordError",
+    "Run",
+    "Scalars",
     "TruncatedRecordError",
+    "Value",
+    "Values",
+    "compare",
+    "decode",
     "find_event_files",
+    "follow",
+    "load_runs",
+    "load_scalars",
     "read_events",
     "read_records",
+    "read_values",
+    "repair",
+    "to_arrow",
+    "to_dataset",
+    "to_pandas",
+    "verify",
+    "write_csv",
+    "write_jsonl",
+    "write_parquet",
 ]
 
+_MODULES = {  # what needs more than the standard library is imported when it is asked for
+    "check": ["verify"],
+    "diff": ["compare"],
+    "dataset": ["to_dataset"],
+    "events": ["Value", "read_events", "read_values"],
+    "export": ["to_arrow", "to_pandas", "write_csv", "write_jsonl", "write_parquet"],
+    "live": ["follow"],
+    "kinds": ["decode"],
+    "load": ["Run", "Scalars", "Values", "load_runs", "load_scalars"],
+    "rescue": ["repair"],
+}
 
-def __getattr__(name: str) -> Any:  # protobuf is loaded with the first event
-    if name == "read_events":
-        return getattr(import_module(".events", __name__), name)
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

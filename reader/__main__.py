@@ -1,62 +1,70 @@
-"""python -m tbc.reader: what is in event files.
+"""python -m tbc.reader, or tbc-reader: what is in event files, whether they are intact, and what to make of them.
 
-  dump FILE_OR_DIR   prints every value, one a line
-  tags FILE_OR_DIR   lists the tags, with kind, count and steps
+  dump PATH             prints every value, one a line
+  tags PATH             lists the tags, with kind, count and steps
+  show PATH TAG         draws a curve, with its least and greatest value; --out writes images, sounds, ... into files
+  tail PATH             prints the last scalars; -f: and those to come
+  verify PATH           says where files are damaged, torn or odd
+  repair PATH DIR       copies every good record of damaged files to another directory
+  export PATH           writes the scalars as CSV, JSON lines or Parquet
+  diff PATH PATH        compares the scalars of two runs, or trees of runs
+  stats PATH            says what fills the disk
 
-Damage is told on stderr, and reading goes on behind it. Exit status: 0; 1 when there is no event file, or one is
-damaged or cannot be read; 2 for wrong arguments.
+PATH is an event file, or a directory of runs; all but tail and repair take URLs (s3://bucket/runs), too.
+
+Exit status: 0; 1 where something is damaged, differs, is missing or cannot be read or written; 2 for wrong arguments.
+What is wrong is told on stderr, and reading goes on behind it; only verify and diff have it for a result.
 
 The files need not be anyone's friend: control characters of tags, texts, names and errors are escaped, and memory goes
-with the largest record, of which protobuf can make some 50 times its size. `tags` keeps a row for each distinct tag.
+with the largest record, of which protobuf can make some 50 times its size. (Commands that load scalars take 24 bytes
+for each, and tags, show and stats as many for every other value.)
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
+import math
 import os
+import re
 import sys
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable
 from typing import NoReturn
 
-from .describe import brief, printable, strict, to_json
-from .events import Value, read_values
-from .files import find_event_files, run_of
-from .records import RecordError, TruncatedRecordError
+from . import commands
+from .commands import Report
+from .describe import printable
+from .tags import KINDS
+
+Add = Callable[..., argparse.Action]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m tbc.reader", description="Prints what is in event files.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    dump = commands.add_parser("dump", help="print every value, one a line")
-    tags = commands.add_parser("tags", help="list the tags, with kind, count and steps")
-    for command in (dump, tags):
-        command.add_argument("path", metavar="FILE_OR_DIR", help="an event file, or a directory of runs")
-        command.add_argument("--json", action="store_true", help="one JSON object a line")
-        command.add_argument("--tag", help="only this tag")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a tag that the terminal's encoding lacks
+    report = Report()
     try:
-        report = Report(options.path, options.tag)
-        (dump_values if options.command == "dump" else list_tags)(report, options.json)
+        options.run(options, report)
         print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         discard_output()
         return 0
-    except OSError as error:  # of the output
+    except KeyboardInterrupt:
         discard_output()
-        report.complain(f"output: {error.strerror}")
+        return 130  # as shells have it
+    except OSError as error:
+        report.fail(error)
+    except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
+        report.complain(str(error))
     except MemoryError:
         report.complain(f"{options.path}: not enough memory")
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard_output()
+        report.complain(f"output: {error.strerror}")
     return report.status
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
 
 
 def discard_output() -> None:
@@ -64,86 +72,91 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Report:
-    """The values below a path, and whether it was all sound."""
-
-    def __init__(self, path: str, tag: str | None) -> None:
-        self.path = path
-        self.tag = tag
-        self.status = 0
-
-    def values(self) -> Iterator[tuple[str, Value]]:
-        """Each value with its run: the directory of its file, as seen from the path."""
-        files = find_event_files(self.path, lambda error: self.complain(f"{error.filename}: {error.strerror}"))
-        if not files:
-            self.complain(f"{self.path}: no event file here")
-        for file in files:
-            run = run_of(file, self.path)
-            try:
-                for value in read_values(file, self._damage):
-                    if self.tag is None or value.tag == self.tag:
-                        yield run, value
-            except OSError as error:
-                self.complain(f"{file}: {error.strerror}")
-
-    def _damage(self, error: RecordError) -> None:
-        if isinstance(error, TruncatedRecordError):
-            note = f"{error}: it is still being written, or its writer was killed"
-            print(f"note: {printable(note)}", file=sys.stderr)
-        else:
-            self.complain(str(error))
-
-    def complain(self, problem: str) -> None:
-        print(f"error: {printable(problem)}", file=sys.stderr)
-        self.status = 1
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
 
 
-def dump_values(report: Report, as_json: bool) -> None:
-    heading = Heading()
-    for run, value in report.values():
-        if as_json:
-            data = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": value.tag, "kind": value.kind}
-            print(json.dumps(strict(data | {"value": to_json(value)})))
-        else:
-            heading.print(run)
-            tag, time = printable(value.tag), _time(value.wall_time)
-            print(f"{value.step:>8}  {time}  {tag:<24}  {value.kind:<14}  {brief(value)}")
+def parser() -> argparse.ArgumentParser:
+    several = Parser(prog="tbc-reader", description="What is in event files, and whether they are intact.")
+    subparsers = several.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Callable[[argparse.Namespace, Report], None], help: str, select: str = "") -> Add:
+        """select: by what its values can be chosen."""
+        name = run.__name__
+        one = subparsers.add_parser(name, help=help, description=(run.__doc__ or help).strip())
+        one.set_defaults(run=run)
+        one.add_argument("path", metavar="PATH", help="an event file, a run, or a directory of runs")
+        one.add_argument("--json", action="store_true", help="one JSON object a line")
+        if "run" in select:
+            one.add_argument("--run", dest="runs", action="append", metavar="RUN", help="only this run, or a glob")
+        if "tag" in select:
+            one.add_argument("--tag", dest="tags", action="append", metavar="TAG", help="only this tag, or a glob")
+        if select:
+            one.add_argument("--regex", action="store_true", help="runs and tags are regular expressions, not globs")
+            one.add_argument(
+                "--steps", type=steps, metavar="A:B", help="only steps from A to B; either may be left out"
+            )
+        if "kind" in select:
+            one.add_argument(
+                "--kind", dest="kinds", action="append", choices=KINDS, metavar="KIND", help="only this kind"
+            )
+        return one.add_argument
+
+    command(commands.dump, "print every value, one a line", "run tag kind")
+    command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
+
+    add = command(commands.show, "draw a curve; write images and sounds into files", "run")
+    add("tags", nargs="+", metavar="TAG", help="a tag, or a glob")
+    add("--out", metavar="DIR", help="write images, sounds, texts and arrays into files there")
+
+    add = command(commands.tail, "print the last scalars, and those to come", "run tag")
+    add("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
+    add("-n", "--lines", type=natural, default=10, metavar="N", help="how many of the last ones (10)")
+
+    add = command(commands.verify, "say where files are damaged, torn or odd")
+    add("--live", action="store_true", help="runs are being written: the last file of each may end within a record")
+    add("--strict", action="store_true", help="exit with 1 for warnings, too")
+
+    add = command(commands.repair, "copy the good records of damaged files to another directory")
+    add("destination", metavar="DIR", help="where the copies go, outside of what is repaired")
+
+    add = command(commands.export, "write the scalars as CSV, JSON lines or Parquet", "run tag")
+    add("-o", "--output", metavar="FILE", help="by default, standard output")
+    add("--format", choices=["csv", "jsonl", "parquet"], help="by default, what the name of FILE ends in, or csv")
+    add("--wide", action="store_true", help="a column for each tag, a row for each step")
+
+    add = command(commands.diff, "compare the scalars of two runs, or trees of runs", "run tag")
+    add("other", metavar="PATH", help="what to compare with")
+    add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")
+    add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance (0)")
+
+    command(commands.stats, "say what fills the disk", "run tag kind")
+    return several
 
 
-def list_tags(report: Report, as_json: bool) -> None:
-    found: dict[tuple[str, str, str], list[int]] = {}  # (run, tag, kind) -> count, first step, last step
-    for run, value in report.values():
-        entry = found.setdefault((run, value.tag, value.kind), [0, value.step, value.step])
-        entry[:] = entry[0] + 1, min(entry[1], value.step), max(entry[2], value.step)
-    width = min(max((len(printable(tag)) for _, tag, _ in found), default=0), 80)  # one long tag does not widen all
-    heading = Heading()
-    for (run, tag, kind), (n, first, last) in found.items():
-        if as_json:
-            row = {"run": run, "tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
-            print(json.dumps(row))
-        elif tag:
-            heading.print(run)
-            steps = f"step {first}" if first == last else f"steps {first} to {last}"
-            print(f"{printable(tag):<{width}}  {kind:<14}  {n:>8}  {steps}")
+def steps(text: str) -> tuple[int | None, int | None]:
+    match = re.fullmatch(r"(-?\d+)?:(-?\d+)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected A:B, such as 100:200 or 100:, got {text!r}")
+    first, last = (None if end is None else int(end) for end in match.groups())
+    return first, last
 
 
-class Heading:
-    """Names a run above its first line; the run that was asked for itself needs no name."""
-
-    def __init__(self) -> None:
-        self.run = "."
-
-    def print(self, run: str) -> None:
-        if run != self.run:
-            print(f"{printable(run)}:")
-            self.run = run
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return int(text)
 
 
-def _time(wall_time: float) -> str:
+def tolerance(text: str) -> float:
     try:
-        return datetime.fromtimestamp(wall_time).isoformat(" ", "milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return f"{wall_time:<23g}"
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
+    return number
 
 
 if __name__ == "__main__":

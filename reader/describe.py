@@ -11,13 +11,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from .events import DTYPES, Value, tensor_values
+from .kinds import Audio, Experiment, Histogram, HParams, Image, SessionEnd, decode, text_of
 
-from tbc.proto import HParamsPluginData, Layout
-
-from .events import DTYPES, Value, numbers_of, scalar_of, tensor_values
-
-IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
 SHORT = 80  # characters of a line
 
 
@@ -28,10 +24,10 @@ def to_json(value: Value, limit: int | None = None) -> Any:
     many elements of a tensor, and characters of each, are enough.
     """
     try:
-        if value.kind in _JSON:
-            return _JSON[value.kind](value.content)
-        return (_text if value.kind == "text" else _tensor)(value.content, limit)
-    except (DecodeError, ValueError, IndexError) as error:
+        if value.kind in _LIMITED:
+            return _LIMITED[value.kind](value, limit)
+        return _JSON.get(value.kind, decode)(value)
+    except ValueError as error:
         return {"unreadable": str(error)}
 
 
@@ -65,114 +61,67 @@ class _Escapes(dict[int, str]):
 _ESCAPES = _Escapes()
 
 
-def _histogram(content: Any) -> dict[str, Any]:
-    if content.HasField("histo"):
-        histogram = content.histo
-        moments = {name: getattr(histogram, name) for name in ("min", "max", "num", "sum", "sum_squares")}
-        return moments | {"bucket_limit": list(histogram.bucket_limit), "bucket": list(histogram.bucket)}
-    elements = numbers_of(content.tensor)  # rows of lower limit, upper limit, count
-    limits, counts = elements[1::3], elements[2::3]
-    ends = {"min": elements[0], "max": limits[-1]} if counts else {"min": 0.0, "max": 0.0}
-    return ends | {"num": sum(counts), "bucket_limit": limits, "bucket": counts}
+def _histogram(value: Value) -> dict[str, Any]:
+    histogram: Histogram = decode(value)
+    moments = {name: getattr(histogram, name) for name in ("min", "max", "num", "sum", "sum_squares")}
+    known = {name: moment for name, moment in moments.items() if moment is not None}
+    return known | {"bucket_limit": histogram.limits.tolist(), "bucket": histogram.counts.tolist()}
 
 
-def _image(content: Any) -> dict[str, Any]:
-    if content.HasField("image"):
-        image = content.image
-        width, height, files = image.width, image.height, [image.encoded_image_string]
-    else:  # width and height in digits, then one file or more
-        elements = [element for element in tensor_values(content.tensor) if isinstance(element, bytes)]
-        width, height = (int(text) if text.isdigit() else 0 for text in (*elements[:2], b"", b"")[:2])
-        files = elements[2:]
-    start = files[0][:4] if files else b""
-    kind = next((name for magic, name in IMAGE_FORMATS.items() if start.startswith(magic)), "unknown format")
-    return {"width": width, "height": height, "images": len(files), "format": kind, "bytes": sum(map(len, files))}
-
-
-def _audio(content: Any) -> dict[str, Any]:
-    if not content.HasField("audio"):
-        return {"bytes": sum(len(element) for element in tensor_values(content.tensor) if isinstance(element, bytes))}
-    audio = content.audio
+def _image(value: Value) -> dict[str, Any]:
+    image: Image = decode(value)
     return {
-        "sample_rate": audio.sample_rate,
-        "channels": audio.num_channels,
-        "frames": audio.length_frames,
-        "content_type": audio.content_type,
-        "bytes": len(audio.encoded_audio_string),
+        "width": image.width,
+        "height": image.height,
+        "images": len(image.files),
+        "format": image.format or "unknown format",
+        "bytes": sum(map(len, image.files)),
     }
 
 
-def _text(content: Any, limit: int | None) -> Any:
-    texts = [_decoded(element, limit) for element in tensor_values(content.tensor, limit)]
+def _audio(value: Value) -> dict[str, Any]:
+    audio: Audio = decode(value)
+    size = {"bytes": sum(map(len, audio.files))}
+    names = ("sample_rate", "channels", "frames", "content_type")
+    return {name: getattr(audio, name) for name in names} | size
+
+
+def _text(value: Value, limit: int | None) -> Any:
+    texts = [_decoded(element, limit) for element in tensor_values(value.content.tensor, limit)]
     return texts[0] if len(texts) == 1 else texts
 
 
-def _tensor(content: Any, limit: int | None) -> dict[str, Any]:
+def _tensor(value: Value, limit: int | None) -> dict[str, Any]:
+    tensor = value.content.tensor
     return {
-        "dtype": DTYPES.get(content.tensor.dtype, ("unknown",))[0],
-        "shape": [dim.size for dim in content.tensor.tensor_shape.dim[:limit]],
-        "values": [_decoded(element, limit) for element in tensor_values(content.tensor, limit)],
+        "dtype": DTYPES.get(tensor.dtype, ("unknown",))[0],
+        "shape": [dim.size for dim in tensor.tensor_shape.dim[:limit]],
+        "values": [_decoded(element, limit) for element in tensor_values(tensor, limit)],
     }
 
 
-def _hparams(content: Any) -> dict[str, Any]:
-    data = HParamsPluginData.FromString(content.metadata.plugin_data.content)
-    if data.WhichOneof("data") == "session_start_info":
-        hparams = data.session_start_info.hparams
-        return {name: _hparam(hparams[name]) for name in sorted(hparams)}
-    if data.WhichOneof("data") == "session_end_info":
-        status = _enum_name(data.session_end_info, "Status", data.session_end_info.status)
-        return {"status": status.removeprefix("STATUS_").lower()}
-    experiment = data.experiment
-    return {
-        "hparams": [info.name for info in experiment.hparam_infos],
-        "metrics": [info.name.tag for info in experiment.metric_infos],
-    }
+def _hparams(value: Value) -> dict[str, Any]:
+    data: HParams | SessionEnd | Experiment = decode(value)
+    if isinstance(data, HParams):
+        return data.hparams
+    if isinstance(data, SessionEnd):
+        return {"status": data.status}
+    return {"hparams": list(data.hparams), "metrics": data.metrics}
 
 
-def _hparam(value: Any) -> Any:
-    """A google.protobuf.Value: what JSON can hold."""
-    kind = value.WhichOneof("kind")
-    if kind == "list_value":
-        return [_hparam(element) for element in value.list_value.values]
-    if kind == "struct_value":
-        return {name: _hparam(element) for name, element in value.struct_value.fields.items()}
-    return None if kind in (None, "null_value") else getattr(value, kind)
+def _size(value: Value) -> dict[str, int]:
+    return {"bytes": len(decode(value))}
 
 
-def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
-    """Category -> chart -> tags."""
-    layout = Layout.FromString(content.tensor.string_val[0])
-    return {category.title: {chart.title: _charted(chart) for chart in category.chart} for category in layout.category}
-
-
-def _charted(chart: Any) -> list[str]:
-    series = [tag for one in chart.margin.series for tag in (one.value, one.lower, one.upper)]
-    return [*chart.multiline.tag, *series]
-
-
-def _enum_name(message: Any, enum: str, number: int) -> str:
-    value = message.DESCRIPTOR.enum_types_by_name[enum].values_by_number.get(number)
-    return value.name if value is not None else str(number)
-
-
-def _size(content: bytes) -> dict[str, int]:
-    return {"bytes": len(content)}
-
-
-_JSON: dict[str, Callable[[Any], Any]] = {  # the rest are texts and tensors
-    "scalar": scalar_of,
+_LIMITED = {"text": _text, "tensor": _tensor, "pr_curve": _tensor, "mesh": _tensor}
+_JSON: dict[str, Callable[[Value], Any]] = {  # the rest are JSON as they are
     "histogram": _histogram,
     "image": _image,
     "audio": _audio,
     "hparams": _hparams,
-    "custom_scalars": _layout,
-    "file_version": str,
-    "session_log": lambda content: _enum_name(content, "SessionStatus", content.status),
     "graph": _size,
     "meta_graph": _size,
-    "run_metadata": lambda content: _size(content.run_metadata),
-    "empty": lambda content: None,
+    "run_metadata": _size,
 }
 
 
@@ -221,12 +170,21 @@ _BRIEF: dict[str, Callable[[Any], str]] = {
 
 
 def _number(content: Any, number: float) -> str:
-    """In the fewest digits that give the number back: those of a float32, if it was stored as one."""
-    if content.HasField("tensor") and DTYPES.get(content.tensor.dtype, ("",))[0] != "float32":
+    is_single = not content.HasField("tensor") or DTYPES.get(content.tensor.dtype, ("",))[0] == "float32"
+    return shortest(number) if is_single else repr(number)
+
+
+def shortest(number: float) -> str:
+    """In the fewest digits that give the number back: those of a float32, if it is one."""
+    try:
+        single = struct.pack("<f", number)
+    except OverflowError:
+        return repr(number)
+    if struct.unpack("<f", single)[0] != number == number:
         return repr(number)
     for digits in range(6, 9):
         text = f"{number:.{digits}g}"
-        if struct.pack("<f", float(text)) == struct.pack("<f", number):
+        if struct.pack("<f", float(text)) == single:
             return text
     return f"{number:.9g}"
 
@@ -239,7 +197,7 @@ def _decoded(element: Any, limit: int | None) -> Any:
     """Of strings, `limit` characters or more."""
     if not isinstance(element, bytes):
         return element
-    return element[: limit and 4 * limit].decode("utf-8", "backslashreplace")
+    return text_of(element[: limit and 4 * limit])
 
 
 def strict(data: Any) -> Any:

@@ -1,13 +1,22 @@
-"""Where event files are: below directories of this machine, or at URLs such as s3://bucket/runs, which fsspec opens."""
+"""Where event files are: below directories of this machine, or at URLs such as s3://bucket/runs, which fsspec opens.
+
+Credentials, endpoints and the like are what fsspec's filesystem of that protocol finds by itself: for s3://, the
+environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), ~/.aws and the machine's role; for all, files in
+~/.config/fsspec, environment variables such as FSSPEC_S3_ANON=true, and fsspec.config.conf.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import posixpath
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
+
+SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the way there costs more than they do
 
 
 def raise_error(error: Exception) -> None:
@@ -33,6 +42,7 @@ def is_directory(path: str) -> bool:
     if not is_url(path):
         return os.path.isdir(path)
     there, path = filesystem(path)
+    there.invalidate_cache()  # what was there once
     return bool(there.isdir(path))
 
 
@@ -42,9 +52,12 @@ def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError],
     Links to directories are not followed. A directory that cannot be listed raises OSError, or is told `on_error`.
     """
     path = os.fsdecode(path)
-    if not is_directory(path):
-        return [path]
-    found = _below_url(path, on_error) if is_url(path) else _below(path, on_error)
+    if is_url(path):
+        found = _below_url(path, on_error)
+    elif os.path.isdir(path):
+        found = _below(path, on_error)
+    else:
+        found = [path]
     return sorted(found, key=os.path.split)
 
 
@@ -65,13 +78,19 @@ def _below(path: str, on_error: Callable[[OSError], object]) -> list[str]:
 
 
 def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
+    """As find_event_files, by one listing, unless there is nothing."""
     there, path = filesystem(url)
+    there.invalidate_cache()  # what was there once
     try:
         found = there.find(path)
+        if found == [path] or (not found and not there.isdir(path)):
+            return [url]
     except OSError as error:
         on_error(error)
         return []
-    return [there.unstrip_protocol(file) for file in found if "tfevents" in posixpath.basename(file)]
+    root = url.rstrip("/")
+    below = len(path.rstrip("/"))
+    return [root + file[below:] for file in found if "tfevents" in posixpath.basename(file)]
 
 
 def run_of(file: str, root: str) -> str:
@@ -79,20 +98,30 @@ def run_of(file: str, root: str) -> str:
     if file == root:
         return "."
     if is_url(root):
-        return posixpath.relpath(posixpath.dirname(file), root)
+        there, path = filesystem(root)
+        return posixpath.relpath(posixpath.dirname(there._strip_protocol(file)), path)
     return os.path.relpath(os.path.dirname(file), root)
 
 
 def open_file(path: str) -> BinaryIO:
     """A FIFO would block, a device never end. (That it is a directory is said by open.)"""
     if is_url(path):
-        there, path = filesystem(path)
-        file: BinaryIO = there.open(path, "rb")
-        return file
+        return _open_url(path)
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     return open(path, "rb")
+
+
+def _open_url(url: str) -> BinaryIO:
+    there, path = filesystem(url)
+    with suppress(OSError):  # an empty object has no first byte; what else is wrong is said by open
+        start = there.cat_file(path, start=0, end=SMALL)
+        if len(start) < SMALL:
+            return io.BytesIO(start)
+    there.invalidate_cache(path)  # the size it had once
+    file: BinaryIO = there.open(path, "rb")
+    return file
 
 
 def size_at(path: str) -> int:
@@ -104,5 +133,7 @@ def size_at(path: str) -> int:
 
 def size_of(file: BinaryIO) -> int:
     """In bytes, by now: a local file may grow."""
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer().nbytes
     size: int | None = getattr(file, "size", None)  # fsspec's
     return os.fstat(file.fileno()).st_size if size is None else size

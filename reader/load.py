@@ -7,6 +7,7 @@ and all where the extension is not built, is read by events.py and records.py, w
 from __future__ import annotations
 
 import math
+import operator
 import os
 import sys
 import warnings
@@ -24,18 +25,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .events import Value
+
 try:
     from tbc import _scan
 except ImportError:  # not built
     _scan = None  # type: ignore[assignment]
 
-OnError: TypeAlias = Callable[[RecordError], object]
+OnError: TypeAlias = "Callable[[RecordError | OSError], object]"
 Steps: TypeAlias = "tuple[int | None, int | None] | None"
 
 PIECE = 1 << 20  # bytes that are read at a time
 LARGE = 1 << 16  # bytes of a record from which on it may be passed over unread
 PEEK = 1 << 12  # of these are looked at first
 LEAP = 1 << 14  # bytes that are read behind one that was
+FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
+INT64 = (-(2**63), 2**63 - 1)
 UNWANTED = -1
 SESSION_START = 1
 FIELDS = {  # of Summary.Value, and negated of Event, as the kernel has them
@@ -88,8 +93,8 @@ class Values(Sequence[Any]):
     step: NDArray[np.int64]
     wall_time: NDArray[np.float64]
     size: int
-    _offset: NDArray[np.int64] = field(repr=False)  # in all files of the run, laid end to end
-    _files: list[tuple[int, str]] = field(repr=False)  # where each begins there
+    _place: NDArray[np.int64] = field(repr=False)  # of the record: its offset in the file, plus FILE for each before it
+    _files: list[str] = field(repr=False)  # of the run
 
     def __len__(self) -> int:
         return len(self.step)
@@ -101,22 +106,28 @@ class Values(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
-        from .events import event_of, values_of
         from .kinds import decode
 
+        return decode(self.message(index))
+
+    def message(self, index: int) -> Value:
+        """The value as it was logged: its content is the protobuf message."""
+        from .events import event_of, values_of
+
         index = range(len(self))[index]
-        place = int(self._offset[index])
-        start, path = next(file for file in reversed(self._files) if file[0] <= place)
+        place = int(self._place[index])
+        number, offset = divmod(place, FILE)
+        path = self._files[number]
         with open_file(path) as file:
-            data = read_record(file, path, place - start)
-        event = event_of(data or b"", path, place - start, raise_error)
+            data = read_record(file, path, offset)
+        event = event_of(data or b"", path, offset, raise_error)
         plugin = next((plugin for plugin, kind in PLUGIN_KINDS.items() if kind == self.kind), "")
         values = values_of(event, {self.tag: plugin})
         found = [value for value in values if (value.tag, value.kind) == (self.tag, self.kind)]
-        behind = int((self._offset[index:] == place).sum())  # an event may hold several; a purge leaves the last ones
+        behind = int((self._place[index:] == place).sum())  # an event may hold several; a purge leaves the last ones
         if behind > len(found):
-            raise ValueError(f"{path}: there is another record at byte {place - start} by now")
-        return decode(found[-behind])
+            raise ValueError(f"{path}: there is another record at byte {offset} by now")
+        return found[-behind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,15 +208,18 @@ def load_runs(
         tag that is logged without steps keeps its last value only: purge=False keeps everything
     workers: threads; by default one for each processor, and 16 at least for a URL
     progress: a bar on stderr, by tqdm; by default if that is installed, stderr is a terminal, and it takes seconds
-    on_error: as in load_scalars; may be called by several threads at once
+    on_error: as in load_scalars, and told of the OSErrors of files and directories below logdir, which do not keep the
+        rest from being loaded; may be called by several threads at once
 
-    Runs that hold nothing that is wanted are left out. Raises OSError for what cannot be read.
+    Runs that hold nothing that is wanted are left out. Raises OSError if logdir itself cannot be read.
     """
     root = os.fsdecode(logdir)
     wants_run, wants_tag, wanted_kinds = matcher(runs), matcher(tags), kinds_of(kinds)
     step_range(steps)  # raises now
+    on_error = on_error or warn
+    is_tree = is_directory(root)
     files: dict[str, list[str]] = {}
-    for file in find_event_files(root):
+    for file in find_event_files(root, on_error):
         name = run_of(file, root)
         if wants_run(name):
             files.setdefault(name, []).append(file)
@@ -215,13 +229,19 @@ def load_runs(
         def load(name: str) -> Run:
             loader = Loader(wants_tag, wanted_kinds, steps, purge, on_error, bar.advance)
             for file in files[name]:
-                loader.load(file)
+                try:
+                    loader.load(file)
+                except OSError as error:
+                    if not is_tree:
+                        raise
+                    on_error(error)
             return loader.run(name)
 
         loading = [threads.submit(load, name) for name in files]
         try:
             loaded = [future.result() for future in loading]
-        except BaseException:  # Ctrl-C, too: what has not begun need not
+        except BaseException:  # Ctrl-C, too
+            bar.is_over = True
             threads.shutdown(wait=False, cancel_futures=True)
             raise
     return {run.name: run for run in loaded if run.scalars or run.values}
@@ -235,14 +255,21 @@ def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
 
 
 def step_range(steps: Steps) -> tuple[int, int]:
-    first, last = steps if steps is not None else (None, None)
-    return -(2**63) if first is None else first, 2**63 - 1 if last is None else last
+    """The least and the greatest step that is wanted."""
+    try:
+        first, last = (None, None) if steps is None else steps
+        least = INT64[0] if first is None else max(operator.index(first), INT64[0])
+        greatest = INT64[1] if last is None else min(operator.index(last), INT64[1])
+    except (TypeError, ValueError):
+        raise TypeError(f"steps must be (first, last), each an integer or None, got {steps!r}") from None
+    return least, greatest
 
 
 class Bar:
     """How many bytes have been read of how many, if that is wanted."""
 
     def __init__(self, wanted: bool | None, files: dict[str, list[str]]) -> None:
+        self.is_over = False  # nobody waits for what is still being loaded
         self.bar: Any = None
         if wanted is False or (wanted is None and not sys.stderr.isatty()):
             return
@@ -257,6 +284,8 @@ class Bar:
         self.bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"{len(files)} runs", delay=delay)
 
     def advance(self, n: int) -> None:
+        if self.is_over:
+            raise InterruptedError("loading was given up")
         if self.bar is not None:
             self.bar.update(n)
 
@@ -321,8 +350,7 @@ class Loader:
         self.advance = advance
         self.series: dict[tuple[str, str], int] = {}  # by tag and kind
         self.plugins: dict[str, str] = {}
-        self.files: list[tuple[int, str]] = []  # where each begins when they are laid end to end
-        self.end = 0  # of the last one there
+        self.files: list[str] = []
         self.scan: Any = (_scan or scan).Scan(self.series_of_key, *self.steps, purge)
 
     def series_of_key(self, tag: bytes, field: int, plugin: bytes) -> int:
@@ -338,20 +366,24 @@ class Loader:
         return self.series[tag, kind]
 
     def load(self, path: str) -> None:
-        self.files.append((self.end, path))
+        self.files.append(path)
         if _scan is None:
             for offset, data in read_frames(path, self.on_error):
                 self.take(path, offset, data)
-        with open_file(path) as file:
-            if _scan is not None:
+                self.advance(end_of(0, len(data)))
+        else:
+            with open_file(path) as file:
                 self.load_fast(path, Window(file, self.advance))
-            self.end += size_of(file)
+
+    def place(self, offset: int) -> int:
+        """Of a record of the last file, for its row."""
+        return (len(self.files) - 1) * FILE + offset
 
     def load_fast(self, path: str, window: Window) -> None:
         large = LARGE
         going = True
         while going:
-            place = self.end + window.offset
+            place = self.place(window.offset)
             stop, start = self.scan.records(window.buffer, window.start, window.end, place, large)
             window.move(window.offset + start - window.start)
             large = LARGE
@@ -380,18 +412,18 @@ class Loader:
         step, wall_time, tag, field, plugin = found
         if self.steps[0] <= step <= self.steps[1]:
             try:
-                name, plugin = tag.decode(), plugin and plugin.decode()
+                name, its_plugin = tag.decode(), (plugin or b"").decode()
             except UnicodeDecodeError:
                 return False
             what = FIELDS[field]
             if what == "tensor" and plugin is None and self.wants_tag(name):
                 return False
-            kind = kind_of(what, plugin_of(name, plugin, self.plugins) if plugin else "")
+            kind = kind_of(what, plugin_of(name, its_plugin, self.plugins) if plugin is not None else "")
             series = self.series_of(name, kind)
             if series != UNWANTED and kind == "scalar":
                 return False
             if series != UNWANTED:
-                self.scan.add_row(series, step, wall_time, self.end + window.offset, end - window.offset)
+                self.scan.add_row(series, step, wall_time, self.place(window.offset), end - window.offset)
         window.move(end)
         return True
 
@@ -418,7 +450,7 @@ class Loader:
             series = self.series_of(value.tag, value.kind)
             if series == UNWANTED:
                 continue
-            cell: float = self.end + offset
+            cell: float = self.place(offset)
             if value.kind == "scalar":
                 try:
                     cell = scalar_of(value.content)
@@ -451,7 +483,7 @@ class Loader:
         return run
 
 
-def warn(error: RecordError) -> None:
+def warn(error: RecordError | OSError) -> None:
     if not isinstance(error, TruncatedRecordError):
         warnings.warn(str(error), RuntimeWarning, stacklevel=2)
 

@@ -36,11 +36,13 @@ _HALF_A_HEAD = re.compile(rb"\0(?:(?<=\0{5})\0*(?=\0{11})|(?=\0{3}.{4}))", re.DO
 class RecordError(ValueError):
     """A file that is not a run of whole records.
 
-    `path` and `offset` (in bytes) say where; `end` is where that record ends, if its length can be believed.
+    `problem` says what is wrong, `path` and `offset` (in bytes) where; `end` is where that record ends, if its length
+    can be believed.
     """
 
     def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
-        super().__init__(f"{path}: {problem} in the record at byte {offset}")
+        self.problem = f"{problem} in the record at byte {offset}"
+        super().__init__(f"{path}: {self.problem}")
         self.path = path
         self.offset = offset
         self.end = end

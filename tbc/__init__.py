@@ -10,8 +10,8 @@ tag, with a curve for each run and the steps along its axis.
     writer.add_scalar("loss", 0.25, global_step=1)
 
 `tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter. `tbc.FileWriter` takes ready protobuf
-messages, and `tbc.summary` makes them. `tbc.reader` reads event files back, and `python -m tbc.reader dump runs` prints
-them.
+messages, and `tbc.summary` makes them. `tbc.reader` reads event files back, and `python -m tbc.reader` answers in a
+terminal what is in them. `tbc.testing` is for the tests of programs that log.
 
 To import tbc costs nothing: numpy, protobuf and the rest are loaded by what needs them, when it does.
 """
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 __all__ = ["FileWriter", "Stats", "SummaryWriter", "__version__"]
 
 _MODULES = {"FileWriter": "tbc.file_writer", "Stats": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
-_SUBMODULES = ("reader", "summary")
+_SUBMODULES = ("reader", "summary", "testing")
 
 
 def __getattr__(name: str) -> Any:

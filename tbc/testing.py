@@ -5,21 +5,112 @@
     def test_training(tmp_path):
         train(log_dir=tmp_path, epochs=3)
         assert_valid(tmp_path)
-        assert_logged(tmp_path, "loss/train", steps=[0, 1, 2])
+        assert_logged(tmp_path, "loss/train", steps=range(3))
 
-In a conftest.py, `pytest_plugins = ["tbc.testing"]` gives all tests the fixture `log_dir`.
+With `pytest_plugins = ["tbc.testing"]` in conftest.py, all tests can have the fixture `log_dir`: a directory, of which
+assert_valid is asked when the test is over.
 
-The strategies are hypothesis's, which is imported with the first of them: pip install 'tbc[testing]'.
+The strategies are of hypothesis, which is imported with the first of them: pip install 'tbc[testing]'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
+
+    from tbc.reader.load import Scalars, Values
+
+
+def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
+    """Raises AssertionError, with all there is to say, unless there is an event file at or below `path` and all of them
+    are whole and undamaged, as `python -m tbc.reader verify` has it. strict: nor may there be a warning, as of steps
+    that go back."""
+    from tbc.reader.check import verify
+
+    __tracebackhide__ = True  # pytest shows the caller's line
+    wrong = [finding for report in verify(path) for finding in report.findings if strict or finding.severity == "error"]
+    if wrong:
+        lines = [f"{finding.severity}: {finding.path}: {finding.message}" for finding in wrong]
+        raise AssertionError("\n".join(["event files are not valid:", *lines]))
+
+
+def assert_logged(
+    path: str | os.PathLike[str],
+    tag: str,
+    *,
+    steps: Iterable[int] | None = None,
+    values: Sequence[float] | Sequence[str] | None = None,
+    run: str = ".",
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+) -> Scalars | Values:
+    """Raises AssertionError unless `tag` was logged below `path`; answers what was, for further questions.
+
+    steps: those it must have, in this order, each as often as it was logged
+    values: of scalars, the numbers, up to the tolerances (a scalar is stored as a float32 by default); of texts, the
+        texts; of other kinds, whatever == holds for
+    run: the directory, seen from `path`; by default `path` itself
+    """
+    from tbc.reader.load import load_runs
+    from tbc.reader.tags import EVENT_KINDS
+
+    __tracebackhide__ = True  # pytest shows the caller's line
+    runs = load_runs(path, purge=False, progress=False)
+    if run not in runs:
+        raise AssertionError(f"{os.fspath(path)}: there is no run {run!r}, but {_some(runs)}")
+    found: dict[str, Scalars | Values] = dict(runs[run].scalars)
+    for kind, of_kind in runs[run].values.items():
+        if kind not in EVENT_KINDS.values():
+            found.update(of_kind)
+    if tag not in found:
+        raise AssertionError(f"{os.fspath(path)}: run {run!r} has no tag {tag!r}, but {_some(found)}")
+    series = found[tag]
+    if steps is not None and series.step.tolist() != list(steps):
+        raise AssertionError(f"{tag!r} was logged at steps {series.step.tolist()}, expected {list(steps)}")
+    if values is not None:
+        _assert_values(tag, series, values, rtol, atol)
+    return series
+
+
+def _some(names: Iterable[str]) -> str:
+    several = sorted(names)
+    return (
+        ", ".join(map(repr, several[:10])) + (f" and {len(several) - 10} more" if len(several) > 10 else "") or "none"
+    )
+
+
+def _assert_values(tag: str, series: Scalars | Values, values: Sequence[Any], rtol: float, atol: float) -> None:
+    import numpy as np
+
+    from tbc.reader.load import Scalars
+
+    __tracebackhide__ = True
+    logged = series.value.tolist() if isinstance(series, Scalars) else list(series)
+    if len(logged) != len(values):
+        raise AssertionError(f"{tag!r} was logged {len(logged)} times, expected {len(values)}")
+    for step, one, expected in zip(series.step.tolist(), logged, values, strict=True):
+        same = np.isclose(one, expected, rtol, atol, equal_nan=True) if isinstance(one, float) else one == expected
+        if not np.all(same):
+            raise AssertionError(f"{tag!r} is {one!r} at step {step}, expected {expected!r}")
+
+
+try:
+    import pytest
+except ImportError:  # its users have it
+    pass
+else:
+
+    @pytest.fixture
+    def log_dir(tmp_path: Path) -> Iterator[Path]:
+        """A directory to log to, which is not there yet. When the test is over, there must be valid event files."""
+        yield tmp_path / "logs"
+        assert_valid(tmp_path / "logs")
 
 
 INT64 = (-(2**63), 2**63 - 1)

@@ -1,13 +1,20 @@
 """The kernel's columns are those of the reader in pure Python, whatever a file holds."""
 
 import math
+import re
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import run_script
+from tensorboard.backend.event_processing import event_accumulator
+from torture import readers
 
 import tbc
+from tbc.proto import Event
 from tbc.reader import load
 from tbc.reader.load import load_runs, load_scalars
 from tbc.reader.records import frame
@@ -26,7 +33,7 @@ def run_of(path, kernel, purge=False, steps=None):
         loader.load(str(path))
         run = loader.run(".")
     found = {(tag, "scalar"): (s, s.value) for tag, s in run.scalars.items()}
-    found |= {(tag, kind): (v, v._offset) for kind, tags in run.values.items() for tag, v in tags.items()}
+    found |= {(tag, kind): (v, v._place) for kind, tags in run.values.items() for tag, v in tags.items()}
     columns = {
         key: (s.step.tolist(), s.wall_time.tolist(), list(map(repr, cells.tolist())), s.size)
         for key, (s, cells) in found.items()
@@ -146,3 +153,254 @@ def count_bytes(monkeypatch):
 
     monkeypatch.setattr(load, "Window", Counting)
     return lambda: counts[0]
+
+
+# --- what a restart hides: TensorBoard's two readers disagree on some of it, and each is asked where it is right ---
+
+RUNS = st.lists(  # each a list of files, each a list of (tag, step)
+    st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=12), min_size=1, max_size=3),
+    min_size=1,
+    max_size=12,
+)
+
+
+def write_runs(logdir, runs):
+    """The value of a point tells where it was logged; a tag of None is a session's start."""
+    for number, files in enumerate(runs):
+        (logdir / f"run{number}").mkdir(parents=True)
+        values = iter(range(10_000))
+        for index, points in enumerate(files):
+            events = [Event(wall_time=1e9, file_version="brain.Event:2")]
+            for tag, step in points:
+                what = {"summary": {"value": [{"tag": tag, "simple_value": next(values)}]}}
+                if tag is None:
+                    what = {"session_log": {"status": 1}}
+                events.append(Event(wall_time=1e9 + len(events), step=step, **what))
+            content = b"".join(frame(event.SerializeToString()) for event in events)
+            (logdir / f"run{number}" / f"events.out.tfevents.{index}").write_bytes(content)
+
+
+def points_of(run):
+    return {
+        tag: [*zip(scalars.step.tolist(), scalars.value.tolist(), strict=True)] for tag, scalars in run.scalars.items()
+    }
+
+
+@pytest.mark.skipif(not readers.has_rustboard, reason="no RustBoard")
+@settings(max_examples=15, deadline=None)
+@given(RUNS)
+def test_a_step_that_is_logged_again_as_rustboard_has_it(runs):
+    with tempfile.TemporaryDirectory() as logdir:
+        write_runs(Path(logdir), runs)
+        ours = {name: points_of(run) for name, run in load_runs(logdir).items() if run.scalars}
+        with readers.RustBoard(logdir, once=True) as rustboard:
+            assert rustboard.view(lambda view: view == ours, patience=3) == ours
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.sampled_from("ab"), max_size=9)), min_size=1, max_size=4))
+def test_a_session_that_starts_again_as_tensorboards_loader_has_it(sessions):
+    """Each session goes on from its first step; where steps only grow, both of TensorBoard's readers agree."""
+    files = []
+    for first, tags in sessions:
+        files.append([(None, first), *((tag, first + i) for i, tag in enumerate(tags))])
+    with tempfile.TemporaryDirectory() as logdir:
+        write_runs(Path(logdir), [files])
+        accumulator = event_accumulator.EventAccumulator(f"{logdir}/run0", size_guidance={"scalars": 0})
+        accumulator.Reload()
+        theirs = {
+            tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+            for tag in accumulator.Tags()["scalars"]
+        }
+        run = load_runs(logdir)["run0"]
+        assert points_of(run) == {tag: points for tag, points in theirs.items() if points}
+        everything = load_runs(logdir, purge=False)["run0"]
+        assert sum(map(len, everything.scalars.values())) == sum(len(tags) for _, tags in sessions)
+
+
+# --- what is chosen, and what is wrong ---
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, last in (("", 3), ("a", 5), ("a/b", 7)):
+        with tbc.SummaryWriter(tmp_path / "runs" / name) as writer:
+            for step in range(last):
+                writer.add_scalar("loss/train", step, step)
+                writer.add_scalar("loss[0]", -step, step)
+            writer.add_text("note", f"of {name}", 9)
+            writer.add_hparams({"lr": last}, {}, run_name=".")
+    return tmp_path / "runs"
+
+
+def test_runs_have_tensorboards_names(tree):
+    runs = load_runs(tree)
+    assert list(runs) == [".", "a", "a/b"]
+    assert {name: len(run.scalars["loss/train"]) for name, run in runs.items()} == {".": 3, "a": 5, "a/b": 7}
+    assert runs["a"].hparams == {"lr": 5}
+    assert runs["a"].values["text"]["note/text_summary"][:] == ["of a"]
+    assert repr(runs["a"]) == "Run('a', 2 scalar, 1 file_version, 1 text, 3 hparams)"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tags"),
+    [
+        ({"tags": "loss/train"}, {"loss/train"}),
+        ({"tags": "loss*"}, {"loss/train", "loss[0]"}),
+        ({"tags": "loss[0]"}, {"loss[0]"}),
+        ({"tags": re.compile("train|note")}, {"loss/train", "note/text_summary"}),
+        ({"tags": ["n*", "loss/train"]}, {"loss/train", "note/text_summary"}),
+        ({"tags": []}, set()),
+        ({"kinds": "scalar"}, {"loss/train", "loss[0]"}),
+        ({"kinds": ["text"]}, {"note/text_summary"}),
+        ({"steps": (9, None)}, {"note/text_summary"}),
+        ({"steps": (None, 2**70)}, None),
+        ({"steps": (np.int64(2), 2)}, {"loss/train", "loss[0]"}),
+    ],
+)
+def test_what_is_chosen(tree, chosen, tags):
+    found = {
+        tag
+        for run in load_runs(tree, **chosen).values()
+        for several in (run.scalars, *run.values.values())
+        for tag in several
+    }
+    assert found - {"", "_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"} == (
+        {"loss/train", "loss[0]", "note/text_summary"} if tags is None else tags
+    )
+
+
+def test_which_runs_and_steps_are_chosen(tree):
+    assert list(load_runs(tree, runs="a*")) == ["a", "a/b"]
+    assert list(load_runs(tree, runs=re.compile("^a$"))) == ["a"]
+    assert load_scalars(tree / "a", steps=(1, 3), tags="loss/train")["loss/train"].step.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"kinds": "scalars"}, ValueError, "a kind must be one of .*, got 'scalars'"),
+        ({"tags": 5}, TypeError, "object is not iterable"),
+        (
+            {"tags": [b"loss"]},
+            TypeError,
+            "a pattern must be a str or a compiled regular expression of str, got b'loss'",
+        ),
+        ({"steps": 5}, TypeError, r"steps must be \(first, last\), each an integer or None, got 5"),
+        ({"steps": (1, 2.5)}, TypeError, r"each an integer or None, got \(1, 2.5\)"),
+    ],
+)
+def test_wrong_arguments(tree, arguments, error, message):
+    with pytest.raises(error, match=message):
+        load_runs(tree, **arguments)
+
+
+def test_where_there_is_nothing(tree, tmp_path):
+    for load_it in (load_runs, load_scalars):
+        with pytest.raises(FileNotFoundError):
+            load_it(tmp_path / "none")
+    (tree / "empty").mkdir()
+    assert load_runs(tree / "empty") == {}
+    with pytest.raises(FileNotFoundError, match="no event file in this directory; load_runs reads those below it"):
+        load_scalars(tree / "empty")
+
+
+def test_a_torn_tail_is_no_damage_but_the_rest_is_told(tree):
+    (path,) = (tree / "a").glob("*tfevents*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    load_runs(tree)
+    damaged = bytearray(whole)
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.warns(RuntimeWarning, match="wrong checksum of the data in the record at byte"):
+        load_scalars(tree / "a")
+    errors = []
+    load_runs(tree, on_error=errors.append)
+    assert [error.path for error in errors] == [str(path)]
+
+
+def test_one_file_that_cannot_be_read(tree, monkeypatch):
+    def deny(path):
+        if path.startswith(str(tree / "a" / "events")):
+            raise PermissionError(13, "Permission denied", path)
+        return open_file(path)
+
+    open_file = load.open_file
+    monkeypatch.setattr(load, "open_file", deny)
+    with pytest.warns(RuntimeWarning, match="Permission denied"):
+        assert list(load_runs(tree)) == [".", "a/b"]
+    (path,) = (tree / "a").glob("*tfevents*")
+    with pytest.raises(PermissionError):
+        load_runs(path)
+    with pytest.raises(PermissionError):
+        load_scalars(tree / "a")
+
+
+def test_several_values_of_a_tag_in_one_event(path):
+    texts = [{"dtype": 7, "string_val": [text]} for text in (b"first", b"second", b"third")]
+    metadata = {"plugin_data": {"plugin_name": "text"}}
+    values = [
+        {"tag": "t", "tensor": texts[0], "metadata": metadata},
+        *({"tag": "t", "tensor": text} for text in texts[1:]),
+    ]
+    path.write_bytes(frame(Event(step=1, summary={"value": values}).SerializeToString()))
+    assert load_runs(path, purge=False)["."].values["text"]["t"][:] == ["first", "second", "third"]
+    assert load_runs(path)["."].values["text"]["t"][:] == ["third"]
+
+
+def test_a_value_that_is_not_there_any_more(tree):
+    (path,) = (tree / "a").glob("*tfevents*")
+    texts = load_runs(tree)["a"].values["text"]["note/text_summary"]
+    with pytest.raises(IndexError):
+        texts[1]
+    path.write_bytes(frame(Event(step=1).SerializeToString()) * 1000)
+    with pytest.raises(ValueError, match=r"(another|in the) record"):
+        texts[0]
+
+
+def test_a_run_of_several_files(path):
+    for number in range(3):
+        events = [
+            Event(step=10 * number + i, summary={"value": [{"tag": "x", "simple_value": number}]}) for i in range(3)
+        ]
+        events.append(Event(step=number, graph_def=bytes([number])))
+        name = path.with_name(f"events.out.tfevents.{number}")
+        name.write_bytes(b"".join(frame(event.SerializeToString()) for event in events))
+    run = load_runs(path.parent)["."]
+    assert run.scalars["x"].step.tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+    assert run.values["graph"][""][:] == [b"\0", b"\1", b"\2"]
+
+
+def test_a_bar_shows_how_far_it_is(tree, capsys):
+    pytest.importorskip("tqdm")
+    load_runs(tree, progress=True)
+    assert "3 runs: 100%" in capsys.readouterr().err
+    load_runs(tree)
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_ends_a_load(tmp_path):
+    """Of a file that takes long, in the threads of load_runs."""
+    script = """
+        import os, signal, sys, threading, time
+        from tbc.reader import load, load_runs
+        load.Window.fill = lambda self: time.sleep(0.01) or self.advance(0) or True  # a disk without end
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            load_runs(sys.argv[1])
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    write_runs(tmp_path, [[[("a", 1)]]] * 50)
+    assert run_script(script, tmp_path, timeout=30).stdout == "interrupted\n"
+
+
+def test_the_kernel_refuses_what_is_not_there():
+    scan = pytest.importorskip("tbc._scan").Scan(lambda *key: 5, 0, 9, False)
+    for call in (lambda: scan.add_row(0, 1, 1.0, 1.0, 1), lambda: scan.columns(0), lambda: scan.columns(-1)):
+        with pytest.raises(IndexError, match="there are 0 series"):
+            call()
+    for start, end in ((-1, 2), (3, 2), (0, 5)):
+        with pytest.raises(ValueError, match="of 4"):
+            scan.records(b"1234", start, end, 0, 1)

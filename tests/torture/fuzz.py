@@ -28,7 +28,8 @@ else:
 with instrumented:
     from tbc.reader.__main__ import main
     from tbc.reader.describe import SHORT, brief, strict, to_json
-    from tbc.reader.events import DTYPES, PLUGIN_KINDS, read_events, values_of
+    from tbc.reader.events import DTYPES, read_events, values_of
+    from tbc.reader.tags import PLUGIN_KINDS
 
 from google.protobuf.message import DecodeError
 from torture.row import Row

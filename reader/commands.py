@@ -1,0 +1,516 @@
+"""The commands of `python -m tbc.reader`: each prints, and tells its Report what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .describe import brief, printable, shortest, strict, to_json
+from .events import Value, read_values
+from .files import find_event_files, is_directory, run_of
+from .kinds import Audio, Histogram, HParams, Image, Mesh, decode
+from .load import Run, Scalars, Values, load_runs, step_range
+from .records import RecordError, TruncatedRecordError
+from .tags import Patterns, matcher
+
+if TYPE_CHECKING:
+    from .diff import Difference
+
+INTERVAL = 0.25  # seconds between two looks at what is followed
+
+
+class Report:
+    """What is wrong, and the exit status that follows from it."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def complain(self, problem: str) -> None:
+        print(f"error: {printable(problem)}", file=sys.stderr)
+        self.status = 1
+
+    def fail(self, error: OSError) -> None:
+        self.complain(f"{error.filename or 'output'}: {error.strerror or error}")
+
+    def tell(self, error: RecordError | OSError) -> None:
+        """As on_error."""
+        if isinstance(error, TruncatedRecordError):
+            note = f"{error}: it is still being written, or its writer was killed"
+            print(f"note: {printable(note)}", file=sys.stderr)
+        elif isinstance(error, RecordError):
+            self.complain(str(error))
+        else:
+            self.fail(error)
+
+
+# --- what is looked at ---
+
+
+def patterns(options: Namespace, name: str) -> Patterns:
+    given = getattr(options, name, None)
+    if given is None or not options.regex:
+        return given
+    try:
+        return [re.compile(pattern) for pattern in given]
+    except re.error as error:
+        raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from None
+
+
+def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> dict[str, Run]:
+    """The runs at a path, as they are chosen. That there are none is told."""
+    errors: list[RecordError | OSError] = []
+    chosen = {"runs": patterns(options, "runs"), "tags": patterns(options, "tags"), "steps": options.steps}
+    runs = load_runs(path, kinds=kinds, purge=purge, on_error=errors.append, **chosen)
+    for error in sorted(errors, key=lambda error: (str(getattr(error, "path", "")), getattr(error, "offset", 0))):
+        report.tell(error)
+    if not runs and not errors:
+        has_files = not is_directory(path) or find_event_files(path)
+        report.complain(f"{path}: " + ("nothing of that kind here" if has_files else "no event file here"))
+    return dict(sorted(runs.items()))
+
+
+def values(options: Namespace, report: Report) -> Iterator[tuple[str, Value]]:
+    """Each value that is chosen, with its run."""
+    wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
+    first, last = step_range(options.steps)
+    files = find_event_files(options.path, report.tell)
+    if not files:
+        report.complain(f"{options.path}: no event file here")
+    for file in files:
+        run = run_of(file, options.path)
+        if not wants_run(run):
+            continue
+        try:
+            for value in read_values(file, report.tell):
+                is_kind = not options.kinds or value.kind in options.kinds
+                if is_kind and first <= value.step <= last and wants_tag(value.tag):
+                    yield run, value
+        except OSError as error:
+            report.fail(error)
+
+
+# --- how it is printed ---
+
+
+class Heading:
+    """Names a run above its first line; the run that was asked for itself needs no name."""
+
+    def __init__(self) -> None:
+        self.run = "."
+
+    def print(self, run: str) -> None:
+        if run != self.run:
+            print(f"{printable(run)}:")
+            self.run = run
+
+
+def print_json(data: Any) -> None:
+    print(json.dumps(strict(data)))
+
+
+def time_of(wall_time: float) -> str:
+    try:
+        return datetime.fromtimestamp(wall_time).isoformat(" ", "milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall_time:<23g}"
+
+
+def size_of(n: float) -> str:
+    """Bytes, in three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 999.5:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:,.3g} TB"
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+# --- the commands ---
+
+
+def dump(options: Namespace, report: Report) -> None:
+    """Prints every value: its step, time, tag, kind, and what it is."""
+    heading = Heading()
+    for run, value in values(options, report):
+        if options.json:
+            data = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": value.tag, "kind": value.kind}
+            print_json(data | {"value": to_json(value)})
+        else:
+            heading.print(run)
+            tag, time = printable(value.tag), time_of(value.wall_time)
+            print(f"{value.step:>8}  {time}  {tag:<24}  {value.kind:<14}  {brief(value)}")
+
+
+def tags(options: Namespace, report: Report) -> None:
+    """Lists the tags of each run: the kind, how many values, the first and the last step."""
+    found = [
+        entry
+        for entry in series(load(options.path, options, report, options.kinds, purge=False))
+        if options.json or entry[1]
+    ]
+    width = min(max((len(printable(tag)) for _, tag, _, _ in found), default=0), 80)  # a long tag does not widen all
+    heading = Heading()
+    for run, tag, kind, values in found:
+        first, last, n = int(values.step.min()), int(values.step.max()), len(values)
+        if options.json:
+            row = {"run": run, "tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
+            print(json.dumps(row))
+        else:
+            heading.print(run)
+            steps = f"step {first}" if first == last else f"steps {first} to {last}"
+            print(f"{printable(tag):<{width}}  {kind:<14}  {n:>8}  {steps}")
+
+
+def series(runs: dict[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Values]]:
+    """Run, tag, kind and values; of each run the scalars first."""
+    for run in runs.values():
+        for tag, scalars in run.scalars.items():
+            yield run.name, tag, "scalar", scalars
+        for kind, several in run.values.items():
+            for tag, values in several.items():
+                yield run.name, tag, kind, values
+
+
+def show(options: Namespace, report: Report) -> None:
+    """Draws the curve of a scalar, and says where it was least and greatest; prints any other value, or with --out
+    writes images, sounds, texts, arrays and graphs into files."""
+    runs = load(options.path, options, report)
+    found = {tag for run in runs.values() for tags in (run.scalars, *run.values.values()) for tag in tags}
+    for pattern in options.tags if runs else []:
+        if not any(map(matcher(re.compile(pattern) if options.regex else pattern), found)):
+            report.complain(f"no tag {pattern!r} here")
+    scalars = [(run.name, tag, curve) for run in runs.values() for tag, curve in run.scalars.items()]
+    for run, tag, curve in scalars:
+        show_scalars(run, tag, curve, options.json)
+    if not options.json and len(scalars) > 1:
+        show_best(scalars)
+    for run in runs.values():
+        for kind, several in run.values.items():
+            for tag, values in several.items():
+                show_values(run.name, tag, kind, values, options, report)
+
+
+def show_scalars(run: str, tag: str, scalars: Scalars, as_json: bool) -> None:
+    import numpy as np
+
+    points = {"last": point(scalars, len(scalars) - 1)}
+    if not np.isnan(scalars.value).all():
+        points |= {
+            "min": point(scalars, int(np.nanargmin(scalars.value))),
+            "max": point(scalars, int(np.nanargmax(scalars.value))),
+        }
+    if as_json:
+        first, last = int(scalars.step.min()), int(scalars.step.max())
+        row = {"run": run, "tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
+        print_json(row | points)
+        return
+    from .plot import curve
+
+    print(f"{title(run, tag)}  ({plural(len(scalars), 'point')})")
+    size = shutil.get_terminal_size((80, 24))
+    for line in curve(scalars.step, scalars.value, min(size.columns, 120), ascii=not has_characters("⣿┤")):
+        print(line.rstrip())
+    for name, at in points.items():
+        print(f"  {name:<4}  {at['value']:<12.6g}  step {at['step']:<10}  {time_of(at['wall_time'])}")
+    print()
+
+
+def point(scalars: Scalars, index: int) -> dict[str, Any]:
+    columns = (scalars.step[index], scalars.wall_time[index], scalars.value[index])
+    return dict(zip(("step", "wall_time", "value"), (column.item() for column in columns), strict=True))
+
+
+def show_best(several: list[tuple[str, str, Scalars]]) -> None:
+    """Of several curves, the least and the greatest value of all."""
+    import numpy as np
+
+    for name, argbest, best in (("least", np.nanargmin, min), ("greatest", np.nanargmax, max)):
+        found = [
+            (point(scalars, int(argbest(scalars.value))), run, tag)
+            for run, tag, scalars in several
+            if not np.isnan(scalars.value).all()
+        ]
+        if found:
+            at, run, tag = best(found, key=lambda item: item[0]["value"])
+            print(f"{name}: {at['value']:.6g} at step {at['step']}, {time_of(at['wall_time'])}, {title(run, tag)}")
+
+
+def title(run: str, tag: str) -> str:
+    return printable(tag if run == "." else f"{run}: {tag}")
+
+
+def has_characters(text: str) -> bool:
+    """Whether the terminal can show them."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def show_values(run: str, tag: str, kind: str, values: Values, options: Namespace, report: Report) -> None:
+    if not options.json:
+        print(f"{title(run, tag)}  ({kind}, {plural(len(values), 'value')})")
+    for i in range(len(values)):
+        try:
+            value = values.message(i)
+        except RecordError as error:
+            report.tell(error)
+            continue
+        files = write_files(options.out, run, value) if options.out else []
+        if options.json:
+            row = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": tag, "kind": kind}
+            print_json(row | {"value": to_json(value)} | ({"files": files} if files else {}))
+            continue
+        print(f"  step {value.step}  {time_of(value.wall_time)}  {', '.join(map(printable, files)) or brief(value)}")
+        if not options.out and i == len(values) - 1:
+            show_whole(value)
+
+
+def show_whole(value: Value) -> None:
+    """The last value of a tag, as far as a terminal can show it."""
+    try:
+        data = decode(value)
+    except ValueError:
+        return  # its line has said so
+    if value.kind == "text":
+        for text in [data] if isinstance(data, str) else data.flat:
+            print("\n".join(f"    {printable(line)}" for line in text.splitlines()))
+    elif value.kind == "histogram":
+        from .plot import bars
+
+        size = min(shutil.get_terminal_size((80, 24)).columns, 120)
+        for line in bars(*rebinned(data), size - 4, ascii=not has_characters("█▏")):
+            print(f"    {line}".rstrip())
+    elif isinstance(data, HParams):
+        for name, hparam in sorted(data.hparams.items()):
+            print(f"    {printable(name)} = {printable(str(hparam))}")
+
+
+def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
+    """Labels and counts of n buckets of the same width, over which the counts are spread, as TensorBoard draws it."""
+    import numpy as np
+
+    edges = np.linspace(histogram.min, histogram.max, n + 1)
+    below = np.interp(edges, histogram.edges, np.concatenate([[0], histogram.counts.cumsum()]))
+    return [f"{low:.4g}" for low in edges[:-1]], np.diff(below).round()
+
+
+def write_files(directory: str, run: str, value: Value) -> list[str]:
+    """What a value holds, in files of its own below a directory; their names. None for what no file format is usual."""
+    data = decode(value)
+    contents: list[tuple[str, bytes]] = []
+    if isinstance(data, Image):
+        contents = [((data.format or "bin").lower(), file) for file in data.files]
+    elif isinstance(data, Audio):
+        contents = [("wav", file) for file in data.files]
+    elif value.kind == "text":
+        contents = [("txt", text.encode()) for text in ([data] if isinstance(data, str) else data.flat)]
+    elif value.kind in ("tensor", "mesh"):
+        contents = [("npy", npy_of(data.data if isinstance(data, Mesh) else data))]
+    elif isinstance(data, bytes):  # a graph
+        contents = [("pb", data)]
+    names = []
+    for i, (suffix, content) in enumerate(contents):
+        nth = f"-{i}" if len(contents) > 1 else ""
+        tag = quote(value.tag or value.kind, safe=" ")[:150]  # a name of a file cannot hold any tag
+        name = os.path.join(directory, run, f"{tag}-{value.step}{nth}.{suffix}")
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "xb") as file:
+            file.write(content)
+        names.append(os.path.normpath(name))
+    return names
+
+
+def npy_of(array: Any) -> bytes:
+    import numpy as np
+
+    file = io.BytesIO()
+    np.save(file, array.astype(bytes) if array.dtype == object else array, allow_pickle=False)
+    return file.getvalue()
+
+
+def tail(options: Namespace, report: Report) -> None:
+    """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too."""
+    from .follow import Follower
+
+    wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
+    heading = Heading()
+
+    def print_line(run: str, tag: str, step: int, wall_time: float, value: float, text: str) -> None:
+        if options.json:
+            print_json({"run": run, "step": step, "wall_time": wall_time, "tag": tag, "value": value})
+        else:
+            heading.print(run)
+            print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
+
+    follower = Follower(options.path)
+    rows = [
+        (wall_time, run.name, tag, step, value)
+        for run in follower.load(wants_tag, {"scalar"}, report.tell).values()
+        if wants_run(run.name)
+        for tag, scalars in run.scalars.items()
+        for step, wall_time, value in last_rows(scalars, options.lines)
+    ]
+    rows.sort(key=lambda row: row[0])
+    for wall_time, run_name, tag, step, value in rows[max(len(rows) - options.lines, 0) :]:
+        print_line(run_name, tag, step, wall_time, value, shortest(value))
+    first, last = step_range(options.steps)
+    while options.follow:
+        for run_name, each in follower.poll(report.tell):
+            if each.kind == "scalar" and first <= each.step <= last and wants_tag(each.tag) and wants_run(run_name):
+                print_line(run_name, each.tag, each.step, each.wall_time, to_json(each), brief(each))
+        print(end="", flush=True)
+        time.sleep(INTERVAL)
+
+
+def last_rows(scalars: Scalars, n: int) -> Iterator[tuple[int, float, float]]:
+    start = max(len(scalars) - n, 0)
+    columns = (scalars.step, scalars.wall_time, scalars.value)
+    return zip(*(column[start:].tolist() for column in columns), strict=True)
+
+
+def verify(options: Namespace, report: Report) -> None:
+    """Reads every record, and says where files are damaged or torn, where TensorBoard would show something else than
+    was logged, and what else is odd. For CI: exits with 1 if there is an error."""
+    from .check import verify
+
+    files = records = size = 0
+    counts = {"error": 0, "warning": 0}
+    for found in verify(options.path, live=options.live):
+        is_file = not any(finding.kind in ("missing", "unreadable") for finding in found.findings)
+        files, records, size = files + is_file, records + found.records, size + found.bytes
+        if options.json:
+            print_json(asdict(found))
+        for finding in found.findings:
+            counts[finding.severity] += 1
+            if not options.json:
+                print(f"{finding.severity}: {printable(f'{finding.path}: {finding.message}')}")
+    if counts["error"] or (options.strict and counts["warning"]):
+        report.status = 1
+    if not options.json:
+        result = ", ".join(plural(n, severity) for severity, n in counts.items() if n) or "all intact"
+        print(f"{plural(files, 'file')}, {plural(records, 'record')}, {size_of(size)}: {result}")
+
+
+def repair(options: Namespace, report: Report) -> None:
+    """Copies every good record of the event files to another directory, each into a file of the same name, and says
+    what was lost. Nothing is overwritten, and the originals stay as they are."""
+    from .rescue import repair
+
+    n = 0
+    for n, done in enumerate(repair(options.path, options.destination, report.fail), 1):  # noqa: B007
+        if options.json:
+            print_json(asdict(done))
+            continue
+        lost = sum(damage.length for damage in done.lost)
+        print(
+            printable(f"{done.copy}: {plural(done.records, 'record')}, {size_of(done.bytes)}")
+            + f"; lost {size_of(lost)}"
+        )
+        for damage in done.lost:
+            print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.why)}")
+        if done.version_added:
+            print("  a first record, of the version, was added")
+    if not n and not report.status:
+        report.complain(f"{options.path}: no event file here")
+
+
+def export(options: Namespace, report: Report) -> None:
+    """Writes the scalars: a row for each value, or with --wide for each step, as TensorBoard shows them."""
+    from .export import write_csv, write_jsonl, write_parquet
+
+    suffix = os.path.splitext(options.output or "")[1].removeprefix(".")
+    form = "jsonl" if options.json else options.format or {"parquet": "parquet", "jsonl": "jsonl"}.get(suffix, "csv")
+    runs = load(options.path, options, report, kinds="scalar")
+    if not runs:
+        return
+    if form == "parquet":
+        if options.output is None:
+            raise ValueError("Parquet needs a file: -o FILE")
+        write_parquet(runs, options.output, wide=options.wide)
+        return
+    write = write_csv if form == "csv" else write_jsonl
+    if options.output is None:
+        write(runs, sys.stdout, wide=options.wide)
+        return
+    with open(options.output, "w", encoding="utf-8", newline="") as file:
+        write(runs, file, wide=options.wide)
+
+
+def diff(options: Namespace, report: Report) -> None:
+    """Compares the scalars of two runs, or trees of runs, tag by tag and step by step; wall times do not count. Exits
+    with 1 if they differ: a regression test of a training."""
+    from .diff import compare
+
+    a = load(options.path, options, report, kinds="scalar")
+    b = load(options.other, options, report, kinds="scalar")
+    differences = list(compare(a, b, rtol=options.rtol, atol=options.atol))
+    if differences:
+        report.status = 1
+    for found in differences:
+        if options.json:
+            print_json(asdict(found))
+        else:
+            print(f"{title(found.run, found.tag)}: {words_of(found)}")
+    if not options.json:
+        tags = {(run.name, tag) for runs in (a, b) for run in runs.values() for tag in run.scalars}
+        n = len({(found.run, found.tag) for found in differences})
+        print(f"{n} of {plural(len(tags), 'tag')} differ" if n else f"{plural(len(tags), 'tag')}, no difference")
+
+
+def words_of(found: Difference) -> str:
+    a, b = ("nothing" if value is None else shortest(value) for value in (found.a, found.b))
+    if found.what == "missing":
+        return f"only in the {'first' if found.b is None else 'second'}, {plural(found.n, 'step')}"
+    if found.what == "steps":
+        return f"{plural(found.n, 'step')} of one side only, the first is {found.step}: {a} and {b}"
+    return f"{plural(found.n, 'value')} differ, most at step {found.step}: {a} and {b}"
+
+
+def stats(options: Namespace, report: Report) -> None:
+    """Says what fills the disk: bytes by kind and by tag, over all runs, the largest first."""
+    runs = load(options.path, options, report, options.kinds, purge=False)
+    kinds: dict[str, list[int]] = {}  # bytes, values
+    tags: dict[tuple[str, str], list[int]] = {}
+    for _, tag, kind, values in series(runs):
+        for total in (kinds.setdefault(kind, [0, 0]), tags.setdefault((tag, kind), [0, 0])):
+            total[0] += values.size
+            total[1] += len(values)
+    if options.json:
+        for (tag, kind), (size, n) in sorted(tags.items(), key=by_size):
+            print(json.dumps({"tag": tag, "kind": kind, "bytes": size, "values": n}))
+        return
+    whole = sum(size for size, _ in kinds.values())
+    width = min(max((len(printable(tag)) for tag, _ in tags), default=0), 80)
+    print_sizes("kind", [(f"{kind:<14}", *total) for kind, total in sorted(kinds.items(), key=by_size)], whole)
+    print()
+    rows = [
+        (f"{kind:<14}  {printable(tag):<{width}}", *total) for (tag, kind), total in sorted(tags.items(), key=by_size)
+    ]
+    print_sizes(f"{'kind':<14}  tag", rows, whole)
+
+
+def by_size(item: tuple[Any, list[int]]) -> int:
+    return -item[1][0]
+
+
+def print_sizes(head: str, rows: list[tuple[str, int, int]], whole: int) -> None:
+    width = max(len(head), *(len(name) for name, _, _ in rows)) if rows else len(head)
+    print(f"{head:<{width}}  {'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}")
+    for name, size, n in rows:
+        print(f"{name:<{width}}  {size_of(size):>9}  {size / whole:>6.1%}  {n:>11,}  {size_of(size / n):>9}")

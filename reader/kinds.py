@@ -1,0 +1,418 @@
+"""What each kind of value is, decoded, however its writer stored it: as a message of its own, or as a tensor.
+
+    for value in read_values(path):
+        if value.kind == "image":
+            decode(value).image().show()
+
+A file may hold anything: contents that are not what their kind holds raise ValueError, and a few bytes do not become
+gigabytes. numpy and Pillow are imported where arrays and pictures are made; the rest needs protobuf alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from tbc.proto import HParamsPluginData, Layout, MeshPluginData
+
+from .events import DTYPES, STRING, Value, scalar_of, tensor_values
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import PIL.Image
+
+    Floats = npt.NDArray[np.float64]
+
+IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"BM": "BMP"}
+MESH_PARTS = {1: "vertex", 2: "face", 3: "color"}
+FILL = 1 << 20  # elements that a tensor may have beyond those that are stored
+MOST_DIMENSIONS = 64  # of numpy's arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How many values lie where.
+
+    limits: float64[n], the upper limit of each bucket, whose lower limit is the one before. counts: float64[n].
+    min, max, num, sum, sum_squares: of the values. A histogram that was stored as a tensor knows no sums: they are
+    None; its min and max are the ends of the buckets that are not empty.
+    """
+
+    limits: Floats
+    counts: Floats
+    min: float
+    max: float
+    num: float
+    sum: float | None = None
+    sum_squares: float | None = None
+
+    @property
+    def edges(self) -> Floats:
+        """float64[n + 1], to draw it: plt.stairs(histogram.counts, histogram.edges).
+
+        As TensorBoard draws it, from min to max, whatever the limits there; empty buckets at the ends have no width.
+        """
+        import numpy as np
+
+        edges = np.concatenate([[self.min], self.limits])
+        full = np.flatnonzero(self.counts)
+        if len(full):
+            edges[: full[0] + 1] = self.min
+            edges[full[-1] + 1 :] = self.max
+        return edges
+
+
+@dataclass(frozen=True, eq=False)
+class PRCurve:
+    """Counts of predictions at n thresholds, and what follows from them. All are float64[n]."""
+
+    tp: Floats
+    fp: Floats
+    tn: Floats
+    fn: Floats
+    precision: Floats
+    recall: Floats
+
+    @property
+    def thresholds(self) -> Floats:
+        """float64[n], evenly from 0 to 1: it is not stored, but so they are made."""
+        import numpy as np
+
+        return np.linspace(0, 1, len(self.tp))
+
+
+@dataclass(frozen=True)
+class Image:
+    """Images of one size, in pixels. files: each encoded; most often there is one."""
+
+    width: int
+    height: int
+    files: list[bytes]
+
+    @property
+    def format(self) -> str:
+        """Of the first file: PNG, GIF, JPEG, WebP or BMP; empty if it is none of these."""
+        start = self.files[0][:4] if self.files else b""
+        return next((name for magic, name in IMAGE_FORMATS.items() if start.startswith(magic)), "")
+
+    def image(self, i: int = 0) -> PIL.Image.Image:
+        """Of file i, by Pillow: `n_frames` and `seek` are those of an animation.
+
+        Raises ValueError if it is no image, or no whole one, of the formats above; IndexError if there is no file i.
+        """
+        import PIL.Image
+
+        file = self.files[i]
+        formats = [name.upper() for name in IMAGE_FORMATS.values()]  # others may run programs: EPS does
+        try:
+            image = PIL.Image.open(io.BytesIO(file), formats=formats)
+            image.load()
+        except Exception as error:  # its decoders raise what they come across
+            raise ValueError(f"{len(file)} bytes that are no image to Pillow ({type(error).__name__})") from error
+        return image
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Sounds. files: each encoded, most often as WAV, and most often there is one.
+
+    sample_rate: frames per second, in Hz. frames: the length. content_type: as in "audio/wav". Those of sounds that
+    were stored as a tensor are read from the first file; they are 0 if `wave` cannot read it.
+    """
+
+    sample_rate: float
+    channels: int
+    frames: int
+    content_type: str
+    files: list[bytes]
+
+    def samples(self, i: int = 0) -> npt.NDArray[Any]:
+        """Of WAV file i, an array of (frames, channels), of the integers that are stored: uint8 (silence is 128),
+        int16, or int32, in which those of 24 bits stay as small as they are.
+
+        Raises ValueError for other files, also WAVs of floats; IndexError if there is no file i.
+        """
+        import numpy as np
+
+        with _open_wave(self.files[i]) as wav:
+            width, channels = wav.getsampwidth(), wav.getnchannels()
+            data = wav.readframes(wav.getnframes())
+        if width > 4:
+            raise ValueError(f"a WAV file of {8 * width} bits a sample")
+        data = data[: len(data) // (width * channels) * width * channels]  # whole frames, if it was cut
+        if width == 3:
+            padded = np.zeros((len(data) // 3, 4), np.uint8)
+            padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)  # the upper bytes, which have the sign
+            return padded.view(np.int32).reshape(-1, channels) >> 8
+        return np.frombuffer(data, f"{'u' if width == 1 else 'i'}{width}").reshape(-1, channels).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A part of 3D meshes: "vertex", "face" or "color".
+
+    data: of (batch, n, 3): coordinates, the three vertices of each triangle, or RGB from 0 to 255.
+    config: of the scene, for THREE.js.
+    """
+
+    part: str
+    data: npt.NDArray[Any]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HParams:
+    """The hyperparameters of a run, by name: str, bool or float. start_time: seconds since 1970."""
+
+    hparams: dict[str, Any]
+    group_name: str
+    start_time: float
+
+
+@dataclass(frozen=True)
+class SessionEnd:
+    """How a run ended: status is "success", "failure", "running" or "unknown". end_time: seconds since 1970."""
+
+    status: str
+    end_time: float
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the runs of an experiment have.
+
+    hparams: by name, which values there may be: a list, or a tuple (least, greatest), or None if that is not said.
+    metrics: tags.
+    """
+
+    hparams: dict[str, list[Any] | tuple[float, float] | None]
+    metrics: list[str]
+
+
+def decode(value: Value) -> Any:
+    """What a value holds, by its kind.
+
+    scalar: float. text: str, or an object array of str if it is not one. tensor: an array, see array_of.
+    histogram, pr_curve, image, audio, mesh: Histogram, PRCurve, Image, Audio, Mesh.
+    hparams: HParams, SessionEnd or Experiment. custom_scalars: {category: {chart: [tag, ...]}}.
+    file_version, session_log: str. graph, meta_graph, run_metadata: bytes, of protobuf messages. empty: None.
+
+    Raises ValueError for contents that are not of their kind.
+    """
+    try:
+        return _DECODERS[value.kind](value.content)
+    except (DecodeError, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def array_of(tensor: Any) -> npt.NDArray[Any]:
+    """A TensorProto as an array of its type and shape; bfloat16 as float32, strings as an object array of bytes.
+
+    Where fewer elements are stored than the shape has, the last one, or 0, stands for the rest, as in TensorFlow.
+    Raises ValueError for an unknown type, and for a shape that does not fit.
+    """
+    import numpy as np
+
+    name, code, _ = DTYPES.get(tensor.dtype, ("", "", ""))
+    if not name:
+        raise ValueError(f"a tensor of the unknown type {tensor.dtype}")
+    if tensor.tensor_content and name not in ("string", "bfloat16", "bool"):  # whose bytes are not those of numpy's
+        flat = np.frombuffer(tensor.tensor_content, f"<{code}").copy()
+    else:
+        with np.errstate(over="ignore"):  # floats in the place of halves
+            flat = np.array(tensor_values(tensor), {"string": "O", "bfloat16": "f"}.get(name, code))
+    if name.startswith("complex"):
+        if len(flat) % 2:
+            raise ValueError("half a complex number")
+        flat = flat.view(name)
+    return _shaped(flat, tensor, b"" if name == "string" else 0)
+
+
+def _shaped(flat: npt.NDArray[Any], tensor: Any, nothing: Any) -> npt.NDArray[Any]:
+    """In the tensor's shape: the last element, or `nothing` if there is none, stands for those that are missing."""
+    import numpy as np
+
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if len(shape) > MOST_DIMENSIONS or min(shape, default=0) < 0:
+        raise ValueError("a tensor of an impossible shape")
+    missing = math.prod(shape) - len(flat)
+    if not 0 <= missing <= FILL:
+        raise ValueError(f"{len(flat)} elements in a tensor of shape {shape}")
+    if missing:
+        last = flat[-1:] if len(flat) else np.array([nothing], flat.dtype)
+        flat = np.concatenate([flat, last.repeat(missing)])
+    return flat.reshape(shape)
+
+
+def _numbers(tensor: Any) -> npt.NDArray[Any]:
+    """array_of what must hold real numbers."""
+    array = array_of(tensor)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{DTYPES[tensor.dtype][0]} in place of numbers")
+    return array
+
+
+def _strings(tensor: Any) -> list[bytes]:
+    if tensor.dtype != STRING:
+        raise ValueError("no strings where strings belong")
+    return list(tensor.string_val)
+
+
+def _histogram(content: Any) -> Histogram:
+    import numpy as np
+
+    if content.HasField("histo"):
+        histo = content.histo
+        limits, counts = np.array(list(histo.bucket_limit), float), np.array(list(histo.bucket), float)
+        if len(limits) != len(counts):
+            raise ValueError(f"a histogram of {len(limits)} limits and {len(counts)} counts")
+        return Histogram(limits, counts, histo.min, histo.max, histo.num, histo.sum, histo.sum_squares)
+    rows = _numbers(content.tensor).astype(float)
+    if rows.ndim != 2 or rows.shape[1] != 3:
+        raise ValueError(f"a histogram of shape {rows.shape}, not (n, 3)")
+    lower, limits, counts = rows.T
+    full = np.flatnonzero(counts)
+    least, greatest = (float(lower[full[0]]), float(limits[full[-1]])) if len(full) else (0.0, 0.0)
+    return Histogram(limits, counts, least, greatest, float(counts.sum()))
+
+
+def _pr_curve(content: Any) -> PRCurve:
+    rows = _numbers(content.tensor).astype(float)
+    if rows.ndim != 2 or len(rows) != 6:
+        raise ValueError(f"a PR curve of shape {rows.shape}, not (6, n)")
+    return PRCurve(*rows)
+
+
+def _image(content: Any) -> Image:
+    if content.HasField("image"):
+        return Image(content.image.width, content.image.height, [content.image.encoded_image_string])
+    elements = _strings(content.tensor)  # width and height in digits, then the files
+    if len(elements) < 2 or not all(re.fullmatch(rb"\d{1,10}", element) for element in elements[:2]):
+        raise ValueError("an image without width and height")
+    return Image(int(elements[0]), int(elements[1]), elements[2:])
+
+
+def _audio(content: Any) -> Audio:
+    if content.HasField("audio"):
+        audio = content.audio
+        files = [audio.encoded_audio_string]
+        return Audio(audio.sample_rate, audio.num_channels, audio.length_frames, audio.content_type, files)
+    files = _strings(content.tensor)
+    if [dim.size for dim in content.tensor.tensor_shape.dim[1:]] == [2]:  # each with its label
+        files = files[::2]
+    try:
+        with _open_wave(files[0] if files else b"") as wav:
+            return Audio(float(wav.getframerate()), wav.getnchannels(), wav.getnframes(), "audio/wav", files)
+    except ValueError:
+        return Audio(0.0, 0, 0, "", files)
+
+
+def _open_wave(file: bytes) -> wave.Wave_read:
+    try:
+        return wave.open(io.BytesIO(file), "rb")
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last where a chunk ends before it begins
+        raise ValueError(f"no WAV file of integers: {str(error) or 'it ends early'}") from error
+
+
+def _text(content: Any) -> Any:
+    import numpy as np
+
+    texts = _shaped(np.array([*map(text_of, _strings(content.tensor))], object), content.tensor, "")
+    return texts.item() if texts.size == 1 else texts
+
+
+def text_of(data: bytes) -> str:
+    """What is not UTF-8 becomes its \\x escapes."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _mesh(content: Any) -> Mesh:
+    data = MeshPluginData.FromString(content.metadata.plugin_data.content)
+    # A writer may leave out the metadata after the first value of a tag, which ends with the name of the part.
+    part = MESH_PARTS.get(data.content_type) or content.tag.rpartition("_")[2].lower()
+    if part not in MESH_PARTS.values():
+        raise ValueError("no known part of a mesh")
+    config = json.loads(data.json_config or "null")  # which tensorboardX writes
+    if not isinstance(config, dict | None):
+        raise ValueError("the config of a mesh is no JSON object")
+    return Mesh(part, _numbers(content.tensor), config or {})
+
+
+def _hparams(content: Any) -> HParams | SessionEnd | Experiment:
+    data = HParamsPluginData.FromString(content.metadata.plugin_data.content)
+    if data.HasField("session_start_info"):
+        start = data.session_start_info
+        hparams = {name: _plain(start.hparams[name]) for name in sorted(start.hparams)}
+        return HParams(hparams, start.group_name, start.start_time_secs)
+    if data.HasField("session_end_info"):
+        end = data.session_end_info
+        return SessionEnd(_enum_name(end, "Status", end.status).removeprefix("STATUS_").lower(), end.end_time_secs)
+    if data.HasField("experiment"):
+        domains = {info.name: _domain(info) for info in data.experiment.hparam_infos}
+        return Experiment(domains, [info.name.tag for info in data.experiment.metric_infos])
+    raise ValueError("neither hyperparameters nor an experiment")
+
+
+def _domain(info: Any) -> list[Any] | tuple[float, float] | None:
+    if info.HasField("domain_discrete"):
+        return [_plain(value) for value in info.domain_discrete.values]
+    if info.HasField("domain_interval"):
+        return info.domain_interval.min_value, info.domain_interval.max_value
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A google.protobuf.Value: what JSON can hold."""
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return [_plain(element) for element in value.list_value.values]
+    if kind == "struct_value":
+        return {name: _plain(element) for name, element in value.struct_value.fields.items()}
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
+    strings = _strings(content.tensor)
+    if not strings:
+        raise ValueError("no layout")
+    layout = Layout.FromString(strings[0])
+    return {category.title: {chart.title: _charted(chart) for chart in category.chart} for category in layout.category}
+
+
+def _charted(chart: Any) -> list[str]:
+    series = [tag for one in chart.margin.series for tag in (one.value, one.lower, one.upper)]
+    return [*chart.multiline.tag, *series]
+
+
+def _enum_name(message: Any, enum: str, number: int) -> str:
+    value = message.DESCRIPTOR.enum_types_by_name[enum].values_by_number.get(number)
+    return value.name if value is not None else str(number)
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "scalar": scalar_of,
+    "histogram": _histogram,
+    "image": _image,
+    "audio": _audio,
+    "text": _text,
+    "pr_curve": _pr_curve,
+    "mesh": _mesh,
+    "tensor": lambda content: array_of(content.tensor),
+    "hparams": _hparams,
+    "custom_scalars": _layout,
+    "file_version": str,
+    "session_log": lambda content: _enum_name(content, "SessionStatus", content.status),
+    "graph": bytes,
+    "meta_graph": bytes,
+    "run_metadata": lambda content: content.run_metadata,
+    "empty": lambda content: None,
+}

@@ -1,0 +1,187 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from eventfiles import VERSION, frames, scalar, write
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import bytes_of
+from torture import readers
+
+from tbc.reader import find_event_files, read_events, rescue
+from tbc.reader.check import verify
+from tbc.reader.rescue import repair
+
+DATA = Path(__file__).parent / "data"
+SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "events.out.tfevents.1"
+
+
+def damaged(whole, changes):
+    """changes: (where, how many bytes go, what comes in their place)"""
+    for at, gone, come in changes:
+        at %= len(whole) + 1
+        whole = whole[:at] + come + whole[at + gone :]
+    return whole
+
+
+changes = st.lists(
+    st.tuples(st.integers(0), st.integers(0, 60), st.binary(max_size=60) | st.integers(0, 60).map(bytes)), max_size=5
+)
+events = st.lists(
+    st.one_of(st.just(VERSION), st.just(b"\xff\xff"), st.builds(scalar, st.integers(0, 99), st.sampled_from("ab")))
+)
+
+
+@given(events, changes)
+def test_repair_keeps_what_is_good_and_says_what_is_lost(tmp_path_factory, events, changes):
+    root = tmp_path_factory.mktemp("repair")
+    path = root / "run" / "tfevents"
+    path.parent.mkdir()
+    whole = damaged(b"".join(frames(*events)), changes)
+    path.write_bytes(whole)
+
+    (result,) = repair(path, root / "copy")
+    kept = list(read_events(path, on_error=lambda error: None))
+    copied = Path(result.copy).read_bytes()
+    left = b""  # of the file, between what was lost
+    end = 0
+    for place in result.lost:
+        assert end <= place.offset
+        left += whole[end : place.offset]
+        end = place.offset + place.length
+    left += whole[end:]
+    assert left == copied[len(copied) - len(left) :]
+    assert (result.records, result.bytes) == (len(kept), len(left))
+    assert result.version_added == (bool(kept) and not kept[0].HasField("file_version"))
+    assert list(map(bytes_of, read_events(result.copy)))[result.version_added :] == list(map(bytes_of, kept))
+
+    (report,) = verify(path)
+    told = {(one.offset, one.kind) for one in report.findings if one.kind in ("corrupt", "truncated")}
+    assert told == {(place.offset, "truncated" if place.truncated else "corrupt") for place in result.lost}
+    assert (report.bytes, report.damaged) == (len(whole), sum(place.length for place in result.lost))
+    (after,) = verify(result.copy)
+    assert not {"corrupt", "truncated"} & {one.kind for one in after.findings}
+    assert kept == [] or "version" not in {one.kind for one in after.findings}
+
+
+@pytest.mark.skipif(not readers.has_rustboard, reason="no data server for this platform")
+def test_tensorboard_reads_all_of_what_was_repaired(tmp_path):
+    points = [(step, 0.5) for step in range(9)]
+    parts = frames(VERSION, *[scalar(step) for step, _ in points])
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "tfevents").write_bytes(
+        b"".join([*parts[1:3], bytes(64), *parts[3:6], b"torn", *parts[6:]])
+    )
+    list(repair(tmp_path / "runs", tmp_path / "repaired"))
+    expected = {"a": {".": {"loss": points}}}
+    for view in readers.fresh(tmp_path / "repaired", expected).values():
+        assert view == expected
+
+
+def test_a_tree_is_copied_byte_for_byte(tmp_path):
+    names = ["tfevents.1", "..a/tfevents.1", "a/tfevents.1", "a/tfevents.2", "a/b/c.tfevents"]
+    for name in names:
+        write(tmp_path / "runs" / name, VERSION, scalar(1, tag=name))
+    (tmp_path / "runs" / "notes.txt").touch()
+    results = list(repair(tmp_path / "runs", tmp_path / "copy"))
+    assert [(result.records, result.version_added, result.lost) for result in results] == [(2, False, [])] * 5
+    assert find_event_files(tmp_path / "copy") == [str(tmp_path / "copy" / name) for name in names]
+    for name in names:
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "runs" / name).read_bytes()
+    assert not (tmp_path / "copy" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_others_wrote_is_copied_byte_for_byte(tmp_path, name):
+    (result,) = repair(DATA / name, tmp_path)
+    assert Path(result.copy) == tmp_path / name
+    assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+
+
+def test_an_empty_file_stays_empty(tmp_path, path):
+    write(path)
+    (result,) = repair(path, tmp_path / "copy")
+    assert Path(result.copy).read_bytes() == b""
+    assert not result.version_added
+
+
+def test_copies_do_not_stand_where_the_originals_are_read(tmp_path, path, monkeypatch):
+    write(path, VERSION, scalar(1))
+    (tmp_path / "link").symlink_to(path.parent)
+    for destination in (path.parent, path.parent / "copy", tmp_path, "/", tmp_path / "link", tmp_path / "link" / "x"):
+        for source in (path, path.parent, tmp_path / "link", tmp_path / "link" / path.name):
+            with pytest.raises(ValueError, match="expected a directory that is neither in"):
+                repair(source, destination)
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(ValueError, match=r"\.: expected a directory that is neither in"):
+        repair(path.name, ".")
+    with pytest.raises(ValueError, match="expected a directory of this machine"):
+        repair(path, "s3://bucket/copy")
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_no_file_is_overwritten(tmp_path):
+    for name in ("tfevents.1", "tfevents.2"):
+        write(tmp_path / "runs" / name, VERSION, scalar(1))
+    there = tmp_path / "copy" / "tfevents.1"
+    there.parent.mkdir()
+    there.write_bytes(b"here first")
+    with pytest.raises(FileExistsError):
+        next(repair(tmp_path / "runs", tmp_path / "copy"))
+    errors = []
+    (result,) = repair(tmp_path / "runs", tmp_path / "copy", errors.append)
+    assert result.copy == str(tmp_path / "copy" / "tfevents.2")
+    assert [(error.errno, error.filename) for error in errors] == [(errno.EEXIST, str(there))]
+    assert there.read_bytes() == b"here first"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_nothing_half_written_stays(tmp_path, path, monkeypatch, call, error):
+    write(path, VERSION, scalar(1))
+    seen = []
+
+    def fail(*arguments):
+        seen.extend(entry.name for entry in (tmp_path / "copy").iterdir())
+        raise error
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(type(error)):
+        list(repair(path, tmp_path / "copy"))
+    assert sorted("tfevents" in name for name in seen) == [False, True]  # TensorBoard would read no unfinished file
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_from_being_copied(tmp_path):
+    os.mkdir(tmp_path / "runs")
+    os.mkfifo(tmp_path / "runs" / "tfevents.1")
+    write(tmp_path / "runs" / "tfevents.2", VERSION, scalar(1))
+    errors = []
+    (result,) = repair(tmp_path / "runs", tmp_path / "copy", errors.append)
+    assert result.path.endswith("tfevents.2")
+    assert [error.filename for error in errors] == [str(tmp_path / "runs" / "tfevents.1")]
+    assert [entry.name for entry in (tmp_path / "copy").iterdir()] == ["tfevents.2"]
+
+
+def test_files_at_a_url(tmp_path):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    whole = b"".join(frames(VERSION, scalar(1)))
+    memory.pipe("/check/a/tfevents.1", whole + b"torn")
+    (report,) = verify("memory://check")
+    assert [(one.kind, one.offset) for one in report.findings] == [("truncated", len(whole))]
+    (result,) = repair("memory://check", tmp_path)
+    assert Path(result.copy) == tmp_path / "a" / "tfevents.1"
+    assert Path(result.copy).read_bytes() == whole
+    assert [place.length for place in result.lost] == [4]
+
+
+def test_a_key_of_a_bucket_does_not_lead_out_of_the_destination(tmp_path, monkeypatch):
+    monkeypatch.setattr(rescue, "find_event_files", lambda *_: ["memory://check/../../tfevents.1"])
+    with pytest.raises(ValueError, match="expected a file below memory://check"):
+        list(repair("memory://check", tmp_path / "copy"))
