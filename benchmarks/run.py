@@ -3,8 +3,9 @@
     run.py [--quick] [--output DIRECTORY] [PART ...]
 
 Parts: calls (every add_* beside torch's writer and tensorboardX's), kernels (counting, checksums, PNG, ... beside the
-libraries for that, and beside the memory), training (what a loop that logs loses) and growth (cost against tags, queue,
-array size, writers, threads; memory; a disk that stalls). All by default.
+libraries for that, and beside the memory), training (what a loop that logs loses), growth (cost against tags, queue,
+array size, writers, threads; memory; a disk that stalls) and reading (tbc.reader beside TensorBoard's readers and
+tbparse, and on a file of 10 GB, if the disk has room for it). All by default.
 
 It prints its tables, and writes results.json and chart.png into the directory: this one by default, if all is measured.
 """
@@ -19,8 +20,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-PARTS = ("calls", "kernels", "training", "growth")
-PACKAGES = ("tbc", "torch", "tensorboardX", "tensorboard", "numpy", "pillow", "google-crc32c", "crc32c", "moviepy")
+PARTS = ("calls", "kernels", "training", "growth", "reading")
+PACKAGES = ("tbc", "torch", "tensorboardX", "tensorboard", "tensorboard-data-server", "tbparse", "numpy", "pandas")
+PACKAGES += ("pillow", "google-crc32c", "crc32c", "moviepy")
 
 # One thread for each library: others would spin on after the call, on the account of whatever is measured next. Set
 # before the parts import numpy and torch.

@@ -9,7 +9,7 @@
         print(name, run.scalars["loss/val"].value.min(), run.hparams)
         run.values["image"]["photo"][-1].image().show()
 
-Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet`, and for thousands of runs `to_dataset`.
+Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet`; of thousands of runs, `to_dataset`.
 While they are written: `follow`. What is wrong with them: `verify`, `repair`. Two of them: `compare`.
 
 Event by event, in pure Python and bounded memory: `read_values` gives what was logged (`decode` makes objects of it:

@@ -54,16 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
         discard_output()
         return 130  # as shells have it
     except OSError as error:
+        if error.filename is None:  # of the output
+            discard_output()
         report.fail(error)
     except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
         report.complain(str(error))
     except MemoryError:
         report.complain(f"{options.path}: not enough memory")
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        discard_output()
-        report.complain(f"output: {error.strerror}")
     return report.status
 
 

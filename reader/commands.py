@@ -11,6 +11,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,8 @@ class Report:
         self.status = 1
 
     def fail(self, error: OSError) -> None:
-        self.complain(f"{error.filename or 'output'}: {error.strerror or error}")
+        where = "output" if error.filename is None else os.fsdecode(error.filename)
+        self.complain(f"{where}: {error.strerror or error}")
 
     def tell(self, error: RecordError | OSError) -> None:
         """As on_error."""
@@ -68,16 +70,23 @@ def patterns(options: Namespace, name: str) -> Patterns:
 
 
 def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> dict[str, Run]:
-    """The runs at a path, as they are chosen. That there are none is told."""
+    """The runs at a path, as they are chosen. That there is no file is told."""
     errors: list[RecordError | OSError] = []
     chosen = {"runs": patterns(options, "runs"), "tags": patterns(options, "tags"), "steps": options.steps}
     runs = load_runs(path, kinds=kinds, purge=purge, on_error=errors.append, **chosen)
     for error in sorted(errors, key=lambda error: (str(getattr(error, "path", "")), getattr(error, "offset", 0))):
         report.tell(error)
-    if not runs and not errors:
-        has_files = not is_directory(path) or find_event_files(path)
-        report.complain(f"{path}: " + ("nothing of that kind here" if has_files else "no event file here"))
+    if not runs and not errors and is_directory(path) and not find_event_files(path, report.tell):
+        report.complain(f"{path}: no event file here")
     return dict(sorted(runs.items()))
+
+
+def load_curves(path: str, options: Namespace, report: Report) -> dict[str, Run]:
+    """The scalars at a path, as they are chosen. That there are none is told."""
+    runs = load(path, options, report, kinds="scalar")
+    if not runs and not report.status:
+        report.complain(f"{path}: no such scalars here")
+    return runs
 
 
 def values(options: Namespace, report: Report) -> Iterator[tuple[str, Value]]:
@@ -328,11 +337,11 @@ def write_files(directory: str, run: str, value: Value) -> list[str]:
     for i, (suffix, content) in enumerate(contents):
         nth = f"-{i}" if len(contents) > 1 else ""
         tag = quote(value.tag or value.kind, safe=" ")[:150]  # a name of a file cannot hold any tag
-        name = os.path.join(directory, run, f"{tag}-{value.step}{nth}.{suffix}")
+        name = os.path.normpath(os.path.join(directory, run, f"{tag}-{value.step}{nth}.{suffix}"))
         os.makedirs(os.path.dirname(name), exist_ok=True)
         with open(name, "xb") as file:
             file.write(content)
-        names.append(os.path.normpath(name))
+        names.append(name)
     return names
 
 
@@ -346,12 +355,13 @@ def npy_of(array: Any) -> bytes:
 
 def tail(options: Namespace, report: Report) -> None:
     """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too."""
-    from .follow import Follower
+    from .live import Follower
 
     wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
+    first, last = step_range(options.steps)
     heading = Heading()
 
-    def print_line(run: str, tag: str, step: int, wall_time: float, value: float, text: str) -> None:
+    def print_line(run: str, tag: str, step: int, wall_time: float, value: Any, text: str) -> None:
         if options.json:
             print_json({"run": run, "step": step, "wall_time": wall_time, "tag": tag, "value": value})
         else:
@@ -359,29 +369,33 @@ def tail(options: Namespace, report: Report) -> None:
             print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
 
     follower = Follower(options.path)
+    runs = follower.load({"scalar"}, report.tell)
+    if not runs and not report.status and not options.follow:
+        report.complain(f"{options.path}: no event file here")
     rows = [
-        (wall_time, run.name, tag, step, value)
-        for run in follower.load(wants_tag, {"scalar"}, report.tell).values()
-        if wants_run(run.name)
+        (run.name, tag, *row)
+        for run in runs.values()
         for tag, scalars in run.scalars.items()
-        for step, wall_time, value in last_rows(scalars, options.lines)
+        if wants_tag(tag) and wants_run(run.name)
+        for row in last_rows(scalars, options.lines, first, last)
     ]
-    rows.sort(key=lambda row: row[0])
-    for wall_time, run_name, tag, step, value in rows[max(len(rows) - options.lines, 0) :]:
-        print_line(run_name, tag, step, wall_time, value, shortest(value))
-    first, last = step_range(options.steps)
+    rows.sort(key=lambda row: row[3])
+    for row in rows[max(len(rows) - options.lines, 0) :]:
+        print_line(*row, shortest(row[-1]))
     while options.follow:
-        for run_name, each in follower.poll(report.tell):
-            if each.kind == "scalar" and first <= each.step <= last and wants_tag(each.tag) and wants_run(run_name):
-                print_line(run_name, each.tag, each.step, each.wall_time, to_json(each), brief(each))
         print(end="", flush=True)
         time.sleep(INTERVAL)
+        for run_name, value in follower.poll(report.tell):
+            is_scalar = value.kind == "scalar" and first <= value.step <= last
+            if is_scalar and wants_tag(value.tag) and wants_run(run_name):
+                print_line(run_name, value.tag, value.step, value.wall_time, to_json(value), brief(value))
 
 
-def last_rows(scalars: Scalars, n: int) -> Iterator[tuple[int, float, float]]:
-    start = max(len(scalars) - n, 0)
+def last_rows(scalars: Scalars, n: int, first: int, last: int) -> Iterator[tuple[int, float, float]]:
+    wanted = ((first <= scalars.step) & (scalars.step <= last)).nonzero()[0]
+    wanted = wanted[max(len(wanted) - n, 0) :]
     columns = (scalars.step, scalars.wall_time, scalars.value)
-    return zip(*(column[start:].tolist() for column in columns), strict=True)
+    return zip(*(column[wanted].tolist() for column in columns), strict=True)
 
 
 def verify(options: Namespace, report: Report) -> None:
@@ -436,20 +450,23 @@ def export(options: Namespace, report: Report) -> None:
 
     suffix = os.path.splitext(options.output or "")[1].removeprefix(".")
     form = "jsonl" if options.json else options.format or {"parquet": "parquet", "jsonl": "jsonl"}.get(suffix, "csv")
-    runs = load(options.path, options, report, kinds="scalar")
-    if not runs:
-        return
+    if form == "parquet" and options.output is None:
+        raise ValueError("Parquet needs a file: -o FILE")
+    if form == "jsonl" and options.wide:
+        raise ValueError("--wide is for CSV and Parquet")
+    runs = load_curves(options.path, options, report)
     if form == "parquet":
-        if options.output is None:
-            raise ValueError("Parquet needs a file: -o FILE")
         write_parquet(runs, options.output, wide=options.wide)
         return
-    write = write_csv if form == "csv" else write_jsonl
-    if options.output is None:
-        write(runs, sys.stdout, wide=options.wide)
-        return
-    with open(options.output, "w", encoding="utf-8", newline="") as file:
-        write(runs, file, wide=options.wide)
+    with (
+        nullcontext(sys.stdout)
+        if options.output is None
+        else open(options.output, "w", encoding="utf-8", newline="") as file
+    ):
+        if form == "csv":
+            write_csv(runs, file, wide=options.wide)
+        else:
+            write_jsonl(runs, file)
 
 
 def diff(options: Namespace, report: Report) -> None:
@@ -457,8 +474,8 @@ def diff(options: Namespace, report: Report) -> None:
     with 1 if they differ: a regression test of a training."""
     from .diff import compare
 
-    a = load(options.path, options, report, kinds="scalar")
-    b = load(options.other, options, report, kinds="scalar")
+    a = load_curves(options.path, options, report)
+    b = load_curves(options.other, options, report)
     differences = list(compare(a, b, rtol=options.rtol, atol=options.atol))
     if differences:
         report.status = 1

@@ -12,7 +12,7 @@ import io
 import os
 import posixpath
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -62,19 +62,25 @@ def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError],
 
 
 def _below(path: str, on_error: Callable[[OSError], object]) -> list[str]:
-    found = []
+    found: list[str] = []
     directories = [path]
     while directories:  # os.walk would recurse, before Python 3.12: a deep tree ends it
         try:
-            with os.scandir(directories.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.path)
-                    elif "tfevents" in entry.name and not os.path.isdir(entry.path):
-                        found.append(entry.path)
+            for path, is_directory in entries_of(directories.pop()):
+                (directories if is_directory else found).append(path)
         except OSError as error:
             on_error(error)
     return found
+
+
+def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
+    """The directories and event files in it, each with whether it is a directory."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.path, True
+            elif "tfevents" in entry.name and not os.path.isdir(entry.path):
+                yield entry.path, False
 
 
 def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
@@ -88,7 +94,7 @@ def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
     except OSError as error:
         on_error(error)
         return []
-    root = url.rstrip("/")
+    root = url.rstrip("/") if path.strip("/") else url  # spelled as given: files' URLs begin with it
     below = len(path.rstrip("/"))
     return [root + file[below:] for file in found if "tfevents" in posixpath.basename(file)]
 
@@ -98,8 +104,7 @@ def run_of(file: str, root: str) -> str:
     if file == root:
         return "."
     if is_url(root):
-        there, path = filesystem(root)
-        return posixpath.relpath(posixpath.dirname(there._strip_protocol(file)), path)
+        return posixpath.relpath(posixpath.dirname(file), root)
     return os.path.relpath(os.path.dirname(file), root)
 
 

@@ -217,9 +217,14 @@ def load_runs(
     wants_run, wants_tag, wanted_kinds = matcher(runs), matcher(tags), kinds_of(kinds)
     step_range(steps)  # raises now
     on_error = on_error or warn
-    is_tree = is_directory(root)
+    unlisted: list[OSError] = []
+    found = find_event_files(root, unlisted.append)
+    for error in unlisted:
+        if not found:
+            raise error
+        on_error(error)
     files: dict[str, list[str]] = {}
-    for file in find_event_files(root, on_error):
+    for file in found:
         name = run_of(file, root)
         if wants_run(name):
             files.setdefault(name, []).append(file)
@@ -232,7 +237,7 @@ def load_runs(
                 try:
                     loader.load(file)
                 except OSError as error:
-                    if not is_tree:
+                    if found == [root]:
                         raise
                     on_error(error)
             return loader.run(name)
@@ -365,21 +370,24 @@ class Loader:
             self.series[tag, kind] = self.scan.add_series(kind == "scalar", is_lasting) if wanted else UNWANTED
         return self.series[tag, kind]
 
-    def load(self, path: str) -> None:
+    def load(self, path: str) -> int:
+        """Answers where the last record ends that could be read."""
         self.files.append(path)
-        if _scan is None:
-            for offset, data in read_frames(path, self.on_error):
-                self.take(path, offset, data)
-                self.advance(end_of(0, len(data)))
-        else:
+        if _scan is not None:
             with open_file(path) as file:
-                self.load_fast(path, Window(file, self.advance))
+                return self.load_fast(path, Window(file, self.advance))
+        end = 0
+        for offset, data in read_frames(path, self.on_error):
+            self.take(path, offset, data)
+            self.advance(end_of(offset, len(data)) - end)
+            end = end_of(offset, len(data))
+        return end
 
     def place(self, offset: int) -> int:
         """Of a record of the last file, for its row."""
         return (len(self.files) - 1) * FILE + offset
 
-    def load_fast(self, path: str, window: Window) -> None:
+    def load_fast(self, path: str, window: Window) -> int:
         large = LARGE
         going = True
         while going:
@@ -396,7 +404,8 @@ class Loader:
                 self.take(path, window.offset, data)
                 window.move(end_of(window.offset, length))
             elif stop == _scan.DAMAGED or not window.fill():
-                going = self.take_next(path, window)
+                going = window.start < window.end and self.take_next(path, window)
+        return window.offset
 
     def pass_over(self, window: Window) -> bool:
         """Passes over a large record whose beginning tells all that there is to know of it; False if it has to be

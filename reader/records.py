@@ -41,11 +41,14 @@ class RecordError(ValueError):
     """
 
     def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
-        self.problem = f"{problem} in the record at byte {offset}"
-        super().__init__(f"{path}: {self.problem}")
+        super().__init__(path, offset, problem, end)  # what pickle hands over
         self.path = path
         self.offset = offset
+        self.problem = f"{problem} in the record at byte {offset}"
         self.end = end
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
 
 
 class TruncatedRecordError(RecordError):
@@ -111,7 +114,7 @@ def read_frames(
                 data = read_record(file, name, offset)
             except RecordError as error:
                 on_error(error)
-                behind = error.end or _next_head(file, offset + 1)
+                behind = error.end or next_head(file, offset + 1)
                 if behind is None:
                     return
                 if isinstance(error, TruncatedRecordError):
@@ -167,8 +170,9 @@ def _length(head: bytes) -> int | None:
     return length if crc == mask(crc32c(head[:8])) else None
 
 
-def _next_head(file: BinaryIO, offset: int) -> int | None:
-    """Where the next record begins, at `offset` or behind: a length that the file has room for, whose checksum holds.
+def next_head(file: BinaryIO, offset: int, whole: bool = True) -> int | None:
+    """Where the next record begins, at `offset` or behind: a length whose checksum holds, and which the file has room
+    for, unless the record need not be whole.
 
     Pieces double, so that damage every few bytes does not have a mebibyte read for each.
     """
@@ -181,7 +185,7 @@ def _next_head(file: BinaryIO, offset: int) -> int | None:
         for match in _HALF_A_HEAD.finditer(piece, 4):
             at = match.start() - 4
             length = _length(piece[at : at + HEAD.size])
-            if length is not None and end_of(offset + at, length) <= size:
+            if length is not None and (not whole or end_of(offset + at, length) <= size):
                 return offset + at
         offset += step
         step = min(2 * step, 1 << 20)

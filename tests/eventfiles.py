@@ -1,7 +1,10 @@
 """Event files for the tests of the reader, event by event."""
 
+from unittest import mock
+
 from tbc import _core
 from tbc.proto import Event
+from tbc.reader import KINDS, load
 
 NOW = 1.7e9
 VERSION = Event(wall_time=NOW, file_version="brain.Event:2")
@@ -31,3 +34,25 @@ def write(path, *events):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(frames(*events)))
     return path
+
+
+def loaded(path, kernel, purge=False, steps=None):
+    """All that is in a file, as columns that can be compared, and the errors, by the kernel or without it."""
+    errors = []
+    with mock.patch.object(load, "_scan", load._scan if kernel else None):
+        loader = load.Loader(lambda tag: True, set(KINDS), steps, purge, errors.append)
+        loader.load(str(path))
+        run = loader.run(".")
+    found = {(tag, "scalar"): (scalars, scalars.value) for tag, scalars in run.scalars.items()}
+    for kind, tags in run.values.items():
+        found |= {(tag, kind): (values, values._place) for tag, values in tags.items()}
+    columns = {
+        key: (
+            series.step.tolist(),
+            list(map(repr, series.wall_time.tolist())),
+            list(map(repr, cells.tolist())),
+            series.size,
+        )
+        for key, (series, cells) in found.items()
+    }
+    return columns, errors

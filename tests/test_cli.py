@@ -3,6 +3,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tbc
 from tbc import _core
@@ -19,6 +21,12 @@ from tbc.reader.__main__ import main
 from tbc.reader.describe import printable
 
 DATA = Path(__file__).parent / "data"
+BASE = int(time.time()) + 3600.0  # times only grow: files begin now
+
+
+def at(step):
+    """When a step of the curves was logged."""
+    return BASE + step / 64
 
 
 def run(capsys, *arguments):
@@ -246,6 +254,266 @@ def test_what_other_writers_write_today(capsys, tmp_path, package):
         }
     assert expected <= printed
     assert any(row[:2] == ("image", "image") and row[2].startswith("6x4 PNG") for row in printed if len(row) == 3)
+
+
+# --- show, tail, verify, repair, export, diff, stats ---
+
+
+@pytest.fixture
+def curves(tmp_path):
+    """Two runs: in b, the loss is best, 0.125, at step 30."""
+    for name, best in (("a", 10), ("b", 30)):
+        with tbc.SummaryWriter(tmp_path / "curves" / name) as writer:
+            writer.add_hparams({"lr": 0.1, "name": name}, {}, run_name=".")
+            for step in range(40):
+                loss = {"a": 0.25, "b": 0.125}[name] + abs(step - best) / 64
+                writer.add_scalar("loss/val", loss, step, walltime=at(step))
+    return tmp_path / "curves"
+
+
+def test_show_draws_curves_and_finds_the_best(capsys, curves):
+    status, lines, errors = run(capsys, "show", curves, "loss/val")
+    assert (status, errors) == (0, "")
+    assert lines[0] == "a: loss/val  (40 points)"
+    assert any("\u2800" < character < "\u2900" for line in lines for character in line)
+    assert [line.split()[:4] for line in lines if line.startswith("  m")] == [
+        ["min", "0.25", "step", "10"],
+        ["max", "0.703125", "step", "39"],
+        ["min", "0.125", "step", "30"],
+        ["max", "0.59375", "step", "0"],
+    ]
+    assert lines[-2:] == [
+        f"least: 0.125 at step 30, {_local_time(at(30))}, b: loss/val",
+        f"greatest: 0.703125 at step 39, {_local_time(at(39))}, a: loss/val",
+    ]
+    status, lines, _ = run(capsys, "show", curves, "loss*", "--run", "b", "--json")
+    (row,) = map(json.loads, lines)
+    assert row["min"] == {"step": 30, "wall_time": at(30), "value": 0.125}
+    assert (row["run"], row["tag"], row["count"], row["first_step"], row["last_step"]) == ("b", "loss/val", 40, 0, 39)
+
+
+def test_show_where_the_terminal_has_no_braille(curves):
+    command = [sys.executable, "-m", "tbc.reader", "show", str(curves), "loss/val"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=curves, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "*" in result.stdout
+    assert result.stdout.isascii()
+    assert "\\u" not in result.stdout
+
+
+def test_show_of_nothing_is_an_error(capsys, curves):
+    status, lines, errors = run(capsys, "show", curves, "loss/val", "los", "--run", "a")
+    assert (status, errors) == (1, "error: no tag 'los' here\n")
+    assert lines[0] == "a: loss/val  (40 points)"
+    status, _, errors = run(capsys, "show", curves, "(", "--regex")
+    assert (status, errors) == (
+        1,
+        "error: '(' is no regular expression: missing ), unterminated subpattern at position 0\n",
+    )
+
+
+def test_show_prints_any_kind(capsys, runs):
+    status, lines, errors = run(capsys, "show", runs, "*")
+    assert (status, errors) == (0, "")
+    assert "weights  (histogram, 1 value)" in lines
+    bars = [line.split() for line in lines if "\u2588" in line]
+    assert bars[0][0] == "0"
+    assert sum(float(count) for _, _, count in bars) == 5
+    assert "    lines \\x1b[31m" + "x" * 100 in lines  # the text, whole
+    for arguments in (["show", runs, "*", "--json"], ["show", runs, "image"]):
+        assert run(capsys, *arguments)[0] == 0
+
+
+def test_show_prints_hyperparameters(capsys, curves):
+    _, lines, _ = run(capsys, "show", curves, "_hparams_/session_start_info", "--run", "a")
+    assert lines[-2:] == ["    lr = 0.1", "    name = a"]
+
+
+def test_show_writes_files(capsys, tmp_path, runs):
+    with tbc.SummaryWriter(runs / "more") as writer:
+        writer.add_images("a/b", np.zeros((2, 3, 4, 6)), 1, grid=False)
+        writer.add_audio("sound", np.zeros(100), 2)
+        writer.add_tensor("array", np.arange(6.0).reshape(2, 3), 3)
+    out = tmp_path / "out"
+    status, lines, errors = run(capsys, "show", runs, "*", "--out", out)
+    assert (status, errors) == (0, "")
+    names = ["more/a%2Fb-1-0.png", "more/a%2Fb-1-1.png", "more/array-3.npy", "more/sound-2.wav"]
+    names += ["image-6.png", "text%2Ftext_summary-7.txt"]
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == sorted(names)
+    with Image.open(out / "image-6.png") as image:
+        assert image.size == (6, 4)
+    assert np.load(out / "more/array-3.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert (out / "text%2Ftext_summary-7.txt").read_text().startswith("two\nlines")
+    assert any(str(out / "image-6.png") in line for line in lines)
+    status, _, errors = run(capsys, "show", runs, "image", "--out", out)
+    assert (status, errors) == (1, f"error: {out}/image-6.png: File exists\n")
+
+
+def test_tail_prints_the_last_scalars(capsys, curves):
+    status, lines, errors = run(capsys, "tail", curves, "-n", "3")
+    assert (status, errors) == (0, "")
+    assert [line.split()[:1] + line.split()[3:] for line in lines[:2]] == [
+        ["a:"],
+        ["38", "loss/val", "0.6875"],
+    ] or lines
+    _, lines, _ = run(capsys, "tail", curves, "-n", "2", "--run", "b", "--steps", ":30", "--json")
+    assert list(map(json.loads, lines)) == [
+        {"run": "b", "step": step, "wall_time": at(step), "tag": "loss/val", "value": value}
+        for step, value in ((29, 0.140625), (30, 0.125))
+    ]
+    assert run(capsys, "tail", curves, "-n", "0") == (0, [], "")
+    assert run(capsys, "tail", curves / "none")[0] == 1
+
+
+def test_tail_follows_a_run_that_begins_later(tmp_path):
+    command = [sys.executable, "-m", "tbc.reader", "tail", "-f", str(tmp_path / "run"), "--tag", "loss"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    with subprocess.Popen(command, **options) as process:
+        with tbc.SummaryWriter(tmp_path / "run") as writer:
+            for step in range(3):
+                writer.add_scalar("loss", step, step)
+                writer.add_scalar("other", step, step)
+                writer.flush()
+                line = process.stdout.readline().split()
+                assert (line[0], line[-2:]) == (str(step), ["loss", str(step)])
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+        assert process.returncode == 130
+
+
+def damage(path, offset=-1):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def test_verify_says_whether_all_is_intact(capsys, curves):
+    status, lines, errors = run(capsys, "verify", curves)
+    assert (status, errors, len(lines)) == (0, "", 1)
+    assert re.fullmatch(r"2 files, 88 records, [\d.]+ kB: all intact", lines[0])
+    (path,) = (curves / "a").iterdir()
+    damage(path)
+    status, lines, errors = run(capsys, "verify", curves)
+    assert (status, errors, len(lines)) == (1, "", 2)
+    assert re.match(rf"error: {re.escape(str(path))}: wrong checksum of the data in the record at byte \d+", lines[0])
+    assert lines[1].endswith(": 1 error")
+    status, lines, _ = run(capsys, "verify", curves, "--json")
+    reports = list(map(json.loads, lines))
+    assert (status, [len(report["findings"]) for report in reports]) == (1, [1, 0])
+    assert reports[0]["findings"][0]["offset"] == path.stat().st_size - reports[0]["damaged"]
+
+
+def test_verify_of_a_live_or_odd_run(capsys, curves):
+    (path,) = (curves / "b").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(capsys, "verify", curves)[0] == 1
+    status, lines, _ = run(capsys, "verify", curves, "--live")
+    assert (status, len(lines)) == (0, 2)
+    assert lines[0].startswith("warning: ")
+    assert run(capsys, "verify", curves, "--live", "--strict")[0] == 1
+    assert run(capsys, "verify", curves / "none")[0] == 1
+
+
+def test_repair_says_what_was_lost(capsys, tmp_path, curves):
+    (path,) = (curves / "a").iterdir()
+    damage(path, 110)
+    status, lines, errors = run(capsys, "repair", curves, tmp_path / "copies")
+    assert (status, errors) == (0, "")
+    assert re.match(rf"{re.escape(str(tmp_path))}/copies/a/.*: 43 records, [\d.]+ kB; lost \d+ B", lines[0])
+    assert re.match(r"  lost \d+ bytes: wrong checksum of the data in the record at byte \d+", lines[1])
+    assert run(capsys, "verify", tmp_path / "copies")[0] == 0
+    status, lines, errors = run(capsys, "repair", curves, tmp_path / "copies")
+    assert (status, lines, errors.count("File exists")) == (1, [], 2)
+    status, lines, errors = run(capsys, "repair", curves, curves / "copies")
+    assert (status, lines) == (1, [])
+    assert "expected a directory that is neither in" in errors
+    status, lines, _ = run(capsys, "repair", path, tmp_path / "more", "--json")
+    assert (status, json.loads(lines[0])["records"]) == (0, 43)
+
+
+def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
+    status, lines, errors = run(capsys, "export", curves, "--steps", "29:30", "--run", "b")
+    assert (status, errors) == (0, "")
+    assert lines == [
+        "run,tag,step,wall_time,value",
+        f"b,loss/val,29,{at(29)},0.140625",
+        f"b,loss/val,30,{at(30)},0.125",
+    ]
+    _, lines, _ = run(capsys, "export", curves, "--steps", "30:30", "--format", "jsonl")
+    assert [json.loads(line)["value"] for line in lines] == [0.5625, 0.125]
+    for name, arguments in (("x.csv", ()), ("x.jsonl", ()), ("y.csv", ("--wide",))):
+        assert run(capsys, "export", curves, "-o", tmp_path / name, *arguments) == (0, [], "")
+        assert len((tmp_path / name).read_text().splitlines()) == 80 + name.endswith("csv")
+    assert (tmp_path / "y.csv").read_text().startswith("run,step,loss/val\na,0,0.40625\n")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run(capsys, "export", curves, "-o", tmp_path / "x.parquet") == (0, [], "")
+    assert parquet.read_table(tmp_path / "x.parquet").num_rows == 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "parquet"], "Parquet needs a file: -o FILE"),
+        (["--format", "jsonl", "--wide"], "--wide is for CSV and Parquet"),
+        (["--tag", "none"], "no such scalars here"),
+        (["-o", "none/x.csv"], "none/x.csv: No such file or directory"),
+        (["-o", "none/x.parquet"], "none/"),
+    ],
+)
+def test_export_of_what_cannot_be(capsys, curves, arguments, message):
+    status, lines, errors = run(capsys, "export", curves, *arguments)
+    assert status == 1
+    assert lines in ([], ["run,tag,step,wall_time,value"])
+    assert errors.startswith("error: ")
+    assert message in errors
+
+
+def test_diff_of_two_trainings(capsys, curves):
+    assert run(capsys, "diff", curves / "a", curves / "a") == (0, ["1 tag, no difference"], "")
+    status, lines, errors = run(capsys, "diff", curves / "a", curves / "b")
+    assert (status, errors) == (1, "")
+    assert lines == ["loss/val: 39 values differ, most at step 30: 0.5625 and 0.125", "1 of 1 tag differ"]
+    status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--atol", "0.5")
+    assert (status, lines) == (0, ["1 tag, no difference"])
+    status, lines, _ = run(capsys, "diff", curves, curves / "a", "--json")
+    assert status == 1
+    assert [(row["run"], row["what"]) for row in map(json.loads, lines)] == [
+        (".", "missing"),
+        ("a", "missing"),
+        ("b", "missing"),
+    ]
+    for wrong in ("-1", "x", "nan"):
+        with pytest.raises(SystemExit):
+            main(["diff", str(curves), str(curves), "--rtol", wrong])
+
+
+def test_stats_add_up(capsys, runs):
+    status, lines, errors = run(capsys, "stats", runs)
+    assert (status, errors) == (0, "")
+    assert lines[0].split() == ["kind", "bytes", "share", "values", "each"]
+    status, lines, _ = run(capsys, "stats", runs, "--json")
+    rows = list(map(json.loads, lines))
+    assert sum(row["bytes"] for row in rows) == sum(os.path.getsize(path) for path in find_event_files(runs))
+    assert [row["bytes"] for row in rows] == sorted((row["bytes"] for row in rows), reverse=True)
+    assert {(row["tag"], row["kind"]): row["values"] for row in rows}["pair", "scalar"] == 2
+
+
+def test_values_are_chosen(capsys, runs):
+    def tags(*arguments):
+        return {json.loads(line)["tag"] for line in run(capsys, "tags", runs, "--json", *arguments)[1]}
+
+    assert tags("--kind", "scalar") == {"loss", "precise", "pair"}
+    assert tags("--tag", "l*", "--tag", "image") == {"loss", "image"}
+    assert tags("--regex", "--tag", "^p") == {"precise", "pair"}
+    assert tags("--run", "pair_*") == {"", "pair"}
+    assert tags("--steps", "2:3") == {"loss", "precise"}
+    for arguments in (["--steps", "2:3"], ["--tag", "l*", "--kind", "scalar"], ["--run", "pair_a"]):
+        dumped = {json.loads(line)["tag"] for line in run(capsys, "dump", runs, "--json", *arguments)[1]}
+        assert dumped == tags(*arguments)
+    for wrong in (["--steps", "3"], ["--kind", "scalars"]):
+        with pytest.raises(SystemExit):
+            main(["tags", str(runs), *wrong])
 
 
 def test_a_pipe_that_closes_early_is_no_error(runs):

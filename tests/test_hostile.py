@@ -21,7 +21,7 @@ from tbc.reader import CorruptRecordError, TruncatedRecordError, find_event_file
 from tbc.reader.__main__ import main
 from tbc.reader.describe import printable, to_json
 from tbc.reader.events import values_of
-from tbc.reader.records import HEAD, LIMIT, _length, _next_head, crc32c_in_python, mask
+from tbc.reader.records import HEAD, LIMIT, _length, crc32c_in_python, mask, next_head
 
 DATA = Path(__file__).parent / "data"
 SOUND = [DATA / "pytorch.tfevents", DATA / "tensorflow.tfevents.v2"]
@@ -150,7 +150,7 @@ def test_the_next_head_is_where_a_plain_search_finds_it(tmp_path_factory, parts)
     ]
     with open(path, "rb") as file:
         for offset in (0, 1, len(data) // 2):
-            assert _next_head(file, offset) == next((at for at in fits if at >= offset), None)
+            assert next_head(file, offset) == next((at for at in fits if at >= offset), None)
 
 
 def test_heads_are_found_across_pieces(tmp_path):
@@ -202,7 +202,7 @@ def test_the_corpus(path):
     check_cli(path)
 
 
-@pytest.mark.parametrize("search", [fuzz.values, fuzz.command_line])
+@pytest.mark.parametrize("search", [fuzz.values, fuzz.command_line, fuzz.columns])
 def test_a_short_search_finds_nothing(search):
     row = search(2)
     assert row.lost == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eventfiles import loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_script
@@ -23,24 +24,6 @@ from tbc.testing import event_files, events
 ENDS = st.none() | st.integers(-5, 25)
 
 
-def run_of(path, kernel, purge=False, steps=None):
-    """All that is in a file, and the errors, by the kernel or without it."""
-    errors = []
-    with pytest.MonkeyPatch.context() as patch:
-        if not kernel:
-            patch.setattr(load, "_scan", None)
-        loader = load.Loader(lambda tag: True, set(load.KINDS), steps, purge, errors.append)
-        loader.load(str(path))
-        run = loader.run(".")
-    found = {(tag, "scalar"): (s, s.value) for tag, s in run.scalars.items()}
-    found |= {(tag, kind): (v, v._place) for kind, tags in run.values.items() for tag, v in tags.items()}
-    columns = {
-        key: (s.step.tolist(), s.wall_time.tolist(), list(map(repr, cells.tolist())), s.size)
-        for key, (s, cells) in found.items()
-    }
-    return columns, [(type(error), error.offset) for error in errors]
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return tmp_path_factory.mktemp("load") / "events.out.tfevents.1"
@@ -49,7 +32,14 @@ def path(tmp_path_factory):
 @given(event_files(), st.booleans(), st.tuples(ENDS, ENDS))
 def test_any_file_by_both_paths(path, content, purge, steps):
     path.write_bytes(content)
-    assert run_of(path, True, purge, steps) == run_of(path, False, purge, steps)
+    check_both(path, purge, steps)
+
+
+def check_both(path, *options):
+    fast, errors = loaded(path, True, *options)
+    slow, expected = loaded(path, False, *options)
+    assert fast == slow
+    assert list(map(repr, errors)) == list(map(repr, expected))
 
 
 @given(event_files(), st.data())
@@ -67,7 +57,7 @@ def test_damaged_files_by_both_paths(path, content, data):
         if not content:
             break
     path.write_bytes(content)
-    assert run_of(path, True) == run_of(path, False)
+    check_both(path)
 
 
 @st.composite
@@ -100,7 +90,7 @@ ODD_FIELDS = [
 @given(st.lists(odd_messages(), max_size=8), event_files(max_events=3), st.booleans())
 def test_odd_messages_by_both_paths(path, messages, content, purge):
     path.write_bytes(content + b"".join(map(frame, messages)) + content)
-    assert run_of(path, True, purge) == run_of(path, False, purge)
+    check_both(path, purge)
 
 
 def test_what_a_file_holds(tmp_path):

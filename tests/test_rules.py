@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 INCLUDES = {  # what each pair of files may include of csrc
@@ -23,6 +25,7 @@ INCLUDES = {  # what each pair of files may include of csrc
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},
     "file": set(),
+    "scan": {"crc32c", "record", "wire"},
     "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
@@ -50,13 +53,18 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
     "tbc.proto": set(),
-    "tbc.reader": {"tbc.reader.events", "tbc.reader.files", "tbc.reader.records"},
-    "tbc.reader.files": set(),
-    "tbc.reader.records": {"tbc._core", "tbc.reader.files"},
-    "tbc.reader.events": {"tbc.proto", "tbc.reader.files", "tbc.reader.records"},
-    "tbc.reader.describe": {"tbc.proto", "tbc.reader.events"},
-    "tbc.reader.__main__": {"tbc.reader.describe", "tbc.reader.events", "tbc.reader.files", "tbc.reader.records"},
+    "tbc.testing": {"tbc.proto", "tbc.reader.check", "tbc.reader.load", "tbc.reader.records", "tbc.reader.tags"},
 }
+
+READER = [  # each of its modules imports of it only what stands before
+    *("files", "tags", "records", "events", "kinds", "describe", "scan", "load", "live", "check", "rescue", "diff"),
+    *("export", "dataset", "plot", "commands", "__main__", "__init__"),
+]
+for place, name in enumerate(READER):
+    module = f"tbc.reader.{name}".removesuffix(".__init__")
+    IMPORTS[module] = {"tbc.proto", "tbc.reader", *(f"tbc.reader.{before}" for before in READER[:place])}
+IMPORTS["tbc.reader.records"] |= {"tbc._core"}  # its CRC, and the kernel:
+IMPORTS["tbc.reader.load"] |= {"tbc._scan"}  # nothing else that is compiled, nor of the writer
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
     "tbc.audio": {"numpy"},
@@ -69,8 +77,13 @@ FOREIGN = {  # other people's packages a module may import when it is imported, 
     "tbc.summary": {"numpy"},
     "tbc.video": {"PIL", "numpy"},
     "tbc.proto": {"google"},
-    "tbc.reader.describe": {"google"},
     "tbc.reader.events": {"google"},
+    "tbc.reader.export": {"numpy"},
+    "tbc.reader.plot": {"numpy"},
+    "tbc.reader.kinds": {"google"},
+    "tbc.reader.diff": {"numpy"},
+    "tbc.reader.rescue": {"google"},
+    "tbc.testing": {"pytest"},
 }
 
 
@@ -90,7 +103,7 @@ def imported(node, module, is_package):
             source = (package + "." if statement.level else "") + (statement.module or "")
             for name in statement.names:
                 inner = f"{source.rstrip('.')}.{name.name}"
-                yield inner if inner in IMPORTS or inner == "tbc._core" else source
+                yield inner if inner in IMPORTS or inner in ("tbc._core", "tbc._scan") else source
 
 
 def top_level(tree):
@@ -126,9 +139,10 @@ def test_what_is_heavy_is_imported_by_what_needs_it():
             assert roots - {"tbc", "__future__"} - set(sys.stdlib_module_names) <= FOREIGN.get(module, set()), module
 
 
-def test_the_seam_declares_headers_and_nothing_else():
-    for line in (ROOT / "tbc" / "_core.pxd").read_text().splitlines():
+@pytest.mark.parametrize("name", ["_core", "_scan"])
+def test_the_seam_declares_headers_and_nothing_else(name):
+    for line in (ROOT / "tbc" / f"{name}.pxd").read_text().splitlines():
         assert not re.match(r"(cdef (?!extern)|cpdef|def |import)", line), line
-    source = (ROOT / "tbc" / "_core.pyx").read_text()
+    source = (ROOT / "tbc" / f"{name}.pyx").read_text()
     assert "cdef extern" not in source
     assert "numpy" not in re.sub(r'""".*?"""', "", source, flags=re.S)

@@ -31,6 +31,7 @@ with instrumented:
     from tbc.reader.events import DTYPES, read_events, values_of
     from tbc.reader.tags import PLUGIN_KINDS
 
+from eventfiles import loaded
 from google.protobuf.message import DecodeError
 from torture.row import Row
 
@@ -39,7 +40,16 @@ from tbc.proto import Event
 
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "data" / "corpus"
-COMMANDS = (["dump"], ["dump", "--json"], ["tags"], ["tags", "--json"])
+COMMANDS = (
+    ["verify"],
+    ["show", "*"],
+    ["show", "*", "--json"],
+    ["stats"],
+    ["dump"],
+    ["dump", "--json"],
+    ["tags"],
+    ["tags", "--json"],
+)
 
 
 def check_values(path):
@@ -55,20 +65,30 @@ def check_values(path):
 
 
 def check_cli(path, commands=COMMANDS):
-    """The command line: no exception, no control character, an exit status that fits. Returns what stderr got."""
+    """The command line: no exception, no control character, an exit status that fits. Returns what stderr got last."""
     for command in commands:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            status = main([*command, str(path)])
+            status = main([command[0], str(path), *command[1:]])
         lines = out.getvalue().split("\n")
         errors = err.getvalue().split("\n")
         assert all(line.isprintable() for line in lines + errors), (lines, errors)
-        assert status == any(line.startswith("error: ") for line in errors), (status, errors)
+        told = lines if command[0] == "verify" else errors
+        assert status == any(line.startswith("error: ") for line in told), (status, told)
         assert {line.partition(":")[0] for line in errors} <= {"error", "note", ""}, errors
         if "--json" in command:
             for line in lines[:-1]:
                 json.loads(line, parse_constant=_no_json)
     return errors[:-1]
+
+
+def check_load(path):
+    """The kernel: the same as the reader in pure Python, but that of a message that is none it may take the values."""
+    slow, expected = loaded(path, False)
+    fast, errors = loaded(path, True)
+    if not any("no Event" in str(error) for error in expected):
+        assert fast == slow
+        assert list(map(str, errors)) == list(map(str, expected))
 
 
 def _no_json(constant):
@@ -81,6 +101,10 @@ def values(seconds):
 
 def command_line(seconds):
     return _fuzz("cli", "python -m tbc.reader on files that libFuzzer makes", seconds)
+
+
+def columns(seconds):
+    return _fuzz("load", "the kernel of load_scalars and load_runs on files that libFuzzer makes", seconds)
 
 
 def _fuzz(check, what, seconds):
@@ -165,10 +189,12 @@ if __name__ == "__main__":
                 path.write_bytes(data)
                 if check == "values":
                     check_values(path)
+                elif check == "load":
+                    check_load(path)
                 else:
-                    check_cli(path, [COMMANDS[len(data) % len(COMMANDS)]])  # all four would take four times as long
+                    check_cli(path, [COMMANDS[len(data) % len(COMMANDS)]])  # all would take eight times as long
 
             atheris.Setup(sys.argv, one, custom_mutator=mutate)
             atheris.Fuzz()  # does not return
-    for row in (values, command_line):
+    for row in (values, command_line, columns):
         print(row(int(sys.argv[1]) if len(sys.argv) > 1 else 60))

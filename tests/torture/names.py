@@ -43,7 +43,7 @@ def preloaded(library):
 
 
 def run_together(log_dir, processes, files, wrapper=(), environment=()):
-    """Starts processes that log so many files each, and lets them go on together. wrapper: a command that starts one."""
+    """Starts processes that log so many files each, and lets them go on together. wrapper: what starts one."""
     commands = [
         [*wrapper, sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)
     ]

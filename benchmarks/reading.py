@@ -1,0 +1,250 @@
+"""Event files read back: beside TensorBoard's readers and tbparse; then what memory a large one takes.
+
+The files have just been written, and are in the system's cache as far as it has room.
+"""
+
+import gc
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+from unittest.mock import patch
+
+import grpc
+import numpy as np
+import tbparse
+import tensorboard_data_server
+from growth import table
+from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
+from tensorboard.data.grpc_provider import GrpcDataProvider, make_stub
+from timing import digits
+
+import tbc
+from tbc.reader import load, records
+
+GB = 10**9
+PEER_ROUNDS = 3  # they take many seconds each
+TAGS = [f"metric/{k}" for k in range(10)]
+NOTE = """\
+Medians of {rounds} rounds of tbc, {peer_rounds} of the others, and of 10,000 runs. tbc reads a run with load_scalars,
+on one core, and several with load_runs. In pure Python (nothing of it compiled) it reads a tenth, and its seconds are
+multiplied. RustBoard is TensorBoard's data server, on all cores: it checks no checksums, as TensorBoard starts it.
+"""
+
+
+class Layout(NamedTuple):
+    """Of scalars: so many runs, with a file each."""
+
+    runs: int
+    steps: int
+    tags: list[str]
+
+    @property
+    def points(self):
+        return self.runs * self.steps * len(self.tags)
+
+
+# What is done with a large file, and how much of what it counts there is in each block.
+STATEMENTS = {
+    "nothing": ("0", 0),
+    "every event: read_events": ("sum(1 for event in read_events(path))", 10_510),
+    "an index of all: load_runs": ("len(load_runs(path, purge=False)['.'].values['image']['picture'])", 10),
+    "the scalars of one tag: load_scalars": ("len(load_scalars(path, tags='metric/0')['metric/0'])", 1000),
+}
+PROCESS = """
+import json, sys, time
+import numpy
+from tbc.reader import read_events
+from tbc.reader.load import load_runs, load_scalars
+
+path = sys.argv[1]
+start = time.perf_counter()
+count = {count}
+seconds = time.perf_counter() - start
+try:
+    with open("/proc/self/status") as file:  # ru_maxrss would begin with the parent's
+        peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+except FileNotFoundError:  # this is not Linux
+    peak = float("nan")
+print(json.dumps([count, seconds, peak]))
+"""
+
+
+def measure(rounds):
+    peer_rounds = min(rounds, PEER_ROUNDS)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # RustBoard keeps all files open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 12_000, hard))
+    print(NOTE.format(rounds=rounds, peer_rounds=peer_rounds))
+    print(f"{'the same scalars':44}{'seconds':>10}{'scalars/s':>14}{'/ tbc':>10}")
+    results = {
+        "one run": measure_readers(Layout(1, 100_000, TAGS), rounds, peer_rounds, Layout(1, 10_000, TAGS)),
+        "100 runs": measure_readers(Layout(100, 1000, TAGS), rounds, peer_rounds, Layout(10, 1000, TAGS)),
+        "10,000 runs": measure_readers(Layout(10_000, 100, TAGS[:3]), peer_rounds, peer_rounds),
+    }
+    rates = {
+        "runs, by load_runs": 10_000 / results["10,000 runs"]["tbc"]["seconds"],
+        "lines, by dump into /dev/null": dumped_lines_per_second(peer_rounds),
+    }
+    table("A second", rates)
+    with tempfile.TemporaryDirectory() as directory:
+        memory = measure_memory(Path(directory), [1, 10] if rounds > 2 else [1])
+    return results | {"a second": rates, "memory": memory}
+
+
+# --- the same scalars, read by all ---
+
+
+def measure_readers(layout, rounds, peer_rounds, tenth=None):
+    """Prints and returns the rows of a layout. Readers that are too slow for it are left out where there is no tenth of
+    it."""
+    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as part:
+        size = write(whole, layout)
+        if tenth:
+            write(part, tenth)
+        print(f"{layout.points:,} in {layout.runs:,} file{'s'[: layout.runs > 1]}, {size / 1e6:.0f} MB:", flush=True)
+        turns = []
+        for i in range(rounds):
+            turns.append({"tbc": seconds(read_with_tbc, whole, layout)})
+            if i < peer_rounds:
+                turns[-1] |= rustboard(whole, layout)
+            if i < peer_rounds and tenth:
+                with patch.object(load, "_scan", None), patch.object(records, "crc32c", records.crc32c_in_python):
+                    turns[-1]["tbc in pure Python"] = 10 * seconds(read_with_tbc, part, tenth)
+                turns[-1]["EventAccumulator"] = seconds(read_with_accumulator, whole, layout)
+                turns[-1]["tbparse"] = seconds(read_with_tbparse, whole, layout)
+    rows = {}
+    for name in turns[0]:
+        taken = median(turn[name] for turn in turns if name in turn)
+        ratio = median(turn[name] / turn["tbc"] for turn in turns if name in turn)
+        rows[name] = {"seconds": taken, "scalars/s": layout.points / taken, "ratio": ratio}
+        print(f"    {name:40}{taken:>10.3f}{layout.points / taken:>14,.0f}{digits(ratio):>10}", flush=True)
+    return rows
+
+
+def write(logdir, layout):
+    """Returns the size in bytes. A single run is the directory itself."""
+    for run in range(layout.runs):
+        with tbc.SummaryWriter(Path(logdir, f"{run:05}" if layout.runs > 1 else "")) as writer:
+            for step in range(layout.steps):
+                for tag in layout.tags:
+                    writer.add_scalar(tag, 1 / (step + 1), step)
+    return sum(file.stat().st_size for file in Path(logdir).rglob("*tfevents*"))
+
+
+def seconds(read, logdir, layout):
+    gc.collect()
+    start = time.perf_counter()
+    n = read(logdir, layout)
+    taken = time.perf_counter() - start
+    assert n == layout.points, f"{read.__name__}: {n:,} of {layout.points:,} scalars"
+    return taken
+
+
+def read_with_tbc(logdir, layout):
+    runs = [load.load_scalars(logdir)] if layout.runs == 1 else [r.scalars for r in load.load_runs(logdir).values()]
+    return sum(len(scalars) for run in runs for scalars in run.values())
+
+
+def read_with_accumulator(logdir, layout):
+    n = 0
+    for directory in Path(logdir).iterdir() if layout.runs > 1 else [logdir]:
+        accumulator = EventAccumulator(str(directory), STORE_EVERYTHING_SIZE_GUIDANCE)
+        accumulator.Reload()
+        n += sum(len(accumulator.Scalars(tag)) for tag in accumulator.Tags()["scalars"])
+    return n
+
+
+def read_with_tbparse(logdir, layout):
+    return len(tbparse.SummaryReader(logdir, extra_columns={"dir_name", "wall_time"}).scalars)
+
+
+def rustboard(logdir, layout):
+    """Seconds from its start until it has loaded all, and until Python has it through gRPC; by name. Nothing where it
+    is not to be had, or may not keep so many files open."""
+    binary = tensorboard_data_server.server_binary()
+    if binary is None or layout.runs + 100 > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        return {}
+    command = [binary, f"--logdir={logdir}", "--samples-per-plugin=scalars=all", "--reload=once", "--port=0"]
+    command += ["--die-after-stdin", "--verbose"]
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        address = next(line.split()[-1] for line in server.stderr if line.startswith("listening on"))
+        next(line for line in server.stderr if "Finished load cycle" in line)
+        loaded = time.perf_counter() - start
+        with grpc.insecure_channel(address, [("grpc.max_receive_message_length", 1 << 30)]) as channel:
+            provider = GrpcDataProvider(address, make_stub(channel))
+            runs = provider.read_scalars(None, experiment_id="", plugin_name="scalars", downsample=layout.points)
+        read = time.perf_counter() - start
+    n = sum(len(scalars) for run in runs.values() for scalars in run.values())
+    assert n == layout.points, f"RustBoard: {n:,} of {layout.points:,} scalars"
+    return {"RustBoard": loaded, "RustBoard, until Python has them": read}
+
+
+def dumped_lines_per_second(rounds):
+    layout = Layout(1, 10_000, TAGS)
+    with tempfile.TemporaryDirectory() as logdir:
+        write(logdir, layout)
+        return layout.points / median(seconds(dump, logdir, layout) for _ in range(rounds))
+
+
+def dump(logdir, layout):
+    command = [sys.executable, "-m", "tbc.reader", "dump", logdir]
+    subprocess.run(command, stdout=subprocess.DEVNULL, cwd=logdir, check=True)  # away from the sources
+    return layout.points
+
+
+# --- a large file ---
+
+
+def measure_memory(directory, sizes):
+    """Prints and returns rows for a file that grows to so many GB, one after another."""
+    if shutil.disk_usage(directory).free < 1.5 * sizes[-1] * GB:
+        print(f"\n{directory} has no room for {sizes[-1]} GB and half as much again: no large file is read.")
+        return {}
+    print(f"\n{'a large file, once, in its own process':44}{'seconds':>10}{'peak, MiB':>14}")
+    head, block = head_and_block()
+    path = directory / "events.out.tfevents.0.large"
+    path.write_bytes(head)
+    n = 0
+    results = {}
+    for size in sizes:
+        with path.open("ab") as file:
+            while file.tell() < size * GB:
+                file.write(block)
+                n += 1
+        print(f"{size} GB: {10_000 * n:,} scalars, {500 * n:,} histograms of 20 kB, {10 * n:,} images of 1 MB:")
+        rows = results[f"{size} GB"] = {}
+        for name, (expression, per_block) in STATEMENTS.items():
+            command = [sys.executable, "-c", PROCESS.format(count=expression), str(path)]
+            output = subprocess.run(command, stdout=subprocess.PIPE, cwd=directory, check=True).stdout
+            count, taken, peak = json.loads(output)
+            assert count // n == per_block, f"{name}: {count:,} in {n:,} blocks"
+            rows[name] = {"seconds": taken, "peak, MiB": peak}
+            print(f"    {name:40}{taken:>10.3f}{digits(peak):>14}", flush=True)
+    return results
+
+
+def head_and_block():
+    """The first record of an event file, and 21 MB of others, which may be there any number of times."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=10_000).astype(np.float32)
+    picture = rng.integers(0, 256, (3, 592, 592), np.uint8)  # noise, which no PNG makes smaller
+    with tempfile.TemporaryDirectory() as logdir:
+        with tbc.SummaryWriter(logdir) as writer:
+            for step in range(1000):
+                for tag in TAGS:
+                    writer.add_scalar(tag, 1 / (step + 1), step)
+                if step % 2 == 0:
+                    writer.add_histogram("weights", weights, step, bins=1250)
+                if step % 100 == 0:
+                    writer.add_image("picture", picture, step)
+        (file,) = Path(logdir).iterdir()
+        data = file.read_bytes()
+    end = records.end_of(0, records.HEAD.unpack_from(data)[0])
+    return data[:end], data[end:]

@@ -1,0 +1,223 @@
+"""Scalars as tables: for pandas, Arrow and Parquet, as CSV and as JSON lines.
+
+`data` is what load_scalars or load_runs gave, or one of its runs. What is no scalar is left out. There are two forms:
+
+- long, a row for each value, in the order of the data: run, tag, step (int64), wall_time and value (float64).
+  wall_time is in seconds since 1970, as in the files: pandas.to_datetime(table.wall_time, unit="s") makes dates of it.
+- wide, a row for each run and step, by step: run, step, and a column for each tag (float64). Where a tag has no value
+  at a step there is none; where it has several, the one that was logged last. (A tag that is called run or step, as
+  columns are already, has its column called run_ or step_.)
+
+The column run is there unless data is of load_scalars, which knows of no run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import filesystem, is_url
+from .load import Run, Scalars
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+Data: TypeAlias = "Mapping[str, Scalars] | Mapping[str, Run] | Run"
+
+ROWS = 1 << 16  # of text that are made at a time
+ROW_GROUP = 1 << 17  # rows of Parquet that a reader takes or leaves together
+JSON_NUMBERS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as describe.strict has them
+CSV_NUMBERS = {"None": ""}
+_QUOTED = re.compile('[",\r\n]')
+
+
+@dataclass(frozen=True)
+class Names:
+    """A column of few strings, often: names[codes]."""
+
+    codes: NDArray[np.int32]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+Table: TypeAlias = "dict[str, Names | NDArray[Any]]"
+
+
+def to_pandas(data: Data, *, wide: bool = False) -> pandas.DataFrame:
+    """Scalars as a DataFrame; run and tag are categorical, and NaN is where there is no value."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ImportError("to_pandas needs pandas: pip install 'tbc[pandas]'") from None
+    return pd.DataFrame(
+        {
+            name: pd.Categorical.from_codes(column.codes, column.names)
+            if isinstance(column, Names)
+            else np.ma.getdata(column)
+            for name, column in columns(data, wide).items()
+        }
+    )
+
+
+def to_arrow(data: Data, *, wide: bool = False) -> pyarrow.Table:
+    """Scalars as a Table; run and tag are dictionaries of strings, and null is where there is no value."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise ImportError("to_arrow and write_parquet need pyarrow: pip install 'tbc[arrow]'") from None
+    return pa.table(
+        {
+            name: pa.DictionaryArray.from_arrays(column.codes, pa.array(column.names, pa.string()))
+            if isinstance(column, Names)
+            else pa.array(column)
+            for name, column in columns(data, wide).items()
+        }
+    )
+
+
+def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = False) -> None:
+    """Scalars into a Parquet file, of this machine or at a URL, in place of one that is there. It is there whole or not
+    at all. run and tag are strings to its readers, and dictionaries on disk.
+    """
+    table = to_arrow(data, wide=wide)
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd", store_schema=False)
+    _put(os.fsdecode(path), file.getvalue())
+
+
+def write_csv(data: Data, file: TextIO, *, wide: bool = False) -> None:
+    """Scalars as CSV, into an open text file: a line of column names, then the rows, each ending with a line feed.
+
+    Numbers are written with as many digits as give them back, or as nan, inf and -inf; a field is empty where there is
+    no value.
+    """
+    table = columns(data, wide)
+    file.write(",".join(map(_quoted, table)) + "\n")
+    _write(table, file, ",".join(["%s"] * len(table)) + "\n", _quoted, CSV_NUMBERS)
+
+
+def write_jsonl(data: Data, file: TextIO) -> None:
+    """Scalars as JSON lines, into an open text file: an object for each value, with the columns of the long form.
+
+    Numbers are written with as many digits as give them back; JSON has no NaN and no infinities: they are the strings
+    "NaN", "Infinity" and "-Infinity".
+    """
+    table = columns(data)
+    row = "{" + ", ".join(f'"{name}": %s' for name in table) + "}\n"
+    _write(table, file, row, json.dumps, JSON_NUMBERS)
+
+
+def columns(data: Data, wide: bool = False) -> Table:
+    """Scalars as columns, by name. Those of tags, in the wide form, are masked arrays, NaN where masked."""
+    several: Mapping[str, Any] = {data.name: data} if isinstance(data, Run) else data
+    kinds = {type(of) for of in several.values()}
+    if kinds == {Scalars}:
+        runs = {"": several}
+    elif kinds <= {Run}:  # a directory's name may be no UTF-8
+        runs = {name.encode(errors="backslashreplace").decode(): run.scalars for name, run in several.items()}
+    else:
+        raise TypeError("data must be what load_scalars or load_runs gave, or one of its runs")
+    table = _wide(runs) if wide else _long(runs)
+    if kinds == {Scalars}:
+        del table["run"]
+    return table
+
+
+def _long(runs: dict[str, Mapping[str, Scalars]]) -> Table:
+    series = [of for scalars in runs.values() for of in scalars.values()]
+    lengths = [len(of) for of in series]
+    codes: dict[str, int] = {}
+    tag_of_series = [codes.setdefault(tag, len(codes)) for scalars in runs.values() for tag in scalars]
+    run_of_series = [code for code, scalars in enumerate(runs.values()) for _ in scalars]
+    return {
+        "run": Names(np.repeat(np.array(run_of_series, np.int32), lengths), list(runs)),
+        "tag": Names(np.repeat(np.array(tag_of_series, np.int32), lengths), list(codes)),
+        "step": _joined(np.int64, [of.step for of in series]),
+        "wall_time": _joined(np.float64, [of.wall_time for of in series]),
+        "value": _joined(np.float64, [of.value for of in series]),
+    }
+
+
+def _wide(runs: dict[str, Mapping[str, Scalars]]) -> Table:
+    steps = [_distinct(_joined(np.int64, [of.step for of in scalars.values()]))[0] for scalars in runs.values()]
+    rows = [len(step) for step in steps]
+    table: Table = {
+        "run": Names(np.repeat(np.arange(len(runs), dtype=np.int32), rows), list(runs)),
+        "step": _joined(np.int64, steps),
+    }
+    values: dict[str, np.ma.MaskedArray[Any, Any]] = {}
+    start = 0
+    for scalars, step in zip(runs.values(), steps, strict=True):
+        for tag, of in scalars.items():
+            if tag not in values:
+                values[tag] = np.ma.MaskedArray(np.full(sum(rows), np.nan), mask=True)
+            step_of_tag, last = _distinct(of.step)
+            values[tag][start + np.searchsorted(step, step_of_tag)] = of.value[last]
+        start += len(step)
+    for tag, column in values.items():
+        while tag in table:
+            tag += "_"
+        table[tag] = column
+    return table
+
+
+def _joined(dtype: type[np.generic], arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *arrays])
+
+
+def _distinct(step: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The steps, sorted, and where each stands last."""
+    steps, first = np.unique(step[::-1], return_index=True)
+    return steps, len(step) - 1 - first
+
+
+def _write(table: Table, file: TextIO, row: str, quoted: Callable[[str], str], spelled: dict[str, str]) -> None:
+    """Each row of a table as text: what it is in Python, with the names quoted, and some numbers spelled otherwise."""
+    texts = {name: list(map(quoted, column.names)) for name, column in table.items() if isinstance(column, Names)}
+    for start in range(0, len(table["step"]), ROWS):
+        rows = slice(start, start + ROWS)
+        cells = [
+            [texts[name][code] for code in column.codes[rows].tolist()]
+            if isinstance(column, Names)
+            else [spelled.get(number, number) for number in map(repr, column[rows].tolist())]
+            for name, column in table.items()
+        ]
+        file.write("".join(map(row.__mod__, zip(*cells, strict=True))))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if _QUOTED.search(name) else name
+
+
+def _put(path: str, data: bytes) -> None:
+    """Writes a file whole: by a rename, or by one request. (Not all filesystems of fsspec hold that to be atomic. But
+    the end of a Parquet file is what a reader needs first: no part of one is taken for a file.)"""
+    if is_url(path):
+        there, path = filesystem(path)
+        there.pipe_file(path, data)
+        return
+    directory, name = os.path.split(path)
+    partial = os.path.join(directory, f".{name}.{uuid.uuid4().hex}")  # no reader of a directory takes hidden files
+    try:
+        with open(partial, "xb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(partial)
+        raise

@@ -1,0 +1,288 @@
+"""Files that are still written: what is logged below a path, as it comes.
+
+Waiting costs a stat of each file and directory. A file that has changed is opened, and read on behind the last record
+that was whole. Of records that were read there are marks: where one ended, and the checksum of its data. They tell when
+a file was cut or replaced, and which of its records are the same still.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from array import array
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from typing import BinaryIO, Generic, TypeVar
+
+from .events import Value, event_of, values_of
+from .files import entries_of, is_url, open_file, run_of, size_of
+from .load import Loader, OnError, Run, warn
+from .records import HEAD, TAIL, CorruptRecordError, RecordError, TruncatedRecordError, end_of, next_head, read_record
+
+MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
+
+T = TypeVar("T")
+
+
+class ChangedFileError(RecordError):
+    """A file is not what was read of it: it was cut or replaced. From `offset` on it is read again."""
+
+
+def follow(
+    path: str | os.PathLike[str],
+    *,
+    interval: float = 0.25,
+    from_end: bool = False,
+    idle: float | None = None,
+    on_error: OnError = warn,
+) -> Generator[tuple[str, Value], None, None]:
+    """Each value that is logged below `path`, with its run: what is there, in the order of find_event_files, then what
+    comes, until Ctrl-C, close() or `idle` ends it.
+
+    path: an event file or a directory of runs, on this machine. It need not be there yet; new files and directories
+        below it are found, and deleted ones left out
+    interval: seconds between two looks
+    from_end: gives only what is logged after this call
+    idle: ends after so many seconds without a value; 0 gives what is there
+    on_error: is told once of each damaged record, a CorruptRecordError, of a file that was cut or replaced, a
+        ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
+
+    A record that is not whole is waited for. Of a file that was cut or replaced, records that stand where they were
+    read before are not given again. (The last 4,096 records of a file are known, at least. One that is cut before them
+    is given from its start.)
+
+    Raises ValueError for a URL.
+    """
+    path = os.fsdecode(path)
+    if is_url(path):
+        raise ValueError(f"{path}: only files of this machine can be followed")
+    follower = Follower(path)
+    if from_end:
+        follower.load(set(), lambda error: None)
+    return _values(follower, interval, idle, on_error)
+
+
+def _values(
+    follower: Follower, interval: float, idle: float | None, on_error: OnError
+) -> Generator[tuple[str, Value], None, None]:
+    last = time.monotonic()
+    while True:
+        for item in follower.poll(on_error):
+            yield item
+            last = time.monotonic()
+        if idle is None:
+            time.sleep(interval)
+        elif (left := last + idle - time.monotonic()) > 0:
+            time.sleep(min(interval, left))
+        else:
+            return
+
+
+class Follower:
+    """What follow does, but for the waiting."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._directories: dict[str, _Directory] = {}
+        self._files: dict[str, _File] = {}  # in the order of find_event_files
+        self._plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of the tags of each run, see values_of
+
+    def poll(self, on_error: OnError) -> Iterator[tuple[str, Value]]:
+        """The values that came since the last call, each with its run."""
+        now = time.monotonic()
+        self._find_files(now, on_error)
+        for file in list(self._files.values()):
+            for found in file.news(now):
+                if isinstance(found, Exception):
+                    on_error(found)
+                    continue
+                offset, data = found
+                event = event_of(data, file.path, offset, on_error)
+                if event is not None:
+                    for value in values_of(event, self._plugins[file.run]):
+                        yield file.run, value
+            if file.is_gone:
+                del self._files[file.path]
+
+    def load(self, kinds: set[str], on_error: OnError) -> dict[str, Run]:
+        """What load_runs gives of what is there, without a purge. poll goes on behind it."""
+        self._find_files(time.monotonic(), on_error)
+        loaders: dict[str, Loader] = {}
+        for file in self._files.values():
+            if file.run not in loaders:
+                loaders[file.run] = Loader(lambda tag: True, kinds, None, False, on_error)
+                self._plugins[file.run] = loaders[file.run].plugins
+            try:
+                file.go_to(loaders[file.run].load(file.path))
+            except FileNotFoundError:  # not there yet, or any more
+                loaders[file.run].files.pop()
+            except OSError as error:
+                on_error(error)
+        return {name: loader.run(name) for name, loader in loaders.items() if loader.files}
+
+    def _find_files(self, now: float, on_error: OnError) -> None:
+        files = []
+        if os.path.isdir(self._path):
+            self._directories.setdefault(self._path, _Directory(self._path))
+        else:
+            files.append(self._path)
+        directories = list(self._directories.values())
+        for directory in directories:  # it grows by what is found
+            for found in directory.news(now):
+                if isinstance(found, OSError):
+                    on_error(found)
+                    continue
+                path, is_directory = found
+                if not is_directory:
+                    files.append(path)
+                elif path not in self._directories:
+                    self._directories[path] = _Directory(path)
+                    directories.append(self._directories[path])
+            if directory.is_gone:
+                del self._directories[directory.path]
+        new = {path: _File(path, run_of(path, self._path)) for path in files if path not in self._files}
+        if new:
+            self._files = dict(sorted((self._files | new).items(), key=lambda item: os.path.split(item[0])))
+
+
+class _Watched(Generic[T]):
+    """A file or directory, and its stat when it was last read."""
+
+    again = math.inf  # seconds after which it is read though that has not changed
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.is_gone = False
+        self._stat = (0, 0, 0)  # inode, size, mtime
+        self._due = 0.0  # when `again` is over, by time.monotonic
+        self._failed: int | None = None  # the errno that was told
+
+    def news(self, now: float) -> Iterator[T | OSError]:
+        """What came since the last call, and an error unless it was told."""
+        try:
+            seen = os.stat(self.path)
+            stat = (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+            if stat == self._stat and now < self._due:
+                return
+            yield from self._read()
+        except (FileNotFoundError, NotADirectoryError):
+            self.is_gone = True
+        except OSError as error:
+            if error.errno != self._failed:
+                self._failed = error.errno
+                yield error
+        else:
+            self._failed = None
+            # What comes within a tick of the filesystem's clock leaves the mtime as it is: the next look is inside.
+            self._due = now + self.again if stat == self._stat else now
+            self._stat = stat
+
+    def _read(self) -> Iterator[T]:
+        raise NotImplementedError
+
+
+class _Directory(_Watched[tuple[str, bool]]):
+    again = 5.0  # the clock may tick in seconds, and some filesystems over a network keep no mtime of directories
+
+    def _read(self) -> Iterator[tuple[str, bool]]:
+        return entries_of(self.path)
+
+
+class _File(_Watched[tuple[int, bytes] | RecordError]):
+    def __init__(self, path: str, run: str) -> None:
+        super().__init__(path)
+        self.run = run
+        self._ends = array("Q")  # the marks: where a record that was read ended,
+        self._sums = array("I")  # and the four bytes before
+        self._known = 0  # so many marks hold; those behind did before the file was cut, and may again
+        self._scanned = 0  # up to here nothing was found behind the damage
+        self._told = -1  # where the last damage was that was told
+
+    @property
+    def _offset(self) -> int:
+        """Where the next record begins."""
+        return self._ends[self._known - 1] if self._known else 0
+
+    def go_to(self, offset: int) -> None:
+        """To where a record begins: what is before was read in another way."""
+        with open_file(self.path) as file:
+            if offset:
+                self._go_on(file, offset)
+
+    def _read(self) -> Iterator[tuple[int, bytes] | RecordError]:
+        """New records, each as its offset and data, and what is wrong."""
+        with open_file(self.path) as file:
+            size = size_of(file)  # what comes meanwhile is for the next call: other files wait
+            if size <= self._stat[1]:  # it was not appended to
+                self._scanned = 0
+            if changed := self._go_back(file, size):
+                yield changed
+            while (offset := self._offset) < size:
+                try:
+                    data = read_record(file, self.path, offset)
+                except TruncatedRecordError:
+                    return
+                except CorruptRecordError as error:
+                    behind = self._behind(file, error)
+                    if offset > self._told and (behind or not _is_blank(file, offset)):
+                        self._told = offset
+                        yield error
+                    if behind is None:
+                        return
+                    self._go_on(file, behind)
+                else:
+                    if data is None:  # the file was cut just now
+                        return
+                    if self._go_on(file, end_of(offset, len(data))):
+                        yield offset, data
+
+    def _go_back(self, file: BinaryIO, size: int) -> ChangedFileError | None:
+        """To where the file differs from what was read, if so."""
+
+        def holds(mark: int) -> bool:
+            end = self._ends[mark]
+            return end <= size and _sum_before(file, end) == self._sums[mark]
+
+        marks = range(self._known)  # the first and the last are enough, unless it is another file
+        is_same_file = os.fstat(file.fileno()).st_ino == self._stat[0]
+        if all(map(holds, [*marks[:1], *marks[-1:]] if is_same_file else marks)):
+            return None
+        self._known = next(mark for mark in marks if not holds(mark))
+        self._told = -1
+        return ChangedFileError(self.path, self._offset, "not what was read before (the file was cut or replaced)")
+
+    def _go_on(self, file: BinaryIO, end: int) -> bool:
+        """To `end`, with a mark. False if it was read before, by what is behind the marks that hold."""
+        mark = _sum_before(file, end)
+        was_read = self._known < len(self._ends) and (self._ends[self._known], self._sums[self._known]) == (end, mark)
+        if not was_read:
+            del self._ends[self._known :], self._sums[self._known :]
+            self._ends.append(end)
+            self._sums.append(mark)
+        self._known += 1
+        self._scanned = 0
+        if self._known == 2 * MARKS:
+            del self._ends[:MARKS], self._sums[:MARKS]
+            self._known -= MARKS
+        return not was_read
+
+    def _behind(self, file: BinaryIO, error: CorruptRecordError) -> int | None:
+        """Where to go on behind damage; None while nothing is there: then what seems damaged may not be written yet."""
+        if error.end and not _is_blank(file, error.end):
+            return error.end
+        size = size_of(file)
+        head = next_head(file, max(error.end or error.offset + 1, self._scanned), whole=False)
+        self._scanned = size - HEAD.size + 1
+        return head and (error.end or head)
+
+
+def _is_blank(file: BinaryIO, offset: int) -> bool:
+    """Whether no record begins there yet: the file ends, or holds zeros, which may be room for one."""
+    file.seek(offset)
+    return not any(file.read(HEAD.size))
+
+
+def _sum_before(file: BinaryIO, end: int) -> int:
+    """The four bytes before: the checksum of the data, if a record ends there."""
+    return int.from_bytes(os.pread(file.fileno(), TAIL.size, max(end - TAIL.size, 0)), "little")

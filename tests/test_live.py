@@ -1,0 +1,799 @@
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from itertools import islice, takewhile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    rule,
+    run_state_machine_as_test,
+)
+from oracle import run_script
+
+import tbc
+from tbc import _core
+from tbc.proto import Event
+from tbc.reader import CorruptRecordError, find_event_files
+from tbc.reader.events import read_values
+from tbc.reader.files import open_file, raise_error
+from tbc.reader.live import ChangedFileError, Follower, follow
+
+module = sys.modules[Follower.__module__]
+NAME = "events.out.tfevents.1"
+
+
+def record(step, **value):
+    event = Event(step=step, wall_time=1e9 + step)
+    event.summary.value.add(**({"tag": "x", "simple_value": step} | value))
+    return _core.frame(event.SerializeToString())
+
+
+def records(*steps):
+    return b"".join(map(record, steps))
+
+
+def damaged(step):
+    """A record with one wrong byte of data."""
+    data = bytearray(record(step))
+    data[-5] ^= 1
+    return bytes(data)
+
+
+class Watch:
+    """Polls: what came is a list of steps, or of (run, step), and `errors` what was told."""
+
+    def __init__(self, path):
+        self.follower = Follower(os.fspath(path))
+        self.errors = []
+
+    def runs(self):
+        return [(run, value.step) for run, value in self.follower.poll(self.errors.append)]
+
+    def steps(self):
+        return [step for _, step in self.runs()]
+
+    def told(self):
+        """What was told since the last call: types and offsets."""
+        told = [(type(error), error.offset) for error in self.errors]
+        self.errors.clear()
+        return told
+
+
+def append(path, data):
+    with open(path, "ab") as file:
+        file.write(data)
+
+
+def overwrite(path, offset, data):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / NAME
+
+
+@pytest.fixture
+def watch(path):
+    return Watch(path)
+
+
+# --- what is followed ---
+
+
+def test_what_is_there_comes_first_and_in_the_order_of_the_files(tmp_path):
+    for run in ("b", "a", "."):
+        with tbc.SummaryWriter(tmp_path / run) as writer:
+            for step in range(3):
+                writer.add_scalar("loss", 0.5, step)
+            writer.add_text("text", "words")
+    files = find_event_files(tmp_path)
+    expected = [value for file in files for value in read_values(file)]
+    given = list(follow(tmp_path, idle=0))
+    assert [value for _, value in given] == expected
+    assert [run for run, _ in given] == ["."] * 5 + ["a"] * 5 + ["b"] * 5
+    assert list(follow(files[1], idle=0)) == [(".", value) for value in read_values(files[1])]
+
+
+def test_values_files_and_runs_that_come(tmp_path):
+    watch = Watch(tmp_path / "runs")
+    assert watch.runs() == []
+    (tmp_path / "runs").mkdir()
+    assert watch.runs() == []
+    append(tmp_path / "runs" / "events.out.tfevents.2", records(3))
+    append(tmp_path / "runs" / "notes.txt", records(0))
+    assert watch.runs() == [(".", 3)]
+    append(tmp_path / "runs" / "events.out.tfevents.2", records(4, 5))
+    append(tmp_path / "runs" / "events.out.tfevents.1", records(1))  # a second writer
+    assert watch.runs() == [(".", 1), (".", 4), (".", 5)]
+    (tmp_path / "runs" / "a" / "b").mkdir(parents=True)
+    append(tmp_path / "runs" / "a" / "b" / NAME, records(6))
+    append(tmp_path / "runs" / "events.out.tfevents.1", records(2))
+    assert watch.runs() == [(".", 2), ("a/b", 6)]
+    assert watch.runs() == []
+    assert not watch.errors
+
+
+def test_a_file_that_is_not_there_yet(watch, path):
+    assert watch.runs() == []
+    path.touch()
+    assert watch.runs() == []
+    append(path, records(1))
+    assert watch.runs() == [(".", 1)]
+
+
+def test_files_and_directories_that_are_deleted(tmp_path):
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        append(tmp_path / run / NAME, records(1))
+    watch = Watch(tmp_path)
+    assert watch.runs() == [("a", 1), ("b", 1)]
+    append(tmp_path / "a" / NAME, records(2))
+    assert watch.runs() == [("a", 2)]
+    (tmp_path / "a" / NAME).unlink()
+    shutil.rmtree(tmp_path / "b")
+    assert watch.runs() == []
+    assert not watch.follower._directories.keys() - {str(tmp_path), str(tmp_path / "a")}
+    assert not watch.follower._files
+    (tmp_path / "b").mkdir()
+    append(tmp_path / "a" / NAME, records(1))
+    append(tmp_path / "b" / NAME, records(3))
+    assert watch.runs() == [("a", 1), ("b", 3)]
+    shutil.rmtree(tmp_path)
+    assert watch.runs() == []
+    (tmp_path / "c").mkdir(parents=True)
+    append(tmp_path / "c" / NAME, records(4))
+    assert watch.runs() == [("c", 4)]
+    assert not watch.errors
+
+
+def test_links(tmp_path):
+    """To files they are followed, to directories not, as by find_event_files."""
+    (tmp_path / "root" / "run").mkdir(parents=True)
+    append(tmp_path / "root" / "run" / NAME, records(1))
+    (tmp_path / "root" / "link").symlink_to("run")
+    (tmp_path / "root" / "tfevents.directory").symlink_to("run")
+    (tmp_path / "root" / "tfevents.link").symlink_to(tmp_path / "elsewhere")
+    watch = Watch(tmp_path / "root")
+    assert watch.runs() == [("run", 1)]
+    append(tmp_path / "elsewhere", records(2))
+    assert watch.runs() == [(".", 2)]
+    assert not watch.errors
+
+
+def test_a_plugin_is_remembered_through_the_files_of_a_run(tmp_path):
+    plain = {"tensor": {"dtype": 1, "float_val": [0.5]}}
+    append(
+        tmp_path / "tfevents.1",
+        record(1, simple_value=None, **plain, metadata={"plugin_data": {"plugin_name": "scalars"}}),
+    )
+    watch = Watch(tmp_path)
+    assert [value.kind for _, value in watch.follower.poll(print)] == ["scalar"]
+    append(tmp_path / "tfevents.2", record(2, simple_value=None, **plain))
+    (tmp_path / "other").mkdir()
+    append(tmp_path / "other" / NAME, record(2, simple_value=None, **plain))
+    assert [value.kind for _, value in watch.follower.poll(print)] == ["scalar", "tensor"]
+    later = follow(tmp_path, from_end=True, idle=0)
+    append(tmp_path / "tfevents.2", record(3, simple_value=None, **plain))
+    assert [value.kind for _, value in later] == ["scalar"]
+
+
+def test_a_new_file_is_found_though_the_directory_looks_the_same(tmp_path, monkeypatch):
+    """As where the clock of the filesystem is coarse, at the next look, or says nothing, after some seconds."""
+    watch = Watch(tmp_path)
+    assert watch.runs() == []
+    before = os.stat(tmp_path).st_mtime_ns
+
+    def create(name, step):
+        append(tmp_path / name, records(step))
+        os.utime(tmp_path, ns=(before, before))
+
+    create("tfevents.1", 1)
+    if os.stat(tmp_path).st_size != watch.follower._directories[str(tmp_path)]._stat[1]:
+        pytest.skip("the size of a directory tells how many files are in it")
+    assert watch.runs() == [(".", 1)]
+    create("tfevents.2", 2)
+    assert watch.runs() == []
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 10)
+    assert watch.runs() == [(".", 2)]
+
+
+def test_nothing_is_listed_or_opened_while_nothing_changes(tmp_path, monkeypatch):
+    for run in "ab":
+        (tmp_path / run).mkdir()
+        append(tmp_path / run / NAME, records(1, 2)[:-1])
+    watch = Watch(tmp_path)
+    assert [watch.runs(), watch.runs()] == [[("a", 1), ("b", 1)], []]
+    opened = []
+    monkeypatch.setattr(module, "open_file", lambda path: opened.append(path) or open_file(path))
+    monkeypatch.setattr(os, "scandir", None)
+    assert watch.runs() == []
+    assert opened == []
+    append(tmp_path / "b" / NAME, records(2)[-1:])
+    assert watch.runs() == [("b", 2)]
+    assert opened == [str(tmp_path / "b" / NAME)]
+
+
+def test_a_thousand_files_need_few_descriptors(tmp_path):
+    for run in range(500):
+        (tmp_path / f"{run}").mkdir()
+        for name in ("tfevents.1", "tfevents.2"):
+            append(tmp_path / f"{run}" / name, records(1))
+    script = """
+        import resource, sys
+        from tbc.reader.live import follow
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+        print(sum(1 for _ in follow(sys.argv[1], idle=0.1, interval=0.01)))
+    """
+    assert run_script(script, tmp_path).stdout == "1000\n"
+
+
+def test_only_files_of_this_machine():
+    with pytest.raises(ValueError, match="s3://bucket/runs: only files of this machine can be followed"):
+        follow("s3://bucket/runs")
+
+
+def test_what_cannot_be_read_is_told_once(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "tfevents.fifo")
+    append(tmp_path / NAME, records(1))
+    watch = Watch(tmp_path)
+    assert watch.steps() == [1]
+    assert watch.steps() == []
+    (error,) = watch.errors
+    assert (error.strerror, error.filename) == ("Not a regular file", str(tmp_path / "tfevents.fifo"))
+
+    def scandir(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        watch = Watch(tmp_path)
+        assert [watch.steps(), watch.steps()] == [[], []]
+        (error,) = watch.errors
+        assert (error.strerror, error.filename) == ("Permission denied", str(tmp_path))
+    assert watch.steps() == [1]
+
+
+# --- torn and damaged records ---
+
+
+def test_a_record_that_comes_byte_by_byte(watch, path):
+    for step in (1, 2):
+        data = record(step)
+        for i in range(len(data) - 1):
+            append(path, data[i : i + 1])
+            assert watch.steps() == []
+        append(path, data[-1:])
+        assert watch.steps() == [step]
+    assert not watch.errors
+
+
+def test_a_damaged_record_is_told_once_and_skipped(watch, path):
+    append(path, records(1) + damaged(2) + records(3) + damaged(4))
+    size = len(record(1))
+    assert watch.steps() == [1, 3]
+    assert watch.told() == [(CorruptRecordError, size), (CorruptRecordError, 3 * size)]
+    append(path, b"\0")
+    assert watch.steps() == []
+    append(path, record(5)[1:])
+    assert watch.steps() == []
+    append(path, records(6))
+    assert watch.steps() == [6]
+    assert watch.told() == [(CorruptRecordError, 4 * size)]
+
+
+def test_the_last_record_may_become_whole(watch, path):
+    """Where a reader sees the size before the bytes, as through NFS, or a writer fills what it made room for."""
+    data = record(2)
+    append(path, records(1) + data[:-9] + bytes(9))
+    assert watch.steps() == [1]
+    assert watch.told() == [(CorruptRecordError, len(data))]
+    overwrite(path, 2 * len(data) - 9, data[-9:])
+    append(path, records(3))
+    assert watch.steps() == [2, 3]
+    assert not watch.errors
+
+
+def test_a_record_that_holds_no_event_is_told_once(watch, path):
+    append(path, records(1) + _core.frame(b"\xff") + records(3))
+    assert watch.steps() == [1, 3]
+    assert watch.steps() == []
+    assert watch.told() == [(CorruptRecordError, len(record(1)))]
+
+
+def test_damage_at_the_end_is_told_once_and_what_comes_behind_is_found(watch, path):
+    append(path, records(1) + b"?" * 20)
+    assert watch.steps() == [1]
+    size = len(record(1))
+    assert watch.told() == [(CorruptRecordError, size)]
+    data = b"?" * 7 + record(2)
+    for i in range(len(data)):
+        append(path, data[i : i + 1])
+        assert watch.steps() == [2] * (i == len(data) - 1)
+    append(path, b"!" * 20 + record(3) + b"!" * 30 + records(4, 5))
+    assert watch.steps() == [3, 4, 5]
+    told = watch.told()
+    assert [kind for kind, _ in told] == [CorruptRecordError] * 2
+    assert [offset for _, offset in told] == [2 * size + 27, 3 * size + 47]
+
+
+def test_damage_that_grows_is_read_but_twice(watch, path, monkeypatch):
+    read = 0
+
+    class Counting(io.FileIO):
+        def readinto(self, buffer):
+            nonlocal read
+            n = super().readinto(buffer)
+            read += n
+            return n
+
+    monkeypatch.setattr(module, "open_file", lambda path: io.BufferedReader(Counting(path), 1 << 10))
+    append(path, b"?" * 100_000)
+    for _ in range(100):
+        append(path, b"?" * 10_000)
+        assert watch.steps() == []
+    append(path, records(1))
+    assert watch.steps() == [1]
+    assert read < 2 * path.stat().st_size
+    assert watch.told() == [(CorruptRecordError, 0)]
+
+
+def test_zeros_that_are_overwritten(watch, path):
+    size = len(record(1))
+    path.write_bytes(bytes(10_000))
+    for step in range(1, 51):
+        overwrite(path, (step - 1) * size, record(step))
+        assert watch.steps() == [step]
+    assert not watch.errors
+    append(path, records(51))
+    assert watch.steps() == [51]
+    assert watch.told() == [(CorruptRecordError, 50 * size)]
+
+
+def test_zeros_behind_damage_that_are_overwritten(watch, path):
+    path.write_bytes(b"?" * 100 + bytes(10_000))
+    assert watch.steps() == []
+    overwrite(path, 100, records(1))
+    assert watch.steps() == [1]
+    overwrite(path, 100 + len(record(1)), b"?" * 10 + records(2, 3))
+    assert watch.steps() == [2, 3]
+    assert watch.told() == [(CorruptRecordError, 0), (CorruptRecordError, 100 + len(record(1)))]
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.integers(0, 99).map(record),
+        st.integers(0, 99).map(damaged),
+        st.just(_core.frame(b"\xff")),
+        st.binary(max_size=40),
+        st.integers(1, 40).map(bytes),
+        st.integers(0, 99).map(lambda step: record(step)[8:]),
+    )
+).map(lambda pieces: b"".join(pieces) + record(100))
+
+
+@settings(max_examples=300)
+@given(PIECES, st.data())
+def test_whatever_comes_in_whatever_pieces_is_what_read_values_gives(data, draw):
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, NAME)
+        watch = Watch(path)
+        steps = []
+        i = 0
+        while i < len(data):
+            n = draw.draw(st.integers(1, len(data) - i), label="bytes")
+            append(path, data[i : i + n])
+            i += n
+            steps += watch.steps()
+        errors = []
+        assert steps == [value.step for value in read_values(path, errors.append)]
+        assert sorted({error.offset for error in errors}) == [offset for _, offset in watch.told()]
+
+
+# --- files that are cut or replaced ---
+
+
+def test_a_file_that_is_cut_and_goes_on(watch, path):
+    size = len(record(1))
+    append(path, records(1, 2, 3, 4, 5))
+    assert watch.steps() == [1, 2, 3, 4, 5]
+    os.truncate(path, 3 * size)
+    assert watch.steps() == []
+    assert watch.told() == [(ChangedFileError, 3 * size)]
+    append(path, records(6))
+    assert watch.steps() == [6]
+    os.truncate(path, 2 * size + 10)
+    assert watch.steps() == []
+    assert watch.told() == [(ChangedFileError, 2 * size)]
+    os.truncate(path, 2 * size)
+    append(path, records(7))
+    assert watch.steps() == [7]
+    assert not watch.errors
+
+
+@pytest.mark.parametrize("new", [[6], [6, 7], [6, 7, 8, 9, 10]])
+def test_a_file_that_is_cut_and_grows_between_two_looks(watch, path, new):
+    size = len(record(1))
+    append(path, records(1, 2, 3, 4, 5))
+    assert watch.steps() == [1, 2, 3, 4, 5]
+    os.truncate(path, 3 * size)
+    append(path, records(*new))
+    assert watch.steps() == new
+    assert watch.told() == [(ChangedFileError, 3 * size)]
+
+
+def test_a_torn_record_that_is_cut_off(watch, path):
+    """Of what was given, nothing has changed: this is no news."""
+    append(path, records(1, 2)[:-1])
+    assert watch.steps() == [1]
+    os.truncate(path, len(record(1)))
+    assert watch.steps() == []
+    append(path, records(3))
+    assert watch.steps() == [3]
+    assert not watch.errors
+
+
+@pytest.mark.parametrize("new", [[], [6], [6, 7, 8, 9, 10]])
+@pytest.mark.parametrize("way", ["reopened", "replaced", "deleted"])
+def test_a_file_in_the_place_of_another(watch, path, new, way):
+    append(path, records(1, 2, 3))
+    assert watch.steps() == [1, 2, 3]
+    if way == "reopened":
+        path.write_bytes(records(*new))
+    elif way == "replaced":
+        path.with_name("new").write_bytes(records(*new))
+        os.replace(path.with_name("new"), path)
+    else:
+        path.unlink()
+        path.write_bytes(records(*new))
+    assert watch.steps() == new
+    assert watch.told() == [(ChangedFileError, 0)]
+    append(path, records(11))
+    assert watch.steps() == [11]
+    assert watch.steps() == []
+    assert not watch.errors
+
+
+def test_the_message(watch, path):
+    append(path, records(1, 2))
+    watch.steps()
+    os.truncate(path, 40)
+    watch.steps()
+    assert str(watch.errors[0]) == (
+        f"{path}: not what was read before (the file was cut or replaced) in the record at byte {len(record(1))}"
+    )
+
+
+def test_another_file_may_be_the_same_in_part(watch, path):
+    append(path, records(1, 2, 3))
+    assert watch.steps() == [1, 2, 3]
+    path.write_bytes(records(4, 2, 3))
+    assert watch.steps() == [4, 2, 3]
+    path.with_name("new").write_bytes(records(4, 5, 3))
+    os.replace(path.with_name("new"), path)
+    assert watch.steps() == [5, 3]
+    assert watch.told() == [(ChangedFileError, 0), (ChangedFileError, len(record(1)))]
+
+
+def test_a_file_that_lost_its_last_byte(watch, path):
+    """A zero, so that what is left of the checksum is the same number."""
+    step = next(step for step in range(1, 10_000) if record(step)[-1] == 0)
+    append(path, record(step))
+    assert watch.steps() == [step]
+    os.truncate(path, len(record(step)) - 1)
+    assert watch.steps() == []
+    assert watch.told() == [(ChangedFileError, 0)]
+    append(path, b"\0")
+    assert watch.steps() == []
+
+
+def test_a_copy_that_is_brought_up_to_date_is_no_other_file(watch, path):
+    """rsync writes a new file and puts it in the place of the old one."""
+    for n in range(1, 4):
+        path.with_name("new").write_bytes(records(*range(n)))
+        os.replace(path.with_name("new"), path)
+        assert watch.steps() == [n - 1]
+    assert not watch.errors
+
+
+def test_a_file_that_is_copied_over_itself(watch, path):
+    """cp begins the file anew: what comes back in its place is not given again."""
+    data = records(1, 2, 3, 4, 5)
+    append(path, data)
+    assert watch.steps() == [1, 2, 3, 4, 5]
+    path.write_bytes(b"")
+    for i in range(0, len(data), 30):
+        append(path, data[i : i + 30])
+        assert watch.steps() == []
+    append(path, records(6))
+    assert watch.steps() == [6]
+    assert watch.told() == [(ChangedFileError, 0)]
+
+
+def test_what_is_damaged_is_told_again_if_it_is_new(watch, path):
+    append(path, records(1) + damaged(2) + records(3) + b"?" * 30 + records(4, 5))
+    assert watch.steps() == [1, 3, 4, 5]
+    assert len(watch.told()) == 2
+    size = len(record(1))
+    os.truncate(path, 4 * size + 30)
+    append(path, damaged(6) + records(7))
+    assert watch.steps() == [7]
+    assert watch.told() == [(ChangedFileError, 4 * size + 30), (CorruptRecordError, 4 * size + 30)]
+    os.truncate(path, size)
+    append(path, bytes(40) + records(8))
+    assert watch.steps() == [8]
+    assert watch.told() == [(ChangedFileError, size), (CorruptRecordError, size)]
+    os.truncate(path, size)
+    assert watch.steps() == []
+    append(path, bytes(50) + records(9))
+    assert watch.steps() == [9]
+    assert watch.told() == [(ChangedFileError, size), (CorruptRecordError, size)]
+
+
+def test_of_a_long_file_the_last_records_are_remembered(watch, path, monkeypatch):
+    monkeypatch.setattr(module, "MARKS", 10)
+    size = len(record(1))
+    append(path, records(*range(1, 36)))
+    assert watch.steps() == list(range(1, 36))
+    os.truncate(path, 26 * size)
+    append(path, records(99))
+    assert watch.steps() == [99]
+    assert watch.told() == [(ChangedFileError, 26 * size)]
+    os.truncate(path, 5 * size)
+    append(path, records(100))
+    assert watch.steps() == [1, 2, 3, 4, 5, 100]
+    assert watch.told() == [(ChangedFileError, 0)]
+
+
+# --- any writers, against a model ---
+
+
+class Model:
+    """A file: the steps of its records, the first bytes of one more, and what a follower knows of it."""
+
+    def __init__(self):
+        self.is_there = False
+        self.steps = []
+        self.torn = (0, 0)  # step, bytes
+        self.read = []
+        self.known = 0
+
+    def data(self):
+        step, n = self.torn
+        return records(*self.steps) + record(step)[:n]
+
+    def complete(self):
+        if self.torn[1]:
+            self.steps.append(self.torn[0])
+        self.torn = (0, 0)
+
+    def poll(self):
+        """The steps to give, and whether a change is to tell."""
+        if not self.is_there:
+            self.read, self.known = [], 0
+            return [], False
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self.read, self.steps, strict=False)))
+        is_changed = common < self.known
+        if self.steps[common:]:
+            self.read = self.steps[:]
+        self.known = len(self.steps)
+        return self.steps[common:], is_changed
+
+
+FILES = st.sampled_from(["tfevents.1", "tfevents.2", "a/tfevents.1", "a/tfevents.2", "b/c/tfevents.1"])
+COUNTS = st.integers(0, 3)
+PARTS = st.integers(0, 30)  # bytes
+
+
+class Growing(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp())
+        self.watch = Watch(self.root)
+        self.models = defaultdict(Model)
+        self.step = 0  # no two records are the same, but where one comes back
+
+    def teardown(self):
+        shutil.rmtree(self.root)
+
+    def new_steps(self, count):
+        self.step += count
+        return list(range(self.step - count + 1, self.step + 1))
+
+    @rule(file=FILES, count=COUNTS, part=PARTS)
+    def append(self, file, count, part):
+        model, path = self.models[file], self.root / file
+        if not model.is_there:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            model.is_there = True
+        size = len(model.data())
+        model.complete()
+        model.steps += self.new_steps(count)
+        model.torn = (*self.new_steps(1), part)
+        append(path, model.data()[size:])
+
+    @rule(file=FILES)
+    def complete(self, file):
+        model = self.models[file]
+        if model.is_there:
+            size = len(model.data())
+            model.complete()
+            append(self.root / file, model.data()[size:])
+
+    @rule(file=FILES, count=COUNTS, part=PARTS)
+    def cut(self, file, count, part):
+        model = self.models[file]
+        if model.is_there and count < len(model.steps):
+            model.torn = (model.steps[count], part)
+            del model.steps[count:]
+            os.truncate(self.root / file, len(model.data()))
+
+    @rule(file=FILES, kept=COUNTS, count=COUNTS, part=PARTS, way=st.sampled_from(["reopen", "replace", "delete"]))
+    def replace(self, file, kept, count, part, way):
+        model, path = self.models[file], self.root / file
+        if not model.is_there:
+            return
+        model.steps[kept:] = self.new_steps(count)
+        model.torn = (*self.new_steps(1), part)
+        if way == "replace":
+            path.with_name("new").write_bytes(model.data())
+            os.replace(path.with_name("new"), path)
+            return
+        if way == "delete":
+            path.unlink()
+        path.write_bytes(model.data())
+
+    @rule(file=FILES)
+    def delete(self, file):
+        model = self.models[file]
+        if model.is_there:
+            (self.root / file).unlink()
+            model.is_there, model.steps, model.torn = False, [], (0, 0)
+
+    @rule()
+    def delete_a_directory(self):
+        shutil.rmtree(self.root / "a", ignore_errors=True)
+        for file in ("a/tfevents.1", "a/tfevents.2"):
+            model = self.models[file]
+            model.is_there, model.steps, model.torn = False, [], (0, 0)
+
+    @rule()
+    def poll(self):
+        expected, changed = [], 0
+        for file in sorted(self.models, key=os.path.split):
+            steps, is_changed = self.models[file].poll()
+            expected += [(os.path.dirname(file) or ".", step) for step in steps]
+            changed += is_changed
+        assert self.watch.runs() == expected
+        assert [kind for kind, _ in self.watch.told()] == [ChangedFileError] * changed
+
+
+def test_whatever_writers_do_is_given_once_and_in_order(monkeypatch):
+    """Looks follow one another within a tick of a coarse clock; hence all is read at each."""
+    monkeypatch.setattr(module._Watched, "again", 0)
+    monkeypatch.setattr(module._Directory, "again", 0)
+    run_state_machine_as_test(Growing, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
+
+
+# --- follow: waiting, and its end ---
+
+
+def test_idle_ends_it(path):
+    append(path, records(1))
+    begin = time.monotonic()
+    assert [value.step for _, value in follow(path, idle=0.3, interval=0.01)] == [1]
+    assert 0.3 <= time.monotonic() - begin < 10
+    assert list(follow(path.with_name("none"), idle=0, interval=100)) == []
+    assert list(follow(path.with_name("none"), idle=0.1, interval=100)) == []
+
+
+def test_from_the_end_of_what_is_there_at_the_call(path, tmp_path):
+    append(path, records(1) + damaged(2) + records(3) + record(4)[:-5])
+    values = follow(tmp_path, from_end=True, idle=0.1, interval=0.01, on_error=None)
+    append(path, record(4)[-5:] + records(5))
+    append(tmp_path / "tfevents.new", records(6))
+    assert [value.step for _, value in values] == [4, 5, 6]
+
+
+def test_damage_is_a_warning_unless_the_caller_wants_something_else(path):
+    append(path, damaged(1) + records(2))
+    with pytest.warns(RuntimeWarning, match="wrong checksum of the data in the record at byte 0"):
+        assert [value.step for _, value in follow(path, idle=0)] == [2]
+    with pytest.raises(CorruptRecordError):
+        next(follow(path, on_error=raise_error))
+
+
+def test_a_poll_that_was_left_is_gone_on_with(watch, path):
+    append(path, records(1, 2, 3))
+    values = watch.follower.poll(raise_error)
+    assert next(values)[1].step == 1
+    values.close()
+    assert watch.steps() == [2, 3]
+
+
+def test_close_ends_it_and_no_file_stays_open(path):
+    append(path, records(1, 2))
+    values = follow(path)
+    next(values)
+    values.close()
+    assert list(values) == []
+    assert str(path) not in [os.path.realpath(f"/dev/fd/{fd}") for fd in os.listdir("/dev/fd")]
+
+
+@contextmanager
+def process(script, *arguments):
+    """Python code in a process of its own, which is killed at the end."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(__file__)
+    )
+    with running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def test_ctrl_c_ends_it(path):
+    append(path, records(1))
+    script = """
+        import sys
+        from tbc.reader.live import follow
+        try:
+            for run, value in follow(sys.argv[1], interval=60):
+                print(value.step, flush=True)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    with process(script, path) as running:
+        assert running.stdout.readline() == "1\n"
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=30)[0] == "interrupted\n"
+
+
+# --- tbc's writer ---
+
+
+def test_a_writer_that_is_killed_and_the_next_one(log_dir):
+    script = """
+        import sys, time, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        for step in range(int(sys.argv[2]), 1_000_000):
+            writer.add_scalar("x", step, step)
+            time.sleep(0.0001)
+    """
+    given = []
+    values = follow(log_dir, interval=0.01, idle=60, on_error=raise_error)
+    for _ in range(3):
+        with process(script, log_dir, len(given)):  # it is killed
+            given += [value for _, value in islice(values, 500)]
+    expected = [value for file in find_event_files(log_dir) for value in read_values(file, lambda error: None)]
+    given += [value for _, value in islice(values, len(expected) - len(given))]
+    assert given == expected
+
+
+def test_a_writer_that_goes_to_a_new_file(log_dir):
+    watch = Watch(log_dir)
+    with tbc.SummaryWriter(log_dir) as writer:
+        for step in (1, 2, 3):
+            writer.add_scalar("x", step, step)
+            writer.flush()
+            assert watch.steps()[-1] == step
+            os.remove(writer.file_writer.path)
+    assert not watch.errors
