@@ -33,7 +33,7 @@ lint: .venv/test/installed
 	.venv/test/bin/ruff check .
 	.venv/test/bin/ruff format --check .
 	cd .venv/test && bin/mypy --config-file ../../pyproject.toml -p tbc
-	cd .venv/test && bin/stubtest tbc._core --ignore-missing-stub --ignore-disjoint-bases --mypy-config-file ../../pyproject.toml
+	cd .venv/test && bin/stubtest tbc._core tbc._scan --ignore-missing-stub --ignore-disjoint-bases --mypy-config-file ../../pyproject.toml
 
 # The C core without Python: memory and undefined behaviour, the same without SSE2, then data races.
 csrc-test:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -198,19 +199,18 @@ def show(options: Namespace, report: Report) -> None:
     """Draws the curve of a scalar, and says where it was least and greatest; prints any other value, or with --out
     writes images, sounds, texts, arrays and graphs into files."""
     runs = load(options.path, options, report)
-    found = {tag for run in runs.values() for tags in (run.scalars, *run.values.values()) for tag in tags}
+    found = {tag for _, tag, _, _ in series(runs)}
     for pattern in options.tags if runs else []:
         if not any(map(matcher(re.compile(pattern) if options.regex else pattern), found)):
             report.complain(f"no tag {pattern!r} here")
-    scalars = [(run.name, tag, curve) for run in runs.values() for tag, curve in run.scalars.items()]
-    for run, tag, curve in scalars:
-        show_scalars(run, tag, curve, options.json)
-    if not options.json and len(scalars) > 1:
-        show_best(scalars)
-    for run in runs.values():
-        for kind, several in run.values.items():
-            for tag, values in several.items():
-                show_values(run.name, tag, kind, values, options, report)
+    curves = [(run, tag, values) for run, tag, _, values in series(runs) if isinstance(values, Scalars)]
+    for run, tag, scalars in curves:
+        show_scalars(run, tag, scalars, options.json)
+    if not options.json and len(curves) > 1:
+        show_best(curves)
+    for run, tag, kind, values in series(runs):
+        if isinstance(values, Values):
+            show_values(run, tag, kind, values, options, report)
 
 
 def show_scalars(run: str, tag: str, scalars: Scalars, as_json: bool) -> None:
@@ -502,32 +502,29 @@ def words_of(found: Difference) -> str:
 def stats(options: Namespace, report: Report) -> None:
     """Says what fills the disk: bytes by kind and by tag, over all runs, the largest first."""
     runs = load(options.path, options, report, options.kinds, purge=False)
-    kinds: dict[str, list[int]] = {}  # bytes, values
-    tags: dict[tuple[str, str], list[int]] = {}
+    by_kind: Counter[str] = Counter()  # bytes
+    by_tag: Counter[tuple[str, str]] = Counter()
+    n: Counter[str | tuple[str, str]] = Counter()  # values
     for _, tag, kind, values in series(runs):
-        for total in (kinds.setdefault(kind, [0, 0]), tags.setdefault((tag, kind), [0, 0])):
-            total[0] += values.size
-            total[1] += len(values)
+        by_kind[kind] += values.size
+        by_tag[kind, tag] += values.size
+        n.update({kind: len(values), (kind, tag): len(values)})
     if options.json:
-        for (tag, kind), (size, n) in sorted(tags.items(), key=by_size):
-            print(json.dumps({"tag": tag, "kind": kind, "bytes": size, "values": n}))
+        for (kind, tag), size in by_tag.most_common():
+            print(json.dumps({"tag": tag, "kind": kind, "bytes": size, "values": n[kind, tag]}))
         return
-    whole = sum(size for size, _ in kinds.values())
-    width = min(max((len(printable(tag)) for tag, _ in tags), default=0), 80)
-    print_sizes("kind", [(f"{kind:<14}", *total) for kind, total in sorted(kinds.items(), key=by_size)], whole)
+    whole = by_kind.total()
+    width = min(max((len(printable(tag)) for _, tag in by_tag), default=0), 80)
+    print_sizes("kind", [(kind, size, n[kind]) for kind, size in by_kind.most_common()], whole)
     print()
     rows = [
-        (f"{kind:<14}  {printable(tag):<{width}}", *total) for (tag, kind), total in sorted(tags.items(), key=by_size)
+        (f"{kind:<14}  {printable(tag):<{width}}", size, n[kind, tag]) for (kind, tag), size in by_tag.most_common()
     ]
     print_sizes(f"{'kind':<14}  tag", rows, whole)
 
 
-def by_size(item: tuple[Any, list[int]]) -> int:
-    return -item[1][0]
-
-
 def print_sizes(head: str, rows: list[tuple[str, int, int]], whole: int) -> None:
-    width = max(len(head), *(len(name) for name, _, _ in rows)) if rows else len(head)
+    width = max(len(head), 14, *(len(name) for name, _, _ in rows))
     print(f"{head:<{width}}  {'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}")
     for name, size, n in rows:
         print(f"{name:<{width}}  {size_of(size):>9}  {size / whole:>6.1%}  {n:>11,}  {size_of(size / n):>9}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .load import Run, Scalars, last_of_steps
 
@@ -49,34 +50,33 @@ def compare(
 def _compare_tag(
     run: str, tag: str, a: Scalars | None, b: Scalars | None, rtol: float, atol: float
 ) -> Iterator[Difference]:
-    if a is None or b is None:
-        step, value = _by_step(a or b)
-        pair = (None, float(value[0])) if a is None else (float(value[0]), None)
-        yield Difference(run, tag, "missing", len(step), int(step[0]), *pair)
-        return
     (step_a, value_a), (step_b, value_b) = _by_step(a), _by_step(b)
-    steps, in_a, in_b = np.intersect1d(step_a, step_b, assume_unique=True, return_indices=True)
     only = np.setxor1d(step_a, step_b, assume_unique=True)
     if len(only):
-        pair = tuple(
-            float(value[step == only[0]][0]) if only[0] in step else None
-            for step, value in ((step_a, value_a), (step_b, value_b))
-        )
-        yield Difference(run, tag, "steps", len(only), int(only[0]), *pair)
+        what = "missing" if a is None or b is None else "steps"
+        first = int(only[0])
+        yield Difference(run, tag, what, len(only), first, _at(first, step_a, value_a), _at(first, step_b, value_b))
+    steps, in_a, in_b = np.intersect1d(step_a, step_b, assume_unique=True, return_indices=True)
     value_a, value_b = value_a[in_a], value_b[in_b]
     with np.errstate(invalid="ignore", over="ignore"):
         differ = ~np.isclose(value_a, value_b, rtol=rtol, atol=atol, equal_nan=True)
         distance = np.nan_to_num(np.abs(value_a - value_b), nan=np.inf)  # one NaN is as far as can be
     if differ.any():
         worst = np.argmax(np.where(differ, distance, -1))
-        yield Difference(
-            run, tag, "values", int(differ.sum()), int(steps[worst]), float(value_a[worst]), float(value_b[worst])
-        )
+        pair = float(value_a[worst]), float(value_b[worst])
+        yield Difference(run, tag, "values", int(differ.sum()), int(steps[worst]), *pair)
 
 
-def _by_step(scalars: Scalars) -> tuple[np.ndarray, np.ndarray]:
-    """Steps in order, each with its last value."""
+def _by_step(scalars: Scalars | None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps in order, each with its last value; none of a tag that is not there."""
+    if scalars is None:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
     order = np.argsort(scalars.step, kind="stable")
     step, value = scalars.step[order], scalars.value[order]
     kept = last_of_steps(step)
     return step[kept], value[kept]
+
+
+def _at(wanted: int, step: NDArray[np.int64], value: NDArray[np.float64]) -> float | None:
+    found = value[step == wanted]
+    return float(found[0]) if len(found) else None

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -118,7 +117,8 @@ INT64 = (-(2**63), 2**63 - 1)
 
 def tags() -> SearchStrategy[str]:
     """Tags as people choose them, and as they should not: empty, long, of any script, with control characters."""
-    st = _strategies()
+    from hypothesis import strategies as st
+
     odd = ["", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]
     any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     return st.sampled_from(["loss", "loss/train", "loss/test", "weights"]) | any_text | st.sampled_from(odd)
@@ -126,13 +126,16 @@ def tags() -> SearchStrategy[str]:
 
 def steps() -> SearchStrategy[int]:
     """Steps: small ones, and the limits of 64 bits."""
-    st = _strategies()
+    from hypothesis import strategies as st
+
     return st.integers(0, 20) | st.integers(*INT64) | st.sampled_from([*INT64, -1, 2**31, 2**53 + 1])
 
 
 def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
     """Messages as a Summary has them (tbc.proto.Summary.Value), of these kinds (tbc.reader.KINDS) or of any, as the
     writers of torch, TensorFlow, tensorboardX and tbc store them. The bytes of images, sounds and the like are none."""
+    from hypothesis import strategies as st
+
     from tbc.proto import Summary
 
     contents = _contents()
@@ -140,13 +143,14 @@ def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
     for kind in wanted:
         if kind not in contents:
             raise ValueError(f"a kind must be one of {', '.join(contents)}, got {kind!r}")
-    content = _strategies().sampled_from(wanted).flatmap(contents.__getitem__)
-    return _strategies().builds(lambda tag, content: Summary.Value(tag=tag, **content), tags(), content)
+    content = st.sampled_from(wanted).flatmap(contents.__getitem__)
+    return st.builds(lambda tag, content: Summary.Value(tag=tag, **content), tags(), content)
 
 
 def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
     """By kind, the fields of a Summary.Value beside its tag."""
-    st = _strategies()
+    from hypothesis import strategies as st
+
     fields = st.fixed_dictionaries
     floats, doubles, blob = st.floats(width=32), st.floats(), st.binary(max_size=40)
 
@@ -189,35 +193,27 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
 def events(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
     """Events (tbc.proto.Event) with a step and a wall time, and a summary of up to three values of these kinds; where
     any kind will do, also with a graph, a session's start, or nothing."""
-    st = _strategies()
+    from hypothesis import strategies as st
+
     from tbc.proto import Event
 
-    what = st.fixed_dictionaries(
-        {"summary": st.fixed_dictionaries({"value": st.lists(summary_values(kinds), max_size=3)})}
-    )
+    fields: Any = st.fixed_dictionaries
+    what = fields({"summary": fields({"value": st.lists(summary_values(kinds), max_size=3)})})
     if kinds is None:
-        metadata = st.fixed_dictionaries({"tag": tags(), "run_metadata": st.binary(max_size=9)})
-        what |= st.fixed_dictionaries({"graph_def": st.binary(max_size=40)}) | st.just({})
-        what |= st.fixed_dictionaries({"session_log": st.fixed_dictionaries({"status": st.integers(0, 3)})})
-        what |= st.fixed_dictionaries({"tagged_run_metadata": metadata})
+        what |= fields({"graph_def": st.binary(max_size=40)}) | st.just({})
+        what |= fields({"session_log": fields({"status": st.integers(0, 3)})})
+        what |= fields({"tagged_run_metadata": fields({"tag": tags(), "run_metadata": st.binary(max_size=9)})})
     wall_times = st.floats(1e9, 2e9) | st.floats(allow_nan=False, allow_infinity=False)
     return st.builds(lambda step, time, what: Event(step=step, wall_time=time, **what), steps(), wall_times, what)
 
 
 def event_files(kinds: Iterable[str] | None = None, max_events: int = 20) -> SearchStrategy[bytes]:
     """The bytes of whole event files: the record that tells the version, then up to max_events events."""
-    st = _strategies()
+    from hypothesis import strategies as st
+
     from tbc.proto import Event
     from tbc.reader.records import frame
 
     first = Event(wall_time=1e9, file_version="brain.Event:2")
     some = st.lists(events(kinds), max_size=max_events)
     return some.map(lambda events: b"".join(frame(event.SerializeToString()) for event in [first, *events]))
-
-
-def _strategies() -> ModuleType:
-    try:
-        import hypothesis.strategies
-    except ImportError:
-        raise ImportError("the strategies need hypothesis: pip install 'tbc[testing]'") from None
-    return hypothesis.strategies
