@@ -205,4 +205,5 @@ if __name__ == "__main__":
     reader(["tags", log_dir])
     print(f"""
 to print every value:       {sys.executable} -m tbc.reader dump {log_dir}
+to draw a curve:            {sys.executable} -m tbc.reader show {log_dir} accuracy/test
 to see it in TensorBoard:   tensorboard --logdir {log_dir}    (pip install tensorboard)""")

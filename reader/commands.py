@@ -206,8 +206,8 @@ def show(options: Namespace, report: Report) -> None:
     curves = [(run, tag, values) for run, tag, _, values in series(runs) if isinstance(values, Scalars)]
     for run, tag, scalars in curves:
         show_scalars(run, tag, scalars, options.json)
-    if not options.json and len(curves) > 1:
-        show_best(curves)
+    for tag in dict.fromkeys(tag for _, tag, _ in curves) if not options.json else ():
+        show_best(tag, [(run, scalars) for run, its_tag, scalars in curves if its_tag == tag])
     for run, tag, kind, values in series(runs):
         if isinstance(values, Values):
             show_values(run, tag, kind, values, options, report)
@@ -243,19 +243,19 @@ def point(scalars: Scalars, index: int) -> dict[str, Any]:
     return dict(zip(("step", "wall_time", "value"), (column.item() for column in columns), strict=True))
 
 
-def show_best(several: list[tuple[str, str, Scalars]]) -> None:
-    """Of several curves, the least and the greatest value of all."""
+def show_best(tag: str, curves: list[tuple[str, Scalars]]) -> None:
+    """Of several runs, the least and the greatest value of a tag."""
     import numpy as np
 
-    for name, argbest, best in (("least", np.nanargmin, min), ("greatest", np.nanargmax, max)):
-        found = [
-            (point(scalars, int(argbest(scalars.value))), run, tag)
-            for run, tag, scalars in several
-            if not np.isnan(scalars.value).all()
-        ]
-        if found:
-            at, run, tag = best(found, key=lambda item: item[0]["value"])
-            print(f"{name}: {at['value']:.6g} at step {at['step']}, {time_of(at['wall_time'])}, {title(run, tag)}")
+    curves = [(run, scalars) for run, scalars in curves if not np.isnan(scalars.value).all()]
+    if len(curves) < 2:
+        return
+    least = min(curves, key=lambda curve: np.nanmin(curve[1].value))
+    greatest = max(curves, key=lambda curve: np.nanmax(curve[1].value))
+    for word, (run, scalars), find in (("least", least, np.nanargmin), ("greatest", greatest, np.nanargmax)):
+        at = point(scalars, int(find(scalars.value)))
+        where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
+        print(f"{word} {printable(tag)}: {at['value']:.6g} at {where}")
 
 
 def title(run: str, tag: str) -> str:

@@ -11,18 +11,14 @@ from tensorboard.backend.event_processing import data_provider, plugin_event_mul
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.plugins import base_plugin
 
+from tbc import testing
 from tbc.proto import Event
 from tbc.reader import find_event_files, read_events
 
 INT64 = (-(2**63), 2**63 - 1)
 
-tags = st.one_of(
-    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30),
-    st.sampled_from(
-        ["loss/train", "", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]
-    ),
-)
-steps = st.one_of(st.integers(*INT64), st.sampled_from([*INT64, -1, 0, 1, 2**31, 2**53 + 1]))
+tags = testing.tags()
+steps = testing.steps()
 walltimes = st.floats(allow_nan=False, allow_infinity=False)
 
 

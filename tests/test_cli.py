@@ -283,8 +283,8 @@ def test_show_draws_curves_and_finds_the_best(capsys, curves):
         ["max", "0.59375", "step", "0"],
     ]
     assert lines[-2:] == [
-        f"least: 0.125 at step 30, {_local_time(at(30))}, b: loss/val",
-        f"greatest: 0.703125 at step 39, {_local_time(at(39))}, a: loss/val",
+        f"least loss/val: 0.125 at step 30, {_local_time(at(30))}, of b",
+        f"greatest loss/val: 0.703125 at step 39, {_local_time(at(39))}, of a",
     ]
     status, lines, _ = run(capsys, "show", curves, "loss*", "--run", "b", "--json")
     (row,) = map(json.loads, lines)
@@ -525,10 +525,14 @@ def test_a_pipe_that_closes_early_is_no_error(runs):
 def test_it_works_where_the_extension_is_not_built(tmp_path, runs):
     """A copy of the package without compiled code gives the same lines."""
     shutil.copytree(Path(tbc.__file__).parent, tmp_path / "tbc", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    command = [sys.executable, "-m", "tbc.reader", "dump", str(runs)]
-    with_extension = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=runs, check=True)
-    without = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
-    assert without.stdout == with_extension.stdout != ""
-    script = "import tbc.reader.records as r; print(r.crc32c is r.crc32c_in_python, r.__file__)"
+    for arguments in (["dump"], ["tags"], ["show", "*"], ["tail"], ["verify"], ["export", "--wide"], ["stats"]):
+        command = [sys.executable, "-m", "tbc.reader", arguments[0], str(runs), *arguments[1:]]
+        with_extension = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=runs, check=True)
+        without = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
+        assert without.stdout == with_extension.stdout != ""
+    script = """if True:
+        import tbc.reader.records as r, tbc.reader.load as load
+        print(r.crc32c is r.crc32c_in_python, load._scan, r.__file__)
+    """
     check = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert check.stdout.split() == ["True", str(tmp_path / "tbc/reader/records.py")]
+    assert check.stdout.split() == ["True", "None", str(tmp_path / "tbc/reader/records.py")]

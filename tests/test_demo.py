@@ -14,8 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.context import RequestContext
 from tensorboard.data.grpc_provider import GrpcDataProvider, make_stub
 
-from tbc.reader import find_event_files, read_events
+from tbc.reader import find_event_files, load_runs, read_events
 from tbc.reader.events import scalar_of, values_of
+from tbc.testing import assert_logged, assert_valid
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -47,6 +48,20 @@ def demo(tmp_path_factory):
                 number = scalar_of(value.content) if value.kind == "scalar" else None
                 logged.setdefault((value.kind, value.tag), []).append((value.step, number))
     return log_dir, output, logged
+
+
+def test_the_run_is_valid_and_loads(demo):
+    log_dir, _, logged = demo
+    assert_valid(log_dir, strict=True)
+    for tag, points in of_kind(logged, "scalar").items():
+        steps, numbers = zip(*points, strict=True)
+        assert_logged(log_dir, tag, steps=steps, values=numbers)
+    loaded = {
+        (kind, tag): of.step.tolist()
+        for kind, tags in load_runs(log_dir)["."].values.items()
+        for tag, of in tags.items()
+    }
+    assert loaded == {key: [step for step, _ in points] for key, points in logged.items() if key[0] != "scalar"}
 
 
 def of_kind(logged, kind):

@@ -202,7 +202,7 @@ def test_the_corpus(path):
     check_cli(path)
 
 
-@pytest.mark.parametrize("search", [fuzz.values, fuzz.command_line, fuzz.columns])
+@pytest.mark.parametrize("search", [fuzz.values, fuzz.command_line, fuzz.columns, fuzz.kernel])
 def test_a_short_search_finds_nothing(search):
     row = search(2)
     assert row.lost == 0

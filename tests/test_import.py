@@ -48,6 +48,24 @@ def test_reading_frames_needs_no_protobuf():
     run_script("import sys, tbc.reader; tbc.reader.read_records; assert 'google.protobuf' not in sys.modules")
 
 
+def test_columns_need_no_protobuf(tmp_path):
+    script = """
+        import sys, tbc
+        with tbc.SummaryWriter(sys.argv[1]) as writer:
+            writer.add_scalar("loss", 0.5, 1)
+            writer.add_scalar("loss", 0.25, 2, new_style=True)
+            writer.add_text("note", "hello")
+        import tbc.reader
+        assert "numpy" not in sys.modules
+        (run,) = tbc.reader.load_runs(sys.argv[1]).values()
+        assert run.scalars["loss"].value.tolist() == [0.5, 0.25]
+        assert not {"google.protobuf", "PIL", "pandas", "pyarrow", "fsspec", "tqdm"} & set(sys.modules)
+        assert run.values["text"]["note/text_summary"][0] == "hello"  # a message that is decoded
+        assert "google.protobuf" in sys.modules
+    """
+    run_script(script, tmp_path)
+
+
 def test_what_is_not_there_is_told():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = tbc.no_such_name

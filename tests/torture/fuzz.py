@@ -40,6 +40,8 @@ from tbc.proto import Event
 
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "data" / "corpus"
+CSRC = TESTS.parent / "csrc"
+NEEDED = ("scan", "crc32c", "record", "buffer")  # of csrc, by fuzz_scan.c
 COMMANDS = (
     ["verify"],
     ["show", "*"],
@@ -107,17 +109,38 @@ def columns(seconds):
     return _fuzz("load", "the kernel of load_scalars and load_runs on files that libFuzzer makes", seconds)
 
 
+def kernel(seconds):
+    what = "the kernel of load_scalars, under sanitizers, on records that libFuzzer makes"
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "fuzz_scan"
+        sources = [TESTS / "torture" / "fuzz_scan.c", *(CSRC / f"{name}.c" for name in NEEDED)]
+        command = ["clang", "-std=c11", "-g", "-O1", "-fsanitize=fuzzer,address,undefined", f"-I{CSRC}", *sources]
+        try:
+            subprocess.run([*command, "-lm", "-lpthread", "-o", program], check=True, capture_output=True, timeout=120)
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            return Row(what, 0, 0, 0, "skipped: there is no clang with libFuzzer")
+        corpus = Path(folder) / "corpus"
+        corpus.mkdir()
+        for i, data in enumerate(data for path in CORPUS.iterdir() for data in _records(path.read_bytes())):
+            (corpus / str(i)).write_bytes(bytes([i % 4, min(len(data) // 2, 255)]) + data)
+        return _search([program], what, seconds, corpus)
+
+
 def _fuzz(check, what, seconds):
     if importlib.util.find_spec("atheris") is None:
         return Row(what, 0, 0, 0, "skipped: atheris is not installed")
     with tempfile.TemporaryDirectory() as folder:
         corpus = shutil.copytree(CORPUS, Path(folder) / "corpus")
-        limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
-        command = [sys.executable, "-m", "torture.fuzz", check, *limits, "-print_final_stats=1", str(corpus)]
-        result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
-        assert result.returncode == 0, result.stdout + result.stderr  # the seed and the input are in there
-        tried = int(re.search(r"number_of_executed_units: (\d+)", result.stderr)[1])
-        return Row(what, tried, 0, 0, f"{len(list(corpus.iterdir()))} ways through the code")
+        return _search([sys.executable, "-m", "torture.fuzz", check], what, seconds, corpus)
+
+
+def _search(command, what, seconds, corpus):
+    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
+    command = [*command, *limits, "-print_final_stats=1", str(corpus)]
+    result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
+    assert result.returncode == 0, result.stdout + result.stderr  # the seed and the input are in there
+    tried = int(re.search(r"number_of_executed_units: (\d+)", result.stderr)[1])
+    return Row(what, tried, 0, 0, f"{len(list(corpus.iterdir()))} ways through the code")
 
 
 def mutate(data, size, seed):
@@ -196,5 +219,5 @@ if __name__ == "__main__":
 
             atheris.Setup(sys.argv, one, custom_mutator=mutate)
             atheris.Fuzz()  # does not return
-    for row in (values, command_line, columns):
+    for row in (values, command_line, columns, kernel):
         print(row(int(sys.argv[1]) if len(sys.argv) > 1 else 60))

@@ -47,6 +47,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("fuzz.values", 120, 10, {}),  # seconds
     ("fuzz.command_line", 120, 10, {}),
     ("fuzz.columns", 120, 10, {}),
+    ("fuzz.kernel", 120, 10, {}),
     ("sanitize.driver", 1, 1, {}),
     ("sanitize.suite", 1000, 3, {}),  # files of tests
 ]
