@@ -290,7 +290,7 @@ class Bar:
 
     def advance(self, n: int) -> None:
         if self.is_over:
-            raise InterruptedError("loading was given up")
+            raise RuntimeError("loading was given up")
         if self.bar is not None:
             self.bar.update(n)
 
@@ -395,9 +395,10 @@ class Loader:
             stop, start = self.scan.records(window.buffer, window.start, window.end, place, large)
             window.move(window.offset + start - window.start)
             large = LARGE
-            if stop == _scan.LARGE:
-                if not self.pass_over(window):
-                    large = LIMIT + 1
+            if stop == _scan.LARGE and not self.is_whole(window):
+                going = self.take_next(path, window)
+            elif stop == _scan.LARGE:
+                large = LARGE if self.pass_over(window) else LIMIT + 1
             elif stop == _scan.ODD:
                 length, _ = HEAD.unpack_from(window.buffer, start)
                 data = bytes(window.buffer[start + HEAD.size : start + HEAD.size + length])
@@ -406,6 +407,11 @@ class Loader:
             elif stop == _scan.DAMAGED or not window.fill():
                 going = window.start < window.end and self.take_next(path, window)
         return window.offset
+
+    def is_whole(self, window: Window) -> bool:
+        """Whether the record that begins in the window is in the file, before memory is taken for it."""
+        length, _ = HEAD.unpack_from(window.buffer, window.start)
+        return end_of(window.offset, length) <= size_of(window.file)
 
     def pass_over(self, window: Window) -> bool:
         """Passes over a large record whose beginning tells all that there is to know of it; False if it has to be
@@ -416,7 +422,7 @@ class Loader:
             window.fill()
         first = window.start + HEAD.size
         found = _scan.peek(window.buffer, first, min(first + PEEK, window.end), length)
-        if found is None or end > size_of(window.file):
+        if found is None:
             return False
         step, wall_time, tag, field, plugin = found
         if self.steps[0] <= step <= self.steps[1]:

@@ -16,7 +16,7 @@ from torture import readers
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import load
+from tbc.reader import TruncatedRecordError, load
 from tbc.reader.load import load_runs, load_scalars
 from tbc.reader.records import frame
 from tbc.testing import event_files, events
@@ -128,6 +128,16 @@ def test_what_is_large_and_not_wanted_is_not_read(tmp_path, monkeypatch):
     run = load_runs(tmp_path)["."]
     assert run.values["tensor"]["big"].step.tolist() == list(range(20))
     assert run.values["tensor"]["big"][19][0] == 19
+
+
+def test_a_large_record_that_is_torn_is_not_read(path, monkeypatch):
+    event = Event(step=1, summary={"value": [{"tag": "big", "tensor": {"string_val": [bytes(20 << 20)]}}]})
+    path.write_bytes(frame(event.SerializeToString())[:-1])
+    read = count_bytes(monkeypatch)
+    errors = []
+    assert load_runs(path, on_error=errors.append) == {}
+    assert [type(error) for error in errors] == [TruncatedRecordError]
+    assert read() < 2 << 20
 
 
 def count_bytes(monkeypatch):
@@ -383,7 +393,8 @@ def test_ctrl_c_ends_a_load(tmp_path):
             print("interrupted")
     """
     write_runs(tmp_path, [[[("a", 1)]]] * 50)
-    assert run_script(script, tmp_path, timeout=30).stdout == "interrupted\n"
+    result = run_script(script, tmp_path, timeout=30)
+    assert (result.stdout, result.stderr) == ("interrupted\n", "")
 
 
 def test_the_kernel_refuses_what_is_not_there():

@@ -12,3 +12,9 @@ def test_every_allocation_of_every_call():
     row = memory.nth_malloc(len(memory.CALLS))
     assert row.tried > 2 * len(memory.CALLS)
     assert row.lost == 0
+
+
+def test_every_allocation_of_a_load():
+    row = memory.loading(20)
+    assert row.tried > 80
+    assert row.lost == 0

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from textwrap import dedent
 
-from tbc import _core
+from tbc import _core, _scan
 
 MEMORY, OPEN, WRITE, FSYNC, CLOSE, FSTAT, MKDIR, THREAD, UNLINK, READDIR = (1 << bit for bit in range(10))
 DISK = OPEN | WRITE | FSYNC | CLOSE | MKDIR
@@ -51,14 +51,16 @@ def run(script, *arguments, timeout=120, wrapper=()):
     return result.stdout
 
 
-def attach():
-    """Finds the shim in this process, and tells it where the extension is."""
+def attach(extension=_core):
+    """Finds the shim in this process, and tells it where the extension is, that of the writer or the reader's."""
     global _shim
     _shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     _shim.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_size_t]
     for name in ("seen", "hits", "strays"):
         getattr(_shim, f"faults_{name}").restype = ctypes.c_long
-    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(_core.__file__)]
+    maps = [
+        line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(extension.__file__)
+    ]
     (code,) = (words[0] for words in maps if "x" in words[1])
     _shim.faults_scope(*(ctypes.c_size_t(int(end, 16)) for end in code.split("-")))
 
@@ -111,7 +113,9 @@ OTHERS = {  # calls that a disk or a lack of memory could fail, and that faults.
 
 
 def unknown_calls():
-    """What the extension calls of these: it should not."""
-    lines = subprocess.run(["nm", "-D", "--undefined-only", _core.__file__], capture_output=True, text=True).stdout
-    assert "write" in lines
-    return OTHERS & {line.split()[-1].partition("@")[0] for line in lines.splitlines()}
+    """What the extensions call of these: they should not."""
+    command = ["nm", "-D", "--undefined-only", _core.__file__, _scan.__file__]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    names = {line.split()[-1].partition("@")[0] for line in lines if line}
+    assert {"write", "realloc"} <= names
+    return OTHERS & names

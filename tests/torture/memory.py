@@ -10,10 +10,12 @@ import sys
 import warnings
 
 import numpy as np
+from eventfiles import loaded
 from torture import faults
 from torture.case import HANG, elsewhere
 
 import tbc
+from tbc import _scan
 from tbc.reader import find_event_files, read_events
 
 RAMP = np.linspace(0, 1, 500)
@@ -81,6 +83,40 @@ def _nth_malloc(root, count):
                         assert raised is None, f"{name}, {n}: {raised!r} without a fault"
                         break
     return tried, events
+
+
+def loading(count):
+    """load_runs, of a file with `count` tags of each kind: it raises MemoryError, or loads all."""
+    return elsewhere("memory", "_loading", count, "the N-th malloc fails, in load_runs")
+
+
+def _loading(root, count):
+    with tbc.SummaryWriter(root) as writer:
+        for step in range(40):
+            writer.add_metrics({f"metric {i}": step for i in range(count)}, step)
+            for i in range(count):
+                writer.add_scalar(f"scalar {i}", step, step, new_style=bool(i % 2))
+                writer.add_text(f"text {i}", "text", step)
+    (path,) = find_event_files(root)
+    expected = loaded(path, True)
+    faults.attach(_scan)
+    tried = 0
+    for times in (1, faults.FOR_EVER):
+        for n in itertools.count(1):
+            faulthandler.dump_traceback_later(HANG, exit=True)
+            tried += 1
+            faults.arm(faults.MEMORY, n, times)
+            try:
+                assert loaded(path, True) == expected
+            except MemoryError:
+                assert faults.hits()
+            hits = faults.hits()
+            faults.disarm()
+            if not hits:
+                break
+    assert tried > 4 * count
+    assert loaded(path, True) == expected
+    return tried, 0
 
 
 def _fail_nth_malloc(writer, call, step, n, times):

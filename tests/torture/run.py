@@ -43,6 +43,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("disk.taken_away", 120, 12, {}),
     ("disk.full_queue", 30, 3, {}),
     ("memory.nth_malloc", 1000, 10, {}),
+    ("memory.loading", 200, 20, {}),
     ("model.random_walks", 500, 30, {}),
     ("fuzz.values", 120, 10, {}),  # seconds
     ("fuzz.command_line", 120, 10, {}),
