@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from .export import write_parquet
-from .files import filesystem, find_event_files, is_url, run_of, size_at
-from .load import Loader, OnError, Run, Steps, step_range, warn
+from .files import filesystem, find_event_files, is_url, run_of
+from .load import Loader, OnError, Run, Steps, bytes_in, step_range, warn
 from .records import RecordError
 from .tags import Patterns, matcher
 
@@ -80,7 +80,7 @@ def to_dataset(
         name = run_of(file, root)
         if wants_run(name):
             files.setdefault(name, []).append(file)
-    sizes = {name: sum(map(_size, several)) for name, several in files.items()}
+    sizes = {name: bytes_in(several) for name, several in files.items()}
     _make_empty(home)
     tasks = [
         dask.delayed(_write_part)(
@@ -94,13 +94,6 @@ def to_dataset(
     for error in errors:
         (on_error or warn)(error)
     return Dataset(len(parts), sum(rows for _, rows, _ in parts), sum(runs for _, _, runs in parts), len(errors))
-
-
-def _size(file: str) -> int:
-    try:
-        return size_at(file)
-    except OSError:  # told when it is read
-        return 0
 
 
 def _parts(sizes: dict[str, int], part_size: int) -> list[list[str]]:

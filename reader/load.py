@@ -11,8 +11,9 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
@@ -229,7 +230,7 @@ def load_runs(
         if wants_run(name):
             files.setdefault(name, []).append(file)
     workers = workers or max(os.cpu_count() or 1, 16 if is_url(root) else 1)
-    with Bar(progress, files) as bar, ThreadPoolExecutor(workers) as threads:
+    with Bar(progress, files.values()) as bar, ThreadPoolExecutor(workers) as threads:
 
         def load(name: str) -> Run:
             loader = Loader(wants_tag, wanted_kinds, steps, purge, on_error, bar.advance)
@@ -242,14 +243,26 @@ def load_runs(
                     on_error(error)
             return loader.run(name)
 
-        loading = [threads.submit(load, name) for name in files]
+        # Small ones are loaded here: most of their time goes into Python, which does one thing at a time.
+        large = [name for name, several in files.items() if is_url(root) or bytes_in(several) > PIECE]
+        loading = {name: threads.submit(load, name) for name in large}
         try:
-            loaded = [future.result() for future in loading]
+            loaded = {name: load(name) for name in files if name not in loading}
+            loaded |= {name: future.result() for name, future in loading.items()}
         except BaseException:  # Ctrl-C, too
             bar.is_over = True
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-    return {run.name: run for run in loaded if run.scalars or run.values}
+    return {name: loaded[name] for name in files if loaded[name].scalars or loaded[name].values}
+
+
+def bytes_in(files: Iterable[str]) -> int:
+    """Of all the files; nothing of one that is not there, which is told when it is read."""
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += size_at(file)
+    return total
 
 
 def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
@@ -273,7 +286,7 @@ def step_range(steps: Steps) -> tuple[int, int]:
 class Bar:
     """How many bytes have been read of how many, if that is wanted."""
 
-    def __init__(self, wanted: bool | None, files: dict[str, list[str]]) -> None:
+    def __init__(self, wanted: bool | None, runs: Collection[list[str]]) -> None:
         self.is_over = False  # nobody waits for what is still being loaded
         self.bar: Any = None
         if wanted is False or (wanted is None and not sys.stderr.isatty()):
@@ -284,9 +297,9 @@ class Bar:
             if wanted:
                 raise ImportError("progress=True needs tqdm: pip install 'tbc[progress]'") from None
             return
-        total = sum(size_at(file) for several in files.values() for file in several)
+        total = sum(map(bytes_in, runs))
         delay = 0 if wanted else 2
-        self.bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"{len(files)} runs", delay=delay)
+        self.bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"{len(runs)} runs", delay=delay)
 
     def advance(self, n: int) -> None:
         if self.is_over:
