@@ -27,6 +27,7 @@ from .files import open_file, raise_error, size_of
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
 LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
+SURE = 1 << 20  # bytes that are read without a look whether the file has them
 
 # The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
 # plenty, is one match: twelve zeros are no head.
@@ -152,7 +153,7 @@ def read_record(file: BinaryIO, name: str, offset: int) -> bytes | None:
     if length > LIMIT:
         raise CorruptRecordError(name, offset, f"impossible length of {length} bytes")
     end = end_of(offset, length)
-    if end > size_of(file):  # before memory is taken for it
+    if length > SURE and end > size_of(file):  # before memory is taken for it
         raise TruncatedRecordError(name, offset, "the file ends")
     data = file.read(length)
     tail = file.read(TAIL.size)
