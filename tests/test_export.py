@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tbc
@@ -149,6 +149,7 @@ def test_csv(runs, wide):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "ROWS", 2)
         write_csv(runs, file, wide=wide)
+    assume(sys.version_info >= (3, 11) or "\0" not in file.getvalue())  # which csv would not read
     file.seek(0)
     header, *found = csv.reader(file)
     assert header == to_arrow(runs, wide=wide).column_names
