@@ -188,6 +188,7 @@ def any_tensor(draw):
     return tensor
 
 
+@pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")  # tensorboard does
 @given(any_tensor())
 def test_what_tensorboard_makes_an_array_is_that_array(tensor):
     number = tensor.dtype
