@@ -13,9 +13,10 @@ Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet
 While they are written: `follow`. What is wrong with them: `verify`, `repair`. Two of them: `compare`.
 
 Event by event, in pure Python and bounded memory: `read_values` gives what was logged (`decode` makes objects of it:
-Histogram, Image, ...), `read_events` the Event messages, `read_records` the bytes of the frames, and `find_event_files`
-the files of a tree. A file that ends within a record raises TruncatedRecordError there (it may still be growing); bytes
-that were damaged raise CorruptRecordError. To read on behind damage, have it told: `read_events(path, on_error=print)`.
+Histogram, Image, ...), `read_events` the Event messages, `read_records` the data of the frames, `read_frames` also
+their offsets, from any of them on, and `find_event_files` the files of a tree. A file that ends within a record raises
+TruncatedRecordError there (it may still be growing); bytes that were damaged raise CorruptRecordError. To read on
+behind damage, have it told: `read_events(path, on_error=print)`.
 
 Paths may be URLs, such as s3://bucket/runs, where fsspec is installed. In a terminal: `tbc-reader --help`.
 """
@@ -26,7 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .files import find_event_files
-from .records import CorruptRecordError, RecordError, TruncatedRecordError, read_records
+from .records import CorruptRecordError, RecordError, TruncatedRecordError, read_frames, read_records
 from .tags import KINDS
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ __all__ = [
     "load_runs",
     "load_scalars",
     "read_events",
+    "read_frames",
     "read_records",
     "read_values",
     "repair",

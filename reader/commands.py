@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from .describe import brief, printable, shortest, strict, to_json
 from .events import Value, read_values
-from .files import find_event_files, is_directory, run_of
+from .files import find_event_files, is_directory, is_url, run_of, whole_file
 from .kinds import Audio, Histogram, HParams, Image, Mesh, decode
 from .load import Run, Scalars, Values, load_runs, step_range
 from .records import RecordError, TruncatedRecordError
@@ -452,17 +452,17 @@ def export(options: Namespace, report: Report) -> None:
     form = "jsonl" if options.json else options.format or {"parquet": "parquet", "jsonl": "jsonl"}.get(suffix, "csv")
     if form == "parquet" and options.output is None:
         raise ValueError("Parquet needs a file: -o FILE")
+    if form != "parquet" and is_url(options.output or ""):
+        raise ValueError(f"{options.output}: only Parquet is written to a URL")
     if form == "jsonl" and options.wide:
         raise ValueError("--wide is for CSV and Parquet")
     runs = load_curves(options.path, options, report)
     if form == "parquet":
         write_parquet(runs, options.output, wide=options.wide)
         return
-    with (
-        nullcontext(sys.stdout)
-        if options.output is None
-        else open(options.output, "w", encoding="utf-8", newline="") as file
-    ):
+    file: Any
+    whole = None if options.output is None else whole_file(options.output, "w", encoding="utf-8", newline="")
+    with whole or nullcontext(sys.stdout) as file:
         if form == "csv":
             write_csv(runs, file, wide=options.wide)
         else:

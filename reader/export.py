@@ -17,16 +17,14 @@ import io
 import json
 import os
 import re
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import filesystem, is_url
+from .files import filesystem, is_url, whole_file
 from .load import Run, Scalars
 
 if TYPE_CHECKING:
@@ -95,9 +93,15 @@ def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = Fals
     table = to_arrow(data, wide=wide)
     import pyarrow.parquet as pq
 
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd", store_schema=False)
-    _put(os.fsdecode(path), file.getvalue())
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, row_group_size=ROW_GROUP, compression="zstd", store_schema=False)
+    name = os.fsdecode(path)
+    if is_url(name):  # by one request; and a reader needs the end of it first: no part is taken for a file
+        there, name = filesystem(name)
+        there.pipe_file(name, buffer.getvalue())
+    else:
+        with whole_file(name) as file:
+            file.write(buffer.getvalue())
 
 
 def write_csv(data: Data, file: TextIO, *, wide: bool = False) -> None:
@@ -202,22 +206,3 @@ def _write(table: Table, file: TextIO, row: str, quoted: Callable[[str], str], s
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if _QUOTED.search(name) else name
-
-
-def _put(path: str, data: bytes) -> None:
-    """Writes a file whole: by a rename, or by one request. (Not all filesystems of fsspec hold that to be atomic. But
-    the end of a Parquet file is what a reader needs first: no part of one is taken for a file.)"""
-    if is_url(path):
-        there, path = filesystem(path)
-        there.pipe_file(path, data)
-        return
-    directory, name = os.path.split(path)
-    partial = os.path.join(directory, f".{name}.{uuid.uuid4().hex}")  # no reader of a directory takes hidden files
-    try:
-        with open(partial, "xb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(partial)
-        raise

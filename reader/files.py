@@ -11,10 +11,11 @@ import errno
 import io
 import os
 import posixpath
+import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any, BinaryIO
+from contextlib import contextmanager, suppress
+from typing import IO, Any, BinaryIO
 
 SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the way there costs more than they do
 
@@ -142,3 +143,28 @@ def size_of(file: BinaryIO) -> int:
         return file.getbuffer().nbytes
     size: int | None = getattr(file, "size", None)  # fsspec's
     return os.fstat(file.fileno()).st_size if size is None else size
+
+
+@contextmanager
+def whole_file(path: str, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """A file of this machine to write to, open as `open` does it. It takes the place of one that is there when it is
+    whole, and on the disk; after an error there is what was there before. (What is no regular file, as /dev/stdout, is
+    written to as it is.)"""
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, mode, **options) as file:
+            yield file
+        return
+    path = os.path.realpath(path)
+    partial = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}")  # a name that no reader of files looks at
+    try:
+        with open(partial, mode.replace("w", "x"), **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename == partial:
+            error.filename = path
+        with suppress(OSError):
+            os.unlink(partial)
+        raise

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 from tbc.proto import Event
 
 from .check import Damage, Damages, good_records
-from .files import find_event_files, is_directory, is_url, raise_error, run_of
+from .files import find_event_files, is_directory, is_url, raise_error, run_of, whole_file
 from .records import frame
 
 
@@ -86,19 +85,14 @@ def _copy(path: str, copy: str) -> Repaired:
 
 
 @contextmanager
-def _new_file(path: str) -> Iterator[BinaryIO]:
-    """A file to write to, which is there once it is whole, on the disk."""
-    temporary = os.path.join(os.path.dirname(path), f".repair-{secrets.token_hex(8)}")
-    with open(path, "xb"):  # takes the name: nothing is overwritten
+def _new_file(path: str) -> Iterator[IO[bytes]]:
+    """As whole_file, but no file is overwritten."""
+    with open(path, "xb"):  # takes the name
         pass
     try:
-        with open(temporary, "xb") as file:
+        with whole_file(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except BaseException:
-        for name in (temporary, path):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         raise

@@ -457,8 +457,8 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
         (["--format", "parquet"], "Parquet needs a file: -o FILE"),
         (["--format", "jsonl", "--wide"], "--wide is for CSV and Parquet"),
         (["--tag", "none"], "no such scalars here"),
-        (["-o", "none/x.csv"], "none/x.csv: No such file or directory"),
-        (["-o", "none/x.parquet"], "none/"),
+        (["-o", "none/x.csv"], "/none/x.csv: No such file or directory"),
+        (["-o", "none/x.parquet"], "/none/x.parquet: No such file or directory"),
     ],
 )
 def test_export_of_what_cannot_be(capsys, curves, arguments, message):
