@@ -283,10 +283,21 @@ static bool grow_series(tbc_series *series)
     return true;
 }
 
+/* Where purges are wanted the steps of a series only grow: what one hides stands at the end. */
+static inline void hide(tbc_series *series, int64_t step)
+{
+    while (series->n > 0 && series->step[series->n - 1] >= step)
+        series->n--;
+}
+
 static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
 {
     tbc_series *series = &scan->series[index];
-    if (step < scan->first_step || step > scan->last_step)
+    if (step > scan->last_step)
+        return true;
+    if (scan->purges && !series->is_lasting)
+        hide(series, step);
+    if (step < scan->first_step)
         return true;
     if (series->n == series->capacity && !grow_series(series))
         return false;
@@ -405,7 +416,7 @@ static tbc_scan_stop read_other(tbc_scan *scan, field what, int64_t offset, bool
             return TBC_SCAN_ODD;
         seen = true;
         if (is_log)
-            *starts = f.value == SESSION_START;
+            *starts = (int32_t)f.value == SESSION_START; /* as protobuf has it of an enum */
         else
             key.tag = bytes_of(f);
     }
@@ -450,14 +461,12 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
     double wall_time = 0;
     int64_t step = 0;
     bool starts = false;
-    unsigned seen = 0;
     tbc_scan_stop stop = TBC_SCAN_MORE;
     if (read_plain_scalar(scan, data, length, &stop))
         return stop;
     for (field f = {0}; event.at != event.end;) {
-        if (!read_field(&event, &f) || (seen >> f.number & 1))
+        if (!read_field(&event, &f))
             return TBC_SCAN_ODD;
-        seen |= 1u << f.number;
         if (is(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64)) {
             wall_time = double_at(f.data);
         } else if (is(f, EVENT_STEP, TBC_WIRE_VARINT)) {
@@ -621,16 +630,7 @@ int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting)
 
 void tbc_scan_purge(tbc_scan *scan, int64_t step)
 {
-    for (size_t i = 0; i < scan->n_series; i++) {
-        tbc_series *series = &scan->series[i];
-        size_t kept = 0;
-        for (size_t row = 0; row < series->n; row++) {
-            if (series->step[row] >= step && !series->is_lasting)
-                continue;
-            series->step[kept] = series->step[row];
-            series->wall_time[kept] = series->wall_time[row];
-            series->cell[kept++] = series->cell[row];
-        }
-        series->n = kept;
-    }
+    for (size_t i = 0; i < scan->n_series; i++)
+        if (!scan->series[i].is_lasting)
+            hide(&scan->series[i], step);
 }

@@ -13,8 +13,8 @@
  *   TensorProto      1 dtype   4 bytes tensor_content   5 float float_val, repeated   6 double double_val, repeated
  *
  * What writers do not write (a field twice, one of a wrong type or with a number above 15, a scalar of other types than
- * these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. Nothing
- * of a record is taken unless all of it is.
+ * these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. No row of a
+ * record is taken unless all of them are.
  */
 #ifndef TBC_SCAN_H
 #define TBC_SCAN_H
@@ -41,7 +41,7 @@ typedef struct tbc_series {
     size_t n, capacity;
     uint64_t bytes; /* of the file, in all: a value's own, and the first one's of an event has the rest of its record */
     bool is_scalar;
-    bool is_lasting; /* no purge takes rows of it */
+    bool is_lasting; /* nothing hides rows of it */
 } tbc_series;
 
 enum { TBC_UNWANTED = -1, TBC_ODD = -2, TBC_STOP = -3 };
@@ -53,8 +53,8 @@ typedef int (*tbc_resolve)(void *context, const tbc_key *key);
 typedef struct tbc_scan {
     tbc_resolve resolve;
     void *context;
-    int64_t first_step, last_step; /* of the values that are wanted */
-    bool purges;                   /* at the start of a session: its step and those behind it are logged anew */
+    int64_t first_step, last_step; /* of the rows that are wanted */
+    bool purges; /* a row hides the ones of its series, and a session's start those of all, that have no smaller step */
     tbc_series *series;
     size_t n_series;
     struct tbc_scan_memory *memory;
@@ -76,10 +76,10 @@ void tbc_scan_free(tbc_scan *scan);
 /* Answers the index of a new series, or -1 if there is no memory. */
 int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting);
 
-/* Appends a row, unless its step is not wanted. */
+/* Appends a row, if its step is wanted. */
 tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes);
 
-/* Takes the rows away whose step is `step` or more. */
+/* Hides the rows whose step is `step` or more, of a scan that purges. */
 void tbc_scan_purge(tbc_scan *scan, int64_t step);
 
 /* Takes the records that begin at data, at `offset` of the file; `used` is how many bytes of them were taken. */

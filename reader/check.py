@@ -31,13 +31,12 @@ from typing import Any
 from .events import event_of
 from .files import find_event_files, run_of, size_at
 from .records import RecordError, TruncatedRecordError, end_of, read_frames
-from .tags import kind_of, plugin_of
+from .tags import SESSION_START, kind_of, plugin_of
 
 BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
 AHEAD = 86400.0  # seconds that it may be in the future: clocks differ
 MOST = 1000  # damaged places of a file that are told one by one
 SHORT = 80  # characters of a tag that are enough to know it
-START = 1  # of SessionLog
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]
             damages.close(offset)
             yield offset, data, event
     if damages.open is not None:
-        damages.close(size_at(path))
+        damages.close(max(size_at(path), damages.open.offset))  # it may have been cut meanwhile
 
 
 class _Oddities:
@@ -240,7 +239,7 @@ class _Run:
                 report.values += len(values)
                 for value in values:
                     self._value(path, offset, step, value)
-            elif what == "session_log" and event.session_log.status == START:
+            elif what == "session_log" and event.session_log.status == SESSION_START:
                 self._start(event.step)
         if not report.records and not damages.places:
             report.findings.append(Finding(path, None, "warning", "version", "the file is empty"))

@@ -35,6 +35,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise ImportError(f"{url}: a URL needs fsspec: pip install 'tbc[remote]'") from None
+    if "::" in url:
+        raise ValueError(f"{url}: expected a URL of one filesystem, not a chain")
     filesystem, path = url_to_fs(url)
     return filesystem, path
 
@@ -74,6 +76,13 @@ def _below(path: str, on_error: Callable[[OSError], object]) -> list[str]:
     return found
 
 
+def event_files_in(directory: str) -> list[str]:
+    """Those of one run, in the order TensorBoard reads them."""
+    if is_url(directory):
+        return [file for file in find_event_files(directory) if run_of(file, directory) == "."]
+    return sorted(path for path, is_directory in entries_of(directory) if not is_directory)
+
+
 def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
     """The directories and event files in it, each with whether it is a directory."""
     with os.scandir(directory) as entries:
@@ -109,20 +118,20 @@ def run_of(file: str, root: str) -> str:
     return os.path.relpath(os.path.dirname(file), root)
 
 
-def open_file(path: str) -> BinaryIO:
-    """A FIFO would block, a device never end. (That it is a directory is said by open.)"""
+def open_file(path: str, whole: bool = True) -> BinaryIO:
+    """whole: all of it will be read. A FIFO would block, a device never end; that it is a directory is said by open."""
     if is_url(path):
-        return _open_url(path)
+        return _open_url(path, whole)
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     return open(path, "rb")
 
 
-def _open_url(url: str) -> BinaryIO:
+def _open_url(url: str, whole: bool) -> BinaryIO:
     there, path = filesystem(url)
     with suppress(OSError):  # an empty object has no first byte; what else is wrong is said by open
-        start = there.cat_file(path, start=0, end=SMALL)
+        start = there.cat_file(path, start=0, end=SMALL) if whole else bytes(SMALL)
         if len(start) < SMALL:
             return io.BytesIO(start)
     there.invalidate_cache(path)  # the size it had once

@@ -48,9 +48,9 @@ def follow(
     on_error: is told once of each damaged record, a CorruptRecordError, of a file that was cut or replaced, a
         ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
 
-    A record that is not whole is waited for. Of a file that was cut or replaced, records that stand where they were
-    read before are not given again. (The last 4,096 records of a file are known, at least. One that is cut before them
-    is given from its start.)
+    A record that is not whole is waited for, also where others come behind it. Of a file that was cut or replaced,
+    records that stand where they were read before are not given again. (The last 4,096 records that were given of a
+    file are known, at least. One that is cut before them is given from its start.)
 
     Raises ValueError for a URL.
     """
@@ -109,17 +109,19 @@ class Follower:
         """What load_runs gives of what is there, without a purge. poll goes on behind it."""
         self._find_files(time.monotonic(), on_error)
         loaders: dict[str, Loader] = {}
+        found = set()
         for file in self._files.values():
             if file.run not in loaders:
                 loaders[file.run] = Loader(lambda tag: True, kinds, None, False, on_error)
                 self._plugins[file.run] = loaders[file.run].plugins
             try:
                 file.go_to(loaders[file.run].load(file.path))
+                found.add(file.run)
             except FileNotFoundError:  # not there yet, or any more
-                loaders[file.run].files.pop()
+                pass
             except OSError as error:
                 on_error(error)
-        return {name: loader.run(name) for name, loader in loaders.items() if loader.files}
+        return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
     def _find_files(self, now: float, on_error: OnError) -> None:
         files = []

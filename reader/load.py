@@ -1,11 +1,13 @@
 """Loads runs into columns: scalars as arrays, everything else as lists that read a value when it is asked for.
 
 The bytes are taken apart by the kernel of csrc/scan.c. What it leaves (damage, and what no writer known to us writes),
-and all where the extension is not built, is read by events.py and records.py, with the same result.
+and all where the extension is not built, is read by events.py and records.py, with the same result. (But of a message
+that is none, in a part that the kernel need not look at, it may take the values; records.py tells of damage.)
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import os
@@ -14,13 +16,33 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 from . import scan
-from .files import find_event_files, is_directory, is_url, open_file, raise_error, run_of, size_at, size_of
-from .records import HEAD, LIMIT, RecordError, TruncatedRecordError, end_of, read_frames, read_record
-from .tags import EVENT_KINDS, KINDS, PLUGIN_KINDS, Patterns, kind_of, matcher, plugin_of
+from .files import (
+    event_files_in,
+    find_event_files,
+    is_directory,
+    is_url,
+    open_file,
+    raise_error,
+    run_of,
+    size_at,
+    size_of,
+)
+from .records import (
+    HEAD,
+    LIMIT,
+    CorruptRecordError,
+    RecordError,
+    TruncatedRecordError,
+    end_of,
+    frames_of,
+    read_frames,
+    read_record,
+)
+from .tags import EVENT_KINDS, KINDS, PLUGIN_KINDS, SESSION_START, Patterns, kind_of, matcher, plugin_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,13 +59,12 @@ OnError: TypeAlias = "Callable[[RecordError | OSError], object]"
 Steps: TypeAlias = "tuple[int | None, int | None] | None"
 
 PIECE = 1 << 20  # bytes that are read at a time
-LARGE = 1 << 16  # bytes of a record from which on it may be passed over unread
+BIG = 1 << 16  # bytes of a record from which on it may be passed over unread
 PEEK = 1 << 12  # of these are looked at first
 LEAP = 1 << 14  # bytes that are read behind one that was
 FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
 INT64 = (-(2**63), 2**63 - 1)
 UNWANTED = -1
-SESSION_START = 1
 FIELDS = {  # of Summary.Value, and negated of Event, as the kernel has them
     0: None,
     2: "simple_value",
@@ -67,7 +88,7 @@ class Scalars:
     step: int64[n]
     wall_time: float64[n], seconds since 1970
     value: float64[n]
-    size: of their records, in bytes
+    size: of their records, in bytes; also of those that are hidden, and about, of odd ones
     """
 
     step: NDArray[np.int64]
@@ -78,6 +99,9 @@ class Scalars:
     def __len__(self) -> int:
         return len(self.step)
 
+    def __repr__(self) -> str:
+        return f"Scalars({brief_steps(self.step)})"
+
 
 @dataclass(frozen=True, eq=False)
 class Values(Sequence[Any]):
@@ -86,7 +110,7 @@ class Values(Sequence[Any]):
 
     step: int64[n]
     wall_time: float64[n], seconds since 1970
-    size: of their records, in bytes
+    size: of their records, in bytes; also of those that are hidden, and about, of odd ones
     """
 
     tag: str
@@ -94,11 +118,14 @@ class Values(Sequence[Any]):
     step: NDArray[np.int64]
     wall_time: NDArray[np.float64]
     size: int
-    _place: NDArray[np.int64] = field(repr=False)  # of the record: its offset in the file, plus FILE for each before it
-    _files: list[str] = field(repr=False)  # of the run
+    _place: NDArray[np.int64]  # of the record: its offset in the file, plus FILE for each before it
+    _files: list[str]  # of the run
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def __repr__(self) -> str:
+        return f"Values({self.tag!r}, {self.kind!r}, {brief_steps(self.step)})"
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -115,11 +142,13 @@ class Values(Sequence[Any]):
         """The value as it was logged: its content is the protobuf message."""
         from .events import event_of, values_of
 
-        index = range(len(self))[index]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self!r} has no value {index}")
+        index %= len(self)
         place = int(self._place[index])
         number, offset = divmod(place, FILE)
         path = self._files[number]
-        with open_file(path) as file:
+        with open_file(path, whole=False) as file:
             data = read_record(file, path, offset)
         event = event_of(data or b"", path, offset, raise_error)
         plugin = next((plugin for plugin, kind in PLUGIN_KINDS.items() if kind == self.kind), "")
@@ -127,7 +156,7 @@ class Values(Sequence[Any]):
         found = [value for value in values if (value.tag, value.kind) == (self.tag, self.kind)]
         behind = int((self._place[index:] == place).sum())  # an event may hold several; a purge leaves the last ones
         if behind > len(found):
-            raise ValueError(f"{path}: there is another record at byte {offset} by now")
+            raise CorruptRecordError(path, offset, f"no {self.kind} of {self.tag!r}, which was there,")
         return found[-behind]
 
 
@@ -155,6 +184,12 @@ class Run:
         return f"Run({self.name!r}, {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)})"
 
 
+def brief_steps(step: NDArray[np.int64]) -> str:
+    n = len(step)
+    steps = "" if not n else f", step {step[0]}" if n == 1 else f", steps {step.min()} to {step.max()}"
+    return f"{n:,} value{'s' * (n != 1)}{steps}"
+
+
 def load_scalars(
     path: str | os.PathLike[str],
     *,
@@ -177,9 +212,10 @@ def load_scalars(
     name = os.fsdecode(path)
     files = [name]
     if is_directory(name):
-        files = [file for file in find_event_files(name) if run_of(file, name) == "."]
+        files = event_files_in(name)
         if not files:
-            raise FileNotFoundError(f"{name}: no event file in this directory; load_runs reads those below it")
+            what = "no event file in this directory; load_runs reads those below it"
+            raise FileNotFoundError(errno.ENOENT, what, name)
     loader = Loader(matcher(tags), {"scalar"}, steps, purge, on_error)
     for file in files:
         loader.load(file)
@@ -212,7 +248,8 @@ def load_runs(
     on_error: as in load_scalars, and told of the OSErrors of files and directories below logdir, which do not keep the
         rest from being loaded; may be called by several threads at once
 
-    Runs that hold nothing that is wanted are left out. Raises OSError if logdir itself cannot be read.
+    Runs that hold nothing that is wanted are left out. Raises OSError if logdir itself cannot be read, or has no event
+    file.
     """
     root = os.fsdecode(logdir)
     wants_run, wants_tag, wanted_kinds = matcher(runs), matcher(tags), kinds_of(kinds)
@@ -220,9 +257,9 @@ def load_runs(
     on_error = on_error or warn
     unlisted: list[OSError] = []
     found = find_event_files(root, unlisted.append)
+    if not found:
+        raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
     for error in unlisted:
-        if not found:
-            raise error
         on_error(error)
     files: dict[str, list[str]] = {}
     for file in found:
@@ -276,11 +313,11 @@ def step_range(steps: Steps) -> tuple[int, int]:
     """The least and the greatest step that is wanted."""
     try:
         first, last = (None, None) if steps is None else steps
-        least = INT64[0] if first is None else max(operator.index(first), INT64[0])
-        greatest = INT64[1] if last is None else min(operator.index(last), INT64[1])
+        least = INT64[0] if first is None else operator.index(first)
+        greatest = INT64[1] if last is None else operator.index(last)
     except (TypeError, ValueError):
         raise TypeError(f"steps must be (first, last), each an integer or None, got {steps!r}") from None
-    return least, greatest
+    return min(max(least, INT64[0]), INT64[1]), min(max(greatest, INT64[0]), INT64[1])
 
 
 class Bar:
@@ -331,16 +368,17 @@ class Window:
         self.start += offset - self.offset
         self.offset = offset
         if self.start > self.end:
-            self.file.seek(offset)
             self.start = self.end = 0
             self.piece = LEAP  # the next one may be passed over, too
 
     def fill(self) -> bool:
         """Reads on; answers whether there was anything."""
         held = self.end - self.start
-        self.buffer[:held] = self.buffer[self.start : self.end]
+        if self.start > 0:
+            self.buffer[:held] = self.buffer[self.start : self.end]
         if held == len(self.buffer):  # of a single record
             self.buffer.extend(bytes(held))
+        self.file.seek(self.offset + held)  # records.py may have read it elsewhere
         with memoryview(self.buffer) as view:
             read: int = self.file.readinto(view[held : held + self.piece])  # type: ignore[attr-defined]
         self.start, self.end = 0, held + read
@@ -369,7 +407,7 @@ class Loader:
         self.series: dict[tuple[str, str], int] = {}  # by tag and kind
         self.plugins: dict[str, str] = {}
         self.files: list[str] = []
-        self.scan: Any = (_scan or scan).Scan(self.series_of_key, *self.steps, purge)
+        self.scan: Any = (_scan or scan).Scan(*self.steps, purge)
 
     def series_of_key(self, tag: bytes, field: int, plugin: bytes) -> int:
         name = tag.decode()
@@ -386,9 +424,13 @@ class Loader:
     def load(self, path: str) -> int:
         """Answers where the last record ends that could be read."""
         self.files.append(path)
-        if _scan is not None:
-            with open_file(path) as file:
-                return self.load_fast(path, Window(file, self.advance))
+        try:
+            return self.load_in_python(path) if _scan is None else self.load_fast(path)
+        except OSError as error:
+            error.filename = error.filename or path  # a read does not know it
+            raise
+
+    def load_in_python(self, path: str) -> int:
         end = 0
         for offset, data in read_frames(path, self.on_error):
             self.take(path, offset, data)
@@ -400,18 +442,24 @@ class Loader:
         """Of a record of the last file, for its row."""
         return (len(self.files) - 1) * FILE + offset
 
-    def load_fast(self, path: str, window: Window) -> int:
-        large = LARGE
+    def load_fast(self, path: str) -> int:
+        with open_file(path) as file:
+            window = Window(file, self.advance)
+            self.load_window(path, window)
+        return window.offset
+
+    def load_window(self, path: str, window: Window) -> None:
+        large = BIG
         going = True
         while going:
-            place = self.place(window.offset)
-            stop, start = self.scan.records(window.buffer, window.start, window.end, place, large)
+            part = (window.buffer, window.start, window.end, self.place(window.offset))
+            stop, start = self.scan.records(self.series_of_key, *part, large)
             window.move(window.offset + start - window.start)
-            large = LARGE
+            large = BIG
             if stop == _scan.LARGE and not self.is_whole(window):
                 going = self.take_next(path, window)
             elif stop == _scan.LARGE:
-                large = LARGE if self.pass_over(window) else LIMIT + 1
+                large = BIG if self.pass_over(window) else LIMIT + 1
             elif stop == _scan.ODD:
                 length, _ = HEAD.unpack_from(window.buffer, start)
                 data = bytes(window.buffer[start + HEAD.size : start + HEAD.size + length])
@@ -419,7 +467,6 @@ class Loader:
                 window.move(end_of(window.offset, length))
             elif stop == _scan.DAMAGED or not window.fill():
                 going = window.start < window.end and self.take_next(path, window)
-        return window.offset
 
     def is_whole(self, window: Window) -> bool:
         """Whether the record that begins in the window is in the file, before memory is taken for it."""
@@ -438,26 +485,29 @@ class Loader:
         if found is None:
             return False
         step, wall_time, tag, field, plugin = found
-        if self.steps[0] <= step <= self.steps[1]:
-            try:
-                name, its_plugin = tag.decode(), (plugin or b"").decode()
-            except UnicodeDecodeError:
-                return False
-            what = FIELDS[field]
-            if what == "tensor" and plugin is None and self.wants_tag(name):
-                return False
-            kind = kind_of(what, plugin_of(name, its_plugin, self.plugins) if plugin is not None else "")
-            series = self.series_of(name, kind)
-            if series != UNWANTED and kind == "scalar":
-                return False
-            if series != UNWANTED:
-                self.scan.add_row(series, step, wall_time, self.place(window.offset), end - window.offset)
+        try:
+            name, its_plugin = tag.decode(), (plugin or b"").decode()
+        except UnicodeDecodeError:
+            return False
+        is_void = step > self.steps[1] or (step < self.steps[0] and not self.purge)
+        if is_void and name in self.plugins:  # it tells nothing
+            window.move(end)
+            return True
+        if plugin is None and (FIELDS[field] == "tensor" or name not in self.plugins) and self.wants_tag(name):
+            return False  # it stands behind
+        known = plugin_of(name, its_plugin, self.plugins) if field >= 0 and plugin is not None else ""
+        kind = kind_of(FIELDS[field], known)
+        series = self.series_of(name, kind)
+        if series != UNWANTED and kind == "scalar":
+            return False
+        if series != UNWANTED:
+            self.scan.add_row(series, step, wall_time, self.place(window.offset), end - window.offset)
         window.move(end)
         return True
 
     def take_next(self, path: str, window: Window) -> bool:
         """The next record that records.py finds, which tells what is wrong with this one; False if there is none."""
-        for offset, data in read_frames(path, self.on_error, window.offset):
+        for offset, data in frames_of(window.file, path, self.on_error, window.offset):
             self.take(path, offset, data)
             window.move(end_of(offset, len(data)))
             return True
@@ -501,9 +551,6 @@ class Loader:
                 continue
             *columns, size = self.scan.columns(series)
             step, wall_time, cell = map(np.asarray, columns)
-            if self.purge and kind not in EVENT_KINDS.values():
-                kept = last_of_steps(step)
-                step, wall_time, cell = step[kept], wall_time[kept], cell[kept]
             if len(step) and kind == "scalar":
                 run.scalars[tag] = Scalars(step, wall_time, cell, size)
             elif len(step):
@@ -519,13 +566,3 @@ def warn(error: RecordError | OSError) -> None:
 def framed(size: int) -> int:
     """The bytes of a field that holds a message of so many: a key and the length come before it."""
     return 1 + (max(size, 1).bit_length() + 6) // 7 + size
-
-
-def last_of_steps(step: NDArray[np.int64]) -> Any:
-    """An index of the rows that no later one is before, or at the same step."""
-    import numpy as np
-
-    if (step[1:] > step[:-1]).all():
-        return slice(None)
-    later = np.minimum.accumulate(step[::-1])[::-1]
-    return np.append(step[:-1] < later[1:], True)

@@ -110,22 +110,29 @@ def read_frames(
     """As read_records, each with the offset of its record, from the record on that begins at `offset`."""
     name = os.fsdecode(path)
     with open_file(name) as file:
-        while True:
-            try:
-                data = read_record(file, name, offset)
-            except RecordError as error:
-                on_error(error)
-                behind = error.end or next_head(file, offset + 1)
-                if behind is None:
-                    return
-                if isinstance(error, TruncatedRecordError):
-                    on_error(CorruptRecordError(name, offset, f"wrong length (another begins at byte {behind})"))
-                offset = behind
-            else:
-                if data is None:
-                    return
-                yield offset, data
-                offset = end_of(offset, len(data))
+        yield from frames_of(file, name, on_error, offset)
+
+
+def frames_of(
+    file: BinaryIO, name: str, on_error: Callable[[RecordError], object], offset: int
+) -> Iterator[tuple[int, bytes]]:
+    """As read_frames, of an open file."""
+    while True:
+        try:
+            data = read_record(file, name, offset)
+        except RecordError as error:
+            on_error(error)
+            behind = error.end or next_head(file, offset + 1)
+            if behind is None:
+                return
+            if isinstance(error, TruncatedRecordError):
+                on_error(CorruptRecordError(name, offset, f"wrong length (another begins at byte {behind})"))
+            offset = behind
+        else:
+            if data is None:
+                return
+            yield offset, data
+            offset = end_of(offset, len(data))
 
 
 def frame(data: bytes) -> bytes:

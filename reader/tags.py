@@ -26,6 +26,7 @@ EVENT_KINDS = {  # of what events hold that have no summary
     "tagged_run_metadata": "run_metadata",
     "meta_graph_def": "meta_graph",
 }
+SESSION_START = 1  # of a SessionLog
 KINDS = sorted({*PLUGIN_KINDS.values(), *EVENT_KINDS.values(), "tensor", "empty"})
 
 Patterns: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
@@ -56,13 +57,13 @@ def matcher(patterns: Patterns) -> Callable[[str], bool]:
     if patterns is None:
         return lambda name: True
     several = [patterns] if isinstance(patterns, str | re.Pattern) else list(patterns)
-    names, expressions = set(), []
+    names, finders = set(), []
     for pattern in several:
         if isinstance(pattern, str):
             names.add(pattern)
-            expressions.append(re.compile(translate(pattern)))
+            finders.append(re.compile(translate(pattern)).match)
         elif isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
-            expressions.append(pattern)
+            finders.append(pattern.search)
         else:
             raise TypeError(f"a pattern must be a str or a compiled regular expression of str, got {pattern!r}")
-    return lambda name: name in names or any(expression.search(name) for expression in expressions)
+    return lambda name: name in names or any(find(name) for find in finders)

@@ -43,7 +43,7 @@ cdef bytes text(tbc_bytes of):
 cdef int resolve(void *context, const tbc_key *key) noexcept with gil:
     cdef Scan scan = <Scan>context
     try:
-        return scan.resolve(text(key.tag), key.field, text(key.plugin))
+        return scan.resolve_key(text(key.tag), key.field, text(key.plugin))
     except UnicodeDecodeError:
         return TBC_ODD
     except BaseException as error:
@@ -55,11 +55,10 @@ cdef class Scan:
     """See scan.Scan."""
 
     cdef tbc_scan scan
-    cdef object resolve
-    cdef object error
+    cdef object resolve_key # while records() runs
+    cdef object error       # of it
 
-    def __cinit__(self, resolve_key, int64_t first_step, int64_t last_step, bint purges):
-        self.resolve = resolve_key
+    def __cinit__(self, int64_t first_step, int64_t last_step, bint purges):
         self.scan.resolve = resolve
         self.scan.context = <void *>self
         self.scan.first_step = first_step
@@ -107,10 +106,10 @@ cdef class Scan:
         s.n = s.capacity = 0
         return step, wall_time, cell, s.bytes
 
-    def records(self, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
+    def records(self, resolve_key, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
         """Takes the records of buffer[start:end], which begins at `offset`; answers why it stopped, and before which
         byte: MORE, what is left is no whole record; DAMAGED; ODD, whole, but to be read by protobuf; LARGE, has `large`
-        bytes of data or more."""
+        bytes of data or more. resolve_key: is asked once for each tag, field and plugin, which series it is of."""
         cdef Py_buffer view
         cdef size_t used = 0
         cdef tbc_scan_stop stop
@@ -118,10 +117,12 @@ cdef class Scan:
         try:
             if not 0 <= start <= end <= view.len:
                 raise ValueError(f"bytes {start} to {end} of {view.len}")
+            self.resolve_key = resolve_key
             with nogil:
                 stop = tbc_scan_records(&self.scan, <const uint8_t *>view.buf + start, end - start, offset, large,
                                         &used)
         finally:
+            self.resolve_key = None
             PyBuffer_Release(&view)
         if stop == TBC_SCAN_STOPPED:
             error, self.error = self.error, None

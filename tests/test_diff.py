@@ -53,12 +53,25 @@ def test_what_is_no_number_is_far_from_every_number(odd):
     a, b = run_with(loss=[(1, 1.0), (2, 0.0)]), run_with(loss=[(1, 2.0), (2, odd)])
     for first, second in ((a, b), (b, a)):
         (difference,) = compare(first, second, atol=0.5)
-        assert (difference.what, difference.n, difference.step) == ("values", 2, 2)
+        assert (difference.what, difference.count, difference.step) == ("values", 2, 2)
 
 
-def test_of_a_step_the_last_value_counts():
-    a = run_with(loss=[(5, 1.0), (1, 7.0), (5, 2.0)])
-    assert list(compare(a, run_with(loss=[(1, 7.0), (5, 2.0)]))) == []
+def test_a_step_that_was_logged_several_times():
+    a = run_with(loss=[(5, 1.0), (1, 7.0), (5, 2.0), (5, 2.0)])
+    assert list(compare(a, run_with(loss=[(1, 7.0), (5, 1.0), (5, 2.0), (5, 2.0)]))) == []
+    assert list(compare(a, run_with(loss=[(5, 2.0), (1, 7.0), (5, 1.0), (5, 2.0)]))) == [
+        Difference("r", "loss", "values", 2, 5, 1.0, 2.0)
+    ]
+    assert list(compare(a, run_with(loss=[(1, 7.0), (5, 1.0)]))) == [Difference("r", "loss", "steps", 2, 5, 2.0, None)]
+
+
+def test_a_run_that_was_logged_without_steps(tmp_path):
+    for name, factor in (("a", 1), ("b", 2)):
+        with tbc.SummaryWriter(tmp_path / name) as writer:
+            for value in range(5):
+                writer.add_scalar("loss", value * factor if value < 4 else 9)
+    a, b = (load_runs(tmp_path / name, purge=False) for name in "ab")
+    assert list(compare(a, b)) == [Difference(".", "loss", "values", 3, 0, 3.0, 6.0)]
 
 
 def test_tolerances_that_are_none():
@@ -72,7 +85,7 @@ POINTS = st.dictionaries(st.integers(0, 6), st.floats(-2, 2, width=16), min_size
 
 @given(POINTS, POINTS, st.sampled_from([0, 0.1, 0.5]), st.sampled_from([0, 0.1, 0.5]))
 def test_as_a_loop_has_it(a, b, rtol, atol):
-    found = {d.what: d.n for d in compare(run_with(x=a.items()), run_with(x=b.items()), rtol=rtol, atol=atol)}
+    found = {d.what: d.count for d in compare(run_with(x=a.items()), run_with(x=b.items()), rtol=rtol, atol=atol)}
     expected = {
         "steps": len(a.keys() ^ b.keys()),
         "values": sum(abs(a[step] - b[step]) > atol + rtol * abs(b[step]) for step in a.keys() & b.keys()),
