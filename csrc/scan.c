@@ -286,8 +286,8 @@ static bool grow_series(tbc_series *series)
 /* Where purges are wanted the steps of a series only grow: what one hides stands at the end. */
 static inline void hide(tbc_series *series, int64_t step)
 {
-    while (series->n > 0 && series->step[series->n - 1] >= step)
-        series->n--;
+    for (; series->n > 0 && series->step[series->n - 1] >= step; series->n--)
+        series->hidden++;
 }
 
 static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)

@@ -40,6 +40,7 @@ typedef struct tbc_series {
     tbc_cell *cell;
     size_t n, capacity;
     uint64_t bytes; /* of the file, in all: a value's own, and the first one's of an event has the rest of its record */
+    uint64_t hidden; /* rows */
     bool is_scalar;
     bool is_lasting; /* nothing hides rows of it */
 } tbc_series;

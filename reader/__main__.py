@@ -34,6 +34,7 @@ from typing import NoReturn
 from . import commands
 from .commands import Report
 from .describe import printable
+from .files import is_url
 from .tags import KINDS
 
 Add = Callable[..., argparse.Action]
@@ -54,13 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
         discard_output()
         return 130  # as shells have it
     except OSError as error:
-        if error.filename is None:  # of the output
+        if error.filename is None and not is_url(options.path):  # of the output
             discard_output()
-        report.fail(error)
+        report.fail(error, options.path if is_url(options.path) else "output")
     except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
         report.complain(str(error))
     except MemoryError:
         report.complain(f"{options.path}: not enough memory")
+    except Exception as error:  # fsspec's filesystems have errors of their own: no credentials, no such host
+        if not is_url(options.path) and not is_url(getattr(options, "other", "")):
+            raise
+        report.complain(f"{options.path}: {error}")
     return report.status
 
 
@@ -92,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         if select:
             one.add_argument("--regex", action="store_true", help="runs and tags are regular expressions, not globs")
             one.add_argument(
-                "--steps", type=steps, metavar="A:B", help="only steps from A to B; either may be left out"
+                "--steps", type=steps, metavar="A:B", help="only steps from A to B, or A:, or :B (--steps=-3:5)"
             )
         if "kind" in select:
             one.add_argument(
@@ -103,7 +108,8 @@ def parser() -> argparse.ArgumentParser:
     command(commands.dump, "print every value, one a line", "run tag kind")
     command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
 
-    add = command(commands.show, "draw a curve; write images and sounds into files", "run")
+    add = command(commands.show, "draw a curve; write images and sounds into files", "run kind")
+    add("--all", action="store_true", help="also values that were logged again after a restart")
     add("tags", nargs="+", metavar="TAG", help="a tag, or a glob")
     add("--out", metavar="DIR", help="write images, sounds, texts and arrays into files there")
 
@@ -120,11 +126,13 @@ def parser() -> argparse.ArgumentParser:
 
     add = command(commands.export, "write the scalars as CSV, JSON lines or Parquet", "run tag")
     add("-o", "--output", metavar="FILE", help="by default, standard output")
-    add("--format", choices=["csv", "jsonl", "parquet"], help="by default, what the name of FILE ends in, or csv")
+    add("--format", choices=commands.FORMATS, help="by default, what the name of FILE ends in, or csv")
     add("--wide", action="store_true", help="a column for each tag, a row for each step")
+    add("--all", action="store_true", help="also values that were logged again after a restart")
 
     add = command(commands.diff, "compare the scalars of two runs, or trees of runs", "run tag")
     add("other", metavar="PATH", help="what to compare with")
+    add("--shown", action="store_true", help="not what was logged again after a restart, as TensorBoard shows it")
     add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")
     add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance (0)")
 
@@ -137,6 +145,8 @@ def steps(text: str) -> tuple[int | None, int | None]:
     if match is None:
         raise argparse.ArgumentTypeError(f"expected A:B, such as 100:200 or 100:, got {text!r}")
     first, last = (None if end is None else int(end) for end in match.groups())
+    if first is not None and last is not None and last < first:
+        raise argparse.ArgumentTypeError(f"{text} ends before it begins")
     return first, last
 
 

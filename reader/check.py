@@ -50,7 +50,7 @@ class Finding:
     path: str
     offset: int | None
     severity: str
-    kind: str
+    what: str
     message: str
 
 
@@ -81,7 +81,7 @@ class Damage:
     length: int
     records: int
     truncated: bool
-    why: str
+    message: str
 
 
 def verify(path: str | os.PathLike[str], *, live: bool = False) -> Iterator[Report]:
@@ -208,7 +208,7 @@ class _Run:
         for place in damages.places:
             severity = "warning" if place.truncated and live else "error"
             several = f", {place.records:,} records or more" if place.records > 1 else ""
-            message = f"{place.why} ({place.length:,} bytes{several})"
+            message = f"{place.message} ({place.length:,} bytes{several})"
             kind = "truncated" if place.truncated else "corrupt"
             findings.append(Finding(path, place.offset, severity, kind, message))
         findings += oddities.findings()

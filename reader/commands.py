@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
+import select
 import shutil
 import sys
 import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from urllib.parse import quote
 
 from .describe import brief, printable, shortest, strict, to_json
 from .events import Value, read_values
-from .files import find_event_files, is_directory, is_url, run_of, whole_file
+from .files import find_event_files, is_url, run_of
 from .kinds import Audio, Histogram, HParams, Image, Mesh, decode
 from .load import Run, Scalars, Values, load_runs, step_range
 from .records import RecordError, TruncatedRecordError
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from .diff import Difference
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
+MOST_CURVES = 8  # that are drawn
+FORMATS = ("csv", "jsonl", "parquet")
+NOT_WRITTEN = "  (not written: no format of files for that)"
 
 
 class Report:
@@ -42,15 +46,19 @@ class Report:
         print(f"error: {printable(problem)}", file=sys.stderr)
         self.status = 1
 
-    def fail(self, error: OSError) -> None:
-        where = "output" if error.filename is None else os.fsdecode(error.filename)
-        self.complain(f"{where}: {error.strerror or error}")
+    def fail(self, error: OSError, path: str = "output") -> None:
+        """path: where it was, if it does not say so itself."""
+        where = path if error.filename is None else os.fsdecode(error.filename)
+        missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec's are terse
+        self.complain(f"{where}: {error.strerror or missing or error}")
+
+    def note(self, text: str) -> None:
+        print(f"note: {printable(text)}", file=sys.stderr)
 
     def tell(self, error: RecordError | OSError) -> None:
         """As on_error."""
         if isinstance(error, TruncatedRecordError):
-            note = f"{error}: it is still being written, or its writer was killed"
-            print(f"note: {printable(note)}", file=sys.stderr)
+            self.note(f"{error}: it is still being written, or its writer was killed")
         elif isinstance(error, RecordError):
             self.complain(str(error))
         else:
@@ -71,32 +79,33 @@ def patterns(options: Namespace, name: str) -> Patterns:
 
 
 def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> dict[str, Run]:
-    """The runs at a path, as they are chosen. That there is no file is told."""
+    """The runs at a path, as they are chosen. That there are none is told, and that a purge hides something."""
     errors: list[RecordError | OSError] = []
     chosen = {"runs": patterns(options, "runs"), "tags": patterns(options, "tags"), "steps": options.steps}
     runs = load_runs(path, kinds=kinds, purge=purge, on_error=errors.append, **chosen)
     for error in sorted(errors, key=lambda error: (str(getattr(error, "path", "")), getattr(error, "offset", 0))):
         report.tell(error)
-    if not runs and not errors and is_directory(path) and not find_event_files(path, report.tell):
-        report.complain(f"{path}: no event file here")
+    if not runs and not report.status and (kinds or is_chosen(options)):
+        report.complain(f"{path}: no such {'scalars' if kinds == 'scalar' else 'values'} here")
+    hidden = sum(values.hidden for *_, values in series(runs))
+    if hidden:
+        report.note(f"{path}: {plural(hidden, 'value')} hidden by later ones, of no greater step; --all shows them")
     return dict(sorted(runs.items()))
 
 
-def load_curves(path: str, options: Namespace, report: Report) -> dict[str, Run]:
-    """The scalars at a path, as they are chosen. That there are none is told."""
-    runs = load(path, options, report, kinds="scalar")
-    if not runs and not report.status:
-        report.complain(f"{path}: no such scalars here")
-    return runs
+def is_chosen(options: Namespace) -> bool:
+    """Whether it was said what is wanted."""
+    return any(getattr(options, name, None) is not None for name in ("runs", "tags", "kinds", "steps"))
 
 
 def values(options: Namespace, report: Report) -> Iterator[tuple[str, Value]]:
-    """Each value that is chosen, with its run."""
+    """Each value that is chosen, with its run. That there are none is told."""
     wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
     files = find_event_files(options.path, report.tell)
     if not files:
         report.complain(f"{options.path}: no event file here")
+    found = False
     for file in files:
         run = run_of(file, options.path)
         if not wants_run(run):
@@ -105,9 +114,12 @@ def values(options: Namespace, report: Report) -> Iterator[tuple[str, Value]]:
             for value in read_values(file, report.tell):
                 is_kind = not options.kinds or value.kind in options.kinds
                 if is_kind and first <= value.step <= last and wants_tag(value.tag):
+                    found = True
                     yield run, value
         except OSError as error:
-            report.fail(error)
+            report.fail(error, file)
+    if not found and not report.status and is_chosen(options):
+        report.complain(f"{options.path}: no such values here")
 
 
 # --- how it is printed ---
@@ -196,32 +208,53 @@ def series(runs: dict[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Valu
 
 
 def show(options: Namespace, report: Report) -> None:
-    """Draws the curve of a scalar, and says where it was least and greatest; prints any other value, or with --out
-    writes images, sounds, texts, arrays and graphs into files."""
-    runs = load(options.path, options, report)
-    found = {tag for _, tag, _, _ in series(runs)}
+    """Draws the curve of a scalar, and says where it was least and greatest: of many, a line for each. Prints any other
+    value, or with --out writes images, sounds, texts, arrays and graphs into files."""
+    runs = load(options.path, options, report, options.kinds, purge=not options.all)
+    found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
     for pattern in options.tags if runs else []:
-        if not any(map(matcher(re.compile(pattern) if options.regex else pattern), found)):
+        wants = matcher(re.compile(pattern) if options.regex else pattern)
+        if not any(wants(tag) for _, tag, _, _ in found):
             report.complain(f"no tag {pattern!r} here")
-    curves = [(run, tag, values) for run, tag, _, values in series(runs) if isinstance(values, Scalars)]
-    for run, tag, scalars in curves:
-        show_scalars(run, tag, scalars, options.json)
+    curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]
+    if len(curves) > MOST_CURVES and not options.json:
+        print_summary(curves)
+    else:
+        for run, tag, scalars in curves:
+            show_scalars(run, tag, scalars, options.json)
     for tag in dict.fromkeys(tag for _, tag, _ in curves) if not options.json else ():
         show_best(tag, [(run, scalars) for run, its_tag, scalars in curves if its_tag == tag])
-    for run, tag, kind, values in series(runs):
+    for run, tag, kind, values in found:
         if isinstance(values, Values):
             show_values(run, tag, kind, values, options, report)
 
 
-def show_scalars(run: str, tag: str, scalars: Scalars, as_json: bool) -> None:
+def print_summary(curves: list[tuple[str, str, Scalars]]) -> None:
+    """A line for each of many curves."""
+    print(f"{'points':>9}  {'last':>11}  {'min':>11}  {'at step':>9}  {'max':>11}  {'at step':>9}  tag")
+    for run, tag, scalars in curves:
+        points = extremes(scalars)
+        cells = [f"{points['last']['value']:>11.6g}"]
+        for name in ("min", "max"):
+            at = points.get(name)
+            cells.append(f"{at['value']:>11.6g}  {at['step']:>9}" if at else f"{'nan':>11}  {'':>9}")
+        print(f"{len(scalars):>9}  {'  '.join(cells)}  {title(run, tag)}")
+    print()
+
+
+def extremes(scalars: Scalars) -> dict[str, dict[str, Any]]:
+    """The last point, and those with the least and the greatest value; NaN is neither."""
     import numpy as np
 
     points = {"last": point(scalars, len(scalars) - 1)}
     if not np.isnan(scalars.value).all():
-        points |= {
-            "min": point(scalars, int(np.nanargmin(scalars.value))),
-            "max": point(scalars, int(np.nanargmax(scalars.value))),
-        }
+        points["min"] = point(scalars, int(np.nanargmin(scalars.value)))
+        points["max"] = point(scalars, int(np.nanargmax(scalars.value)))
+    return points
+
+
+def show_scalars(run: str, tag: str, scalars: Scalars, as_json: bool) -> None:
+    points = extremes(scalars)
     if as_json:
         first, last = int(scalars.step.min()), int(scalars.step.max())
         row = {"run": run, "tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
@@ -245,17 +278,14 @@ def point(scalars: Scalars, index: int) -> dict[str, Any]:
 
 def show_best(tag: str, curves: list[tuple[str, Scalars]]) -> None:
     """Of several runs, the least and the greatest value of a tag."""
-    import numpy as np
-
-    curves = [(run, scalars) for run, scalars in curves if not np.isnan(scalars.value).all()]
     if len(curves) < 2:
         return
-    least = min(curves, key=lambda curve: np.nanmin(curve[1].value))
-    greatest = max(curves, key=lambda curve: np.nanmax(curve[1].value))
-    for word, (run, scalars), find in (("least", least, np.nanargmin), ("greatest", greatest, np.nanargmax)):
-        at = point(scalars, int(find(scalars.value)))
-        where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
-        print(f"{word} {printable(tag)}: {at['value']:.6g} at {where}")
+    for word, name, best in (("least", "min", min), ("greatest", "max", max)):
+        points = [(extremes(scalars)[name], run) for run, scalars in curves if name in extremes(scalars)]
+        if points:
+            at, run = best(points, key=lambda each: each[0]["value"])
+            where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
+            print(f"{word} {printable(tag)}: {at['value']:.6g} at {where}")
 
 
 def title(run: str, tag: str) -> str:
@@ -280,12 +310,24 @@ def show_values(run: str, tag: str, kind: str, values: Values, options: Namespac
         except RecordError as error:
             report.tell(error)
             continue
-        files = write_files(options.out, run, value) if options.out else []
+        files = []
+        if options.out:
+            try:
+                files = write_files(options.out, run, value)
+            except FileExistsError as error:
+                report.fail(error)
+                continue
+            except ValueError as error:
+                report.complain(f"{title(run, tag)}: {error}")
+                continue
         if options.json:
             row = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": tag, "kind": kind}
             print_json(row | {"value": to_json(value)} | ({"files": files} if files else {}))
             continue
-        print(f"  step {value.step}  {time_of(value.wall_time)}  {', '.join(map(printable, files)) or brief(value)}")
+        said = ", ".join(map(printable, files)) or brief(value)
+        if options.out and not files:
+            said += NOT_WRITTEN
+        print(f"  step {value.step}  {time_of(value.wall_time)}  {said}")
         if not options.out and i == len(values) - 1:
             show_whole(value)
 
@@ -363,15 +405,20 @@ def tail(options: Namespace, report: Report) -> None:
 
     def print_line(run: str, tag: str, step: int, wall_time: float, value: Any, text: str) -> None:
         if options.json:
-            print_json({"run": run, "step": step, "wall_time": wall_time, "tag": tag, "value": value})
+            data = {"run": run, "step": step, "wall_time": wall_time, "tag": tag, "kind": "scalar"}
+            print_json(data | {"value": value})
         else:
             heading.print(run)
             print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
 
+    if is_url(options.path):
+        raise ValueError(f"{options.path}: only files of this machine can be followed")
     follower = Follower(options.path)
     runs = follower.load({"scalar"}, report.tell)
     if not runs and not report.status and not options.follow:
         report.complain(f"{options.path}: no event file here")
+    if report.status and not runs:
+        return
     rows = [
         (run.name, tag, *row)
         for run in runs.values()
@@ -382,13 +429,25 @@ def tail(options: Namespace, report: Report) -> None:
     rows.sort(key=lambda row: row[3])
     for row in rows[max(len(rows) - options.lines, 0) :]:
         print_line(*row, shortest(row[-1]))
-    while options.follow:
+    if not rows and options.lines and not report.status and not options.follow:
+        report.complain(f"{options.path}: no such scalars here")
+    while options.follow and not is_output_closed():
         print(end="", flush=True)
         time.sleep(INTERVAL)
         for run_name, value in follower.poll(report.tell):
             is_scalar = value.kind == "scalar" and first <= value.step <= last
             if is_scalar and wants_tag(value.tag) and wants_run(run_name):
                 print_line(run_name, value.tag, value.step, value.wall_time, to_json(value), brief(value))
+
+
+def is_output_closed() -> bool:
+    """Whether nobody reads any more, as after `| head`; to print says that too late, or never."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError, AttributeError):  # it is no file
+        return False
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
 def last_rows(scalars: Scalars, n: int, first: int, last: int) -> Iterator[tuple[int, float, float]]:
@@ -406,7 +465,7 @@ def verify(options: Namespace, report: Report) -> None:
     files = records = size = 0
     counts = {"error": 0, "warning": 0}
     for found in verify(options.path, live=options.live):
-        is_file = not any(finding.kind in ("missing", "unreadable") for finding in found.findings)
+        is_file = not any(finding.what in ("missing", "unreadable") for finding in found.findings)
         files, records, size = files + is_file, records + found.records, size + found.bytes
         if options.json:
             print_json(asdict(found))
@@ -437,7 +496,7 @@ def repair(options: Namespace, report: Report) -> None:
             + f"; lost {size_of(lost)}"
         )
         for damage in done.lost:
-            print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.why)}")
+            print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.message)}")
         if done.version_added:
             print("  a first record, of the version, was added")
     if not n and not report.status:
@@ -448,25 +507,37 @@ def export(options: Namespace, report: Report) -> None:
     """Writes the scalars: a row for each value, or with --wide for each step, as TensorBoard shows them."""
     from .export import write_csv, write_jsonl, write_parquet
 
-    suffix = os.path.splitext(options.output or "")[1].removeprefix(".")
-    form = "jsonl" if options.json else options.format or {"parquet": "parquet", "jsonl": "jsonl"}.get(suffix, "csv")
-    if form == "parquet" and options.output is None:
-        raise ValueError("Parquet needs a file: -o FILE")
-    if form != "parquet" and is_url(options.output or ""):
-        raise ValueError(f"{options.output}: only Parquet is written to a URL")
-    if form == "jsonl" and options.wide:
-        raise ValueError("--wide is for CSV and Parquet")
-    runs = load_curves(options.path, options, report)
+    form = export_format(options)
+    runs = load(options.path, options, report, "scalar", purge=not options.all)
+    if not runs:
+        return
     if form == "parquet":
         write_parquet(runs, options.output, wide=options.wide)
         return
-    file: Any
-    whole = None if options.output is None else whole_file(options.output, "w", encoding="utf-8", newline="")
-    with whole or nullcontext(sys.stdout) as file:
-        if form == "csv":
-            write_csv(runs, file, wide=options.wide)
-        else:
-            write_jsonl(runs, file)
+    to = sys.stdout if options.output in (None, "-") else options.output
+    if form == "csv":
+        write_csv(runs, to, wide=options.wide)
+    else:
+        write_jsonl(runs, to)
+
+
+def export_format(options: Namespace) -> str:
+    """What was asked for, if it can be had."""
+    output = "" if options.output in (None, "-") else options.output
+    suffix = os.path.splitext(output)[1].removeprefix(".").lower()
+    asked = "jsonl" if options.json else options.format
+    form = asked or (suffix if output else "csv")
+    if form not in FORMATS:
+        raise ValueError(f"{output}: the name ends in none of {', '.join(FORMATS)}: say --format")
+    if asked and suffix in FORMATS and suffix != asked:
+        raise ValueError(f"{output}: the name says {suffix}, but {asked} was asked for")
+    if form == "parquet" and not output:
+        raise ValueError("Parquet needs a file: -o FILE")
+    if form != "parquet" and is_url(output):
+        raise ValueError(f"{output}: only Parquet is written to a URL")
+    if form == "jsonl" and options.wide:
+        raise ValueError("--wide is for CSV and Parquet")
+    return form
 
 
 def diff(options: Namespace, report: Report) -> None:
@@ -474,8 +545,10 @@ def diff(options: Namespace, report: Report) -> None:
     with 1 if they differ: a regression test of a training."""
     from .diff import compare
 
-    a = load_curves(options.path, options, report)
-    b = load_curves(options.other, options, report)
+    a = load(options.path, options, report, "scalar", purge=options.shown)
+    b = load(options.other, options, report, "scalar", purge=options.shown)
+    if not a or not b:
+        return
     differences = list(compare(a, b, rtol=options.rtol, atol=options.atol))
     if differences:
         report.status = 1
@@ -491,40 +564,44 @@ def diff(options: Namespace, report: Report) -> None:
 
 
 def words_of(found: Difference) -> str:
-    a, b = ("nothing" if value is None else shortest(value) for value in (found.a, found.b))
+    verb = "differs" if found.count == 1 else "differ"
     if found.what == "missing":
-        return f"only in the {'first' if found.b is None else 'second'}, {plural(found.n, 'step')}"
-    if found.what == "steps":
-        return f"{plural(found.n, 'step')} of one side only, the first is {found.step}: {a} and {b}"
-    return f"{plural(found.n, 'value')} differ, most at step {found.step}: {a} and {b}"
+        return f"only in the {'first' if found.b is None else 'second'}, {plural(found.count, 'value')}"
+    if found.a is None or found.b is None:
+        side, value = ("first", found.a) if found.b is None else ("second", found.b)
+        first = f"{shortest(value or 0.0)} in the {side}, at step {found.step}"
+        return f"{plural(found.count, 'value')} on one side only, the first is {first}"
+    pair = f"{shortest(found.a)} and {shortest(found.b)}, by {abs(found.a - found.b):.3g}"
+    return f"{plural(found.count, 'value')} {verb}, most at step {found.step}: {pair}"
 
 
 def stats(options: Namespace, report: Report) -> None:
-    """Says what fills the disk: bytes by kind and by tag, over all runs, the largest first."""
+    """Says what fills the disk: bytes by kind, by run and by tag, the largest first."""
     runs = load(options.path, options, report, options.kinds, purge=False)
-    by_kind: Counter[str] = Counter()  # bytes
-    by_tag: Counter[tuple[str, str]] = Counter()
-    n: Counter[str | tuple[str, str]] = Counter()  # values
-    for _, tag, kind, values in series(runs):
-        by_kind[kind] += values.size
-        by_tag[kind, tag] += values.size
-        n.update({kind: len(values), (kind, tag): len(values)})
+    found = list(series(runs))
     if options.json:
-        for (kind, tag), size in by_tag.most_common():
-            print(json.dumps({"tag": tag, "kind": kind, "bytes": size, "values": n[kind, tag]}))
+        for run, tag, kind, values in sorted(found, key=lambda each: -each[3].size):
+            print(json.dumps({"run": run, "tag": tag, "kind": kind, "count": len(values), "bytes": values.size}))
         return
-    whole = by_kind.total()
-    width = min(max((len(printable(tag)) for _, tag in by_tag), default=0), 80)
-    print_sizes("kind", [(kind, size, n[kind]) for kind, size in by_kind.most_common()], whole)
+    if not found:
+        return
+    print_sizes("kind", [(kind, values) for _, _, kind, values in found])
+    if len(runs) > 1:
+        print_sizes("run", [(printable(run), values) for run, _, _, values in found])
+    print_sizes("tag", [(f"{kind:<14}  {printable(tag)}", values) for _, tag, kind, values in found])
+    whole = sum(values.size for *_, values in found)
+    print(f"{size_of(whole):>9}  in all")
+
+
+def print_sizes(name: str, found: list[tuple[str, Scalars | Values]]) -> None:
+    """A line for each name, of the values under it."""
+    sizes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for each, values in found:
+        sizes[each] += values.size
+        counts[each] += len(values)
+    print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {name}")
+    for each, size in sizes.most_common():
+        share, n = size / sizes.total(), counts[each]
+        print(f"{size_of(size):>9}  {share:>6.1%}  {n:>11,}  {size_of(size / n):>9}  {each}")
     print()
-    rows = [
-        (f"{kind:<14}  {printable(tag):<{width}}", size, n[kind, tag]) for (kind, tag), size in by_tag.most_common()
-    ]
-    print_sizes(f"{'kind':<14}  tag", rows, whole)
-
-
-def print_sizes(head: str, rows: list[tuple[str, int, int]], whole: int) -> None:
-    width = max(len(head), 14, *(len(name) for name, _, _ in rows))
-    print(f"{head:<{width}}  {'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}")
-    for name, size, n in rows:
-        print(f"{name:<{width}}  {size_of(size):>9}  {size / whole:>6.1%}  {n:>11,}  {size_of(size / n):>9}")

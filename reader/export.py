@@ -18,6 +18,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -104,31 +105,43 @@ def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = Fals
             file.write(buffer.getvalue())
 
 
-def write_csv(data: Data, file: TextIO, *, wide: bool = False) -> None:
-    """Scalars as CSV, into an open text file: a line of column names, then the rows, each ending with a line feed.
+def write_csv(data: Data, file: TextIO | str | os.PathLike[str], *, wide: bool = False) -> None:
+    """Scalars as CSV, into an open text file or a path (in place of a file that is there, whole or not at all): a line
+    of column names, then the rows, each ending with a line feed.
 
     Numbers are written with as many digits as give them back, or as nan, inf and -inf; a field is empty where there is
     no value.
     """
     table = columns(data, wide)
-    file.write(",".join(map(_quoted, table)) + "\n")
-    _write(table, file, ",".join(["%s"] * len(table)) + "\n", _quoted, CSV_NUMBERS)
+    with _opened(file) as to:
+        to.write(",".join(map(_quoted, table)) + "\n")
+        _write(table, to, ",".join(["%s"] * len(table)) + "\n", _quoted, CSV_NUMBERS)
 
 
-def write_jsonl(data: Data, file: TextIO) -> None:
-    """Scalars as JSON lines, into an open text file: an object for each value, with the columns of the long form.
+def write_jsonl(data: Data, file: TextIO | str | os.PathLike[str]) -> None:
+    """Scalars as JSON lines, into an open text file or a path, as write_csv: an object for each value, with the columns
+    of the long form.
 
     Numbers are written with as many digits as give them back; JSON has no NaN and no infinities: they are the strings
     "NaN", "Infinity" and "-Infinity".
     """
     table = columns(data)
     row = "{" + ", ".join(f'"{name}": %s' for name in table) + "}\n"
-    _write(table, file, row, json.dumps, JSON_NUMBERS)
+    with _opened(file) as to:
+        _write(table, to, row, json.dumps, JSON_NUMBERS)
+
+
+def _opened(file: TextIO | str | os.PathLike[str]) -> AbstractContextManager[Any]:
+    if isinstance(file, str | os.PathLike):
+        return whole_file(os.fsdecode(file), "w", encoding="utf-8", newline="")
+    return nullcontext(file)
 
 
 def columns(data: Data, wide: bool = False) -> Table:
     """Scalars as columns, by name. Those of tags, in the wide form, are masked arrays, NaN where masked."""
-    several: Mapping[str, Any] = {data.name: data} if isinstance(data, Run) else data
+    several: Any = {data.name: data} if isinstance(data, Run) else data
+    if not isinstance(several, Mapping):
+        raise TypeError(f"data must be what load_scalars or load_runs gave, or one of its runs, got {data!r}")
     kinds = {type(of) for of in several.values()}
     if kinds == {Scalars}:
         runs = {"": several}

@@ -55,6 +55,9 @@ class Histogram:
     sum: float | None = None
     sum_squares: float | None = None
 
+    def __repr__(self) -> str:
+        return f"Histogram({self.num:,.0f} values, {self.min:.4g} to {self.max:.4g}, {len(self.counts)} buckets)"
+
     @property
     def edges(self) -> Floats:
         """float64[n + 1], to draw it: plt.stairs(histogram.counts, histogram.edges).
@@ -82,6 +85,9 @@ class PRCurve:
     precision: Floats
     recall: Floats
 
+    def __repr__(self) -> str:
+        return f"PRCurve({len(self.tp)} thresholds)"
+
     @property
     def thresholds(self) -> Floats:
         """float64[n], evenly from 0 to 1: it is not stored, but so they are made."""
@@ -97,6 +103,15 @@ class Image:
     width: int
     height: int
     files: list[bytes]
+
+    def __repr__(self) -> str:
+        several = f"{len(self.files)} images, " if len(self.files) != 1 else ""
+        size = sum(map(len, self.files))
+        return f"Image({several}{self.width}x{self.height} {self.format or 'unknown format'}, {size:,} bytes)"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return self.files[0] if self.format == "PNG" else None
 
     @property
     def format(self) -> str:
@@ -134,6 +149,10 @@ class Audio:
     frames: int
     content_type: str
     files: list[bytes]
+
+    def __repr__(self) -> str:
+        size = sum(map(len, self.files))
+        return f"Audio({self.frames:,} frames of {self.sample_rate:g} Hz, {self.channels} channels, {size:,} bytes)"
 
     def samples(self, i: int = 0) -> npt.NDArray[Any]:
         """Of WAV file i, an array of (frames, channels), of the integers that are stored: uint8 (silence is 128),

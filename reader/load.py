@@ -89,12 +89,14 @@ class Scalars:
     wall_time: float64[n], seconds since 1970
     value: float64[n]
     size: of their records, in bytes; also of those that are hidden, and about, of odd ones
+    hidden: how many values a purge has left out
     """
 
     step: NDArray[np.int64]
     wall_time: NDArray[np.float64]
     value: NDArray[np.float64]
     size: int
+    hidden: int = 0
 
     def __len__(self) -> int:
         return len(self.step)
@@ -111,6 +113,7 @@ class Values(Sequence[Any]):
     step: int64[n]
     wall_time: float64[n], seconds since 1970
     size: of their records, in bytes; also of those that are hidden, and about, of odd ones
+    hidden: how many values a purge has left out
     """
 
     tag: str
@@ -118,6 +121,7 @@ class Values(Sequence[Any]):
     step: NDArray[np.int64]
     wall_time: NDArray[np.float64]
     size: int
+    hidden: int
     _place: NDArray[np.int64]  # of the record: its offset in the file, plus FILE for each before it
     _files: list[str]  # of the run
 
@@ -549,12 +553,13 @@ class Loader:
         for (tag, kind), series in self.series.items():
             if series == UNWANTED:
                 continue
-            *columns, size = self.scan.columns(series)
+            *columns, size, hidden = self.scan.columns(series)
             step, wall_time, cell = map(np.asarray, columns)
             if len(step) and kind == "scalar":
-                run.scalars[tag] = Scalars(step, wall_time, cell, size)
+                run.scalars[tag] = Scalars(step, wall_time, cell, size, hidden)
             elif len(step):
-                run.values.setdefault(kind, {})[tag] = Values(tag, kind, step, wall_time, size, cell, self.files)
+                values = Values(tag, kind, step, wall_time, size, hidden, cell, self.files)
+                run.values.setdefault(kind, {})[tag] = values
         return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,10 @@ def repair(
     root, destination = os.fsdecode(source), os.fsdecode(destination)
     if is_url(destination):
         raise ValueError(f"{destination}: expected a directory of this machine")
+    if not is_url(root):
+        os.stat(root)  # raises if there is nothing
+    if os.path.exists(destination) and not os.path.isdir(destination):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
     if not is_url(root):
         home = os.path.realpath(root if is_directory(root) else os.path.dirname(root))
         if os.path.commonpath([home, os.path.realpath(destination)]) in (home, os.path.realpath(destination)):

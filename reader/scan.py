@@ -16,12 +16,14 @@ class Series:
     step: array[int] = field(default_factory=lambda: array("q"))
     wall_time: array[float] = field(default_factory=lambda: array("d"))
     size: int = 0  # in bytes of the file
+    hidden: int = 0
 
     def hide(self, step: int) -> None:
         """Where purges are wanted the steps only grow: what one hides stands at the end."""
         while self.step and self.step[-1] >= step:
             for column in (self.step, self.wall_time, self.cell):
                 column.pop()
+            self.hidden += 1
 
 
 class Scan:
@@ -60,7 +62,8 @@ class Scan:
             if not series.is_lasting:
                 series.hide(step)
 
-    def columns(self, series: int) -> tuple[array[int], array[float], array[Any], int]:
-        """Of a series: its steps, wall times and cells, for numpy.asarray, and its size in bytes of the file."""
+    def columns(self, series: int) -> tuple[array[int], array[float], array[Any], int, int]:
+        """Of a series: its steps, wall times and cells, for numpy.asarray; its size in bytes of the file; and how many
+        rows are hidden."""
         rows = self.series[series]
-        return rows.step, rows.wall_time, rows.cell, rows.size
+        return rows.step, rows.wall_time, rows.cell, rows.size, rows.hidden

@@ -28,6 +28,7 @@ cdef extern from "scan.h":
         size_t n
         size_t capacity
         uint64_t bytes
+        uint64_t hidden
         bint is_scalar
 
     enum:

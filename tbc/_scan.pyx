@@ -104,7 +104,7 @@ cdef class Scan:
         cell = column(s.cell, s.n, "d" if s.is_scalar else "q")
         s.cell = NULL
         s.n = s.capacity = 0
-        return step, wall_time, cell, s.bytes
+        return step, wall_time, cell, s.bytes, s.hidden
 
     def records(self, resolve_key, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
         """Takes the records of buffer[start:end], which begins at `offset`; answers why it stopped, and before which

@@ -16,9 +16,9 @@ The strategies are of hypothesis, which is imported with the first of them: pip 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -39,13 +39,38 @@ def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
         raise AssertionError("\n".join(["event files are not valid:", *lines]))
 
 
+@overload
+def assert_logged(  # type: ignore[overload-overlap]
+    path: str | os.PathLike[str],
+    tag: str,
+    *,
+    steps: Iterable[int] | None = None,
+    values: Sequence[float] | None = None,
+    run: str = ".",
+    kind: Literal["scalar"] = "scalar",
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+) -> Scalars: ...
+@overload
 def assert_logged(
     path: str | os.PathLike[str],
     tag: str,
     *,
     steps: Iterable[int] | None = None,
-    values: Sequence[float] | Sequence[str] | None = None,
+    values: Sequence[Any] | None = None,
     run: str = ".",
+    kind: str,
+    rtol: float = 1e-6,
+    atol: float = 0.0,
+) -> Values: ...
+def assert_logged(
+    path: str | os.PathLike[str],
+    tag: str,
+    *,
+    steps: Iterable[int] | None = None,
+    values: Sequence[Any] | None = None,
+    run: str = ".",
+    kind: str = "scalar",
     rtol: float = 1e-6,
     atol: float = 0.0,
 ) -> Scalars | Values:
@@ -55,20 +80,21 @@ def assert_logged(
     values: of scalars, the numbers, up to the tolerances (a scalar is stored as a float32 by default); of texts, the
         texts; of other kinds, whatever == holds for
     run: the directory, seen from `path`; by default `path` itself
+    kind: one of tbc.reader.KINDS
     """
     from tbc.reader.load import load_runs
-    from tbc.reader.tags import EVENT_KINDS
+    from tbc.reader.tags import KINDS
 
     __tracebackhide__ = True  # pytest shows the caller's line
     runs = load_runs(path, purge=False, progress=False)
     if run not in runs:
-        raise AssertionError(f"{os.fspath(path)}: there is no run {run!r}, but {_some(runs)}")
-    found: dict[str, Scalars | Values] = dict(runs[run].scalars)
-    for kind, of_kind in runs[run].values.items():
-        if kind not in EVENT_KINDS.values():
-            found.update(of_kind)
+        raise AssertionError(f"{os.fspath(path)}: there is no run {run!r}, but run= may be {_some(runs)}")
+    if kind not in KINDS:
+        raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    found: Mapping[str, Scalars | Values]
+    found = runs[run].scalars if kind == "scalar" else runs[run].values.get(kind, {})
     if tag not in found:
-        raise AssertionError(f"{os.fspath(path)}: run {run!r} has no tag {tag!r}, but {_some(found)}")
+        raise AssertionError(f"{os.fspath(path)}: run {run!r} has no {kind} {tag!r}, but {_some(found)}")
     series = found[tag]
     if steps is not None and series.step.tolist() != list(steps):
         raise AssertionError(f"{tag!r} was logged at steps {series.step.tolist()}, expected {list(steps)}")

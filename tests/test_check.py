@@ -25,7 +25,7 @@ SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
 
 def found(path, **options):
     """(severity, kind, offset) of the findings at a path."""
-    return [(one.severity, one.kind, one.offset) for report in verify(path, **options) for one in report.findings]
+    return [(one.severity, one.what, one.offset) for report in verify(path, **options) for one in report.findings]
 
 
 def message(path):
@@ -143,7 +143,7 @@ def test_steps_that_go_back_or_come_twice_are_counted(tmp_path_factory, events):
             last[tag] = i, event.step
     path = write(tmp_path_factory.mktemp("run") / "events.out.tfevents.1", VERSION, *events)
     (report,) = verify(path)
-    assert [(one.kind, one.message[1], one.offset) for one in report.findings] == [
+    assert [(one.what, one.message[1], one.offset) for one in report.findings] == [
         (*key, offset) for key, (offset, _) in expected.items()
     ]
     for one, (_, count) in zip(report.findings, expected.values(), strict=True):
@@ -159,7 +159,7 @@ def test_a_run_is_all_its_files_in_the_order_of_their_names(tmp_path):
     assert not one.findings
     assert not other.findings
     (finding,) = two.findings
-    assert (finding.path, finding.kind) == (two.path, "step")
+    assert (finding.path, finding.what) == (two.path, "step")
     write(tmp_path / "a" / "tfevents.2", VERSION, start(3), scalar(3))
     assert found(tmp_path) == []
 
@@ -170,7 +170,7 @@ def test_files_whose_names_are_in_another_order_than_their_times(tmp_path):
         write(tmp_path / f"tfevents.1700000000.host.1.{name}", version, scalar(int(name), wall_time=wall_time))
     ten, nine = verify(tmp_path)
     assert not ten.findings
-    assert [(one.kind, one.offset) for one in nine.findings] == [("order", None), ("step", 40)]
+    assert [(one.what, one.offset) for one in nine.findings] == [("order", None), ("step", 40)]
 
 
 def test_a_file_that_was_copied(tmp_path):
@@ -179,9 +179,9 @@ def test_a_file_that_was_copied(tmp_path):
     write(tmp_path / "tfevents.3", VERSION, scalar(3, value=0.25))
     write(tmp_path / "other" / "tfevents.1", VERSION, scalar(1), scalar(2))
     reports = list(verify(tmp_path))
-    assert [one.kind for one in reports[1].findings] == ["copy"]
+    assert [one.what for one in reports[1].findings] == ["copy"]
     assert reports[1].findings[0].message == "holds the very records of tfevents.1"
-    assert [one.kind for one in reports[2].findings] == ["step"]  # the copy begins at step 1 again
+    assert [one.what for one in reports[2].findings] == ["step"]  # the copy begins at step 1 again
     assert reports[3].findings == []
 
 
@@ -230,7 +230,7 @@ def test_damage_in_the_middle(path):
     (report,) = verify(path)
     assert (report.records, report.values, report.damaged) == (2, 1, 20 + len(text) + 30)
     (finding,) = report.findings
-    assert (finding.severity, finding.kind, finding.offset) == ("error", "corrupt", len(first))
+    assert (finding.severity, finding.what, finding.offset) == ("error", "corrupt", len(first))
     assert finding.message == "wrong checksum of the data in the record at byte 40 (68 bytes, 2 records or more)"
 
 
@@ -244,7 +244,7 @@ def test_damage_everywhere_is_told_in_few_words(path, monkeypatch):
     monkeypatch.setattr(check, "MOST", 3)
     write(path, VERSION, *[b"\xff", scalar(1)] * 5)
     (report,) = verify(path)
-    corrupt = [one for one in report.findings if one.kind == "corrupt"]
+    corrupt = [one for one in report.findings if one.what == "corrupt"]
     assert len(corrupt) == 3
     assert report.damaged == 5 * 17
     assert corrupt[-1].message.endswith("(51 bytes, 3 records or more)")
@@ -276,7 +276,7 @@ def test_a_directory_that_cannot_be_listed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", deny)
     denied, report = verify(tmp_path)
-    assert [(one.path, one.kind) for one in denied.findings] == [(str(tmp_path / "b"), "unreadable")]
+    assert [(one.path, one.what) for one in denied.findings] == [(str(tmp_path / "b"), "unreadable")]
     assert report.findings == []
 
 

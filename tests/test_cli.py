@@ -346,8 +346,9 @@ def test_show_writes_files(capsys, tmp_path, runs):
     assert np.load(out / "more/array-3.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
     assert (out / "text%2Ftext_summary-7.txt").read_text().startswith("two\nlines")
     assert any(str(out / "image-6.png") in line for line in lines)
-    status, _, errors = run(capsys, "show", runs, "image", "--out", out)
+    status, lines, errors = run(capsys, "show", runs, "image", "weights", "--out", out)
     assert (status, errors) == (1, f"error: {out}/image-6.png: File exists\n")
+    assert any(line.endswith("(not written: no format of files for that)") for line in lines)
 
 
 def test_tail_prints_the_last_scalars(capsys, curves):
@@ -359,7 +360,7 @@ def test_tail_prints_the_last_scalars(capsys, curves):
     ] or lines
     _, lines, _ = run(capsys, "tail", curves, "-n", "2", "--run", "b", "--steps", ":30", "--json")
     assert list(map(json.loads, lines)) == [
-        {"run": "b", "step": step, "wall_time": at(step), "tag": "loss/val", "value": value}
+        {"run": "b", "step": step, "wall_time": at(step), "tag": "loss/val", "kind": "scalar", "value": value}
         for step, value in ((29, 0.140625), (30, 0.125))
     ]
     assert run(capsys, "tail", curves, "-n", "0") == (0, [], "")
@@ -456,6 +457,9 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
     [
         (["--format", "parquet"], "Parquet needs a file: -o FILE"),
         (["--format", "jsonl", "--wide"], "--wide is for CSV and Parquet"),
+        (["-o", "x.xlsx"], "x.xlsx: the name ends in none of csv, jsonl, parquet: say --format"),
+        (["-o", "x.csv", "--json"], "x.csv: the name says csv, but jsonl was asked for"),
+        (["-o", "s3://x/x.csv"], "s3://x/x.csv: only Parquet is written to a URL"),
         (["--tag", "none"], "no such scalars here"),
         (["-o", "none/x.csv"], "/none/x.csv: No such file or directory"),
         (["-o", "none/x.parquet"], "/none/x.parquet: No such file or directory"),
@@ -464,7 +468,7 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
 def test_export_of_what_cannot_be(capsys, curves, arguments, message):
     status, lines, errors = run(capsys, "export", curves, *arguments)
     assert status == 1
-    assert lines in ([], ["run,tag,step,wall_time,value"])
+    assert lines == []
     assert errors.startswith("error: ")
     assert message in errors
 
@@ -473,7 +477,7 @@ def test_diff_of_two_trainings(capsys, curves):
     assert run(capsys, "diff", curves / "a", curves / "a") == (0, ["1 tag, no difference"], "")
     status, lines, errors = run(capsys, "diff", curves / "a", curves / "b")
     assert (status, errors) == (1, "")
-    assert lines == ["loss/val: 39 values differ, most at step 30: 0.5625 and 0.125", "1 of 1 tag differ"]
+    assert lines == ["loss/val: 39 values differ, most at step 30: 0.5625 and 0.125, by 0.438", "1 of 1 tag differ"]
     status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--atol", "0.5")
     assert (status, lines) == (0, ["1 tag, no difference"])
     status, lines, _ = run(capsys, "diff", curves, curves / "a", "--json")
@@ -491,12 +495,80 @@ def test_diff_of_two_trainings(capsys, curves):
 def test_stats_add_up(capsys, runs):
     status, lines, errors = run(capsys, "stats", runs)
     assert (status, errors) == (0, "")
-    assert lines[0].split() == ["kind", "bytes", "share", "values", "each"]
+    assert lines[0].split() == ["bytes", "share", "values", "each", "kind"]
+    whole = sum(os.path.getsize(path) for path in find_event_files(runs))
+    assert lines[-1].split() == [f"{whole / 1000:.3g}", "kB", "in", "all"]
+    assert [line.split()[-1] for line in lines if line.startswith("    bytes")] == ["kind", "run", "tag"]
     status, lines, _ = run(capsys, "stats", runs, "--json")
     rows = list(map(json.loads, lines))
     assert sum(row["bytes"] for row in rows) == sum(os.path.getsize(path) for path in find_event_files(runs))
     assert [row["bytes"] for row in rows] == sorted((row["bytes"] for row in rows), reverse=True)
-    assert {(row["tag"], row["kind"]): row["values"] for row in rows}["pair", "scalar"] == 2
+    assert {(row["run"], row["tag"], row["kind"]): row["count"] for row in rows}["pair_a", "pair", "scalar"] == 1
+
+
+@pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "export", "diff", "stats"])
+def test_what_matches_nothing_is_an_error(capsys, runs, command):
+    more = {"show": ["*"], "diff": [runs]}.get(command, [])
+    for wrong in (["--run", "none"], ["--steps", "100:"]) + ((["--tag", "los"],) if command != "show" else ()):
+        status, lines, errors = run(capsys, command, runs, *more, *wrong)
+        assert (status, lines) == (1, [])
+        assert re.match(rf"error: {re.escape(str(runs))}: no such (values|scalars) here\n", errors)
+
+
+def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
+    for name, factor in (("a", 1), ("b", 2)):
+        with tbc.SummaryWriter(tmp_path / name) as writer:
+            for value in (1, 2, 3):
+                writer.add_scalar("loss", value * factor if value < 3 else 9)  # without steps
+    for arguments in (["show", tmp_path / "a", "loss", "--json"], ["export", tmp_path / "a", "--json"]):
+        status, lines, errors = run(capsys, *arguments)
+        assert (status, len(lines)) == (0, 1)
+        assert errors == f"note: {tmp_path}/a: 2 values hidden by later ones, of no greater step; --all shows them\n"
+        status, lines, errors = run(capsys, *arguments, "--all")
+        assert (status, errors) == (0, "")
+        assert len(lines) == 3 or json.loads(lines[0])["count"] == 3
+    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b")
+    assert (status, lines[0]) == (1, "loss: 2 values differ, most at step 0: 2 and 4, by 2")
+    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--shown")
+    assert (status, lines, errors.count("note: ")) == (0, ["1 tag, no difference"], 2)
+
+
+def test_many_curves_are_a_line_each(capsys, tmp_path):
+    for number in range(9):
+        with tbc.SummaryWriter(tmp_path / f"run{number}") as writer:
+            for step in range(5):
+                writer.add_scalar("loss", math.nan if number == 8 else number + abs(step - 2), step)
+    status, lines, errors = run(capsys, "show", tmp_path, "loss")
+    assert (status, errors) == (0, "")
+    assert [line.split() for line in lines[1:10:8]] == [
+        ["5", "2", "0", "2", "2", "0", "run0:", "loss"],
+        ["5", "nan", "nan", "nan", "run8:", "loss"],
+    ]
+    assert [line.split()[:6] for line in lines[-2:]] == [
+        ["least", "loss:", "0", "at", "step", "2,"],
+        ["greatest", "loss:", "9", "at", "step", "0,"],
+    ]
+
+
+def test_tail_ends_with_who_reads_it(tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", 1, 1)
+    command = f"{sys.executable} -m tbc.reader tail -f {tmp_path} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, cwd=tmp_path)
+    assert (result.returncode, result.stderr, result.stdout.count("loss")) == (0, "", 1)
+
+
+def test_urls_that_lead_nowhere(capsys, tmp_path):
+    pytest.importorskip("fsspec")
+    for arguments in (["tags", "memory://none"], ["dump", "memory://none"], ["diff", tmp_path, "memory://none"]):
+        status, lines, errors = run(capsys, *arguments)
+        assert (status, lines) == (1, [])
+        assert errors.startswith("error: ")
+        assert "Traceback" not in errors
+    assert run(capsys, "tail", "memory://x")[2] == "error: memory://x: only files of this machine can be followed\n"
+    for url in ("nothing://x", "zip://a::file://b.zip"):
+        status, _, errors = run(capsys, "tags", url)
+        assert (status, errors.startswith("error: "), errors.count("\n")) == (1, True, 1)
 
 
 def test_values_are_chosen(capsys, runs):
@@ -511,7 +583,7 @@ def test_values_are_chosen(capsys, runs):
     for arguments in (["--steps", "2:3"], ["--tag", "l*", "--kind", "scalar"], ["--run", "pair_a"]):
         dumped = {json.loads(line)["tag"] for line in run(capsys, "dump", runs, "--json", *arguments)[1]}
         assert dumped == tags(*arguments)
-    for wrong in (["--steps", "3"], ["--kind", "scalars"]):
+    for wrong in (["--steps", "3"], ["--steps", "6:5"], ["--kind", "scalars"]):
         with pytest.raises(SystemExit):
             main(["tags", str(runs), *wrong])
 

@@ -130,9 +130,19 @@ def test_what_was_logged(tmp_path):
 
 def test_what_is_no_data():
     of = scalars((1, 0.0, 2.0))
-    for data in ({"a": 1}, {"a": of, "b": Run("b", {}, {})}):
+    for data in ({"a": 1}, {"a": of, "b": Run("b", {}, {})}, of):
         with pytest.raises(TypeError, match="load_scalars or load_runs"):
             to_arrow(data)
+
+
+def test_a_path_in_place_of_a_file(tmp_path):
+    data = {"loss": scalars((1, 0.0, 2.0))}
+    for write, name in ((write_csv, "a.csv"), (write_jsonl, "a.jsonl")):
+        write(data, file := io.StringIO())
+        write(data, tmp_path / name)
+        write(data, str(tmp_path / name))  # over the one that is there
+        assert (tmp_path / name).read_text() == file.getvalue()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl"]
 
 
 def test_a_run_whose_name_is_no_utf_8():

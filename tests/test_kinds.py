@@ -763,3 +763,21 @@ def test_what_is_described_is_what_is_decoded(log_dir):
     json.dumps(to_json(histogram))
     assert brief(histogram) == "5 values, 0 to 4, mean 2, std 1.414"
     assert brief(audio) == "0.10 s, 44100 Hz, 1 channel, 8,864 bytes"
+
+
+def test_what_a_notebook_shows(tmp_path):
+    """A line, and of an image the image."""
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_image("image", np.zeros((3, 4, 6)), 1)
+        writer.add_images("images", np.zeros((2, 3, 4, 6)), 1, grid=False)
+        writer.add_histogram("histogram", np.arange(5.0), 1)
+        writer.add_audio("audio", np.zeros((2, 100)), 1, sample_rate=8000)
+        writer.add_pr_curve("curve", np.ones(5), np.ones(5), 1, num_thresholds=9)
+    found = {value.tag: decode(value) for path in find_event_files(tmp_path) for value in read_values(path)}
+    png = found["image"].files[0]
+    assert repr(found["image"]) == f"Image(6x4 PNG, {len(png)} bytes)"
+    assert found["image"]._repr_png_() == png
+    assert repr(found["images"]).startswith("Image(2 images, 6x4 PNG, ")
+    assert repr(found["histogram"]).startswith("Histogram(5 values, 0 to 4, ")
+    assert repr(found["audio"]) == "Audio(100 frames of 8000 Hz, 2 channels, 444 bytes)"
+    assert repr(found["curve"]) == "PRCurve(9 thresholds)"

@@ -62,12 +62,12 @@ def test_repair_keeps_what_is_good_and_says_what_is_lost(tmp_path_factory, event
     assert list(map(bytes_of, read_events(result.copy)))[result.version_added :] == list(map(bytes_of, kept))
 
     (report,) = verify(path)
-    told = {(one.offset, one.kind) for one in report.findings if one.kind in ("corrupt", "truncated")}
+    told = {(one.offset, one.what) for one in report.findings if one.what in ("corrupt", "truncated")}
     assert told == {(place.offset, "truncated" if place.truncated else "corrupt") for place in result.lost}
     assert (report.bytes, report.damaged) == (len(whole), sum(place.length for place in result.lost))
     (after,) = verify(result.copy)
-    assert not {"corrupt", "truncated"} & {one.kind for one in after.findings}
-    assert kept == [] or "version" not in {one.kind for one in after.findings}
+    assert not {"corrupt", "truncated"} & {one.what for one in after.findings}
+    assert kept == [] or "version" not in {one.what for one in after.findings}
 
 
 @pytest.mark.skipif(not readers.has_rustboard, reason="no data server for this platform")
@@ -174,7 +174,7 @@ def test_files_at_a_url(tmp_path):
     whole = b"".join(frames(VERSION, scalar(1)))
     memory.pipe("/check/a/tfevents.1", whole + b"torn")
     (report,) = verify("memory://check")
-    assert [(one.kind, one.offset) for one in report.findings] == [("truncated", len(whole))]
+    assert [(one.what, one.offset) for one in report.findings] == [("truncated", len(whole))]
     (result,) = repair("memory://check", tmp_path)
     assert Path(result.copy) == tmp_path / "a" / "tfevents.1"
     assert Path(result.copy).read_bytes() == whole
@@ -185,3 +185,11 @@ def test_a_key_of_a_bucket_does_not_lead_out_of_the_destination(tmp_path, monkey
     monkeypatch.setattr(rescue, "find_event_files", lambda *_: ["memory://check/../../tfevents.1"])
     with pytest.raises(ValueError, match="expected a file below memory://check"):
         list(repair("memory://check", tmp_path / "copy"))
+
+
+def test_where_there_is_nothing_to_copy_or_no_directory_to_copy_to(tmp_path, path):
+    with pytest.raises(FileNotFoundError):
+        repair(tmp_path / "none", tmp_path / "copy")
+    write(path, VERSION)
+    with pytest.raises(NotADirectoryError):
+        repair(tmp_path / "run", path)

@@ -35,7 +35,8 @@ def test_what_was_logged(logs):
     assert len(assert_logged(logs, "loss", steps=range(3), values=[0, 0.1, 0.2])) == 3
     assert_logged(logs, "loss", steps=np.arange(3), values=np.array([0, 0.1, 0.2]))
     assert_logged(logs, "loss", values=[0, 0.11, 0.19], atol=0.02)
-    assert assert_logged(logs, "note/text_summary", steps=[7], values=["hello"])[0] == "hello"
+    texts = assert_logged(logs, "note/text_summary", kind="text", steps=[7], values=["hello"])
+    assert texts[0] == "hello"
     assert_logged(logs, "pair", run="pair_a")
     assert_valid(logs, strict=True)
 
@@ -43,12 +44,16 @@ def test_what_was_logged(logs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"tag": "los"}, "run '.' has no tag 'los', but 'loss', 'note/text_summary'"),
-        ({"tag": "loss", "run": "b"}, "there is no run 'b', but '.', 'pair_a'"),
+        ({"tag": "los"}, "run '.' has no scalar 'los', but 'loss'"),
+        ({"tag": "loss", "run": "b"}, "there is no run 'b', but run= may be '.', 'pair_a'"),
         ({"tag": "loss", "steps": [0, 1]}, r"'loss' was logged at steps \[0, 1, 2\], expected \[0, 1\]"),
         ({"tag": "loss", "values": [0.0, 0.1]}, "'loss' was logged 3 times, expected 2"),
         ({"tag": "loss", "values": [0.0, 0.1, 0.3]}, "'loss' is 0.2.* at step 2, expected 0.3"),
-        ({"tag": "note/text_summary", "values": ["hullo"]}, "is 'hello' at step 7, expected 'hullo'"),
+        ({"tag": "loss", "kind": "text"}, "run '.' has no text 'loss', but 'note/text_summary'"),
+        (
+            {"tag": "note/text_summary", "kind": "text", "values": ["hullo"]},
+            "is 'hello' at step 7, expected 'hullo'",
+        ),
     ],
 )
 def test_what_was_not_logged(logs, arguments, message):
@@ -124,3 +129,8 @@ def test_values_are_of_the_kinds_that_were_asked_for(data):
 def test_a_kind_that_there_is_not():
     with pytest.raises(ValueError, match=r"a kind must be one of .*scalar.*, got 'scalars'"):
         summary_values(["scalars"])
+
+
+def test_a_kind_that_there_is_not_logged(logs):
+    with pytest.raises(ValueError, match=r"a kind must be one of .*scalar.*, got 'scalars'"):
+        assert_logged(logs, "loss", kind="scalars")
