@@ -457,9 +457,10 @@ def test_output_that_cannot_be_written_is_told(tmp_path, out):
 def dump_within(mebibytes, path, *arguments):
     """The command line, in a process that may take so much more than it has once everything is imported."""
     script = """
-        import resource, sys
+        import contextlib, io, resource, sys
         from tbc.reader.__main__ import main
-        main(["dump", sys.argv[2], "--tag", "nothing"])
+        with contextlib.redirect_stdout(io.StringIO()):
+            main(["dump", sys.argv[2]])
         if sys.platform == "linux":  # elsewhere the limit is not kept, or the sizes are not known
             with open("/proc/self/statm") as file:
                 size = int(file.read().split()[0]) * resource.getpagesize() + (int(sys.argv[1]) << 20)
