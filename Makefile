@@ -1,7 +1,7 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
 # make torture tries to make tbc lose something, and prints how often; an hour or so
-# make bench   measures what tbc costs beside torch and tensorboardX; some six minutes on an idle machine
+# make bench   measures what tbc costs beside torch and tensorboardX; some ten minutes on an idle machine
 # Each sets up a virtual environment of its own below .venv/.
 
 PYTHON ?= python3
