@@ -26,7 +26,7 @@ from tensorboard.data.grpc_provider import GrpcDataProvider, make_stub
 from timing import digits
 
 import tbc
-from tbc.reader import load, records
+from tbc.reader import load, records, to_dataset
 
 GB = 10**9
 PEER_ROUNDS = 3  # they take many seconds each
@@ -114,6 +114,8 @@ def measure_readers(layout, rounds, peer_rounds, tenth=None):
             turns.append({"tbc": seconds(read_with_tbc, whole, layout)})
             if i < peer_rounds:
                 turns[-1] |= rustboard(whole, layout)
+            if i < peer_rounds and not tenth:
+                turns[-1]["tbc, into Parquet: to_dataset"] = seconds(write_dataset, whole, layout)
             if i < peer_rounds and tenth:
                 with patch.object(load, "_scan", None), patch.object(records, "crc32c", records.crc32c_in_python):
                     turns[-1]["tbc in pure Python"] = 10 * seconds(read_with_tbc, part, tenth)
@@ -150,6 +152,11 @@ def seconds(read, logdir, layout):
 def read_with_tbc(logdir, layout):
     runs = [load.load_scalars(logdir)] if layout.runs == 1 else [r.scalars for r in load.load_runs(logdir).values()]
     return sum(len(scalars) for run in runs for scalars in run.values())
+
+
+def write_dataset(logdir, layout):
+    with tempfile.TemporaryDirectory() as destination:
+        return to_dataset(logdir, destination).rows
 
 
 def read_with_accumulator(logdir, layout):
