@@ -575,6 +575,8 @@ bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *
         else
             return false;
     }
+    if (missing != beyond && peek->key.tag.size == 0) /* it may stand behind */
+        return false;
     peek->key.field = (int)f.number;
     peek->knows_plugin |= missing == beyond;
     return missing <= beyond && f.number > VALUE_SIMPLE_VALUE && f.number <= VALUE_TENSOR && f.number != 7;

@@ -95,7 +95,7 @@ typedef struct tbc_peek {
 } tbc_peek;
 
 /* What the only value of an event is, by the first `size` bytes of its record's `length` bytes of data. False if there
-   may be more values, or these bytes do not tell. */
+   may be more values, or these bytes do not tell. (Behind its content there may be metadata, but nothing else.) */
 bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *peek);
 
 #endif

@@ -131,10 +131,9 @@ TENSOR = message(
     of_bytes(4, packed("d")), of_float(5), of_bytes(5, packed("f")), of_double(6), of_bytes(6, packed("d")),
     of_bytes(2, SOME.map(lambda data: b"")), of_varint(3, 0, 1), of_varint(7, 1), of_bytes(8, SOME),
 )  # fmt: skip
-PLUGIN = message(
-    of_bytes(1, st.sampled_from([b"scalars", b"images", b"text", b""])), of_bytes(2, SOME), of_varint(1, 5)
-)
-METADATA = message(of_bytes(1, PLUGIN), of_bytes(1, PLUGIN), of_bytes(2, SOME), of_varint(4, 1))
+PLUGIN_NAMES = st.sampled_from([b"scalars", b"scalars", b"images", b"text", b""])
+PLUGIN = st.lists(of_bytes(1, PLUGIN_NAMES) | of_bytes(2, SOME), max_size=2).map(b"".join)
+METADATA = st.lists(of_bytes(1, PLUGIN) | of_bytes(1, PLUGIN) | of_varint(4, 1), max_size=2).map(b"".join)
 VALUE = message(
     of_bytes(1, SOME), of_bytes(1, SOME), of_float(2), of_bytes(8, TENSOR), of_bytes(8, TENSOR), of_bytes(9, METADATA),
     of_bytes(9, METADATA), of_bytes(4, st.just(b"")), of_bytes(5, st.just(b"")), of_bytes(7, SOME), of_varint(8, 1),
@@ -156,14 +155,65 @@ def is_event(data):
         return False
 
 
+def check_messages(path, messages, purge, small_is_big):
+    path.write_bytes(b"".join(map(frame, messages)))
+    with pytest.MonkeyPatch.context() as patch:
+        if small_is_big:
+            patch.setattr(load, "BIG", 24)
+            patch.setattr(load, "PEEK", 20)
+        fast, errors = loaded(path, True, purge)
+        slow, expected = loaded(path, False, purge)
+    assert {key: columns[:3] for key, columns in fast.items()} == {key: columns[:3] for key, columns in slow.items()}
+    assert errors == expected == []  # and sizes are about the same: protobuf's are of what it would write
+
+
 @settings(max_examples=300)
 @given(st.lists(EVENT.filter(is_event), max_size=4), st.booleans())
 def test_fields_in_any_order_by_both_paths(path, messages, purge):
+    check_messages(path, messages, purge, small_is_big=False)
+
+
+def field(number, data):
+    return bytes([number << 3 | 2]) + varint(len(data)) + data
+
+
+@st.composite
+def values_of_a_plugin(draw, in_order):
+    """An event with a value that has a tag, metadata and a tensor: once each, in this order, or not."""
+    metadata = field(1, field(1, draw(PLUGIN_NAMES)) + draw(st.just(b"") | PLUGIN))
+    parts = [field(1, draw(st.sampled_from([b"a", b"b"]))), field(9, metadata), field(8, draw(TENSOR))]
+    if in_order:
+        parts = parts[:1] + draw(st.permutations(parts[1:]))  # writers have the metadata on either side
+    else:
+        parts = draw(st.permutations(parts + draw(st.lists(st.sampled_from(parts) | of_float(2), max_size=1))))
+    value = b"".join(parts)
+    behind = draw(st.just(b"") | of_bytes(1, VALUE) | of_varint(1, 1))
+    return draw(of_varint(2, 0, 1, 5)) + field(5, field(1, value) + behind) + draw(st.just(b"") | of_bytes(10, SOME))
+
+
+@settings(max_examples=1000)
+@given(st.booleans(), st.booleans(), st.data())
+def test_tensors_of_any_form_by_both_paths(path, purge, small_is_big, data):
+    events = values_of_a_plugin(in_order=small_is_big).filter(is_event)
+    check_messages(path, data.draw(st.lists(events, min_size=1, max_size=5)), purge, small_is_big)
+
+
+def test_what_holds_no_number_is_nan(path):
+    metadata = {"plugin_data": {"plugin_name": "scalars"}}
+    tensors = [{"dtype": 7, "string_val": [b"text"]}, {"dtype": 1}, {"dtype": 2, "tensor_content": b"abc"}]
+    values = [{"tag": "x", "tensor": tensor, "metadata": metadata} for tensor in tensors]
+    path.write_bytes(frame(Event(summary={"value": values}).SerializeToString()))
+    check_both(path)
+    assert np.isnan(load_scalars(path)["x"].value).tolist() == [True] * 3
+
+
+def test_the_status_of_a_session_is_an_enum_of_32_bits(path):
+    events = [Event(step=step, summary={"value": [{"tag": "x", "simple_value": 1.0}]}) for step in (1, 2, 3)]
+    messages = [event.SerializeToString() for event in events]
+    messages.append(b"\x10\x02" + field(7, b"\x08" + varint(2**32 + 1)))
     path.write_bytes(b"".join(map(frame, messages)))
-    fast, errors = loaded(path, True, purge)
-    slow, expected = loaded(path, False, purge)
-    assert {key: columns[:3] for key, columns in fast.items()} == {key: columns[:3] for key, columns in slow.items()}
-    assert errors == expected == []  # and sizes are about the same: protobuf's are of what it would write
+    check_both(path, True)
+    assert load_scalars(path, purge=True)["x"].step.tolist() == [1]
 
 
 @given(st.lists(odd_messages(), max_size=8), event_files(max_events=3), st.booleans())
