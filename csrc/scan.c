@@ -143,7 +143,7 @@ static bool read_number(cursor tensor, double *number)
     for (field f = {0}; tensor.at != tensor.end;) {
         if (!read_field(&tensor, &f))
             return false;
-        if (is(f, TENSOR_DTYPE, TBC_WIRE_VARINT) && dtype == 0)
+        if (is(f, TENSOR_DTYPE, TBC_WIRE_VARINT))
             dtype = f.value;
         else if (is(f, TENSOR_CONTENT, TBC_WIRE_BYTES) && content.data == NULL)
             content = f;
@@ -366,13 +366,11 @@ static tbc_scan_stop read_value(tbc_scan *scan, cursor value, int64_t offset)
     tbc_key key = no_key;
     field content = {0}, metadata = {0};
     const uint8_t *start = value.at;
-    bool has_tag = false;
     for (field f = {0}; value.at != value.end;) {
         if (!read_field(&value, &f))
             return TBC_SCAN_ODD;
-        if (is(f, VALUE_TAG, TBC_WIRE_BYTES) && !has_tag) {
+        if (is(f, VALUE_TAG, TBC_WIRE_BYTES)) {
             key.tag = bytes_of(f);
-            has_tag = true;
         } else if (is(f, VALUE_METADATA, TBC_WIRE_BYTES) && metadata.data == NULL) {
             metadata = f;
         } else if (f.number <= VALUE_TENSOR && f.number != VALUE_TAG && f.number != 7) { /* 7 is node_name */

@@ -12,9 +12,9 @@
  *   SummaryMetadata { 1 PluginData { 1 string plugin_name } }
  *   TensorProto      1 dtype   4 bytes tensor_content   5 float float_val, repeated   6 double double_val, repeated
  *
- * What writers do not write (a field twice, one of a wrong type or with a number above 15, a scalar of other types than
- * these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. No row of a
- * record is taken unless all of them are.
+ * What writers do not write (contents twice, a field of a wrong type or with a number above 15, a scalar of other types
+ * than these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. No row
+ * of a record is taken unless all of them are.
  */
 #ifndef TBC_SCAN_H
 #define TBC_SCAN_H

@@ -200,11 +200,12 @@ def test_tensors_of_any_form_by_both_paths(path, purge, small_is_big, data):
 
 def test_what_holds_no_number_is_nan(path):
     metadata = {"plugin_data": {"plugin_name": "scalars"}}
-    tensors = [{"dtype": 7, "string_val": [b"text"]}, {"dtype": 1}, {"dtype": 2, "tensor_content": b"abc"}]
+    tensors = [{"dtype": 7, "string_val": [b"text"]}, {"dtype": 1}]
+    tensors += [{"dtype": dtype, "tensor_content": b"abcdefg"[: 4 * dtype - 1]} for dtype in (1, 2)]
     values = [{"tag": "x", "tensor": tensor, "metadata": metadata} for tensor in tensors]
-    path.write_bytes(frame(Event(summary={"value": values}).SerializeToString()))
+    path.write_bytes(b"".join(frame(Event(summary={"value": [value]}).SerializeToString()) for value in values))
     check_both(path)
-    assert np.isnan(load_scalars(path)["x"].value).tolist() == [True] * 3
+    assert np.isnan(load_scalars(path)["x"].value).tolist() == [True] * 4
 
 
 def test_the_status_of_a_session_is_an_enum_of_32_bits(path):
