@@ -10,7 +10,7 @@
   diff PATH PATH        compares the scalars of two runs, or trees of runs
   stats PATH            says what fills the disk
 
-PATH is an event file, or a directory of runs; all but tail and repair take URLs (s3://bucket/runs), too.
+PATH is an event file, or a directory of runs, or, but for tail, a URL of one (s3://bucket/runs).
 
 Exit status: 0; 1 where something is damaged, differs, is missing or cannot be read or written; 2 for wrong arguments.
 What is wrong is told on stderr, and reading goes on behind it; only verify and diff have it for a result.
@@ -101,7 +101,12 @@ def parser() -> argparse.ArgumentParser:
             )
         if "kind" in select:
             one.add_argument(
-                "--kind", dest="kinds", action="append", choices=KINDS, metavar="KIND", help="only this kind"
+                "--kind",
+                dest="kinds",
+                action="append",
+                choices=KINDS,
+                metavar="KIND",
+                help=f"only this kind: {', '.join(KINDS)}",
             )
         return one.add_argument
 
