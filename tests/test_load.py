@@ -335,7 +335,7 @@ def test_a_step_that_is_logged_again_as_rustboard_has_it(runs):
         write_runs(Path(logdir), runs)
         ours = {name: points_of(run) for name, run in load_runs(logdir).items() if run.scalars}
         with readers.RustBoard(logdir, once=True) as rustboard:
-            assert rustboard.view(lambda view: view == ours, patience=3) == ours
+            assert rustboard.view(lambda view: view == ours) == ours
 
 
 def test_steps_are_chosen_of_what_is_not_hidden(tmp_path):
