@@ -148,7 +148,7 @@ def time_of(wall_time: float) -> str:
         return f"{wall_time:<23g}"
 
 
-def size_of(n: float) -> str:
+def readable(n: float) -> str:
     """Bytes, in three digits."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 999.5:
@@ -411,8 +411,6 @@ def tail(options: Namespace, report: Report) -> None:
             heading.print(run)
             print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
 
-    if is_url(options.path):
-        raise ValueError(f"{options.path}: only files of this machine can be followed")
     follower = Follower(options.path)
     runs = follower.load({"scalar"}, report.tell)
     if not runs and not report.status and not options.follow:
@@ -477,7 +475,7 @@ def verify(options: Namespace, report: Report) -> None:
         report.status = 1
     if not options.json:
         result = ", ".join(plural(n, severity) for severity, n in counts.items() if n) or "all intact"
-        print(f"{plural(files, 'file')}, {plural(records, 'record')}, {size_of(size)}: {result}")
+        print(f"{plural(files, 'file')}, {plural(records, 'record')}, {readable(size)}: {result}")
 
 
 def repair(options: Namespace, report: Report) -> None:
@@ -492,8 +490,8 @@ def repair(options: Namespace, report: Report) -> None:
             continue
         lost = sum(damage.length for damage in done.lost)
         print(
-            printable(f"{done.copy}: {plural(done.records, 'record')}, {size_of(done.bytes)}")
-            + f"; lost {size_of(lost)}"
+            printable(f"{done.copy}: {plural(done.records, 'record')}, {readable(done.bytes)}")
+            + f"; lost {readable(lost)}"
         )
         for damage in done.lost:
             print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.message)}")
@@ -590,7 +588,7 @@ def stats(options: Namespace, report: Report) -> None:
         print_sizes("run", [(printable(run), values) for run, _, _, values in found])
     print_sizes("tag", [(f"{kind:<14}  {printable(tag)}", values) for _, tag, kind, values in found])
     whole = sum(values.size for *_, values in found)
-    print(f"{size_of(whole):>9}  in all")
+    print(f"{readable(whole):>9}  in all")
 
 
 def print_sizes(name: str, found: list[tuple[str, Scalars | Values]]) -> None:
@@ -603,5 +601,5 @@ def print_sizes(name: str, found: list[tuple[str, Scalars | Values]]) -> None:
     print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {name}")
     for each, size in sizes.most_common():
         share, n = size / sizes.total(), counts[each]
-        print(f"{size_of(size):>9}  {share:>6.1%}  {n:>11,}  {size_of(size / n):>9}  {each}")
+        print(f"{readable(size):>9}  {share:>6.1%}  {n:>11,}  {readable(size / n):>9}  {each}")
     print()

@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from .export import write_parquet
-from .files import filesystem, find_event_files, is_url, run_of
-from .load import Loader, OnError, Run, Steps, bytes_in, step_range, warn
+from .files import filesystem, find_event_files, is_url
+from .load import Loader, OnError, Run, Steps, by_run, bytes_in, step_range, warn
 from .records import RecordError
 from .tags import Patterns, matcher
 
@@ -75,11 +75,7 @@ def to_dataset(
     found = find_event_files(root, errors.append)
     if found in ([], [root]):
         raise errors[0] if errors else FileNotFoundError(errno.ENOENT, "No directory with event files", root)
-    files: dict[str, list[str]] = {}
-    for file in found:
-        name = run_of(file, root)
-        if wants_run(name):
-            files.setdefault(name, []).append(file)
+    files = by_run(found, root, wants_run)
     sizes = {name: bytes_in(several) for name, several in files.items()}
     _make_empty(home)
     tasks = [
@@ -131,13 +127,7 @@ def _write_part(
     wants_tag = matcher(tags)
 
     def load(name: str) -> Run:
-        loader = Loader(wants_tag, {"scalar"}, steps, purge, errors.append)
-        for file in files[name]:
-            try:
-                loader.load(file)
-            except OSError as error:
-                errors.append(error)
-        return loader.run(name)
+        return Loader(wants_tag, {"scalar"}, steps, purge, errors.append).load_run(name, files[name])
 
     is_remote = any(is_url(file) for several in files.values() for file in several)
     with ThreadPoolExecutor(16 if is_remote else 1) as threads:

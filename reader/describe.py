@@ -143,8 +143,6 @@ def _brief_image(data: dict[str, Any]) -> str:
 
 
 def _brief_audio(data: dict[str, Any]) -> str:
-    if "frames" not in data:
-        return f"{data['bytes']:,} bytes"
     seconds = data["frames"] / data["sample_rate"] if data["sample_rate"] else 0.0
     plural = "s" * (data["channels"] != 1)
     return f"{seconds:.2f} s, {data['sample_rate']:g} Hz, {data['channels']} channel{plural}, {data['bytes']:,} bytes"

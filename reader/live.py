@@ -54,10 +54,7 @@ def follow(
 
     Raises ValueError for a URL.
     """
-    path = os.fsdecode(path)
-    if is_url(path):
-        raise ValueError(f"{path}: only files of this machine can be followed")
-    follower = Follower(path)
+    follower = Follower(os.fsdecode(path))
     if from_end:
         follower.load(set(), lambda error: None)
     return _values(follower, interval, idle, on_error)
@@ -83,6 +80,8 @@ class Follower:
     """What follow does, but for the waiting."""
 
     def __init__(self, path: str) -> None:
+        if is_url(path):
+            raise ValueError(f"{path}: only files of this machine can be followed")
         self._path = path
         self._directories: dict[str, _Directory] = {}
         self._files: dict[str, _File] = {}  # in the order of find_event_files

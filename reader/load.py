@@ -265,24 +265,16 @@ def load_runs(
         raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
     for error in unlisted:
         on_error(error)
-    files: dict[str, list[str]] = {}
-    for file in found:
-        name = run_of(file, root)
-        if wants_run(name):
-            files.setdefault(name, []).append(file)
+    files = by_run(found, root, wants_run)
     workers = workers or max(os.cpu_count() or 1, 16 if is_url(root) else 1)
     with Bar(progress, files.values()) as bar, ThreadPoolExecutor(workers) as threads:
 
         def load(name: str) -> Run:
             loader = Loader(wants_tag, wanted_kinds, steps, purge, on_error, bar.advance)
-            for file in files[name]:
-                try:
-                    loader.load(file)
-                except OSError as error:
-                    if found == [root]:
-                        raise
-                    on_error(error)
-            return loader.run(name)
+            if found == [root]:  # no tree: what is wrong with it is raised
+                loader.load(root)
+                return loader.run(name)
+            return loader.load_run(name, files[name])
 
         # Small ones are loaded here: most of their time goes into Python, which does one thing at a time.
         large = [name for name, several in files.items() if is_url(root) or bytes_in(several) > PIECE]
@@ -295,6 +287,16 @@ def load_runs(
             threads.shutdown(wait=False, cancel_futures=True)
             raise
     return {name: loaded[name] for name in files if loaded[name].scalars or loaded[name].values}
+
+
+def by_run(files: Iterable[str], root: str, wants_run: Callable[[str], bool]) -> dict[str, list[str]]:
+    """The files of each run that is wanted, in their order."""
+    runs: dict[str, list[str]] = {}
+    for file in files:
+        name = run_of(file, root)
+        if wants_run(name):
+            runs.setdefault(name, []).append(file)
+    return runs
 
 
 def bytes_in(files: Iterable[str]) -> int:
@@ -424,6 +426,15 @@ class Loader:
             is_lasting = kind in EVENT_KINDS.values()
             self.series[tag, kind] = self.scan.add_series(kind == "scalar", is_lasting) if wanted else UNWANTED
         return self.series[tag, kind]
+
+    def load_run(self, name: str, files: Iterable[str]) -> Run:
+        """What is in the files of a run. One that cannot be read is told, and does not keep the rest from it."""
+        for file in files:
+            try:
+                self.load(file)
+            except OSError as error:
+                self.on_error(error)
+        return self.run(name)
 
     def load(self, path: str) -> int:
         """Answers where the last record ends that could be read."""
