@@ -56,7 +56,8 @@ class SummaryWriter(_core.FastWriter):
     enabled: False makes a writer that takes every call, looks at none of its arguments, and creates nothing at all
     (for the processes of a distributed training that are not to log).
     image_compression: "fast", or "small" for PNG files, animated ones too, that are smaller (photographs by 4 to 12
-    percent, plots by 17 to 27) and take ten to a hundred times as long to encode, on the other thread. Pixels are the same.
+    percent, plots by 17 to 27) and take ten to a hundred times as long to encode, on the other thread. Pixels are the
+    same.
     on_disk_error: what an add_* does when these 64 MiB are full and the disk fails: "drop" leaves the event out, which
     a RuntimeWarning says once and stats() counts, "wait" waits until the disk recovers, "raise" raises OSError.
 
