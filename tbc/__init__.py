@@ -10,7 +10,8 @@ tag, with a curve for each run and the steps along its axis.
     writer.add_scalar("loss", 0.25, global_step=1)
 
 `tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter. `tbc.FileWriter` takes ready protobuf
-messages, and `tbc.summary` makes them. `tbc.reader` reads event files back, and `python -m tbc.reader` answers in a
+messages, and `tbc.summary` makes them. `tbc.patch_torch()` puts both in the place of torch's, so that frameworks use
+them. `tbc.reader` reads event files back, and `python -m tbc.reader` answers in a
 terminal what is in them. `tbc.testing` is for the tests of programs that log.
 
 To import tbc costs nothing: numpy, protobuf and the rest are loaded by what needs them, when it does.
@@ -25,13 +26,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tbc.file_writer import FileWriter, Stats
+    from tbc.patching import patch_tensorboardx, patch_torch
+    from tbc.runs import on_new_run
     from tbc.writer import SummaryWriter
 
 __version__ = "0.1.0"
-__all__ = ["FileWriter", "Stats", "SummaryWriter", "__version__"]
+__all__ = [
+    "FileWriter",
+    "Stats",
+    "SummaryWriter",
+    "__version__",
+    "on_new_run",
+    "patch_tensorboardx",
+    "patch_torch",
+]
 
-_MODULES = {"FileWriter": "tbc.file_writer", "Stats": "tbc.file_writer", "SummaryWriter": "tbc.writer"}
-_SUBMODULES = ("reader", "summary", "testing")
+_MODULES = {
+    "FileWriter": "tbc.file_writer",
+    "Stats": "tbc.file_writer",
+    "SummaryWriter": "tbc.writer",
+    "on_new_run": "tbc.runs",
+    "patch_tensorboardx": "tbc.patching",
+    "patch_torch": "tbc.patching",
+}
+_SUBMODULES = ("compat", "reader", "summary", "testing")
 
 
 def __getattr__(name: str) -> Any:

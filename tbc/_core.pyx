@@ -541,14 +541,6 @@ cdef class EventEncoder:
         tbc_event_summary(e.to, e.at, content)
         self._end()
 
-    def event(self, bytes event not None):
-        """A serialized Event."""
-        cdef entry e
-        cdef tbc_bytes content = _bytes(event)
-        self._begin(&e, None, None, None, None, None, content.size)
-        tbc_event_encoded(e.to, content)
-        self._end()
-
 
 cdef class EventBuffer(EventEncoder):
     """Holds the event encoded last."""
@@ -581,9 +573,12 @@ cdef class EventFile(EventEncoder):
 
     A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
     on_disk_error says. An event that finds no open file calls reopen().
+
+    After observe(), events go to relay() in place of the file; event(), to which they get from there, takes them.
     """
     cdef tbc_writer *_writer
     cdef str _attached # the path that was given with a descriptor
+    cdef EventBuffer _observed # an event that is encoded for relay(); None before observe()
 
     def __cinit__(self, *args, **kwargs):
         self._writer = tbc_writer_new()
@@ -618,6 +613,16 @@ cdef class EventFile(EventEncoder):
         return 0
 
     cdef int _open(self, size_t size, tbc_buffer **out) except -1:
+        return self._observed._open(size, out) if self._observed is not None else self._open_frame(size, out)
+
+    cdef int _end(self) except -1:
+        if self._observed is None:
+            return self._end_frame()
+        self._observed._end()
+        self.relay(bytes(self._observed))
+        return 0
+
+    cdef int _open_frame(self, size_t size, tbc_buffer **out) except -1:
         """Waits while the queue is full, but for an event of size 0."""
         cdef tbc_status status = tbc_writer_begin(self._writer, size, out)
         while status != TBC_OK:
@@ -625,7 +630,7 @@ cdef class EventFile(EventEncoder):
             status = tbc_writer_begin(self._writer, size, out)
         return 0
 
-    cdef int _end(self) except -1:
+    cdef int _end_frame(self) except -1:
         cdef tbc_status status = tbc_writer_end(self._writer)
         if status == TBC_FAILING:
             self.tell("events wait in memory until the disk recovers")
@@ -634,6 +639,21 @@ cdef class EventFile(EventEncoder):
         elif status != TBC_OK:
             _raise(status, self)
         return 0
+
+    def event(self, bytes event not None, bint wait=True):
+        """A serialized Event. wait: while the queue is full."""
+        cdef tbc_bytes content = _bytes(event)
+        cdef tbc_buffer *out
+        self._open_frame(content.size if wait else 0, &out)
+        tbc_event_encoded(out, content)
+        self._end_frame()
+
+    def observe(self):
+        self._observed = EventBuffer()
+
+    def relay(self, bytes event not None):
+        """What becomes of an event after observe()."""
+        self.event(event)
 
     @property
     def closed(self):

@@ -33,9 +33,11 @@ class Job:
 
     def run(self) -> None:
         assert self.work is not None
+        _here.in_job = True
         try:
             self.work()
         finally:
+            _here.in_job = False
             self.work = None  # and the pixels with it
             self.done = True
 
@@ -47,6 +49,7 @@ class Job:
         return self.done
 
 
+_here = threading.local()
 _jobs: SimpleQueue[Job | None]  # None ends the thread
 _thread: threading.Thread | None
 _starting: threading.RLock  # two threads would get the order wrong; the thread itself never takes it
@@ -73,6 +76,11 @@ def run(work: Callable[[], None]) -> None:
             _jobs.put(job)
     if not started:
         job.run()
+
+
+def in_job() -> bool:
+    """Whether a job calls."""
+    return getattr(_here, "in_job", False)
 
 
 def stop() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from tbc import _core, background
+from tbc import _core, background, runs
 
 _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
 lock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
@@ -73,9 +73,15 @@ class FileWriter(_core.EventFile):
     dropped; flush() and close() raise OSError. The first event after close(), and after a fork the first one in the
     child, opens a new file, as with must_open=False.
 
+    A subclass with an add_event or add_summary of its own, or a program that has replaced them on the class by the time
+    a writer is made, sees every event, as with torch's: a SummaryWriter passes all that it logs through add_summary,
+    and that through add_event. It takes the time that protobuf takes. See tbc.on_new_run, too.
+
     Raises OSError (PermissionError, NotADirectoryError, ...) if the directory or the file cannot be made, ValueError
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
+
+    _relays = False  # whether add_summary and add_event see all events
 
     def __init__(
         self,
@@ -99,7 +105,14 @@ class FileWriter(_core.EventFile):
         self._on_disk_error = on_disk_error
         self._failures: list[BaseException] = []
         self._told: set[str] = set()
+        for failure in runs.announce(self._log_dir):
+            warn(failure, RuntimeWarning)
         self._open(must_open)
+        if (type(self).add_event, type(self).add_summary) != _OWN:
+            import tbc.proto  # noqa: F401 (which a job must not import)
+
+            self._relays = True
+            self.observe()
         with lock:
             _writers.add(self)
 
@@ -127,7 +140,7 @@ class FileWriter(_core.EventFile):
         event.wall_time = seconds
         if step is not None:
             event.step = number
-        self.event(event.SerializeToString())
+        self.event(event.SerializeToString(), wait=not background.in_job())  # whose pixels have waited
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Adds a Summary message, in an event of its own.
@@ -135,7 +148,23 @@ class FileWriter(_core.EventFile):
         summary: of any protobuf library, with SerializeToString(). Raises as add_event.
         """
         _check_message(summary, "Summary")
-        self.summary(summary.SerializeToString(), global_step, walltime)
+        if self._relays:
+            from tbc.proto import Event, Summary
+
+            event = Event(summary=Summary.FromString(summary.SerializeToString()))
+            self.add_event(event, global_step, walltime)
+        else:
+            self.summary(summary.SerializeToString(), global_step, walltime)
+
+    def relay(self, event: bytes) -> None:
+        """Takes an event the way it takes in torch's writer."""
+        from tbc.proto import Event
+
+        message = Event.FromString(event)
+        if message.HasField("summary"):
+            self.add_summary(message.summary, message.step, message.wall_time)
+        else:
+            self.add_event(message, message.step, message.wall_time)
 
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
         """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
@@ -214,6 +243,9 @@ class FileWriter(_core.EventFile):
                 raise
             create(later=True)
         _see_to_multiprocessing()
+
+
+_OWN = FileWriter.add_event, FileWriter.add_summary
 
 
 class NullFileWriter(FileWriter):

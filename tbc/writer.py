@@ -81,6 +81,8 @@ class SummaryWriter(_core.FastWriter):
     too, as torch does.
     """
 
+    _FileWriter = FileWriter  # the type of those it makes
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] | None = None,
@@ -607,7 +609,7 @@ class SummaryWriter(_core.FastWriter):
             _add_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
-        file = FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
+        file = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
         _add_hparams(file, summaries, metrics, step)
         try:
             file.close()
@@ -706,7 +708,7 @@ class SummaryWriter(_core.FastWriter):
         settings = self.max_queue, self.flush_secs, self.filename_suffix
         must_open = not self._file_writers  # the constructor raises, an add_* goes on without a file
         if self.enabled:
-            writer = FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=must_open)
+            writer = self._FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=must_open)
         else:
             writer = NullFileWriter(log_dir)
         self._file_writers[key] = writer

@@ -30,7 +30,10 @@ INCLUDES = {  # what each pair of files may include of csrc
 }
 
 IMPORTS = {  # what each module may import of tbc
-    "tbc": {"tbc.file_writer", "tbc.writer"},
+    "tbc": {"tbc.file_writer", "tbc.patching", "tbc.runs", "tbc.writer"},
+    "tbc.__main__": {"tbc.patching"},
+    "tbc.runs": set(),
+    "tbc.patching": {"tbc.compat.tensorboardx", "tbc.file_writer", "tbc.summary", "tbc.writer"},
     "tbc.convert": set(),
     "tbc.background": set(),
     "tbc.images": {"tbc._core", "tbc.convert"},
@@ -43,7 +46,7 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.layouts": {"tbc.proto"},
     "tbc.hparams": {"tbc.convert", "tbc.proto"},
     "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
-    "tbc.file_writer": {"tbc._core", "tbc.background"},
+    "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.proto", "tbc.runs"},
     "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
     | {
         f"tbc.{kind}"

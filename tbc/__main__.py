@@ -1,0 +1,42 @@
+"""Runs a program that logs with torch's or tensorboardX's writer, and has it log with tbc's.
+
+    python -m tbc train.py --epochs 3
+    python -m tbc -m package.train --epochs 3
+    torchrun --nproc-per-node 2 -m tbc train.py
+
+Processes that it starts do the same: they find TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1 in their environment.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+from tbc.patching import patch_as_environment_says
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    if words in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        return
+    if not words or words == ["-m"]:
+        sys.exit("usage: python -m tbc PROGRAM.py [ARGUMENT ...], or python -m tbc -m MODULE [ARGUMENT ...]")
+    os.environ.setdefault("TBC_PATCH_TORCH", "1")
+    os.environ.setdefault("TBC_PATCH_TENSORBOARDX", "1")
+    patch_as_environment_says()
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    elif not os.path.exists(words[0]):
+        sys.exit(f"python -m tbc: there is no {words[0]!r}")
+    else:
+        sys.argv = words
+        if not getattr(sys.flags, "safe_path", False):
+            sys.path[0] = os.path.dirname(os.path.realpath(words[0]))
+        runpy.run_path(words[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,418 @@
+"""patch_torch, patch_tensorboardx, python -m tbc and tbc.pth, each in a process of its own."""
+
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+from oracle import run_script
+from PIL import Image
+
+from tbc.proto import HParamsPluginData
+from tbc.reader import find_event_files, load_runs, read_events
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch")
+HERE = os.path.dirname(__file__)
+PTH = os.path.join(sysconfig.get_path("purelib"), "tbc.pth")
+needs_pth = pytest.mark.skipif(not os.path.exists(PTH), reason="an editable install has no tbc.pth")
+
+WITHOUT_TENSORBOARD = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorboard":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def python(*words, environment=(), cwd=HERE):
+    """Runs Python, in whose environment are no other TBC_PATCH_* than these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TBC_PATCH_")}
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(
+        command, env=inherited | dict(environment), cwd=cwd, capture_output=True, text=True, timeout=60
+    )
+
+
+def logged(log_dir):
+    """What every run holds, but for when it was logged and how an image is compressed."""
+    events = {}
+    for path in sorted(find_event_files(log_dir)):
+        run = events.setdefault(os.path.relpath(os.path.dirname(path), log_dir), [])
+        for event in read_events(path):
+            event.wall_time = 0
+            event.ClearField("source_metadata")
+            for value in event.summary.value:
+                if value.HasField("image"):
+                    file = value.image.encoded_image_string
+                    value.image.encoded_image_string = Image.open(io.BytesIO(file)).tobytes()
+                plugin = value.metadata.plugin_data
+                if plugin.plugin_name == "hparams":
+                    data = HParamsPluginData.FromString(plugin.content)
+                    for session in (data.session_start_info, data.session_end_info):
+                        for field in ("start_time_secs", "end_time_secs"):
+                            session.ClearField(field) if field in session.DESCRIPTOR.fields_by_name else None
+                    plugin.content = data.SerializeToString(deterministic=True)
+            run.append(event)
+    return events
+
+
+@needs_torch
+def test_whoever_imports_or_imported(tmp_path):
+    (tmp_path / "early.py").write_text(
+        "import torch.utils.tensorboard as package\n"
+        "from torch.utils.tensorboard import SummaryWriter\n"
+        "from torch.utils.tensorboard.writer import FileWriter as Files\n"
+        "from torch.utils.tensorboard.summary import hparams, video, make_image\n"
+    )
+    script = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import early, tbc
+        before = {name: getattr(early, name) for name in ("SummaryWriter", "Files", "hparams", "video", "make_image")}
+        patch = tbc.patch_torch()
+        import torch.utils.tensorboard
+        from torch.utils.tensorboard import FileWriter, SummaryWriter, summary, writer
+        assert early.SummaryWriter is SummaryWriter is writer.SummaryWriter is torch.utils.tensorboard.SummaryWriter
+        assert early.Files is FileWriter is writer.FileWriter
+        assert issubclass(SummaryWriter, tbc.SummaryWriter) and issubclass(FileWriter, tbc.FileWriter)
+        assert early.hparams is summary.hparams and early.hparams.__module__ == "tbc.summary"
+        assert early.make_image is before["make_image"]  # tbc has none
+        with SummaryWriter(sys.argv[1]) as w:
+            assert type(w.file_writer) is FileWriter and w._get_file_writer() is w.file_writer
+        patch.undo()
+        assert {name: getattr(early, name) for name in before} == before
+        from torch.utils.tensorboard import SummaryWriter
+        assert SummaryWriter is before["SummaryWriter"] is writer.SummaryWriter
+        patch.undo()
+    """
+    run_script(script, tmp_path)
+
+
+@needs_torch
+def test_before_the_import_nothing_is_imported(tmp_path):
+    script = """
+        import sys, tbc
+        patch = tbc.patch_torch()
+        assert not {"torch", "tensorboard", "numpy", "google.protobuf"} & set(sys.modules)
+        import torch
+        assert "torch.utils.tensorboard" not in sys.modules and "numpy" in sys.modules
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.writer import SummaryWriter as Same
+        assert issubclass(SummaryWriter, tbc.SummaryWriter) and Same is SummaryWriter
+        module = sys.modules["torch.utils.tensorboard"]
+        assert type(module.__spec__.loader).__name__ == type(module.__loader__).__name__ == "SourceFileLoader"
+    """
+    run_script(script, tmp_path)
+
+
+@needs_torch
+def test_undone_before_the_import(tmp_path):
+    script = """
+        import sys, tbc
+        finders = list(sys.meta_path)
+        with tbc.patch_torch():
+            assert sys.meta_path != finders
+        assert sys.meta_path == finders
+        from torch.utils.tensorboard import SummaryWriter
+        assert not issubclass(SummaryWriter, tbc.SummaryWriter)
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_the_last_of_several_patches_undoes(tmp_path):
+    script = """
+        import tbc
+        import torch.utils.tensorboard as package
+        original = package.SummaryWriter
+        for_all = tbc.patch_torch()
+        patched = package.SummaryWriter
+        with tbc.patch_torch() as patch:
+            assert package.SummaryWriter is patched
+        patch.undo()  # once more does nothing
+        assert package.SummaryWriter is patched
+        for_all.undo()
+        assert package.SummaryWriter is original
+        with tbc.patch_torch():
+            assert issubclass(package.SummaryWriter, tbc.SummaryWriter)
+        assert package.SummaryWriter is original
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_isinstance_holds_between_all(tmp_path):
+    script = """
+        import sys, abc, inspect, tbc
+        from torch.utils import tensorboard
+        Original, OriginalFiles = tensorboard.SummaryWriter, tensorboard.FileWriter
+        old = Original(sys.argv[1] + "/old")
+        tbc.patch_torch()
+        Patched, Files = tensorboard.SummaryWriter, tensorboard.FileWriter
+        new, ours = Patched(sys.argv[1] + "/new"), tbc.SummaryWriter(sys.argv[1] + "/ours")
+        off = Patched(sys.argv[1] + "/off", enabled=False)
+        for writer in (new, ours, old, off):
+            assert isinstance(writer, Patched) and issubclass(type(writer), Patched)
+            assert isinstance(writer.file_writer, Files)
+        for writer in (new, old):
+            assert isinstance(writer, Original) and isinstance(writer.file_writer, OriginalFiles)
+        assert isinstance(new, tbc.SummaryWriter) and not isinstance("", Patched) and not issubclass(str, Patched)
+
+        class Mine(Patched, abc.ABC):
+            def add_scalar(self, *arguments, **keywords):
+                super().add_scalar(*arguments, **keywords)
+        mine = Mine(sys.argv[1] + "/mine")
+        mine.add_scalar("x", 1)
+        assert isinstance(mine, Mine) and isinstance(mine, Patched) and isinstance(mine, Original)
+        assert not isinstance(new, Mine) and not isinstance(old, Mine) and not issubclass(Original, Mine)
+        assert inspect.signature(Patched.__init__) == inspect.signature(tbc.SummaryWriter.__init__)
+        assert Patched.__init__.__code__.co_varnames[1] == "log_dir" and Patched.__name__ == "SummaryWriter"
+        old.add_scalar("x", 2)  # which goes on as it was
+        old.add_hparams({"lr": 1}, {"m": 2})
+        old.add_scalars("y", {"a": 1}, 1)
+        for writer in (old, new, ours, mine):
+            writer.close()
+    """
+    run_script(script, tmp_path)
+    runs = load_runs(tmp_path)
+    assert runs["mine"].scalars["x"].value == [1]
+    assert runs["old"].scalars["x"].value == [2]
+    assert runs["old/y_a"].scalars["y"].value == [1]
+
+
+@needs_torch
+def test_a_class_that_was_derived_before_is_told_of():
+    script = """
+        import warnings, tbc
+        from torch.utils.tensorboard import SummaryWriter
+        class Early(SummaryWriter):
+            pass
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tbc.patch_torch().undo()
+            tbc.patch_torch()
+        assert {str(warning.message).partition(" ")[0] for warning in caught} == {"__main__.Early"}
+        assert caught[0].filename == "<string>"
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_messages_are_tensorboards(tmp_path):
+    script = """
+        import sys, tbc, numpy as np
+        tbc.patch_torch()
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from torch.utils.tensorboard import FileWriter, summary
+        message = summary.scalar("loss", 0.5)
+        event_pb2.Event(summary=message)
+        parts = summary.hparams({"lr": 0.1, "fast": True}, {"loss": 1})
+        assert [type(part) for part in parts] == [summary_pb2.Summary] * 3
+        assert isinstance(summary.compute_curve(np.array([0, 1]), np.array([0.1, 0.9])), np.ndarray)
+        files = FileWriter(sys.argv[1])
+        files.add_summary(message, 3)
+        files.add_event(event_pb2.Event(summary=parts[0]))
+        files.close()
+    """
+    run_script(script, tmp_path)
+    (run,) = load_runs(tmp_path).values()
+    assert (run.scalars["loss"].step, run.scalars["loss"].value) == ([3], [0.5])
+
+
+def test_without_torch_importing_it_fails_as_ever():
+    script = """
+        import sys, tbc
+        tbc.patch_torch()
+        tbc.patch_tensorboardx()
+        sys.modules["torch"] = sys.modules["tensorboardX"] = None
+        for name in ("torch.utils.tensorboard", "tensorboardX"):
+            try:
+                __import__(name)
+            except ModuleNotFoundError as error:
+                assert error.name in ("torch", "tensorboardX", "torch.utils"), error.name
+            else:
+                raise AssertionError(name)
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_without_tensorboard_tbc_stands_in(tmp_path):
+    script = (
+        WITHOUT_TENSORBOARD
+        + """
+import tbc, torch
+patch = tbc.patch_torch()
+from torch.utils.tensorboard import FileWriter, SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+import torch.utils.tensorboard.writer
+from torch.utils import tensorboard
+assert tensorboard.SummaryWriter is torch.utils.tensorboard.writer.SummaryWriter is SummaryWriter is tbc.SummaryWriter
+with SummaryWriter(sys.argv[1]) as writer:
+    writer.add_scalar("loss", torch.tensor(0.5), 1)
+    for message in hparams({"lr": 0.1}, {"loss": 0}):
+        writer.file_writer.add_summary(message)
+patch.undo()
+for name in ("torch.utils.tensorboard", "torch.utils.tensorboard.writer", "torch.utils.tensorboard.summary"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        assert error.name == "tensorboard", error
+    else:
+        raise AssertionError(name)
+"""
+    )
+    run_script(script, tmp_path)
+    (run,) = load_runs(tmp_path).values()
+    assert run.scalars["loss"].value == [0.5]
+    assert run.hparams == {"lr": 0.1}
+
+
+@needs_torch
+def test_another_error_of_the_import_passes(tmp_path):
+    script = """
+        import sys, tbc
+        sys.modules["torch.utils.tensorboard.writer"] = None
+        tbc.patch_torch()
+        try:
+            import torch.utils.tensorboard
+        except ModuleNotFoundError as error:
+            assert error.name == "torch.utils.tensorboard.writer"
+        else:
+            raise AssertionError
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_a_pickled_writer_needs_no_patch(tmp_path):
+    script = """
+        import pickle, sys, tbc
+        with tbc.patch_torch():
+            from torch.utils.tensorboard import SummaryWriter
+            writer = SummaryWriter(sys.argv[1])
+            data = pickle.dumps(writer)
+            writer.close()
+        copy = pickle.loads(data)
+        assert type(copy) is tbc.SummaryWriter
+        copy.add_scalar("x", 1)
+        copy.close()
+    """
+    run_script(script, tmp_path)
+    (run,) = load_runs(tmp_path).values()
+    assert run.scalars["x"].value == [1]
+
+
+@needs_torch
+def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
+    """From torch's import to the files, with what frameworks do to the writer."""
+    script = """
+        import sys
+        if sys.argv[2] == "tbc":
+            import tbc
+            tbc.patch_torch()
+        import functools, numpy as np, torch
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+        random = np.random.default_rng(0)
+        writer = SummaryWriter(log_dir=sys.argv[1])
+        writer.add_scalar = functools.partial(writer.add_scalar, new_style=True)
+        for step in range(9):
+            writer.add_scalar("loss", torch.tensor(1 / (1 + step)), step)
+            writer.add_scalars("both", {"a": step, "b": -step}, step)
+            writer.add_histogram("weights", torch.tensor(random.integers(-99, 99, 100) / 8), step)
+        for message in hparams({"lr": 0.1, "opt": "adam"}, {"loss": 0}):
+            writer._get_file_writer().add_summary(message, 3)
+        writer.add_text("text", "hello")
+        writer.add_custom_scalars({"c": {"both": ["Multiline", ["both"]]}})
+        writer.add_image("image", random.random((3, 8, 8)), 1)  # the last, for it is encoded beside the others
+        assert writer.file_writer.event_writer._file_name.startswith(sys.argv[1])
+        assert list(writer.all_writers)[0] == writer.get_logdir() == sys.argv[1]
+        writer.close()
+        assert writer.file_writer is None and writer.all_writers is None
+    """
+    for name in ("torch", "tbc"):
+        run_script(script, tmp_path / name, name)
+    theirs, ours = logged(tmp_path / "torch"), logged(tmp_path / "tbc")
+    assert theirs.keys() == ours.keys() == {".", "both_a", "both_b"}
+    for run, events in theirs.items():
+        assert events == ours[run]
+
+
+def test_a_program_runs_as_by_python(tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text("import sys, neighbour\nprint(__name__, __file__, sys.argv, sys.path[0])\nsys.exit(3)\n")
+    (tmp_path / "neighbour.py").write_text("")
+    plain = python(program, "--lr", "1")
+    ours = python("-m", "tbc", program, "--lr", "1")
+    assert (ours.returncode, ours.stdout) == (plain.returncode, plain.stdout) == (3, plain.stdout)
+    as_module = python("-m", "tbc", "-m", "train", "--lr", "1", cwd=tmp_path)
+    plain = python("-m", "train", "--lr", "1", cwd=tmp_path)
+    assert (as_module.returncode, as_module.stdout) == (3, plain.stdout)
+
+
+@needs_torch
+def test_a_program_is_patched(tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import os, sys\n"
+        "from torch.utils.tensorboard import SummaryWriter\n"
+        "print([kind.__module__ for kind in SummaryWriter.__mro__[:2]], os.environ.get('TBC_PATCH_TORCH'))\n"
+    )
+    assert "tbc" not in python(program).stdout
+    assert python("-m", "tbc", program).stdout == "['torch.utils.tensorboard.writer', 'tbc.writer'] 1\n"
+    assert "tbc" not in python("-m", "tbc", program, environment={"TBC_PATCH_TORCH": "0"}).stdout
+
+
+@needs_torch
+@needs_pth
+@pytest.mark.parametrize(("value", "patched"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_the_environment_patches(value, patched):
+    program = "from torch.utils.tensorboard import SummaryWriter as W; print(W.__mro__[1].__module__)"
+    result = python("-c", program, environment={"TBC_PATCH_TORCH": value})
+    assert (result.stdout == "tbc.writer\n", result.stderr) == (patched, "")
+
+
+@needs_torch
+@needs_pth
+def test_processes_of_a_program_are_patched(tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import multiprocessing\n"
+        "def work():\n"
+        "    from torch.utils.tensorboard import SummaryWriter\n"
+        "    print(SummaryWriter.__mro__[1].__module__)\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+    )
+    assert python("-m", "tbc", program).stdout == "tbc.writer\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--help"], 0, "python -m tbc train.py"),
+        (["-h"], 0, "python -m tbc train.py"),
+        ([], 1, "usage: python -m tbc"),
+        (["-m"], 1, "usage: python -m tbc"),
+        (["missing.py"], 1, "there is no 'missing.py'"),
+        (["-m", "no_such_module"], 1, "no_such_module"),
+    ],
+)
+def test_what_cannot_be_run(words, code, says):
+    result = python("-m", "tbc", *words)
+    assert result.returncode == code
+    assert says in (result.stderr if code else result.stdout)
+
+
+def test_a_process_without_the_variables_loads_nothing():
+    if not os.path.exists(PTH):
+        pytest.skip("an editable install has no tbc.pth")
+    assert python("-c", "import sys; print('tbc' in sys.modules)").stdout == "False\n"
