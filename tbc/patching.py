@@ -92,7 +92,7 @@ class _Package(MetaPathFinder):
         self.replaced = self.pairs()
         for old, new in self.replaced:
             if isinstance(old, type):
-                for subclass in set(old.__subclasses__()) - {new}:
+                for subclass in set[type](old.__subclasses__()) - {new}:
                     name = f"{subclass.__module__}.{subclass.__qualname__}"
                     warn(f"{name} was derived from {self.name}'s {old.__name__} before the patch, and stays so")
         _rebind(self.replaced)
@@ -163,14 +163,14 @@ def patch_as_environment_says() -> None:
 
 
 def _rebind(pairs: Iterable[Pair]) -> None:
-    """Everywhere, but for functions that torch's own writer calls: the writers that there are go on with those."""
+    """In all modules that have got hold of one."""
     by_id = {id(old): (old, new) for old, new in pairs}
     for name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or name.partition(".")[0] == "tbc":
             continue
         for key, value in list(vars(module).items()):
             old, new = by_id.get(id(value), (None, None))
-            if old is not None and (isinstance(old, type) or name != "torch.utils.tensorboard.writer"):
+            if old is not None:
                 vars(module)[key] = new
 
 
