@@ -86,7 +86,6 @@ class _Package(MetaPathFinder):
             _rebind((new, old) for old, new in self.replaced)
             for name in self.modules:
                 sys.modules.pop(name, None)
-            self.replaced, self.modules = [], {}
 
     def replace(self) -> None:
         self.replaced = self.pairs()

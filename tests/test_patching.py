@@ -127,9 +127,9 @@ def test_undone_before_the_import(tmp_path):
 @needs_torch
 def test_the_last_of_several_patches_undoes(tmp_path):
     script = """
-        import tbc
+        import sys, tbc
         import torch.utils.tensorboard as package
-        original = package.SummaryWriter
+        original, finders = package.SummaryWriter, list(sys.meta_path)
         for_all = tbc.patch_torch()
         patched = package.SummaryWriter
         with tbc.patch_torch() as patch:
@@ -137,7 +137,7 @@ def test_the_last_of_several_patches_undoes(tmp_path):
         patch.undo()  # once more does nothing
         assert package.SummaryWriter is patched
         for_all.undo()
-        assert package.SummaryWriter is original
+        assert package.SummaryWriter is original and sys.meta_path == finders
         with tbc.patch_torch():
             assert issubclass(package.SummaryWriter, tbc.SummaryWriter)
         assert package.SummaryWriter is original
