@@ -51,14 +51,16 @@ class Job:
 
 _here = threading.local()
 _jobs: SimpleQueue[Job | None]  # None ends the thread
+_unfinished: set[Job]  # of those that `run` gives; one is in it before the thread can see it
 _thread: threading.Thread | None
 _starting: threading.RLock  # two threads would get the order wrong; the thread itself never takes it
 _stopped: bool
 
 
 def _reset() -> None:
-    global _jobs, _thread, _starting, _stopped
+    global _jobs, _unfinished, _thread, _starting, _stopped
     _jobs = SimpleQueue()
+    _unfinished = set()
     _thread = None
     _starting = threading.RLock()
     _stopped = False
@@ -73,6 +75,7 @@ def run(work: Callable[[], None]) -> None:
     with _starting:
         started = _start()
         if started:
+            _unfinished.add(job)
             _jobs.put(job)
     if not started:
         job.run()
@@ -90,7 +93,12 @@ def stop() -> None:
 
 
 def drain() -> None:
-    """Waits until all jobs given so far are done; not when called from within a job."""
+    """Waits until all jobs given so far are done; not when called from within a job.
+
+    Many programs flush after every step: where nothing is to be done, it costs nothing.
+    """
+    if not _unfinished:
+        return
     with _starting:  # else another thread may fork between the look and the job
         last = _last() if _thread is not None and threading.current_thread() is not _thread else None
     if last is not None:
@@ -118,6 +126,7 @@ def _start() -> bool:
 def _run_all(jobs: SimpleQueue[Job | None]) -> None:
     while (job := jobs.get()) is not None:
         job.run()
+        _unfinished.discard(job)
 
 
 def before_fork() -> None:

@@ -379,6 +379,17 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
     assert [event.step for event in read_back(log_dir)] == [0, 1, 2]
 
 
+def test_flush_does_not_look_for_images_where_there_are_none(log_dir, monkeypatch):
+    """It would take a millisecond for each of the files; accelerate and others flush after every step."""
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("image", np.zeros((3, 2, 2)))
+        writer.flush()
+        monkeypatch.setattr(background, "_last", None)
+        for step in range(9):
+            writer.add_scalar("x", 1.0, step)
+            writer.flush()
+
+
 def test_an_error_of_the_encoder_is_raised_by_the_next_call(log_dir, monkeypatch):
     def fail(*_):
         raise MemoryError("no room to encode")
