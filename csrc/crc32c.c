@@ -18,6 +18,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_acle.h>
@@ -55,11 +56,18 @@ typedef uint64_t vector __attribute__((vector_size(16)));
 #else
 #define TARGET __attribute__((target("sse4.2,pclmul")))
 #endif
-#define HAS_CRC __builtin_cpu_supports("sse4.2")
-#define HAS_PRODUCT __builtin_cpu_supports("pclmul")
+#define HAS_CRC (cpuid() & bit_SSE4_2)
+#define HAS_PRODUCT (cpuid() & bit_PCLMUL)
 #define CRC_WORD _mm_crc32_u64
 #define CRC_BYTE _mm_crc32_u8
 #define PRODUCT(a, b, half) ((vector)_mm_clmulepi64_si128((__m128i)(a), (__m128i)(b), 0x11 * (half)))
+
+/* Asked here: __builtin_cpu_supports is of a library that not every compiler brings. */
+static unsigned cpuid(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) ? ecx : 0;
+}
 
 #elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
 
