@@ -4,7 +4,11 @@
  * A test passes or fails by what it sees; clocks only tell it when to give up. Files are unlinked as soon as they are
  * made and read through a second descriptor.
  */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#else
 #define _POSIX_C_SOURCE 200809L
+#endif
 
 #include "bins.h"
 #include "crc32c.h"
@@ -35,6 +39,9 @@
 
 #if !defined(HANG)
 #define HANG 120 /* seconds after which what hangs is ended; valgrind needs more */
+#endif
+#if !defined(FORKS)
+#define FORKS 1 /* 0 leaves out what forks: QEMU 7 ends a child that starts threads */
 #endif
 
 enum { THREADS = 8, EVENTS = 20000, FILES = 3 };
@@ -1552,12 +1559,21 @@ int main(void)
         test_write_resumes, test_full, test_room_comes_back, test_chunks_do_not_linger, test_deleted_file,
         test_descriptor_of_others, test_torn_record, test_fork,
     };
-    size_t n = sizeof tests / sizeof *tests;
+    size_t n = sizeof tests / sizeof *tests, passed = 0;
 #if defined(__SANITIZE_THREAD__)
     n--; /* test_fork: this sanitizer gives up on threads started in a child of a process with threads */
 #endif
     alarm(HANG);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (!FORKS && (tests[i] == test_exit || tests[i] == test_fork))
+            continue;
         tests[i]();
-    printf("%zu passed, 0 failed\n", n);
+        passed++;
+    }
+    const tbc_crc32c_path *paths;
+    size_t n_paths = tbc_crc32c_paths(&paths);
+    printf("crc32c:");
+    for (size_t i = 0; i < n_paths; i++)
+        printf(" %s", paths[i].name);
+    printf("\n%zu passed, 0 failed\n", passed);
 }
