@@ -40,7 +40,7 @@ class Report:
     """What is wrong, and the exit status that follows from it."""
 
     def __init__(self) -> None:
-        self.status = 0
+        self.status: int = 0
 
     def complain(self, problem: str) -> None:
         print(f"error: {printable(problem)}", file=sys.stderr)
@@ -129,7 +129,7 @@ class Heading:
     """Names a run above its first line; the run that was asked for itself needs no name."""
 
     def __init__(self) -> None:
-        self.run = "."
+        self.run: str = "."
 
     def print(self, run: str) -> None:
         if run != self.run:

@@ -65,7 +65,7 @@ LEAP = 1 << 14  # bytes that are read behind one that was
 FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
 INT64 = (-(2**63), 2**63 - 1)
 UNWANTED = -1
-FIELDS = {  # of Summary.Value, and negated of Event, as the kernel has them
+FIELDS: dict[int, str | None] = {  # of Summary.Value, and negated of Event, as the kernel has them
     0: None,
     2: "simple_value",
     3: "obsolete_old_style_histogram",
@@ -364,9 +364,11 @@ class Window:
     def __init__(self, file: BinaryIO, advance: Callable[[int], object]) -> None:
         self.file = file
         self.advance = advance
-        self.piece = min(size_of(file) + 1, PIECE)  # bytes to read next; one more than there are sees the end
-        self.buffer = bytearray(self.piece)
-        self.start = self.end = self.offset = 0
+        self.piece: int = min(size_of(file) + 1, PIECE)  # bytes to read next; one more than there are sees the end
+        self.buffer: bytearray = bytearray(self.piece)
+        self.start: int = 0
+        self.end: int = 0
+        self.offset: int = 0
 
     def move(self, offset: int) -> None:
         """To another offset, further on."""
@@ -406,9 +408,9 @@ class Loader:
     ) -> None:
         self.wants_tag = wants_tag
         self.kinds = kinds
-        self.steps = step_range(steps)
+        self.steps: tuple[int, int] = step_range(steps)
         self.purge = purge
-        self.on_error = on_error or warn
+        self.on_error: OnError = on_error or warn
         self.advance = advance
         self.series: dict[tuple[str, str], int] = {}  # by tag and kind
         self.plugins: dict[str, str] = {}

@@ -45,7 +45,7 @@ class RecordError(ValueError):
         super().__init__(path, offset, problem, end)  # what pickle hands over
         self.path = path
         self.offset = offset
-        self.problem = f"{problem} in the record at byte {offset}"
+        self.problem: str = f"{problem} in the record at byte {offset}"
         self.end = end
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class Job:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work: Callable[[], None] | None = work
-        self.done = False
+        self.done: bool = False
 
     def run(self) -> None:
         assert self.work is not None

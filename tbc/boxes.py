@@ -51,7 +51,7 @@ def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescal
     return np.asarray(image)
 
 
-def draw_boxes(disp_image: Any, boxes: Any, labels: Sequence[str] | None = None) -> Any:
+def draw_boxes(disp_image: Image.Image, boxes: Any, labels: Sequence[str] | None = None) -> Image.Image:
     """Draws boxes on a Pillow image, in place: in red, each label on red in the lower left corner."""
     draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()
     for i, (left, top, right, bottom) in enumerate(boxes):

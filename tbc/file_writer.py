@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tbc import _core, background, runs
 
 _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
-lock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
+lock: threading.RLock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
 _finalized_pid: int | None = None
 
 # Why a file cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.

@@ -17,7 +17,7 @@ EXPERIMENT, SESSION_START, SESSION_END = (
     "_hparams_/session_end_info",
 )
 STATUS = ("unknown", "success", "failure", "running")
-TYPES = {  # names in the messages: of the type, and of the field of a value
+TYPES: dict[type, tuple[str, str]] = {  # names in the messages: of the type, and of the field of a value
     str: ("DATA_TYPE_STRING", "string_value"),
     bool: ("DATA_TYPE_BOOL", "bool_value"),
     float: ("DATA_TYPE_FLOAT64", "number_value"),

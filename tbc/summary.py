@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tbc import _core, layouts, meshes, pr_curves
 from tbc import hparams as _hparams
@@ -154,7 +155,7 @@ def pr_curve(tag: str, labels: Any, predictions: Any, num_thresholds: int = 127,
     return _logged(SummaryWriter.add_pr_curve, tag, labels, predictions, num_thresholds=num_thresholds, weights=weights)
 
 
-def compute_curve(labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> Any:
+def compute_curve(labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> NDArray[np.float64]:
     """An array of (6, num_thresholds): true and false positives, true and false negatives, precision, recall."""
     return pr_curves.curve(labels, predictions, num_thresholds, weights)[0]
 
