@@ -8,7 +8,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0 # what tests and benchmarks compare with; `make test TORCH=` leaves those tests out
 CC ?= cc
 
-SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
+SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
 .PHONY: demo test torture sanitize bench lint csrc-test proto screenshots clean

@@ -688,14 +688,18 @@ class SummaryWriter(_core.FastWriter):
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
-        prefix = f"{self._get_file_writer().get_logdir()}/{main_tag.replace('/', '_')}_"
-        log_dirs = {key: prefix + key for key in keys}
+        log_dir = self._get_file_writer().get_logdir()
+        log_dirs = {key: self._run_directory(log_dir, main_tag, key) for key in keys}
         with file_writer.lock:
             self._get_file_writer()
             found = {key: self._open(log_dir) for key, log_dir in log_dirs.items()}
             if self.all_writers is not None:  # a signal handler may have closed all
                 self.all_writers.update((log_dirs[key], writer) for key, writer in found.items())
             return found
+
+    @staticmethod
+    def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
+        return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         """The FileWriter of a directory, with a file. It stays the same after close(): another thread may be about to

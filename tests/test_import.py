@@ -33,6 +33,21 @@ def test_logging_numbers_loads_no_more(tmp_path):
     run_script(script, tmp_path)
 
 
+def test_tensorboardx_in_name_only(tmp_path):
+    script = """
+        import sys
+        from tbc.compat.tensorboardx import GlobalSummaryWriter, SummaryWriter
+        with SummaryWriter(sys.argv[1]) as writer:
+            writer.add_scalar("loss", 0.5, 1)
+            writer.add_scalars("loss", {"a": 1}, 2)
+            assert "multiprocessing" not in sys.modules
+            writer.export_scalars_to_json(sys.argv[1] + "/scalars.json")
+        GlobalSummaryWriter(sys.argv[1]).add_scalar("loss", 0.5)
+        assert not {"tensorboardX", "google.protobuf", "torch"} & set(sys.modules)
+    """
+    run_script(script, tmp_path)
+
+
 def test_writing_needs_no_protobuf_and_no_torch(tmp_path):
     script = """
         import sys, numpy as np, tbc

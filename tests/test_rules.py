@@ -55,6 +55,10 @@ IMPORTS = {  # what each module may import of tbc
     | {"tbc.pr_curves", "tbc.video"},
     "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
+    "tbc.compat": set(),
+    "tbc.compat.inbox": set(),
+    "tbc.compat.tensorboardx": {"tbc._core", "tbc.compat.inbox", "tbc.convert", "tbc.file_writer", "tbc.hparams"}
+    | {"tbc.reader.load", "tbc.summary", "tbc.writer"},
     "tbc.proto": set(),
     "tbc.testing": {"tbc.proto", "tbc.reader.check", "tbc.reader.load", "tbc.reader.records", "tbc.reader.tags"},
 }
@@ -91,7 +95,8 @@ FOREIGN = {  # other people's packages a module may import when it is imported, 
 
 
 def modules():
-    for folder, package in (("tbc", "tbc"), ("proto", "tbc.proto"), ("reader", "tbc.reader")):
+    packages = {"tbc": "tbc", "tbc/compat": "tbc.compat", "proto": "tbc.proto", "reader": "tbc.reader"}
+    for folder, package in packages.items():
         for path in sorted((ROOT / folder).glob("*.py")):
             yield (package if path.stem == "__init__" else f"{package}.{path.stem}"), path
 

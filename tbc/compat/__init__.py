@@ -1,0 +1,1 @@
+"""Other writers' interfaces to tbc, for programs that were written for those."""

@@ -1,0 +1,522 @@
+"""tensorboardX's writers, with its names and its order of parameters, for programs that were written for it.
+
+    from tbc.compat.tensorboardx import SummaryWriter  # was: from tensorboardX import SummaryWriter
+
+Tags and directories are tensorboardX's, so that a run it began goes on with the same curves; values are what
+tbc.SummaryWriter makes of them. That means, beside what README tells of torch's writer (whose errors tensorboardX
+mostly shares):
+
+- The parts of a mesh are tagged and described as in torch: TensorBoard takes every mesh of tensorboardX to have faces
+  and colors.
+- GIFs need no moviepy, sounds no soundfile, graphs no tensorboard.
+- `flush` waits for what was logged before; a killed process loses a tenth of a second.
+- Pixels out of range are cut off, not taken modulo 256; samples are times 32767, not 32768.
+- Hyperparameters of other types (devices, objects, ...) are text, where tensorboardX has a name without a value.
+- `use_metadata` holds for every add_*, also for add_scalars, add_hparams and add_embedding, and for none of the
+  file_writer; a step alone leaves the time as it is (it is 1970 there).
+- `add_scalars` keeps nothing in memory for `scalar_dict` and `export_scalars_to_json`, which read the files.
+- purge_step is None once it is written, and not written again after close().
+
+Left out: Comet, OpenVINO, s3:// and gs:// directories and `register_writer_factory`, arrays of chainer, grids of
+images with four channels (AssertionError, as in torch; grid=False shows them one by one).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import tbc.file_writer
+import tbc.writer
+from tbc import _core, convert
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from tbc.writer import Label
+
+__all__ = ["FileWriter", "GlobalSummaryWriter", "RecordWriter", "SummaryWriter"]
+
+NO_COMET = {"disabled": True}
+VIDEO = "NTCHW"
+
+
+def _alias(name: str) -> Any:
+    return property(lambda self: getattr(self, name), lambda self, value: setattr(self, name, value))
+
+
+@functools.lru_cache(maxsize=4096)
+def _clean(tag: Any) -> Any:
+    """A tag as tensorboardX writes it."""
+    return tag if tag is None else re.sub(r"[^-/\w\.]", "_", tag).lstrip("/")
+
+
+def _array(values: Any) -> Any:
+    """What tensorboardX takes beside arrays: lists."""
+    return convert.array_or_list(values) if isinstance(values, list) else values
+
+
+def _hyperparameter(value: Any) -> Any:
+    from tbc import hparams
+
+    if callable(value):
+        return getattr(value, "__name__", str(value))
+    try:
+        list(hparams.flatten({"value": value}))
+    except (TypeError, ValueError):
+        return str(value)
+    return value
+
+
+class SummaryWriter(tbc.writer.SummaryWriter):
+    """tbc.SummaryWriter with the parameters of tensorboardX's; what differs is in the text of this module.
+
+    logdir: the directory of the run; log_dir is another name for it.
+    write_to_disk: False makes a writer that takes every call, looks at none of its arguments, and creates nothing.
+    comet_config: raises NotImplementedError unless it disables Comet.
+    kwargs: those of tbc.SummaryWriter: image_compression, on_disk_error.
+
+    Arrays may also be lists. Attributes, all as in tensorboardX: logdir, purge_step, _max_queue, _flush_secs,
+    _filename_suffix, _write_to_disk, kwargs, file_writer, all_writers, default_bins, scalar_dict; and those of
+    tbc.SummaryWriter.
+    """
+
+    logdir = _alias("log_dir")
+    _max_queue = _alias("max_queue")
+    _flush_secs = _alias("flush_secs")
+    _filename_suffix = _alias("filename_suffix")
+    _write_to_disk = _alias("enabled")
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,
+        log_dir: str | os.PathLike[str] | None = None,
+        comet_config: Mapping[str, Any] | None = NO_COMET,
+        **kwargs: Any,
+    ) -> None:
+        if comet_config and not comet_config.get("disabled"):
+            raise NotImplementedError("tbc does not log to Comet: log with a comet_ml.Experiment beside this writer")
+        self._metadata: dict[str, Any] = {}
+        self.kwargs = kwargs
+        directory = log_dir if logdir is None else logdir
+        settings = comment, purge_step, max_queue, flush_secs, filename_suffix
+        super().__init__(directory, *settings, enabled=bool(write_to_disk), **kwargs)
+
+    def add_scalar(  # type: ignore[override]
+        self,
+        tag: str,
+        scalar_value: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        display_name: str | None = "",
+        summary_description: str | None = "",
+    ) -> None:
+        """Logs one number. See tbc.SummaryWriter.add_scalar."""
+        tag, value = _clean(tag), _array(scalar_value)
+        super().add_scalar(
+            tag, value, global_step, walltime, display_name=display_name, description=summary_description
+        )
+
+    def add_scalars(  # type: ignore[override]
+        self, main_tag: str, tag_scalar_dict: Mapping[str, Any], global_step: Any = None, walltime: float | None = None
+    ) -> None:
+        """Logs several numbers as curves of one chart.
+
+        Each key is a run of its own, in the directory <logdir>/<main_tag>/<key>, where it logs its number under
+        main_tag. Nothing is logged if one of them is wrong.
+        """
+        step, seconds = _core.check(main_tag, global_step, walltime)
+        scalars = {key: convert.scalar(_array(value)) for key, value in tag_scalar_dict.items()}
+        files = self._run_writers(main_tag, scalars)
+        for key, value in scalars.items():
+            files[key].scalar(_clean(main_tag), value, step, seconds)
+
+    @staticmethod
+    def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
+        return os.path.join(log_dir, main_tag.lstrip("/"), key.lstrip("/"))  # below log_dir in any case
+
+    @property
+    def scalar_dict(self) -> dict[str, list[list[float]]]:
+        """{directory: [[wall time, step, value], ...]} of the curves of add_scalars, read from their files, which may
+        hold what an earlier process logged, too. Values are those of float32, in as few digits as tell them apart.
+        Raises OSError if they cannot be read, or not be flushed before."""
+        from tbc.reader.load import load_scalars
+
+        self.flush()
+        curves = {}
+        for directory in self._file_writers:
+            if self.enabled and directory != os.fspath(self.log_dir):
+                tags = load_scalars(directory).values()
+                columns = [
+                    (scalars.wall_time, scalars.step, scalars.value.astype("f4").astype(str)) for scalars in tags
+                ]
+                curves[directory] = [
+                    [float(wall_time), int(step), float(value)]
+                    for column in columns
+                    for wall_time, step, value in zip(*column, strict=True)
+                ]
+        return curves
+
+    @scalar_dict.setter
+    def scalar_dict(self, value: Any) -> None:
+        """Nothing: programs empty it to save the memory that it takes in tensorboardX."""
+
+    def export_scalars_to_json(self, path: str | os.PathLike[str]) -> None:
+        """Writes scalar_dict to a file, as JSON; none if the writer does not write to the disk."""
+        if self.enabled:
+            curves = self.scalar_dict
+            with open(path, "w") as file:
+                json.dump(curves, file)
+
+    def add_histogram(
+        self,
+        tag: str,
+        values: Any,
+        global_step: Any = None,
+        bins: Any = "tensorflow",
+        walltime: float | None = None,
+        max_bins: int | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs how values are distributed. See tbc.SummaryWriter.add_histogram."""
+        super().add_histogram(_clean(tag), _array(values), global_step, bins, walltime, max_bins, **label)
+
+    def add_image(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        dataformats: str = "CHW",
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs an image. See tbc.SummaryWriter.add_image."""
+        super().add_image(_clean(tag), _array(img_tensor), global_step, walltime, dataformats, **label)
+
+    def add_images(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        dataformats: str = "NCHW",
+        *,
+        grid: bool = True,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a batch of images, or a list of images of one size, whose dataformats may leave out the N.
+
+        See tbc.SummaryWriter.add_images.
+        """
+        if isinstance(img_tensor, list) and len(dataformats) == 3:
+            dataformats = "N" + dataformats
+        super().add_images(_clean(tag), _array(img_tensor), global_step, walltime, dataformats, grid=grid, **label)
+
+    def add_image_with_boxes(  # type: ignore[override]
+        self,
+        tag: str,
+        img_tensor: Any,
+        box_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        dataformats: str = "CHW",
+        labels: Sequence[str] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Logs an image with boxes drawn on it. See tbc.SummaryWriter.add_image_with_boxes.
+
+        kwargs: rescale, display_name, description.
+        """
+        kwargs = {"dataformats": dataformats, "labels": labels, **kwargs}
+        super().add_image_with_boxes(tag, _array(img_tensor), box_tensor, global_step, walltime, **kwargs)
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: Any = None,
+        fps: float = 4,
+        walltime: float | None = None,
+        dataformats: str = VIDEO,
+        *,
+        format: str = "gif",
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a video. See tbc.SummaryWriter.add_video.
+
+        dataformats: what each dimension is, a permutation of "NTCHW". Raises AssertionError if it is none, or does not
+        fit the video.
+        """
+        video, letters = convert.array(_array(vid_tensor)), dataformats.upper()
+        if sorted(letters) != sorted(VIDEO) or video.ndim != len(VIDEO):
+            raise AssertionError(f"dataformats {dataformats!r} does not fit a video of shape {video.shape} ({VIDEO})")
+        video = video.transpose([letters.index(letter) for letter in VIDEO])
+        super().add_video(_clean(tag), video, global_step, fps, walltime, format=format, **label)
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: Any = None,
+        sample_rate: float = 44100,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs sound. snd_tensor: (L,), or (L, C) of one or two channels. See tbc.SummaryWriter.add_audio."""
+        sound = convert.array(_array(snd_tensor)).T  # which has (C, L)
+        super().add_audio(tag, sound, global_step, sample_rate, walltime, **label)
+
+    def add_pr_curve(
+        self,
+        tag: str,
+        labels: Any,
+        predictions: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: float | None = None,
+        **label: Unpack[Label],
+    ) -> None:
+        """Logs a precision-recall curve. See tbc.SummaryWriter.add_pr_curve."""
+        examples = _array(labels), _array(predictions)
+        super().add_pr_curve(tag, *examples, global_step, num_thresholds, weights, walltime, **label)
+
+    def add_hparams(  # type: ignore[override]
+        self,
+        hparam_dict: Mapping[str, Any],
+        metric_dict: Mapping[str, Any],
+        name: str | None = None,
+        global_step: Any = None,
+        **session: Any,
+    ) -> None:
+        """Logs the hyperparameters of a run and what came of them. See tbc.SummaryWriter.add_hparams.
+
+        hparam_dict: name -> anything; functions and classes become their name, what is none of tbc's types is text.
+        name: the directory in logdir for them, the time by default.
+        session: start_time, end_time, status.
+        """
+        if not isinstance(hparam_dict, Mapping) or not isinstance(metric_dict, Mapping):
+            raise TypeError(f"hparam_dict and metric_dict must be dicts, got {hparam_dict!r} and {metric_dict!r}")
+        hparams = {name: _hyperparameter(value) for name, value in hparam_dict.items()}
+        metrics = {_clean(tag): _array(value) for tag, value in metric_dict.items()}
+        super().add_hparams(hparams, metrics, None, name, global_step, **session)
+
+    @contextmanager
+    def use_metadata(self, *, global_step: Any = None, walltime: float | None = None) -> Iterator[SummaryWriter]:
+        """The step, the time, or both, of every add_* within that is not given them. (Of all threads.)
+
+        Raises AssertionError within another use_metadata, and if neither is given.
+        """
+        if self._metadata:
+            raise AssertionError("there is one use_metadata at a time")
+        metadata = {"global_step": global_step, "walltime": walltime}
+        self._metadata = {name: value for name, value in metadata.items() if value is not None}
+        if not self._metadata:
+            raise AssertionError("use_metadata needs a global_step or a walltime")
+        try:
+            yield self
+        finally:
+            self._metadata = {}
+
+
+def _with_metadata(add: Callable[..., None]) -> Callable[..., None]:
+    """An add_* that knows of use_metadata, and that does nothing in a writer that is not enabled."""
+    signature = inspect.signature(add)
+
+    @functools.wraps(add)
+    def method(self: SummaryWriter, *arguments: Any, **keywords: Any) -> None:
+        if not self.enabled:
+            return
+        if self._metadata:
+            bound = signature.bind(self, *arguments, **keywords)
+            for name, value in self._metadata.items():
+                if name in signature.parameters and bound.arguments.get(name) is None:
+                    bound.arguments[name] = value
+            arguments, keywords = bound.args[1:], bound.kwargs
+        add(self, *arguments, **keywords)
+
+    return method
+
+
+for _name, _add in inspect.getmembers(SummaryWriter, inspect.isroutine):
+    if _name.startswith("add_"):
+        setattr(SummaryWriter, _name, _with_metadata(_add))
+
+
+# --- one writer for several processes ---
+
+_writer: GlobalSummaryWriter | None = None
+
+
+class GlobalSummaryWriter:
+    """Logs to one event file from all processes that are forked from this one, or started with it.
+
+        writer = GlobalSummaryWriter("runs/first")
+        with multiprocessing.Pool() as pool:
+            pool.map(work, range(100))  # which calls writer.add_scalar("loss", loss)
+
+    The steps of each tag are counted, from 0, in the order in which the calls arrive at the process that made the
+    writer, and has the file. The others make their summaries, and send them; see inbox.py. When that process has ended,
+    a RuntimeWarning says that nothing is logged any more.
+
+    smw: the SummaryWriter. Its methods, and file_writer, are for the process that made it.
+    coalesce_process: kept for compatibility. The other parameters are those of SummaryWriter.
+    """
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,
+        log_dir: str | os.PathLike[str] | None = None,
+        coalesce_process: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        from multiprocessing.util import Finalize
+
+        from tbc.compat.inbox import Inbox
+
+        settings = comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk, log_dir
+        self.smw = SummaryWriter(logdir, *settings, **kwargs)
+        self._steps: dict[tuple[str, str | None], int] = {}  # of the next call, by kind and tag
+        self._counting = threading.RLock()
+        self._failures: list[BaseException] = []
+        self._inbox = Inbox(self._receive)
+        Finalize(None, _finish, (weakref.ref(self),), exitpriority=-1)  # behind the end of other processes
+
+    def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
+        """Logs one number, at the next step of its tag. See SummaryWriter.add_scalar."""
+        self._add("scalar", tag, scalar_value, walltime)
+
+    def add_image(self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW") -> None:
+        """Logs an image, at the next step of its tag. See SummaryWriter.add_image."""
+        self._add("image", tag, img_tensor, walltime, dataformats=dataformats)
+
+    def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
+        """Logs text, at the next step of its tag. See SummaryWriter.add_text."""
+        self._add("text", tag, text_string, walltime)
+
+    @staticmethod
+    def getSummaryWriter() -> GlobalSummaryWriter:
+        """The writer that all modules share; the first call makes it, with the defaults."""
+        global _writer
+        with tbc.file_writer.lock:
+            if _writer is None:
+                _writer = GlobalSummaryWriter()
+            return _writer
+
+    @property
+    def file_writer(self) -> tbc.file_writer.FileWriter:
+        """The FileWriter of logdir; a new one after close()."""
+        return self.smw._get_file_writer()
+
+    def close(self) -> None:
+        """Writes what was sent so far, and closes the file; what is logged then goes to a new one. Raises OSError as
+        SummaryWriter.close does, and what befell the calls of other processes here. (There it does nothing.)"""
+        if self._inbox.is_ours:
+            self._inbox.drain()
+            tbc.file_writer.call_all([self._raise_failure, self.smw.close])
+
+    def _add(self, kind: str, tag: str, value: Any, walltime: float | None, **options: Any) -> None:
+        if not self.smw.enabled:
+            return
+        name = tag if kind == "text" else _clean(tag)
+        if self._inbox.is_ours:
+            add = getattr(self.smw, f"add_{kind}")
+            self._log(kind, name, lambda step: add(name, value, step, walltime, **options))
+        else:
+            from tbc import summary
+
+            _, seconds = _core.check(name, None, walltime)
+            message = getattr(summary, kind)(name, _array(value), **options)
+            try:
+                self._inbox.send(kind, name, message.SerializeToString(), seconds)
+            except BrokenPipeError:
+                tbc.file_writer.warn("nothing is logged any more: the process with the file has ended", RuntimeWarning)
+
+    def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
+        try:
+            self._log(kind, tag, lambda step: self.file_writer.summary(summary, step, seconds))
+        except Exception as error:  # nobody waits for an answer
+            self._failures.append(error)
+
+    def _log(self, kind: str, tag: str | None, add: Callable[[int], None]) -> None:
+        with self._counting:
+            step = self._steps.get((kind, tag), 0)
+            add(step)
+            self._steps[kind, tag] = step + 1
+
+    def _raise_failure(self) -> None:
+        tbc.file_writer.raise_first(self._failures)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As a lock of multiprocessing: for a process that is being started; at other times it raises RuntimeError."""
+        from multiprocessing.context import assert_spawning
+
+        assert_spawning(self)
+        return {"smw": self.smw, "_inbox": self._inbox}
+
+
+def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
+    """At exit, also of a process of multiprocessing, which takes no time for what waits in memory."""
+    writer = reference()
+    if writer is not None:
+        writer._inbox.drain()
+        try:
+            tbc.file_writer.call_all([writer._raise_failure, writer.smw.flush])
+        except Exception as error:
+            tbc.file_writer.warn(f"events logged last are lost: {error}", RuntimeWarning)
+
+
+# --- files ---
+
+
+class FileWriter(tbc.file_writer.FileWriter):
+    """tbc.FileWriter; logdir is its log_dir."""
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str],
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(logdir, max_queue, flush_secs, filename_suffix, **options)
+
+
+class RecordWriter:
+    """Writes records of any bytes to a file that it makes, or empties: the format of event files, and of TFRecord."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self._writer = open(path, "wb")  # noqa: SIM115
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(_core.frame(data))
+
+    def flush(self) -> None:
+        """Returns when all is on the disk."""
+        self._writer.flush()
+        os.fsync(self._writer.fileno())
+
+    def close(self) -> None:
+        self._writer.close()
