@@ -180,15 +180,14 @@ def _torch_pairs() -> list[Pair]:
 
     from tbc import file_writer, summary, writer
 
-    FileWriter = _also("FileWriter", file_writer.FileWriter, torch_writer.FileWriter)
-    SummaryWriter = _also("SummaryWriter", writer.SummaryWriter, torch_writer.SummaryWriter)
-    SummaryWriter._FileWriter = FileWriter
+    files = _also(file_writer.FileWriter, torch_writer.FileWriter)
+    summaries = _also(writer.SummaryWriter, torch_writer.SummaryWriter, _FileWriter=files)
     functions = [
         (getattr(torch_summary, name), _of_tensorboard(getattr(summary, name)))
         for name in summary.__all__
         if hasattr(torch_summary, name)
     ]
-    return [(torch_writer.FileWriter, FileWriter), (torch_writer.SummaryWriter, SummaryWriter), *functions]
+    return [(torch_writer.FileWriter, files), (torch_writer.SummaryWriter, summaries), *functions]
 
 
 def _torch_stand_in(package: ModuleType) -> dict[str, ModuleType]:
@@ -207,8 +206,8 @@ def _torch_stand_in(package: ModuleType) -> dict[str, ModuleType]:
     return {module.__name__: module for module in (package, *submodules.values())}
 
 
-def _also(name: str, ours: Any, theirs: Any) -> Any:
-    """Our class, whose objects are instances of theirs, too, and theirs of it."""
+def _also(ours: Any, theirs: Any, **members: Any) -> Any:
+    """Our class, with these members, whose objects are instances of theirs, too, and theirs of it."""
 
     class Meta(ABCMeta):
         def __instancecheck__(cls, instance: Any) -> bool:
@@ -219,11 +218,11 @@ def _also(name: str, ours: Any, theirs: Any) -> Any:
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
         """In another process torch's may have its own name back."""
-        _, (kind,), state = ours.__reduce_ex__(self, protocol)
-        return _new, (ours if kind is both else kind,), state
+        _, (kind,), *state = ours.__reduce_ex__(self, protocol)
+        return _new, (ours if kind is both else kind,), *state
 
-    members = {"__doc__": ours.__doc__, "__module__": theirs.__module__, "__reduce_ex__": __reduce_ex__}
-    both = Meta(name, (ours, theirs), members)
+    members |= {"__doc__": ours.__doc__, "__module__": theirs.__module__, "__reduce_ex__": __reduce_ex__}
+    both = Meta(theirs.__name__, (ours, theirs), members)
     return both
 
 
@@ -253,9 +252,11 @@ def _tensorboardx_pairs() -> list[Pair]:
 
     from tbc.compat import tensorboardx
 
-    names = "FileWriter", "GlobalSummaryWriter", "SummaryWriter"
-    theirs = {name: getattr(tensorboardX, name) for name in names}
-    return [(their, _also(name, getattr(tensorboardx, name), their)) for name, their in theirs.items()]
+    files = _also(tensorboardx.FileWriter, tensorboardX.FileWriter)
+    summaries = _also(tensorboardx.SummaryWriter, tensorboardX.SummaryWriter, _FileWriter=files)
+    shared = _also(tensorboardx.GlobalSummaryWriter, tensorboardX.GlobalSummaryWriter)
+    theirs = tensorboardX.FileWriter, tensorboardX.SummaryWriter, tensorboardX.GlobalSummaryWriter
+    return list(zip(theirs, (files, summaries, shared), strict=True))
 
 
 _TORCH = _Package("torch.utils.tensorboard", _torch_pairs, _torch_stand_in)

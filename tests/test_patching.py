@@ -15,6 +15,7 @@ from tbc.proto import HParamsPluginData
 from tbc.reader import find_event_files, load_runs, read_events
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch")
+needs_tensorboardx = pytest.mark.skipif(importlib.util.find_spec("tensorboardX") is None, reason="tensorboardX")
 HERE = os.path.dirname(__file__)
 PTH = os.path.join(sysconfig.get_path("purelib"), "tbc.pth")
 needs_pth = pytest.mark.skipif(not os.path.exists(PTH), reason="an editable install has no tbc.pth")
@@ -367,6 +368,37 @@ def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
     assert theirs.keys() == ours.keys() == {".", "both_a", "both_b"}
     for run, events in theirs.items():
         assert events == ours[run]
+
+
+@needs_tensorboardx
+def test_tensorboardx(tmp_path):
+    script = """
+        import sys, tbc
+        patch = tbc.patch_tensorboardx()
+        assert not {"tensorboardX", "numpy", "google.protobuf"} & set(sys.modules)
+        from tensorboardX import FileWriter, GlobalSummaryWriter, SummaryWriter
+        import tensorboardX.writer
+        from tensorboardX.summary import hparams
+        from tbc.compat import tensorboardx
+        assert tensorboardX.writer.SummaryWriter is tensorboardX.SummaryWriter is SummaryWriter
+        for name in ("FileWriter", "GlobalSummaryWriter", "SummaryWriter"):
+            assert issubclass(getattr(tensorboardX, name), getattr(tensorboardx, name)), name
+        with SummaryWriter(sys.argv[1], flush_secs=30) as writer:  # as Ray has it
+            writer.add_scalar("ray/tune/loss", 0.5, global_step=3)
+            writer.file_writer.add_summary(hparams({"lr": 0.1}, {"loss": 0})[0])
+            assert type(writer.file_writer) is FileWriter and writer.logdir == sys.argv[1]
+            assert isinstance(tensorboardx.SummaryWriter(sys.argv[1] + "/other"), SummaryWriter)
+        shared = GlobalSummaryWriter(sys.argv[1] + "/global")
+        shared.add_scalar("x", 1)
+        shared.close()
+        patch.undo()
+        assert not issubclass(tensorboardX.SummaryWriter, tbc.SummaryWriter)
+        assert not issubclass(tensorboardX.writer.FileWriter, tbc.FileWriter)
+    """
+    run_script(script, tmp_path)
+    runs = load_runs(tmp_path)
+    assert runs["."].scalars["ray/tune/loss"].value == [0.5]
+    assert runs["global"].scalars["x"].step == [0]
 
 
 def test_a_program_runs_as_by_python(tmp_path):
