@@ -150,6 +150,23 @@ for process in processes: process.join()
     assert sorted(files.count(file) for file in set(files)) == [20] * 8
 
 
+def test_the_exit_waits_for_what_has_been_sent(log_dir):
+    run_writer(
+        """
+handle = writer._inbox._handle
+
+def slowly(*message):
+    time.sleep(0.005)
+    handle(*message)
+
+writer._inbox._handle = slowly
+run(lambda k: [writer.add_scalar("x", k) for k in range(100)], [0])
+        """,
+        log_dir,
+    )
+    assert logged(log_dir) == {"x": list(range(100))}
+
+
 def test_a_child_of_a_child(log_dir):
     run_writer(
         """
