@@ -1,6 +1,8 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
 # make torture tries to make tbc lose something, and prints how often; an hour or so
+# make wheels  builds the sdist and a wheel for each Python that is here, and tests them; five minutes a Python
+# make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
 # make bench   measures what tbc costs beside torch and tensorboardX; some ten minutes on an idle machine
 # Each sets up a virtual environment of its own below .venv/.
 
@@ -8,10 +10,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0 # what tests and benchmarks compare with; `make test TORCH=` leaves those tests out
 CC ?= cc
 
-SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pyx tbc/*.pxd tbc/*.pyi)
+SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test torture sanitize bench lint csrc-test proto screenshots clean
+.PHONY: demo test torture sanitize wheels cross bench lint csrc-test proto screenshots clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
@@ -26,6 +28,13 @@ torture: .venv/torture/installed
 sanitize: .venv/torture/installed
 	cd tests && ../.venv/torture/bin/python -m torture.run sanitize
 
+# PYTHONS="python3.12 ..." for some; what is made lies in dist/ then.
+wheels: .venv/release/installed
+	.venv/release/bin/python tests/release/wheels.py --dist dist $(PYTHONS)
+
+cross: .venv/release/installed
+	.venv/release/bin/python tests/release/cross.py
+
 bench: .venv/bench/installed
 	.venv/bench/bin/python benchmarks/run.py
 
@@ -34,6 +43,9 @@ lint: .venv/test/installed
 	.venv/test/bin/ruff format --check .
 	cd .venv/test && bin/mypy --config-file ../../pyproject.toml -p tbc
 	cd .venv/test && bin/stubtest tbc._core tbc._scan --ignore-missing-stub --ignore-disjoint-bases --mypy-config-file ../../pyproject.toml
+	cd .venv/test && PATH="$$PWD/bin:$$PATH" pyright --verifytypes tbc --ignoreexternal
+	cd tests/user_project && ../../.venv/test/bin/mypy .
+	cd tests/user_project && ../../.venv/test/bin/pyright --pythonpath ../../.venv/test/bin/python
 
 # The C core without Python: memory and undefined behaviour, the same without SSE2, then data races.
 csrc-test:
@@ -71,6 +83,11 @@ clean:
 .venv/torture/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/torture
 	.venv/torture/bin/pip install --quiet --disable-pip-version-check '.[demo,test,torture]' $(TORCH)
+	touch $@
+
+.venv/release/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/release
+	.venv/release/bin/pip install --quiet --disable-pip-version-check '.[release]'
 	touch $@
 
 .venv/bench/installed: $(SOURCES)

