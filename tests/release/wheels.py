@@ -25,6 +25,7 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 GLIBC = "2.17"
 PLATFORM = "manylinux_2_17_x86_64"
 CC = f"{sys.executable} -m ziglang cc -target x86_64-linux-gnu.{GLIBC}"
+CC += " -idirafter /usr/include"  # where Debian has a part of Python's headers
 LOOK = "import sys, tbc._core, tbc._scan; print(sys.prefix, tbc._core.__file__, tbc._core.crc32c_paths()[-1])"
 
 
@@ -71,10 +72,10 @@ def build_sdist(directory):
 
 
 def build_wheel(python, sdist, directory):
-    """Of the sdist, by a Python without any package."""
-    call(
-        python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", directory, sdist, env={"CC": CC, "TBC_CFLAGS": "-g0"}
-    )
+    """Of the sdist, by a Python without any package. The linker's flags are not those that this Python was built with:
+    a distribution's may be for another linker."""
+    compiler = {"CC": CC, "LDSHARED": f"{CC} -shared", "TBC_CFLAGS": "-g0"}
+    call(python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", directory, sdist, env=compiler)
     (built,) = Path(directory).glob("*-linux_x86_64.whl")
     print(tool("auditwheel", "show", built).strip(), flush=True)
     tool("auditwheel", "repair", "--plat", PLATFORM, "--wheel-dir", directory, built)
