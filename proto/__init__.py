@@ -21,9 +21,12 @@ def _message(name: str) -> Any:
 
 EmbeddingInfo: Any = _message("EmbeddingInfo")
 Event: Any = _message("Event")
+GraphDef: Any = _message("GraphDef")
 HParamsPluginData: Any = _message("HParamsPluginData")
 Layout: Any = _message("Layout")
 MeshPluginData: Any = _message("MeshPluginData")
+NodeDef: Any = _message("NodeDef")
 ProjectorConfig: Any = _message("ProjectorConfig")
+RunMetadata: Any = _message("RunMetadata")
 Summary: Any = _message("Summary")
 TensorProto: Any = _message("TensorProto")

@@ -166,6 +166,23 @@ class FileWriter(_core.EventFile):
         else:
             self.add_event(message, message.step, message.wall_time)
 
+    def add_graph(self, graph_profile: tuple[Any, Any], walltime: float | None = None) -> None:
+        """Adds a graph and what is known of its run: a GraphDef and a RunMetadata message. Raises as add_event."""
+        from tbc.proto import Event
+
+        graph, metadata = graph_profile
+        _check_message(metadata, "RunMetadata")
+        self.add_onnx_graph(graph, walltime)
+        run = {"tag": "step1", "run_metadata": metadata.SerializeToString()}
+        self.add_event(Event(tagged_run_metadata=run), None, walltime)
+
+    def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:
+        """Adds a graph: a GraphDef message. Raises as add_event."""
+        from tbc.proto import Event
+
+        _check_message(graph, "GraphDef")
+        self.add_event(Event(graph_def=graph.SerializeToString()), None, walltime)
+
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
         """Encodes something beside the caller's thread; flush() and close() wait for it and raise what it raised.
 
@@ -262,6 +279,12 @@ class NullFileWriter(FileWriter):
         pass
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
+        pass
+
+    def add_graph(self, graph_profile: Any, walltime: float | None = None) -> None:
+        pass
+
+    def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:
         pass
 
     def flush(self, *, sync: bool = False) -> None:

@@ -568,6 +568,55 @@ class SummaryWriter(_core.FastWriter):
         summary = meshes.summary(tag, vertices, colors, faces, config_dict, **label)
         self._get_file_writer().add_summary(summary, global_step, walltime)
 
+    def add_graph(
+        self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
+    ) -> None:
+        """Logs the graph of a model, which TensorBoard shows as boxes within boxes, one for each module.
+
+        model: a torch.nn.Module; or what torch.jit.script or torch.jit.trace made; or any graph as a GraphDef message
+        (of any protobuf library) or its bytes, which takes no torch.
+        input_to_model: the argument of forward(), or a tuple or list of the arguments; a dict is the argument or, if
+        that fails, the arguments by name. None shows the modules and their parameters without what they do.
+        verbose: prints the graph of torch.jit.trace, or why there is none.
+        use_strict_trace: False lets torch.jit.trace take models that return dicts and lists.
+
+        The model runs, in evaluation mode. The graph is that of torch.jit.trace, as with torch's writer; where that
+        fails, what the modules call of torch is recorded in a second run. Either shows the way that this input takes.
+
+        The model stays as it is: each module's mode, attributes, gradients, random numbers, and what is in its buffers
+        and in the inputs (up to 64 MiB of them, the small ones first). But a module that builds itself in its first run
+        has had it.
+
+        Raises what forward() raises, TypeError for inputs that do not fit it and for what is no model, ValueError for
+        bytes of something else. If a model on the meta device cannot run, a warning says why, and its modules are shown.
+        """
+        if not self.enabled:
+            return
+        from tbc import graphs
+
+        if graphs.is_message(model):
+            self._get_file_writer().add_onnx_graph(graphs.message(model))
+            return
+        if not graphs.is_model(model):
+            raise TypeError(f"a torch.nn.Module or a GraphDef message is expected, got {type(model).__name__}")
+        from tbc import torch_graphs
+
+        nodes, failure = torch_graphs.nodes(model, input_to_model, verbose, use_strict_trace)
+        self._get_file_writer().add_graph(graphs.profile(nodes))
+        if failure:
+            warn(f"the graph shows the modules of the model, not what they do: {failure}")
+
+    def add_onnx_graph(self, prototxt: str | os.PathLike[str] | Any) -> None:
+        """Logs the graph of an ONNX model.
+
+        prototxt: its file, which takes the onnx package, or a ModelProto message. Raises ImportError without onnx.
+        """
+        if not self.enabled:
+            return
+        from tbc import onnx_graphs
+
+        self._get_file_writer().add_onnx_graph(onnx_graphs.graph(prototxt))
+
     def add_hparams(
         self,
         hparam_dict: Mapping[str, Any],

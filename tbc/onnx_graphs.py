@@ -1,0 +1,43 @@
+"""Graphs of ONNX models, as torch's writer has them: names as in the model, parameters of operations as text."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from tbc import graphs
+from tbc.proto import NodeDef
+
+
+def graph(model: Any) -> Any:
+    """The GraphDef message of a file, or of a ModelProto message. Raises ImportError without onnx, for a file."""
+    onnx_graph = (model if hasattr(model, "graph") else _load(model)).graph
+    nodes = [_variable(value) for value in chain(onnx_graph.input, onnx_graph.output)]
+    return graphs.graph(nodes + [_operation(operation) for operation in onnx_graph.node])
+
+
+def _load(file: Any) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError("add_onnx_graph needs onnx: pip install 'tbc[onnx]'") from error
+    return onnx.load(file, load_external_data=False)  # the weights
+
+
+def _variable(value: Any) -> Any:
+    """The node of an input or an output."""
+    tensor = value.type.tensor_type
+    node = NodeDef(name=value.name, op="Variable")
+    node.attr["dtype"].type = tensor.elem_type
+    node.attr["shape"].shape.SetInParent()  # of a scalar
+    for dimension in tensor.shape.dim:
+        node.attr["shape"].shape.dim.add(size=dimension.dim_value)
+    return node
+
+
+def _operation(operation: Any) -> Any:
+    """The node of an operation, by the name of its first output."""
+    parameters = (" = ".join(str(value) for _, value in attribute.ListFields()) for attribute in operation.attribute)
+    node = NodeDef(name=operation.output[0], op=operation.op_type, input=operation.input)
+    node.attr["parameters"].s = ", ".join(parameters).encode()
+    return node

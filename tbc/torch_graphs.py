@@ -1,0 +1,153 @@
+"""Graphs of torch's models: by which route, and without the model noticing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map_only
+
+from tbc import recorded_graphs, traced_graphs
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+SAVED = 64 << 20  # bytes
+
+
+def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[Any], str]:
+    """The NodeDef messages of a model, and if they are of its modules alone, since it does not run: why not, else "".
+
+    model: a Module, a ScriptModule or a ScriptFunction. inputs: see SummaryWriter.add_graph.
+    verbose prints the traced graph, or why there is none. strict is torch.jit.trace's.
+
+    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises, but for models on the
+    meta device, which may not be able to run.
+    """
+    if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
+        return traced_graphs.nodes(model.inlined_graph, model, verbose), ""
+    model = getattr(model, "_orig_mod", model)  # torch.compile's: the calls of what it compiled cannot be seen
+    if inputs is None:
+        return recorded_graphs.outline(model), ""
+    is_meta = any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers()))
+    calls = _calls(model, inputs)
+    if is_meta:
+        calls += _calls(model, tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), inputs))
+    trace = partial(traced_graphs.trace, verbose=verbose, strict=strict)
+    failure = ""
+    for route in (trace, recorded_graphs.record):
+        for args, kwargs in calls:
+            try:
+                with _untouched(model, inputs):
+                    return route(model, args, kwargs), ""
+            except Exception as error:
+                failure = f"{type(error).__name__}: {error}".partition("\n")[0]
+                if verbose:
+                    print(failure)
+    if not is_meta:
+        args, kwargs = calls[-1]
+        with _untouched(model, inputs):
+            model(*args, **kwargs)  # raises what is wrong with it, if it was not the recording
+    return recorded_graphs.outline(model), failure
+
+
+def _calls(model: Any, inputs: Any) -> list[Call]:
+    """The ways to call the model with the inputs: those of torch's writer, and behind them what torch's cannot do."""
+    calls: list[Call] = [] if type(inputs) is tuple else [((inputs,), {})]
+    if isinstance(inputs, Mapping):
+        calls.append(((), dict(inputs)))
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, torch.Tensor):
+        calls.insert(0, (tuple(inputs), {}))
+    misfits = [_misfit(model, call) for call in calls]
+    fitting = [call for call, misfit in zip(calls, misfits, strict=True) if not misfit]
+    if not fitting:
+        raise TypeError(f"input_to_model does not fit the forward() of {type(model).__name__}: {misfits[0]}")
+    return fitting if isinstance(inputs, Mapping) else fitting[:1]
+
+
+def _misfit(model: Any, call: Call) -> str:
+    """Why it cannot be called in this way."""
+    args, kwargs = call
+    with suppress(ValueError):  # of a function without a signature
+        try:
+            inspect.signature(model.forward).bind(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+    return ""
+
+
+@contextmanager
+def _untouched(model: Any, inputs: Any) -> Iterator[None]:
+    """Evaluation mode, as in torch's writer. Behind it all is as it was: the mode of each module, its attributes and
+    buffers, what is in the buffers and inputs (as far as they are saved), and torch's random numbers."""
+    modes = [(module, module.training) for module in model.modules()]
+    contents = [*model.buffers(), *(tensor for _, tensor in recorded_graphs.tensors(inputs))]
+    restores = [_keep_attributes(module) for module, _ in modes if not isinstance(module, torch.jit.ScriptModule)]
+    restores += map(_keep_content, _saved(contents))
+    devices = {tensor.device for tensor in chain(model.parameters(), contents) if tensor.is_cuda}
+    try:
+        with torch.random.fork_rng(devices):
+            model.eval()
+            yield
+    finally:
+        for module, mode in modes:
+            if module.training != mode:
+                module.train(mode)  # some classes do more in it than that
+        for restore in restores:
+            restore()
+
+
+def _keep_attributes(module: torch.nn.Module) -> Callable[[], None]:
+    """A function that gives the module its attributes and buffers back.
+
+    But for a module that has a new class, parameters or modules: it builds itself when it first runs.
+    """
+    parts, attributes, buffers = _parts(module), dict(vars(module)), dict(module._buffers)
+
+    def restore() -> None:
+        if _parts(module) == parts:
+            for name in vars(module).keys() - attributes.keys():
+                del vars(module)[name]
+            vars(module).update(attributes)
+            module._buffers.clear()
+            module._buffers.update(buffers)
+
+    return restore
+
+
+def _parts(module: torch.nn.Module) -> tuple[Any, ...]:
+    return type(module), *module._parameters, *module._modules
+
+
+def _keep_content(tensor: torch.Tensor) -> Callable[[], None]:
+    """A function that gives the tensor its content back, if it has changed: autograd counts what is written."""
+    content = tensor.detach().clone()
+
+    def restore() -> None:
+        if tensor.shape == content.shape and not torch.equal(_bytes(tensor), _bytes(content)):
+            tensor.data.copy_(content)
+
+    return restore
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().flatten().view(torch.uint8)
+
+
+def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The small ones, 64 MiB in all: weights may be buffers, and there may be no room for them twice."""
+    room = SAVED
+    for tensor in sorted(filter(_is_plain, tensors), key=lambda tensor: tensor.nbytes):
+        room -= tensor.nbytes
+        if room >= 0:
+            yield tensor
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """With elements that can be copied and compared."""
+    return (
+        type(tensor) is torch.Tensor and not (tensor.is_meta or tensor.is_quantized) and tensor.layout == torch.strided
+    )
