@@ -1,4 +1,4 @@
-"""What users pass, as numbers and arrays. The only file that knows torch, jax and the rest; it imports none of them.
+"""What users pass, as numbers and arrays. It knows torch, jax and the rest, and imports none of them.
 
 bfloat16 and float8, which numpy lacks, become float32, exactly (complex32 becomes complex64); a CUDA tensor is copied
 to the host.

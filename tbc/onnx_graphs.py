@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import chain
 from typing import Any
 
@@ -10,10 +11,16 @@ from tbc.proto import NodeDef
 
 
 def graph(model: Any) -> Any:
-    """The GraphDef message of a file, or of a ModelProto message. Raises ImportError without onnx, for a file."""
-    onnx_graph = (model if hasattr(model, "graph") else _load(model)).graph
-    nodes = [_variable(value) for value in chain(onnx_graph.input, onnx_graph.output)]
-    return graphs.graph(nodes + [_operation(operation) for operation in onnx_graph.node])
+    """The GraphDef message of a file, or of a ModelProto message.
+
+    Raises ImportError without onnx, for a file; TypeError for what is neither.
+    """
+    if isinstance(model, (str, os.PathLike)) or hasattr(model, "read"):
+        model = _load(model)
+    if not hasattr(model, "graph"):
+        raise TypeError(f"the file of an ONNX model or a ModelProto message is expected, got {type(model).__name__}")
+    nodes = [_variable(value) for value in chain(model.graph.input, model.graph.output)]
+    return graphs.graph(nodes + [_operation(operation) for operation in model.graph.node])
 
 
 def _load(file: Any) -> Any:

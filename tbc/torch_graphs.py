@@ -59,7 +59,7 @@ def _calls(model: Any, inputs: Any) -> list[Call]:
     calls: list[Call] = [] if type(inputs) is tuple else [((inputs,), {})]
     if isinstance(inputs, Mapping):
         calls.append(((), dict(inputs)))
-    elif isinstance(inputs, Iterable) and not isinstance(inputs, torch.Tensor):
+    elif isinstance(inputs, (list, tuple)):
         calls.insert(0, (tuple(inputs), {}))
     misfits = [_misfit(model, call) for call in calls]
     fitting = [call for call, misfit in zip(calls, misfits, strict=True) if not misfit]

@@ -588,7 +588,7 @@ class SummaryWriter(_core.FastWriter):
         has had it.
 
         Raises what forward() raises, TypeError for inputs that do not fit it and for what is no model, ValueError for
-        bytes of something else. If a model on the meta device cannot run, a warning says why, and its modules are shown.
+        bytes of something else. A model on the meta device that cannot run is shown as with None; a warning says why.
         """
         if not self.enabled:
             return
@@ -609,7 +609,9 @@ class SummaryWriter(_core.FastWriter):
     def add_onnx_graph(self, prototxt: str | os.PathLike[str] | Any) -> None:
         """Logs the graph of an ONNX model.
 
-        prototxt: its file, which takes the onnx package, or a ModelProto message. Raises ImportError without onnx.
+        prototxt: its file, or a ModelProto message.
+
+        Raises ImportError without the onnx package, for a file; TypeError for what is neither.
         """
         if not self.enabled:
             return

@@ -119,6 +119,8 @@ def test_the_file_writer_takes_messages_and_makes_no_file(somewhere):
         file.add_event(Event(), 1, 2.5)
         file.add_summary(Untouchable(), Untouchable(), Untouchable())
         file.add_event(Untouchable(), Untouchable(), Untouchable())
+        file.add_graph(Untouchable(), Untouchable())
+        file.add_onnx_graph(Untouchable(), Untouchable())
         file.flush()
         assert isinstance(file.event_writer._file_name, str)
         assert file.get_logdir() == "run"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
-from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
+from tensorboard.compat.proto import config_pb2, event_pb2, graph_pb2, summary_pb2, tensor_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.mesh import plugin_data_pb2 as mesh_pb2
@@ -25,6 +25,8 @@ def fields(descriptor):
         (tbc.proto.Event, event_pb2.Event),
         (tbc.proto.Summary, summary_pb2.Summary),
         (tbc.proto.TensorProto, tensor_pb2.TensorProto),
+        (tbc.proto.GraphDef, graph_pb2.GraphDef),
+        (tbc.proto.RunMetadata, config_pb2.RunMetadata),
         (tbc.proto.HParamsPluginData, plugin_data_pb2.HParamsPluginData),
         (tbc.proto.Layout, layout_pb2.Layout),
         (tbc.proto.MeshPluginData, mesh_pb2.MeshPluginData),

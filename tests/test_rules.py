@@ -45,6 +45,11 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.meshes": {"tbc.convert", "tbc.proto"},
     "tbc.layouts": {"tbc.proto"},
     "tbc.hparams": {"tbc.convert", "tbc.proto"},
+    "tbc.graphs": {"tbc.proto"},
+    "tbc.onnx_graphs": {"tbc.graphs", "tbc.proto"},
+    "tbc.traced_graphs": {"tbc.graphs"},
+    "tbc.recorded_graphs": {"tbc.graphs"},
+    "tbc.torch_graphs": {"tbc.recorded_graphs", "tbc.traced_graphs"},
     "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
     "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.proto", "tbc.runs"},
     "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
@@ -52,7 +57,7 @@ IMPORTS = {  # what each module may import of tbc
         f"tbc.{kind}"
         for kind in ("audio", "boxes", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")
     }
-    | {"tbc.pr_curves", "tbc.video"},
+    | {"tbc.pr_curves", "tbc.video", "tbc.graphs", "tbc.onnx_graphs", "tbc.torch_graphs"},
     "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
     "tbc.compat": set(),
@@ -77,10 +82,14 @@ FOREIGN = {  # other people's packages a module may import when it is imported, 
     "tbc.audio": {"numpy"},
     "tbc.boxes": {"PIL", "numpy"},
     "tbc.embeddings": {"google", "numpy"},
+    "tbc.graphs": {"google"},
     "tbc.histograms": {"numpy"},
     "tbc.images": {"isal", "numpy"},
     "tbc.meshes": {"numpy"},
     "tbc.pr_curves": {"numpy"},
+    "tbc.traced_graphs": {"torch"},
+    "tbc.recorded_graphs": {"torch"},
+    "tbc.torch_graphs": {"torch"},
     "tbc.summary": {"numpy"},
     "tbc.video": {"PIL", "numpy"},
     "tbc.proto": {"google"},

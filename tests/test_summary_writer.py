@@ -18,7 +18,6 @@ import tbc
 import tbc.file_writer
 from tbc.reader import find_event_files, read_events
 
-NOT_YET = {"add_graph", "add_onnx_graph"}  # of torch's methods
 OURS = {"add_metrics"}
 
 
@@ -34,10 +33,10 @@ def test_the_signatures_are_torchs():
     """What tbc adds is keyword-only."""
     theirs = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
     names = {name for name in vars(theirs) if not name.startswith("_")} | {"__init__", "_get_file_writer"}
-    for name in names - NOT_YET:
+    for name in names:
         assert positional(getattr(tbc.SummaryWriter, name)) == parameters(getattr(theirs, name)), name
     ours = {name for name in dir(tbc.SummaryWriter) if name.startswith("add_")}
-    assert ours == {name for name in names if name.startswith("add_")} - NOT_YET | OURS
+    assert ours == {name for name in names if name.startswith("add_")} | OURS
 
 
 def test_the_attributes_are_torchs(tmp_path):
