@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .events import DTYPES, Value, tensor_values
-from .kinds import Audio, Experiment, Histogram, HParams, Image, SessionEnd, decode, text_of
+from .kinds import Audio, Experiment, Histogram, HParams, Image, SessionEnd, decode, node_count, text_of
 
 SHORT = 80  # characters of a line
 
@@ -109,6 +109,10 @@ def _hparams(value: Value) -> dict[str, Any]:
     return {"hparams": list(data.hparams), "metrics": data.metrics}
 
 
+def _graph(value: Value) -> dict[str, int]:
+    return {"nodes": node_count(decode(value))} | _size(value)
+
+
 def _size(value: Value) -> dict[str, int]:
     return {"bytes": len(decode(value))}
 
@@ -119,7 +123,7 @@ _JSON: dict[str, Callable[[Value], Any]] = {  # the rest are JSON as they are
     "image": _image,
     "audio": _audio,
     "hparams": _hparams,
-    "graph": _size,
+    "graph": _graph,
     "meta_graph": _size,
     "run_metadata": _size,
 }
@@ -148,6 +152,10 @@ def _brief_audio(data: dict[str, Any]) -> str:
     return f"{seconds:.2f} s, {data['sample_rate']:g} Hz, {data['channels']} channel{plural}, {data['bytes']:,} bytes"
 
 
+def _brief_graph(data: dict[str, Any]) -> str:
+    return f"{data['nodes']:,} nodes, {data['bytes']:,} bytes"
+
+
 def _brief_pr_curve(data: dict[str, Any]) -> str:
     return f"{data['shape'][-1] if data['shape'] else 0} thresholds"
 
@@ -161,6 +169,7 @@ _BRIEF: dict[str, Callable[[Any], str]] = {
     "histogram": _brief_histogram,
     "image": _brief_image,
     "audio": _brief_audio,
+    "graph": _brief_graph,
     "pr_curve": _brief_pr_curve,
     "tensor": _brief_tensor,
     "mesh": _brief_tensor,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from tbc.proto import HParamsPluginData, Layout, MeshPluginData
+from tbc.proto import GraphDef, HParamsPluginData, Layout, MeshPluginData
 
 from .events import DTYPES, STRING, Value, scalar_of, tensor_values
 
@@ -230,6 +230,14 @@ def decode(value: Value) -> Any:
     try:
         return _DECODERS[value.kind](value.content)
     except (DecodeError, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def node_count(graph: bytes) -> int:
+    """Of a GraphDef message. Raises ValueError if it is none."""
+    try:
+        return len(GraphDef.FromString(graph).node)
+    except (DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import tbc
 from tbc import _core
-from tbc.proto import Event
+from tbc.proto import Event, GraphDef
 from tbc.reader import find_event_files
 from tbc.reader.__main__ import main
 from tbc.reader.describe import printable
@@ -144,6 +144,18 @@ def test_tags_cannot_write_escape_sequences(capsys, tmp_path):
         assert all(line.isprintable() for line in lines)
         assert r"\x1b]0;owned\x07\u202e\n" in lines[-1]
     assert printable("ümlaut 损失") == "ümlaut 损失"
+
+
+def test_a_graph_is_told_by_its_size(capsys, tmp_path):
+    graph = GraphDef(node=[{"name": "a"}, {"name": "b", "input": ["a"]}])
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_graph(graph)
+        writer.add_graph(b"")
+    status, lines, _ = run(capsys, "dump", tmp_path, "--kind", "graph", "--json")
+    assert (status, json.loads(lines[0])["value"]) == (0, {"nodes": 2, "bytes": graph.ByteSize()})
+    _, lines, _ = run(capsys, "dump", tmp_path, "--kind", "graph")
+    assert lines[0].endswith(f"2 nodes, {graph.ByteSize()} bytes")
+    assert lines[1].endswith("0 nodes, 0 bytes")
 
 
 def test_odd_times_and_kinds_are_printed(capsys, tmp_path):

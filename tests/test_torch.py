@@ -23,6 +23,7 @@ import tbc
 
 torch = pytest.importorskip("torch")
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader  # noqa: E402
+from tensorboard.compat.proto.graph_pb2 import GraphDef  # noqa: E402
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # noqa: E402
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
 from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData  # noqa: E402
@@ -93,7 +94,8 @@ def run(log_dir):
         if "tfevents" in name:
             for event in LegacyEventFileLoader(str(path)).Load():
                 if not event.HasField("summary"):
-                    logged.setdefault((os.path.dirname(name), None), []).append((event.step, event.WhichOneof("what")))
+                    entry = event.step, event.wall_time, event.WhichOneof("what"), GraphDef.FromString(event.graph_def)
+                    logged.setdefault((os.path.dirname(name), None), []).append((*entry, event.tagged_run_metadata))
                 for value in event.summary.value:
                     entry = event.step, event.wall_time, *meaning(value)
                     logged.setdefault((os.path.dirname(name), value.tag), []).append(entry)
@@ -358,6 +360,7 @@ BOX = np.array([[1.5, 2, 10, 12]])
 POINTS = RNG.random((1, 4, 3))
 MATRIX = RNG.random((3, 2))
 CURVE = RNG.integers(0, 2, 50), RNG.random(50)
+LINEAR, BATCH = torch.nn.Linear(4, 3), torch.ones(2, 4)
 
 LISTED = [
     *(
@@ -433,6 +436,7 @@ LISTED = [
     call("add_embedding", MATRIX, label_img=torch.zeros(2, 3, 4, 4)),
     call("add_embedding", RNG.random(3)),
     call("add_embedding", np.arange(6).reshape(3, 2)),
+    *(call("add_graph", LINEAR, inputs) for inputs in (BATCH, (BATCH,), [BATCH], BATCH.T, (BATCH, BATCH), ())),
     call("flush"),
 ]
 
@@ -512,6 +516,25 @@ def undecodable(logged, raised):
     return isinstance(logged, Exception)
 
 
+class Branches(torch.nn.Linear):
+    def forward(self, x):
+        return {"y": super().forward(x)} if x.sum() > 0 else {}
+
+
+def nodes(logged):
+    return {node.name for *_, graph, _ in logged["", None] for node in graph.node}
+
+
+def mode(logged):
+    """Of a module in evaluation, after the call; put back."""
+    was = PARTLY[0].training
+    PARTLY[0].eval()
+    return was
+
+
+PARTLY = torch.nn.Sequential(torch.nn.BatchNorm1d(4), LINEAR)
+PARTLY[0].eval()
+ENCODER = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(4, 2, 4, batch_first=True), 1)
 PR_LABELS = np.array([0, 1, 2]), np.array([0.5, 0.5, 0.5])
 SOUND = np.array([0, 16384, -32768], np.int16)
 WIDE = torch.zeros(3, 3, 4, 6)
@@ -701,6 +724,30 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         call("add_mesh", "x", POINTS, POINTS[:, :2]),
         gives(lambda logged: logged["", "x_COLOR"][0][-1].shape, (1, 2, 3)),
         raises(ValueError),
+    ),
+    (
+        "the graph of a model that cannot be traced",
+        call("add_graph", Branches(4, 3), BATCH),
+        raises(RuntimeError),
+        gives(lambda logged: {"Branches/weight", "Branches/linear", "output/output.y"} <= nodes(logged), True),
+    ),
+    (
+        "the graph of a model that is traced differently again",
+        call("add_graph", ENCODER, BATCH[None]),
+        raises(torch.jit._trace.TracingCheckError),
+        gives(lambda logged: any(name.startswith("TransformerEncoder/") for name in nodes(logged)), True),
+    ),
+    (
+        "the graph of a model without an input",
+        call("add_graph", LINEAR),
+        raises(RuntimeError),
+        gives(nodes, {"Linear/weight", "Linear/bias", "Linear/Linear"}),
+    ),
+    (
+        "modules in evaluation, after the graph of a model in training",
+        call("add_graph", PARTLY, BATCH),
+        gives(mode, True),
+        gives(mode, False),
     ),
 ]
 
