@@ -461,6 +461,14 @@ def test_a_list_may_be_the_argument(logged):
     assert list(logged(model, [X, X + 1])["Module/cat"].input) == ["input/xs.0", "input/xs.1"]
 
 
+def test_an_object_may_be_the_argument(logged):
+    inputs = SimpleNamespace(x=X, text="text")
+    inputs.itself = [inputs]
+    nodes = logged(Net(lambda net, inputs: {"y": inputs.x + 1}), inputs)
+    assert nodes["output/output.y"].input == ["Net/add"]
+    assert nodes["Net/add"].input == ["input/inputs.0.x"]
+
+
 def test_a_named_tuple_may_be_the_argument(logged):
     model = Net(None, lstm=nn.LSTM(4, 3))
     model.forward = lambda packed: model.lstm(packed)[0].data
@@ -559,6 +567,27 @@ def test_modules_that_build_themselves(logged):
     nodes = logged(model, X)
     assert shapes(nodes["Sequential/LazyLinear[0]/linear"]) == [(2, 3)]
     assert model(X).shape == (2, 3)
+
+
+class Built(nn.Module):
+    """By its first run, as some people write it."""
+
+    built = False
+
+    def forward(self, x):
+        if not self.built:
+            self.fc = nn.Linear(x.shape[1], 3)
+            self.built = True
+        return self.fc(x)
+
+
+def test_what_modules_have_built_they_keep(logged):
+    model = nn.Sequential(Built())
+    logged(model, X)
+    parameters = list(model.parameters())
+    assert len(parameters) == 2
+    model(X)
+    assert all(one is other for one, other in zip(model.parameters(), parameters, strict=True))
 
 
 def reachable(nodes, name):
