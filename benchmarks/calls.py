@@ -59,6 +59,7 @@ CASES = [
     Case("add_mesh, 10,000 points", "writer.add_mesh('mesh', points, global_step=i)", {"torch": 100}),
     Case("add_embedding, 1,000x128", "writer.add_embedding(vectors, global_step=i + 1)", {"torch": 20}),
     Case("add_embedding, binary", "writer.add_embedding(vectors, global_step=i + 1, binary=True)", peers=()),
+    Case("add_graph, 36 layers", "writer.add_graph(network, batch_of_4)"),
     Case("add_hparams", "writer.add_hparams(config, results)", {"torch": 10}),
     Case("add_custom_scalars", "writer.add_custom_scalars(layout)"),
 ]
@@ -95,10 +96,16 @@ def data():
         "curve": rng.random((6, 127)),
         "points": rng.normal(size=(1, 10_000, 3)).astype(np.float32),
         "vectors": rng.normal(size=(1000, 128)).astype(np.float32),
+        "network": torch.nn.Sequential(*(block() for _ in range(12))),
+        "batch_of_4": torch.zeros(4, 64),
         "config": {"learning rate": 0.1, "batch size": 32, "optimizer": "sgd"},
         "results": {"accuracy": 0.9, "loss": 0.1},
         "layout": {"losses": {"both": ["Multiline", ["loss/train", "loss/test"]]}},
     }
+
+
+def block():
+    return torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.LayerNorm(64), torch.nn.ReLU())
 
 
 def photo(rng):

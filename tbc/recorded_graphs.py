@@ -1,8 +1,8 @@
 """The graph of a model that torch.jit.trace cannot trace: what it calls of torch while it runs, once.
 
 A run takes what the model takes: any Python, control flow that depends on data, dicts and dataclasses, tensors without
-data. (torch.export and torch.fx refuse much of that.) The scopes are the paths of the modules, and a node is what one
-of them calls: Net/ModuleList[blocks]/Linear[0]/linear.
+data; torch.export and torch.fx refuse much of that, and copy or compile what they take. The scopes are the paths of the
+modules, and a node is what one of them calls: Net/ModuleList[blocks]/Linear[0]/linear.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def tensors(value: Any, name: str = "", seen: set[int] | None = None) -> Iterato
         parts = dict(value)
     elif isinstance(value, (list, tuple)):
         parts = dict(enumerate(value))
-    elif isinstance(value, (type, torch.nn.Module)):
+    elif isinstance(value, (type, ModuleType, torch.nn.Module)):  # which hold more than this call's
         return
     elif dataclasses.is_dataclass(value):
         parts = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
@@ -172,7 +173,7 @@ def _scopes(model: Any) -> dict[torch.nn.Module, str]:
 
 
 def _class(module: torch.nn.Module) -> str:
-    return str(getattr(module, "original_name", type(module).__name__))  # of a ScriptModule
+    return str(module.original_name) if isinstance(module, torch.jit.ScriptModule) else type(module).__name__
 
 
 def _own(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

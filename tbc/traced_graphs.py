@@ -32,7 +32,7 @@ def trace(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], verbose:
     """The NodeDef messages of a call of the model, which runs once. strict is torch.jit.trace's, which may raise."""
     inputs: dict[str, Any] = {"example_kwarg_inputs": dict(kwargs)} if kwargs else {"example_inputs": args}
     with warnings.catch_warnings():  # of what a trace is not good for: this one is looked at, and never run
-        warnings.filterwarnings("ignore", "`torch.jit.trace", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(model, **inputs, strict=strict, check_trace=False)
     graph = traced.graph

@@ -462,7 +462,7 @@ def test_a_list_may_be_the_argument(logged):
 
 
 def test_an_object_may_be_the_argument(logged):
-    inputs = SimpleNamespace(x=X, text="text")
+    inputs = SimpleNamespace(x=X, text="text", torch=torch, kind=models.Batch)
     inputs.itself = [inputs]
     nodes = logged(Net(lambda net, inputs: {"y": inputs.x + 1}), inputs)
     assert nodes["output/output.y"].input == ["Net/add"]
