@@ -132,8 +132,10 @@ class FileWriter(_core.EventFile):
     def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
         """Adds an Event message; sets its wall_time, and its step if one is given.
 
-        event: of any protobuf library, with SerializeToString(). walltime: seconds since 1970, now by default.
-        Raises as EventFile says, and TypeError for what is not a message.
+        event: of any protobuf library, with SerializeToString().
+        walltime: seconds since 1970, now by default.
+
+        Raises TypeError for what is not a message, ValueError for a step or a walltime that cannot be stored.
         """
         number, seconds = _core.check("", step, walltime)
         _check_message(event, "Event")
@@ -145,7 +147,9 @@ class FileWriter(_core.EventFile):
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Adds a Summary message, in an event of its own.
 
-        summary: of any protobuf library, with SerializeToString(). Raises as add_event.
+        summary: of any protobuf library, with SerializeToString().
+
+        Raises as add_event.
         """
         _check_message(summary, "Summary")
         if self._relays:

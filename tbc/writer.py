@@ -73,6 +73,7 @@ class SummaryWriter(_core.FastWriter):
     global_step: an integer, or what int() takes, that fits 64 bits; None is 0.
     walltime: seconds since 1970; now by default.
     display_name, description: TensorBoard shows them with the data; the description may be Markdown.
+
     They raise TypeError for a tag, display_name or description that is not text, ValueError for a step or a walltime
     that cannot be stored, and OSError if it needs a new file that the program may not make (EACCES, EMFILE, ...).
 
