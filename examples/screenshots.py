@@ -2,8 +2,8 @@
 
     python examples/screenshots.py LOG_DIR OUT_DIR [TAB ...]
 
-Needs tensorboard, and Chromium on the path (on Debian: apt install chromium fonts-dejavu). A picture takes up to half a
-minute where it is drawn in three dimensions without a graphics card.
+Needs tensorboard, and Chromium on the path (on Debian: apt install chromium fonts-dejavu). A picture takes some fifteen
+seconds; half a minute where it is drawn in three dimensions without a graphics card.
 """
 
 import json
@@ -12,34 +12,76 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-BROWSER = "--headless --no-sandbox --no-first-run --hide-scrollbars --window-size=1400,1400 --virtual-time-budget=20000"
+BROWSER = "--headless --no-sandbox --no-first-run --hide-scrollbars"
 SOFTWARE_3D = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
+SECONDS = 10  # for a page to draw all it has
+SLOW_PICTURE = b'<img src="/slow" style="display: none"></body>'
 
 
 def main(log_dir, out_dir, *tabs):
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("there is no Chromium on the path")
     Path(out_dir).mkdir(parents=True, exist_ok=True)
+    with tensorboard(log_dir) as board:
+        with_data = tabs_with_data(board)
+        for tab in tabs or with_data:
+            picture = Path(out_dir, f"{tab}.png")
+            take(picture, board, tab)
+            print(picture if picture.exists() else f"no picture of {tab}")
+
+
+@contextmanager
+def tensorboard(log_dir):
+    """The URL of a TensorBoard."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    board = f"http://localhost:{port}"
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", log_dir, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            with_data = tabs_with_data(board)
-            for tab in tabs or with_data:
-                picture = Path(out_dir).absolute() / f"{tab}.png"
-                with tempfile.TemporaryDirectory() as profile:
-                    options = [*BROWSER.split(), *SOFTWARE_3D.split(), f"--user-data-dir={profile}"]
-                    command = [browser, *options, f"--screenshot={picture}", f"{board}/?darkMode=false#{tab}"]
-                    subprocess.run(command, stderr=subprocess.DEVNULL, timeout=180, check=True)
-                print(picture if picture.exists() else f"no picture of {tab}")
+            yield f"http://localhost:{port}"
         finally:
             server.terminate()
+
+
+def take(picture, board, tab, width=1400, height=1400, script=b""):
+    """tab: may go on, "scalars&tagFilter=loss". script: HTML that is put at the end of the page.
+
+    The browser takes the picture when the page and all of its pictures are loaded. So the page gets one that is slow.
+    """
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("there is no Chromium on the path")
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self, data=None):
+            if self.path == "/slow":
+                time.sleep(SECONDS)
+                return self.send_error(404)
+            headers = {"Content-Type": self.headers["Content-Type"]} if data else {}
+            with urllib.request.urlopen(urllib.request.Request(board + self.path, data, headers)) as answer:
+                body = answer.read().replace(b"</body>", script + SLOW_PICTURE)
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            self.do_GET(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), Page) as server, tempfile.TemporaryDirectory() as profile:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        options = [*BROWSER.split(), *SOFTWARE_3D.split(), f"--user-data-dir={profile}"]
+        options += [f"--window-size={width},{height}", f"--screenshot={Path(picture).absolute()}"]
+        url = f"http://localhost:{server.server_port}/?darkMode=false#{tab}"
+        subprocess.run([browser, *options, url], stderr=subprocess.DEVNULL, timeout=180, check=True)
+        server.shutdown()
 
 
 def tabs_with_data(board):
