@@ -3,6 +3,7 @@
 # make torture tries to make tbc lose something, and prints how often; an hour or so
 # make wheels  builds the sdist and a wheel for each Python that is here, and tests them; five minutes a Python
 # make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
+# make docs    builds the documentation, in build/docs
 # make bench   measures what tbc costs beside torch and tensorboardX; some ten minutes on an idle machine
 # Each sets up a virtual environment of its own below .venv/.
 
@@ -13,7 +14,7 @@ CC ?= cc
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test torture sanitize wheels cross bench lint csrc-test proto screenshots clean
+.PHONY: demo test torture sanitize wheels cross bench docs lint csrc-test proto screenshots gallery clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
@@ -37,6 +38,11 @@ cross: .venv/release/installed
 
 bench: .venv/bench/installed
 	.venv/bench/bin/python benchmarks/run.py
+
+# What docs/ and the docstrings say, as pages. A warning is a failure.
+docs: .venv/docs/installed
+	.venv/docs/bin/sphinx-build -q -E -W --keep-going docs build/docs
+	@echo build/docs/index.html
 
 lint: .venv/test/installed
 	.venv/test/bin/ruff check .
@@ -63,6 +69,10 @@ screenshots: .venv/test/installed
 	.venv/test/bin/python examples/digits.py .venv/screenshots-runs/digits
 	.venv/test/bin/python examples/screenshots.py .venv/screenshots-runs .venv/screenshots
 
+# The pictures of docs/gallery, of the demo's runs and of what docs/guide.md logs. Needs Chromium.
+gallery: .venv/test/installed
+	.venv/test/bin/python docs/gallery.py
+
 # After a change of proto/tbc.proto.
 proto: .venv/test/installed
 	.venv/test/bin/python -m grpc_tools.protoc -Iproto --include_imports --descriptor_set_out=proto/tbc.binpb proto/tbc.proto
@@ -88,6 +98,11 @@ clean:
 .venv/release/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/release
 	.venv/release/bin/pip install --quiet --disable-pip-version-check '.[release]'
+	touch $@
+
+.venv/docs/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/pip install --quiet --disable-pip-version-check '.[docs]'
 	touch $@
 
 .venv/bench/installed: $(SOURCES)

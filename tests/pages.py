@@ -1,0 +1,169 @@
+"""The code blocks of README.md and docs/*.md. As a program it runs those of a page, in the current directory:
+
+    python tests/pages.py docs/guide.md
+
+The Python blocks of a page are one program, after the page's prologue below, if it has one. A block that begins with
+`# name.py` is a file of that name, or several, and is written; tests among them are run. Of a console block each
+command is run, and must succeed and print what the page shows, where it shows something: `...` stands for any lines.
+`NOT_RUN` is what is not, and a comment before a block, `<!-- needs lightning -->`, says which packages it takes.
+"""
+
+import math
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(
+    r"^(?:<!-- needs (?P<needs>[^>]+) -->\n)?```(?P<language>\S*)[^\n`]*\n(?P<code>.*?)^```$", re.M | re.S
+)
+NOT_RUN = {  # the commands, by their first word
+    "make": "they build, measure and test, for minutes",
+    "pip": "it would change what is installed",
+    "tensorboard": "a server",
+}
+
+
+class Block(NamedTuple):
+    page: str
+    line: int  # of its first line
+    language: str
+    code: str
+    needs: list[str]  # packages
+
+    def can_run(self):
+        return all(find_spec(package) for package in self.needs)
+
+
+def blocks(page):
+    text = (ROOT / page).read_text()
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        needs = re.findall(r"[\w.]+", match["needs"] or "")
+        yield Block(page, line, match["language"], match["code"], needs)
+
+
+def run(block, names):
+    """names: of the program so far."""
+    if block.language == "console":
+        run_commands(block)
+    elif re.match(r"# \w+\.py\n", block.code):
+        write_files(block)
+    else:
+        exec(compiled(block), names)
+
+
+def compiled(block):
+    """With the lines of the page, for tracebacks."""
+    return compile("\n" * (block.line - 1) + block.code, ROOT / block.page, "exec")
+
+
+def write_files(block):
+    _, *files = re.split(r"^# (\w+\.py)\n", block.code, flags=re.M)
+    for name, code in zip(files[::2], files[1::2], strict=True):
+        Path(name).write_text(code)
+    tests = [name for name in files[::2] if name.startswith("test_")]
+    if tests:
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], check=True)
+
+
+def run_commands(block):
+    for prompted in re.split(r"^\$ ", block.code, flags=re.M)[1:]:
+        command, _, shown = prompted.partition("\n")
+        program, *arguments = shlex.split(command, comments=True)
+        if program in NOT_RUN:
+            continue
+        bin = os.path.dirname(sys.executable) + os.pathsep
+        environment = os.environ | {"PATH": bin + os.environ["PATH"], "TZ": "UTC", "COLUMNS": "80", "LINES": "24"}
+        if "-f" in arguments:  # it would go on for ever
+            command = f"timeout --signal=INT --preserve-status 3 {command}\ntest $? = 130  # as Ctrl-C ends it"
+        result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
+        place = f"{block.page}:{block.line}: {command}"
+        assert result.returncode == 0, f"{place}\n{result.stdout}{result.stderr}"
+        pattern = re.escape(shown.strip("\n")).replace(re.escape("..."), "(.*)").replace("\\\n", "\n")
+        assert not shown.strip() or re.fullmatch(pattern, result.stdout.strip("\n"), re.S), f"{place}\n{result.stdout}"
+
+
+TRAINING = """
+import tbc
+
+def train(log_dir, epochs):
+    with tbc.SummaryWriter(log_dir) as writer:
+        for epoch in range(epochs):
+            writer.add_metrics({"loss/train": 1 / (1 + epoch), "loss/val": 1 / (1 + epoch)}, epoch)
+"""
+
+
+def runs_of_readme():
+    """Runs to read, and the names that its lists of calls take for granted."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    import tbc
+
+    rng = random.Random(0)
+    for lr in (0.1, 0.01):
+        with tbc.SummaryWriter(f"runs/lr={lr}") as writer:
+            for step in range(0, 1000, 20):
+                loss = 0.2 + math.exp(-step * lr / 10) + rng.gauss(0, 0.03)
+                writer.add_scalar("loss/val", loss, step, walltime=1.75e9 + step)
+    for run in ("a", "b"):
+        with tbc.SummaryWriter(f"runs/{run}") as writer:
+            for step in range(500, 1500):
+                writer.add_scalar("loss", 1 / step, step)
+    Path("training.py").write_text(TRAINING)
+    jpeg = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(jpeg, "JPEG")
+    return {
+        "step": 100,
+        "jpeg_bytes": jpeg.getvalue(),
+        "images": np.zeros((4, 3, 16, 16)),
+        "frames": np.zeros((1, 8, 3, 16, 16)),
+        "stereo": np.zeros((2, 8000), np.int16),
+        "vectors": np.eye(9),
+        "config": {"lr": 0.1, "betas": [0.9, 0.999], "layers": {"hidden": 64}, "amsgrad": False},
+        "metrics": {"accuracy": 0.97},
+        "log_dir": "runs/settings",
+        "rank": 0,
+    }
+
+
+def programs_to_switch():
+    """A program, and a package with the same one, that know of torch's writer only."""
+    program = """
+from torch.utils.tensorboard import SummaryWriter
+
+with SummaryWriter("runs/train") as writer:
+    writer.add_scalar("loss", 0.5, 1)
+"""
+    Path("package").mkdir()
+    for file in ("train.py", "package/train.py"):
+        Path(file).write_text(program)
+    return {}
+
+
+PROLOGUES = {  # of the pages whose blocks do not stand by themselves
+    "README.md": runs_of_readme,
+    "docs/switch.md": programs_to_switch,
+}
+
+
+def main(page):
+    names = {"__name__": "__main__", **PROLOGUES.get(page, dict)()}
+    for block in blocks(page):
+        if block.language in ("python", "console") and block.can_run():
+            run(block, names)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
