@@ -71,9 +71,9 @@ def compare(tmp_path_factory, calls):
 # --- signatures and attributes ---
 
 LEFT_OUT = {
-    "SummaryWriter": {"add_openvino_graph", "add_graph", "add_onnx_graph"},
+    "SummaryWriter": {"add_openvino_graph"},
     "GlobalSummaryWriter": set(),
-    "FileWriter": {"add_openvino_graph", "add_graph", "add_onnx_graph", "use_metadata"},
+    "FileWriter": {"add_openvino_graph", "use_metadata"},
     "RecordWriter": set(),
 }
 

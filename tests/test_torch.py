@@ -94,7 +94,7 @@ def run(log_dir):
         if "tfevents" in name:
             for event in LegacyEventFileLoader(str(path)).Load():
                 if not event.HasField("summary"):
-                    entry = event.step, event.wall_time, event.WhichOneof("what"), GraphDef.FromString(event.graph_def)
+                    entry = event.step, event.WhichOneof("what"), GraphDef.FromString(event.graph_def)
                     logged.setdefault((os.path.dirname(name), None), []).append((*entry, event.tagged_run_metadata))
                 for value in event.summary.value:
                     entry = event.step, event.wall_time, *meaning(value)

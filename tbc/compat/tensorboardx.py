@@ -295,6 +295,10 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         examples = _array(labels), _array(predictions)
         super().add_pr_curve(tag, *examples, global_step, num_thresholds, weights, walltime, **label)
 
+    def add_onnx_graph(self, onnx_model_file: Any) -> None:
+        """Logs the graph of an ONNX model. See tbc.SummaryWriter.add_onnx_graph."""
+        super().add_onnx_graph(onnx_model_file)
+
     def add_hparams(  # type: ignore[override]
         self,
         hparam_dict: Mapping[str, Any],

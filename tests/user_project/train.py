@@ -29,6 +29,7 @@ def log(log_dir: Path) -> Stats:
         log_numbers(writer)
         log_media(writer)
         log_results(writer)
+        log_graphs(writer, Path("model.onnx"))
         writer.flush(sync=True)
         stats = writer.stats()
     writer.close()
@@ -71,6 +72,12 @@ def log_results(writer: SummaryWriter) -> None:
     writer.add_pr_curve("pr", labels, predictions, 0, num_thresholds=3)
     writer.add_pr_curve_raw("pr_raw", [1, 1], [1, 0], [0, 1], [0, 0], [0.5, 1], [1, 1], 0, num_thresholds=2)
     writer.add_hparams({"lr": 0.1, "model": {"layers": 2}}, {"hparam/loss": 0.3}, run_name=".", status="success")
+
+
+def log_graphs(writer: SummaryWriter, exported: Path) -> None:
+    writer.add_graph(tbc.proto.GraphDef(node=[{"name": "net/fc", "op": "Linear"}]))
+    if exported.exists():
+        writer.add_onnx_graph(exported)
 
 
 def log_messages(log_dir: Path) -> None:
