@@ -79,7 +79,7 @@ def inline(text):
 
     def marked(match):
         word = match[1] or match[0]
-        name = word.removesuffix("()")
+        name = word.removeprefix("tbc.").removesuffix("()")
         is_code = match[1] or CODE.search(word)
         if name in API and (is_code or re.search("[a-z][A-Z]", name)):
             return f":py:obj:`{word} <{API[name]}>`"

@@ -26,9 +26,11 @@ FENCE = re.compile(
     r"^(?:<!-- needs (?P<needs>[^>]+) -->\n)?```(?P<language>\S*)[^\n`]*\n(?P<code>.*?)^```$", re.M | re.S
 )
 NOT_RUN = {  # the commands, by their first word
-    "make": "they build, measure and test, for minutes",
+    "accelerate": "it need not be here, and starts programs as python does",
+    "make": "it builds, measures and tests, for minutes",
     "pip": "it would change what is installed",
     "tensorboard": "a server",
+    "torchrun": "it starts programs as python does",
 }
 
 
@@ -75,15 +77,19 @@ def write_files(block):
         subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], check=True)
 
 
+def program_of(command):
+    """Its first word, but for what it sets in its environment."""
+    return next(word for word in shlex.split(command, comments=True) if "=" not in word)
+
+
 def run_commands(block):
     for prompted in re.split(r"^\$ ", block.code, flags=re.M)[1:]:
         command, _, shown = prompted.partition("\n")
-        program, *arguments = shlex.split(command, comments=True)
-        if program in NOT_RUN:
+        if program_of(command) in NOT_RUN:
             continue
         bin = os.path.dirname(sys.executable) + os.pathsep
         environment = os.environ | {"PATH": bin + os.environ["PATH"], "TZ": "UTC", "COLUMNS": "80", "LINES": "24"}
-        if "-f" in arguments:  # it would go on for ever
+        if " -f " in command:  # it would go on for ever
             command = f"timeout --signal=INT --preserve-status 3 {command}\ntest $? = 130  # as Ctrl-C ends it"
         result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
         place = f"{block.page}:{block.line}: {command}"
@@ -92,6 +98,12 @@ def run_commands(block):
         assert not shown.strip() or re.fullmatch(pattern, result.stdout.strip("\n"), re.S), f"{place}\n{result.stdout}"
 
 
+TRAIN = """
+from torch.utils.tensorboard import SummaryWriter
+
+with SummaryWriter("runs/train") as writer:
+    writer.add_scalar("loss", 0.5, 1)
+"""
 TRAINING = """
 import tbc
 
@@ -121,6 +133,7 @@ def runs_of_readme():
         with tbc.SummaryWriter(f"runs/{run}") as writer:
             for step in range(500, 1500):
                 writer.add_scalar("loss", 1 / step, step)
+    Path("train.py").write_text(TRAIN)
     Path("training.py").write_text(TRAINING)
     jpeg = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(jpeg, "JPEG")
@@ -138,24 +151,7 @@ def runs_of_readme():
     }
 
 
-def programs_to_switch():
-    """A program, and a package with the same one, that know of torch's writer only."""
-    program = """
-from torch.utils.tensorboard import SummaryWriter
-
-with SummaryWriter("runs/train") as writer:
-    writer.add_scalar("loss", 0.5, 1)
-"""
-    Path("package").mkdir()
-    for file in ("train.py", "package/train.py"):
-        Path(file).write_text(program)
-    return {}
-
-
-PROLOGUES = {  # of the pages whose blocks do not stand by themselves
-    "README.md": runs_of_readme,
-    "docs/switch.md": programs_to_switch,
-}
+PROLOGUES = {"README.md": runs_of_readme}  # of the pages whose blocks do not stand by themselves
 
 
 def main(page):
