@@ -29,6 +29,8 @@ class Job:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work: Callable[[], None] | None = work
+        self.running = threading.Lock()
+        self.running.acquire()
         self.done: bool = False
 
     def run(self) -> None:
@@ -40,12 +42,13 @@ class Job:
             _here.in_job = False
             self.work = None  # and the pixels with it
             self.done = True
+            self.running.release()
 
     def wait(self, seconds: float = math.inf) -> bool:
         """Not in the child of a fork, whose signal handler came while this waited: the job is the parent's."""
         deadline, jobs = time.monotonic() + seconds, _jobs
         while not self.done and jobs is _jobs and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+            self.running.acquire(timeout=POLL_SECONDS)
         return self.done
 
 

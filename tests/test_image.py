@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import zlib
 
 import numpy as np
@@ -388,6 +389,15 @@ def test_flush_does_not_look_for_images_where_there_are_none(log_dir, monkeypatc
         for step in range(9):
             writer.add_scalar("x", 1.0, step)
             writer.flush()
+
+
+def test_flush_goes_on_as_soon_as_images_are_encoded(log_dir, monkeypatch):
+    monkeypatch.setattr(background, "POLL_SECONDS", 60)
+    start = time.monotonic()
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_image("image", np.zeros((3, 2, 2)))
+        writer.flush()
+    assert time.monotonic() - start < 30
 
 
 def test_an_error_of_the_encoder_is_raised_by_the_next_call(log_dir, monkeypatch):
