@@ -171,7 +171,13 @@ class FileWriter(_core.EventFile):
             self.add_event(message, message.step, message.wall_time)
 
     def add_graph(self, graph_profile: tuple[Any, Any], walltime: float | None = None) -> None:
-        """Adds a graph and what is known of its run: a GraphDef and a RunMetadata message. Raises as add_event."""
+        """Adds a graph, and what is known of its run.
+
+        graph_profile: a GraphDef and a RunMetadata message, of any protobuf library.
+        walltime: seconds since 1970, now by default.
+
+        Raises TypeError for other messages, ValueError for a walltime that cannot be stored.
+        """
         from tbc.proto import Event
 
         graph, metadata = graph_profile
@@ -181,7 +187,13 @@ class FileWriter(_core.EventFile):
         self.add_event(Event(tagged_run_metadata=run), None, walltime)
 
     def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:
-        """Adds a graph: a GraphDef message. Raises as add_event."""
+        """Adds a graph.
+
+        graph: a GraphDef message, of any protobuf library.
+        walltime: seconds since 1970, now by default.
+
+        Raises TypeError for other messages, ValueError for a walltime that cannot be stored.
+        """
         from tbc.proto import Event
 
         _check_message(graph, "GraphDef")
