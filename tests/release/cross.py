@@ -49,10 +49,10 @@ def missing(*programs):
     return ", ".join(program for program in programs if shutil.which(program) is None)
 
 
-def forks():
-    """QEMU 7 does not survive threads that are started in the child of a fork."""
+def for_qemu():
+    """It takes its time, and QEMU 7 does not survive threads that are started in the child of a fork."""
     major = int(re.search(r"version (\d+)", call(QEMU, "--version").stdout)[1])
-    return f"-DFORKS={int(major >= 8)}"
+    return ["-DHANG=3600", f"-DFORKS={int(major >= 8)}"]
 
 
 def aarch64_by_gcc(without, paths, program):
@@ -60,7 +60,7 @@ def aarch64_by_gcc(without, paths, program):
     if missing(GCC, QEMU):
         return f"NOT DONE: {missing(GCC, QEMU)} not installed"
     hwcap = ["-Wl,--wrap=getauxval", f"-DWITHOUT={without}", "tests/release/hwcap.c"]
-    compile_tests(program, GCC, "-static", forks(), *UBSAN, *hwcap)
+    compile_tests(program, GCC, "-static", *for_qemu(), *UBSAN, *hwcap)
     return run_tests(program, [QEMU, "-cpu", "max"], paths)
 
 
@@ -68,7 +68,7 @@ def aarch64_by_clang(program):
     if missing(QEMU):
         compile_tests(program, *CLANG, "aarch64-linux-musl")
         return f"compiles; NOT RUN: {QEMU} not installed"
-    compile_tests(program, *CLANG, "aarch64-linux-musl", forks())
+    compile_tests(program, *CLANG, "aarch64-linux-musl", *for_qemu())
     return run_tests(program, [QEMU, "-cpu", "cortex-a53"], ALL)
 
 
