@@ -67,7 +67,7 @@ class _Package(MetaPathFinder):
         self.name = name
         self.pairs = pairs
         self.stand_in = stand_in
-        self.uses = 0
+        self.uses: int = 0
         self.replaced: list[Pair] = []
         self.modules: dict[str, ModuleType] = {}  # that stand in
 

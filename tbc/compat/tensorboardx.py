@@ -89,7 +89,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     tbc.SummaryWriter.
     """
 
-    logdir = _alias("log_dir")
+    logdir: Any = _alias("log_dir")
     _max_queue = _alias("max_queue")
     _flush_secs = _alias("flush_secs")
     _filename_suffix = _alias("filename_suffix")
@@ -399,7 +399,7 @@ class GlobalSummaryWriter:
         from tbc.compat.inbox import Inbox
 
         settings = comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk, log_dir
-        self.smw = SummaryWriter(logdir, *settings, **kwargs)
+        self.smw: SummaryWriter = SummaryWriter(logdir, *settings, **kwargs)
         self._steps: dict[tuple[str, str | None], int] = {}  # of the next call, by kind and tag
         self._counting = threading.RLock()
         self._failures: list[BaseException] = []
