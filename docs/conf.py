@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 import tbc.reader.__main__
 
 sys.path.insert(0, str(Path(__file__).parent))
-from docstrings import LABEL, parameters_of, rest_of
+from docstrings import parameters_of, rest_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,7 +48,7 @@ def on_signature(app, what, name, thing, options, signature, answer):
         return "", answer
     if signature and "**label" in signature:
         star = "" if "*, " in signature else "*, "
-        return signature.replace("**label", star + ", ".join(f"{name}=None" for name in LABEL)), answer
+        return signature.replace("**label", f"{star}display_name=None, description=None"), answer
     return None
 
 

@@ -13,8 +13,6 @@ from contextlib import suppress
 
 import tbc.reader
 
-LABEL = ("display_name", "description")  # what **label of an add_* stands for
-
 # Where a name of the API stands in the pages, by what docstrings call it.
 API = {name: f"tbc.{name}" for name in tbc.__all__ if name != "__version__"}
 API |= {name: f"tbc.reader.{name}" for name in tbc.reader.__all__}
@@ -43,7 +41,7 @@ def parameters_of(thing):
         members = [member for base in thing.__mro__[:-1] for member in vars(base).values()]
         return names.union(*(parameters_of(member) for member in members if callable(member)))
     with suppress(TypeError, ValueError):  # it is no function, or one without a signature
-        names.update(inspect.signature(thing).parameters, LABEL)
+        names.update(inspect.signature(thing).parameters)
     return names
 
 
