@@ -60,7 +60,8 @@ def meaning(value):
         return *about, np.float32(value.simple_value)
     if kind == "histo":
         histo = value.histo
-        moments = histo.min, histo.max, histo.num, histo.sum, histo.sum_squares
+        scale = histo.num * max(abs(histo.min), abs(histo.max)) or 1.0
+        moments = histo.min, histo.max, histo.num, 1 + histo.sum / scale, histo.sum_squares  # whose sum may cancel out
         return *about, *map(np.array, (moments, histo.bucket_limit, histo.bucket))
     if kind == "image":
         image = value.image
