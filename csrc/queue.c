@@ -14,12 +14,15 @@
 static const size_t MUCH = 256 << 10;        /* gathered in one queue: time to write */
 static const size_t CHUNK = 1 << 20;         /* and not taken: set aside */
 static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept for its next turn */
+static const int64_t NAP = 100000000;        /* nanoseconds, while programs log: no first byte is due sooner */
+static const int64_t BREAK = 1000000000;     /* nanoseconds without work, then it sleeps until it is woken */
 static const int64_t NEVER = INT64_MAX;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
 static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
 static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
+static int64_t worked;                       /* when it last had something to do */
 static size_t limit = (size_t)64 << 20;
 static size_t queued[2];                     /* by the well queues, by the sick ones */
 static tbc_queue *head, **tail = &head;
@@ -191,10 +194,13 @@ tbc_queue *tbc_queue_next(void)
     for (tbc_queue *queue = head; queue != NULL; queue = queue->next) {
         if (queue->due <= time) {
             unlist(queue);
+            worked = time;
             return queue;
         }
         earliest = queue->due < earliest ? queue->due : earliest;
     }
+    if (time - worked < BREAK && earliest > time + NAP)
+        earliest = time + NAP;
     asleep_until = earliest;
     sleep_until(&work, earliest);
     asleep_until = -1;

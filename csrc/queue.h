@@ -6,8 +6,9 @@
  *
  * All queues share one lock, one limit in bytes, and one list of the queues that hold something, each with the time at
  * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
- * flushes, when much has gathered or when half the limit is reached. Only the first byte and the hurry wake the
- * consumer: all other events cost no system call. A producer that finds no room waits for the consumer's progress.
+ * flushes, when much has gathered or when half the limit is reached. Only the hurry wakes the consumer, and a first byte
+ * after a break: while programs log it looks by itself. All other events cost no system call, which is dear where other
+ * programs want the processor, too. A producer that finds no room waits for the consumer's progress.
  * The queues whose disk fails have the same limit once more, for themselves: they take no room from the others.
  *
  * The lock is held to encode one event or to swap two buffers. It is never held during I/O, and no thread that holds it

@@ -72,6 +72,32 @@ def test_what_is_logged_last_of_all_is_written(log_dir):
     assert logged_steps(log_dir) == list(range(101))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="Linux tells how often a thread has slept")
+def test_the_first_event_after_a_flush_wakes_nobody(log_dir):
+    """To wake a thread takes many times as long, and the caller's turn, where other programs want the processor."""
+    result = run_script(
+        """
+        import os, sys, time, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        (thread,) = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+        def sleeps():
+            with open(f"/proc/self/task/{thread}/status") as file:
+                return next(line for line in file if line.startswith("voluntary"))
+        woken = 0
+        for step in range(40):
+            writer.flush()
+            time.sleep(0.005)
+            before = sleeps()
+            writer.add_scalar("x", 1.0, step)
+            time.sleep(0.005)
+            woken += sleeps() != before
+        print(woken)
+        """,
+        log_dir,
+    )
+    assert int(result.stdout) < 20
+
+
 def test_records_come_without_flush_and_flush_makes_them_come(log_dir):
     writer = tbc.SummaryWriter(log_dir, flush_secs=1000)
     (path,) = find_event_files(log_dir)
