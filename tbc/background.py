@@ -29,7 +29,7 @@ class Job:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work: Callable[[], None] | None = work
-        self.running = threading.Lock()
+        self.running: threading.Lock = threading.Lock()
         self.running.acquire()
         self.done: bool = False
 
