@@ -5,13 +5,17 @@
     torchrun --nproc-per-node 2 -m tbc train.py
 
 Processes that it starts do the same: they find TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1 in their environment.
+(Where tbc is installed with --editable, they do not look.)
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import runpy
 import sys
+import zipfile
+from types import ModuleType
 
 from tbc.patching import patch_as_environment_says
 
@@ -35,7 +39,19 @@ def main() -> None:
         sys.argv = words
         if not getattr(sys.flags, "safe_path", False):
             sys.path[0] = os.path.dirname(os.path.realpath(words[0]))
-        runpy.run_path(words[0], run_name="__main__")
+        run_file(words[0])
+
+
+def run_file(path: str) -> None:
+    """As python does: its __main__ stays to the end, for threads and what is pickled at exit."""
+    if os.path.isdir(path) or zipfile.is_zipfile(path):
+        runpy.run_path(path, run_name="__main__")
+        return
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main).update(__file__=path, __builtins__=builtins)
+    with open(path, "rb") as file:
+        program = compile(file.read(), path, "exec")
+    exec(program, vars(main))
 
 
 if __name__ == "__main__":

@@ -14,16 +14,22 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from abc import ABCMeta
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from types import ModuleType, TracebackType
 from typing import Any
 
 from tbc.file_writer import warn
 
 Pair = tuple[Any, Any]  # what a package has, and what takes its place
+
+_lock = threading.RLock()
+_namespace: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__  # loads no lazy module
 
 
 class Patch:
@@ -70,37 +76,53 @@ class _Package(MetaPathFinder):
         self.uses: int = 0
         self.replaced: list[Pair] = []
         self.modules: dict[str, ModuleType] = {}  # that stand in
+        self.is_searching = False
 
     def enter(self) -> None:
-        self.uses += 1
-        if self.uses > 1:
-            return
-        sys.meta_path.insert(0, self)
-        if self.name in sys.modules:
-            self.replace()
+        with _lock:
+            self.uses += 1
+            if self.uses > 1:
+                return
+            sys.meta_path.insert(0, self)
+            if sys.modules.get(self.name) is not None:
+                try:
+                    self.replace()
+                except BaseException:  # a warning that is an error, for one
+                    self.leave()
+                    raise
 
     def leave(self) -> None:
-        self.uses -= 1
-        if self.uses == 0:
+        with _lock:
+            self.uses -= 1
+            if self.uses > 0:
+                return
             sys.meta_path.remove(self)
             _rebind((new, old) for old, new in self.replaced)
-            for name in self.modules:
-                sys.modules.pop(name, None)
+            for name, module in self.modules.items():
+                parent, _, last = name.rpartition(".")
+                if sys.modules.pop(name, None) is module and parent in sys.modules:
+                    _namespace(sys.modules[parent]).pop(last, None)
+            self.replaced, self.modules = [], {}
 
     def replace(self) -> None:
-        self.replaced = self.pairs()
-        for old, new in self.replaced:
+        pairs = self.pairs()
+        self.replaced += pairs
+        _rebind(pairs)
+        for old, new in pairs:
             if isinstance(old, type):
                 for subclass in set[type](old.__subclasses__()) - {new}:
                     name = f"{subclass.__module__}.{subclass.__qualname__}"
                     warn(f"{name} was derived from {self.name}'s {old.__name__} before the patch, and stays so")
-        _rebind(self.replaced)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != self.name:
+        if name != self.name or self.is_searching:
             return None
-        found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
-        spec = next(filter(None, found), None)
+        self.is_searching = True  # other finders may do as this one does
+        try:
+            finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+            spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
+        finally:
+            self.is_searching = False
         if spec is not None and spec.loader is not None:
             spec.loader = _PatchingLoader(spec.loader, self)
         return spec
@@ -112,6 +134,10 @@ class _PatchingLoader(Loader):
     def __init__(self, loader: Loader, package: _Package) -> None:
         self.loader = loader
         self.package = package
+
+    def __getattr__(self, name: str) -> Any:
+        """What others want to know of it."""
+        return getattr(self.loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -137,8 +163,11 @@ def patch_torch() -> Patch:
     protobuf classes as before. Without tensorboard, torch.utils.tensorboard holds nothing but tbc's (torch's own cannot
     be imported then).
 
-    Returns a Patch, to undo it, or for a with-block. Nothing is imported: if torch is not, the patch waits for it. It
-    warns of classes that were derived from torch's before, for it is too late for them.
+    Returns a Patch, to undo it, or for a with-block. Nothing is imported: if torch is not, the patch waits for it.
+
+    It warns of classes that were derived from torch's before, for it is too late for them; those that are derived later
+    may have no other metaclass than ABCMeta. Who replaces methods of the classes, as mlflow.autolog() does, should do
+    so after the patch.
 
     The same without a changed line: TBC_PATCH_TORCH=1 in the environment, or python -m tbc train.py.
     """
@@ -167,17 +196,15 @@ def _rebind(pairs: Iterable[Pair]) -> None:
     for name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or name.partition(".")[0] == "tbc":
             continue
-        for key, value in list(vars(module).items()):
+        namespace = _namespace(module)
+        for key, value in list(namespace.items()):
             old, new = by_id.get(id(value), (None, None))
             if old is not None:
-                vars(module)[key] = new
+                namespace[key] = new
 
 
-@functools.cache
 def _torch_pairs() -> list[Pair]:
-    import torch.utils.tensorboard.summary as torch_summary
-    import torch.utils.tensorboard.writer as torch_writer
-
+    torch_summary, torch_writer = (import_module(f"torch.utils.tensorboard.{name}") for name in ("summary", "writer"))
     from tbc import file_writer, summary, writer
 
     files = _also(file_writer.FileWriter, torch_writer.FileWriter)
@@ -197,8 +224,7 @@ def _torch_stand_in(package: ModuleType) -> dict[str, ModuleType]:
     writers = {"FileWriter": file_writer.FileWriter, "SummaryWriter": writer.SummaryWriter}
     functions = {name: getattr(summary, name) for name in summary.__all__}
     submodules = {
-        "writer": ModuleType(f"{package.__name__}.writer"),
-        "summary": ModuleType(f"{package.__name__}.summary"),
+        name: module_from_spec(ModuleSpec(f"{package.__name__}.{name}", None)) for name in ("summary", "writer")
     }
     vars(submodules["writer"]).update(writers)
     vars(submodules["summary"]).update(functions)
@@ -206,6 +232,7 @@ def _torch_stand_in(package: ModuleType) -> dict[str, ModuleType]:
     return {module.__name__: module for module in (package, *submodules.values())}
 
 
+@functools.cache
 def _also(ours: Any, theirs: Any, **members: Any) -> Any:
     """Our class, with these members, whose objects are instances of theirs, too, and theirs of it."""
 
@@ -230,6 +257,7 @@ def _new(kind: Any) -> Any:
     return kind.__new__(kind)
 
 
+@functools.cache
 def _of_tensorboard(function: Callable[..., Any]) -> Callable[..., Any]:
     """With messages of tensorboard's classes, to be put into other ones of them."""
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -246,7 +274,6 @@ def _of_tensorboard(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@functools.cache
 def _tensorboardx_pairs() -> list[Pair]:
     import tensorboardX
 

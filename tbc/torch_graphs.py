@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._pytree import tree_map_only
 
@@ -81,12 +83,13 @@ def _misfit(model: Any, call: Call) -> str:
 
 @contextmanager
 def _untouched(model: Any, inputs: Any) -> Iterator[None]:
-    """Evaluation mode, as in torch's writer. Behind it all is as it was: the mode of each module, its attributes and
-    buffers, what is in the buffers and inputs (as far as they are saved), and torch's random numbers."""
+    """Evaluation mode, as in torch's writer. Behind it all is as it was: the mode of each module, its attributes,
+    parameters and buffers, what is in the buffers and inputs (as far as they are saved), and random numbers."""
     modes = [(module, module.training) for module in model.modules()]
     contents = [*model.buffers(), *(tensor for _, tensor in recorded_graphs.tensors(inputs))]
     restores = [_keep_attributes(module) for module, _ in modes if not isinstance(module, torch.jit.ScriptModule)]
     restores += map(_keep_content, _saved(contents))
+    restores += [partial(random.setstate, random.getstate()), partial(np.random.set_state, np.random.get_state())]
     devices = {tensor.device for tensor in chain(model.parameters(), contents) if tensor.is_cuda}
     try:
         with torch.random.fork_rng(devices):
@@ -101,17 +104,19 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
 
 
 def _keep_attributes(module: torch.nn.Module) -> Callable[[], None]:
-    """A function that gives the module its attributes and buffers back.
+    """A function that gives the module its attributes, parameters and buffers back.
 
     But for a module that has a new class, parameters or modules: it builds itself when it first runs.
     """
-    parts, attributes, buffers = _parts(module), dict(vars(module)), dict(module._buffers)
+    parts, attributes = _parts(module), dict(vars(module))
+    parameters, buffers = dict(module._parameters), dict(module._buffers)
 
     def restore() -> None:
         if _parts(module) == parts:
             for name in vars(module).keys() - attributes.keys():
                 del vars(module)[name]
             vars(module).update(attributes)
+            module._parameters.update(parameters)
             module._buffers.clear()
             module._buffers.update(buffers)
 
@@ -134,7 +139,8 @@ def _keep_content(tensor: torch.Tensor) -> Callable[[], None]:
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().flatten().view(torch.uint8)
+    plain = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)  # whatever the strides
+    return plain.copy_(tensor.detach()).flatten().view(torch.uint8)
 
 
 def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
@@ -148,6 +154,5 @@ def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
 
 def _is_plain(tensor: torch.Tensor) -> bool:
     """With elements that can be copied and compared."""
-    return (
-        type(tensor) is torch.Tensor and not (tensor.is_meta or tensor.is_quantized) and tensor.layout == torch.strided
-    )
+    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested
+    return type(tensor) is torch.Tensor and not odd and tensor.layout == torch.strided

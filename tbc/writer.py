@@ -82,7 +82,7 @@ class SummaryWriter(_core.FastWriter):
     too, as torch does.
     """
 
-    _FileWriter = FileWriter  # the type of those it makes
+    _FileWriter: type[Any] = FileWriter  # of those it makes
 
     def __init__(
         self,
@@ -584,9 +584,10 @@ class SummaryWriter(_core.FastWriter):
         The model runs, in evaluation mode. The graph is that of torch.jit.trace, as with torch's writer; where that
         fails, what the modules call of torch is recorded in a second run. Either shows the way that this input takes.
 
-        The model stays as it is: each module's mode, attributes, gradients, random numbers, and what is in its buffers
-        and in the inputs (up to 64 MiB of them, the small ones first). But a module that builds itself in its first run
-        has had it.
+        The model stays as it is: each module's mode, attributes, parameters and buffers, what is in its buffers and in
+        the inputs (up to 64 MiB of them, the small ones first), and the random numbers of torch, numpy and Python,
+        which no other thread should draw meanwhile. But what forward() changes otherwise stays changed: what is in a
+        list or a parameter, gradients, and a module that builds itself in its first run.
 
         Raises what forward() raises, TypeError for inputs that do not fit it and for what is no model, ValueError for
         bytes of something else. A model on the meta device that cannot run is shown as with None; a warning says why.

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import random
 import re
 import textwrap
 import warnings
@@ -9,6 +10,7 @@ from collections import Counter, namedtuple
 from contextlib import contextmanager, redirect_stdout
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -731,7 +733,7 @@ def test_the_model_is_left_as_it_was(route, tmp_path):
 
     before, contents = state(), {name: tensor.clone() for name, tensor in state()["tensors"].items()}
     versions = {name: tensor._version for name, tensor in before["tensors"].items()}
-    random = torch.get_rng_state()
+    drawn = torch.get_rng_state()
     with tbc.SummaryWriter(tmp_path / "run") as writer:
         if error is not None:
             with pytest.raises(error):
@@ -751,7 +753,7 @@ def test_the_model_is_left_as_it_was(route, tmp_path):
         assert torch.equal(tensor.to_dense().nan_to_num(7), contents[name].to_dense().nan_to_num(7)), name
     assert after["tensors"]["0.norm.weight"]._version == versions["0.norm.weight"]
     assert torch.equal(inputs, X)
-    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(torch.get_rng_state(), drawn)
     assert torch.equal(model[0].fc.weight.grad, torch.ones(4, 4))
     assert model[0].fc.bias.grad is None
     assert hooks == {name: len(value) for name, value in vars(module_hooks).items() if isinstance(value, dict)}
@@ -760,6 +762,61 @@ def test_the_model_is_left_as_it_was(route, tmp_path):
     events = read_back(tmp_path / "run")
     assert events[-1].summary.value[0].tag == "after"
     assert len(events) == (1 if error else 3)
+
+
+class Drawing(nn.Module):
+    """Puts another parameter in the place of its own, and draws random numbers of all kinds."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+        self.register_buffer("every_other", torch.arange(8.0)[::2])
+
+    def forward(self, x):
+        self.every_other += random.random() + np.random.rand() + 1
+        self.weight = nn.Parameter(self.weight * 2)
+        return x * self.weight + self.every_other
+
+
+def test_other_random_numbers_and_parameters_stay(tmp_path):
+    model = Drawing()
+    weight, states = model.weight, (random.getstate(), np.random.get_state()[1].tolist())
+    log(tbc.SummaryWriter, tmp_path, model, X)
+    assert model.weight is weight
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
+    assert model.every_other.tolist() == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        X[:, :1],
+        X.T,
+        torch.ones(1, 1).expand(2, 3),
+        torch.zeros(3, 2, dtype=torch.complex64).imag,
+        torch.zeros(3, 2, dtype=torch.complex64).conj(),
+        torch.tensor(1.0),
+        torch.zeros(0, 4),
+        torch.ones(2, 3, dtype=torch.bfloat16)[:, ::2],
+    ],
+    ids=["column", "transposed", "expanded", "imaginary", "conjugate", "scalar", "empty", "bfloat16"],
+)
+def test_inputs_of_any_strides(inputs, tmp_path):
+    ours, *_ = log(tbc.SummaryWriter, tmp_path / "ours", nn.Identity(), inputs)
+    with quiet():
+        theirs, *_ = log(TorchWriter, tmp_path / "theirs", nn.Identity(), inputs)
+    assert ours == theirs
+    doubling = Net(lambda net, x: {"y": x.mul_(2)} if not x.is_conj() and x.shape != (2, 3) else {"y": x})
+    before = inputs.clone()
+    log(tbc.SummaryWriter, tmp_path / "recorded", doubling, inputs)
+    assert torch.equal(inputs, before)
+
+
+def test_nested_tensors(logged):
+    with quiet():
+        nested = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)])
+        found = logged(Net(lambda net, x: x.relu()), nested)
+    assert "aten::relu" in {node.op for node in found.values()}
 
 
 class Merging(nn.Linear):

@@ -283,7 +283,14 @@ with SummaryWriter(sys.argv[1]) as writer:
     writer.add_scalar("loss", torch.tensor(0.5), 1)
     for message in hparams({"lr": 0.1}, {"loss": 0}):
         writer.file_writer.add_summary(message)
+assert all(module.__spec__ for module in (tensorboard, tensorboard.writer, tensorboard.summary))
 patch.undo()
+try:
+    from torch.utils import tensorboard
+except ImportError:
+    pass
+else:
+    raise AssertionError(tensorboard)
 for name in ("torch.utils.tensorboard", "torch.utils.tensorboard.writer", "torch.utils.tensorboard.summary"):
     try:
         __import__(name)
@@ -370,6 +377,106 @@ def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
         assert events == ours[run]
 
 
+@needs_torch
+def test_a_patch_that_fails_is_none(tmp_path):
+    script = """
+        import sys, types, warnings, tbc
+        sys.modules["torch.utils.tensorboard"] = types.ModuleType("torch.utils.tensorboard")  # of somebody's test
+        sys.modules["torch.utils.tensorboard"].__path__ = []
+        try:
+            tbc.patch_torch()
+        except ImportError:
+            del sys.modules["torch.utils.tensorboard"]
+        from torch.utils.tensorboard import SummaryWriter
+        assert not issubclass(SummaryWriter, tbc.SummaryWriter)
+
+        class Early(SummaryWriter):
+            pass
+        finders = list(sys.meta_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                tbc.patch_torch()
+            except UserWarning:
+                from torch.utils.tensorboard import SummaryWriter
+                assert not issubclass(SummaryWriter, tbc.SummaryWriter) and sys.meta_path == finders
+            else:
+                raise AssertionError
+            warnings.simplefilter("ignore")
+            tbc.patch_torch()
+        from torch.utils.tensorboard import SummaryWriter
+        assert issubclass(SummaryWriter, tbc.SummaryWriter)
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_patches_of_many_threads():
+    script = """
+        import sys, threading, tbc
+        from torch.utils import tensorboard
+        sys.setswitchinterval(1e-6)
+        original, unpatched = [tensorboard.SummaryWriter], []
+        def work():
+            for _ in range(30):
+                with tbc.patch_torch():
+                    if not issubclass(tensorboard.SummaryWriter, tbc.SummaryWriter):
+                        unpatched.append(1)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not unpatched, len(unpatched)
+        assert [tensorboard.SummaryWriter] == original
+    """
+    run_script(script)
+
+
+@needs_torch
+def test_what_others_do_to_imports(tmp_path):
+    """Finders that ask the others, loaders that are asked, packages imported once more; lazy modules stay unloaded."""
+    (tmp_path / "lazy.py").write_text("raise AssertionError('loaded')\n")
+    script = """
+        import importlib, importlib.util, sys, warnings, tbc
+        warnings.simplefilter("ignore", ImportWarning)
+        class Asking:
+            busy = False
+            def find_spec(self, name, path=None, target=None):
+                if name == "torch.utils.tensorboard" and not self.busy:
+                    self.busy = True
+                    try:
+                        finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+                        return next(filter(None, (f.find_spec(name, path, target) for f in finders)), None)
+                    finally:
+                        self.busy = False
+        class Old:
+            def find_module(self, name, path=None):
+                return None
+        sys.meta_path[:0] = [Old()] * (sys.version_info < (3, 12)) + [Asking()]
+        patch = tbc.patch_torch()
+        import torch
+        found = importlib.util.find_spec("torch.utils.tensorboard")
+        assert found.loader.is_package(found.name) and "SummaryWriter" in found.loader.get_source(found.name)
+        for _ in range(2):
+            from torch.utils.tensorboard import SummaryWriter
+            assert issubclass(SummaryWriter, tbc.SummaryWriter)
+            for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+                del sys.modules[name]
+        import torch.utils.tensorboard as again
+        patch.undo()
+        assert not issubclass(again.SummaryWriter, tbc.SummaryWriter)
+
+        spec = importlib.util.spec_from_file_location("lazy", sys.argv[1] + "/lazy.py")
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        sys.modules["lazy"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["lazy"])
+        with tbc.patch_torch():
+            assert issubclass(again.SummaryWriter, tbc.SummaryWriter)
+    """
+    run_script(script, tmp_path)
+
+
 @needs_tensorboardx
 def test_tensorboardx(tmp_path):
     script = """
@@ -383,6 +490,7 @@ def test_tensorboardx(tmp_path):
         assert tensorboardX.writer.SummaryWriter is tensorboardX.SummaryWriter is SummaryWriter
         for name in ("FileWriter", "GlobalSummaryWriter", "SummaryWriter"):
             assert issubclass(getattr(tensorboardX, name), getattr(tensorboardx, name)), name
+        assert isinstance(tensorboardx.SummaryWriter(sys.argv[1] + "/theirs").file_writer, tensorboardX.FileWriter)
         with SummaryWriter(sys.argv[1], flush_secs=30) as writer:  # as Ray has it
             writer.add_scalar("ray/tune/loss", 0.5, global_step=3)
             writer.file_writer.add_summary(hparams({"lr": 0.1}, {"loss": 0})[0])
@@ -411,6 +519,23 @@ def test_a_program_runs_as_by_python(tmp_path):
     as_module = python("-m", "tbc", "-m", "train", "--lr", "1", cwd=tmp_path)
     plain = python("-m", "train", "--lr", "1", cwd=tmp_path)
     assert (as_module.returncode, as_module.stdout) == (3, plain.stdout)
+
+
+def test_a_programs_main_stays_to_the_end(tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import pickle, threading, time\n"
+        "class Result: pass\n"
+        "def work():\n"
+        "    time.sleep(0.3)\n"
+        "    print(type(pickle.loads(pickle.dumps(Result()))).__module__)\n"
+        "threading.Thread(target=work).start()\n"
+    )
+    result = python("-m", "tbc", program)
+    assert (result.stdout, result.stderr) == ("__main__\n", "")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text("print('a package', __name__)\n")
+    assert python("-m", "tbc", tmp_path / "package").stdout == "a package __main__\n"
 
 
 @needs_torch

@@ -76,6 +76,20 @@ def _hyperparameter(value: Any) -> Any:
     return value
 
 
+class FileWriter(tbc.file_writer.FileWriter):
+    """tbc.FileWriter; logdir is its log_dir."""
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str],
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(logdir, max_queue, flush_secs, filename_suffix, **options)
+
+
 class SummaryWriter(tbc.writer.SummaryWriter):
     """tbc.SummaryWriter with the parameters of tensorboardX's; what differs is in the text of this module.
 
@@ -88,6 +102,8 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     _filename_suffix, _write_to_disk, kwargs, file_writer, all_writers, default_bins, scalar_dict; and those of
     tbc.SummaryWriter.
     """
+
+    _FileWriter = FileWriter
 
     logdir: Any = _alias("log_dir")
     _max_queue = _alias("max_queue")
@@ -491,20 +507,6 @@ def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
 
 
 # --- files ---
-
-
-class FileWriter(tbc.file_writer.FileWriter):
-    """tbc.FileWriter; logdir is its log_dir."""
-
-    def __init__(
-        self,
-        logdir: str | os.PathLike[str],
-        max_queue: int = 10,
-        flush_secs: float = 120,
-        filename_suffix: str = "",
-        **options: Any,
-    ) -> None:
-        super().__init__(logdir, max_queue, flush_secs, filename_suffix, **options)
 
 
 class RecordWriter:
