@@ -37,6 +37,8 @@ ALL = [*CALLS, "add_figure", "add_scalars"]  # tested apart
 WITHOUT = {"add_metrics", "add_hparams", "add_embedding", "add_custom_scalars"} | {
     "add_custom_scalars_multilinechart",
     "add_custom_scalars_marginchart",
+    "add_graph",
+    "add_onnx_graph",
 }
 LABEL = {"display_name": "Ein Name ✓", "description": "*Markdown* of\nmore lines"}
 

@@ -1,5 +1,7 @@
 """The project's tests; what a user's checker sees in the code is true of it when it runs, too."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,14 @@ def test_what_is_read(logs: Path, tmp_path: Path) -> None:
     assert not [line for line in findings(logs) if line.startswith("error")]
     assert copy(logs, tmp_path / "copy") > 30
     assert export(logs, tmp_path) == 3
+
+
+def test_the_script(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("train.py")
+    result = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True)
+    assert_type(result.stdout, str)
+    assert result.stdout.splitlines()[0] == str(tmp_path)
+    assert_valid(tmp_path)
 
 
 def test_a_broken_file(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Logs in every way there is, from a program without torch."""
 
+import sys
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,18 @@ def log_messages(log_dir: Path) -> None:
     drawn = tbc.summary.draw_boxes(Image.new("RGB", (8, 8)), np.array([[1, 1, 5, 5]]))
     assert_type(drawn, Image.Image)
     assert_type(tbc.__version__, str)
+
+
+def main(log_dir: Path) -> None:
+    """With the writers of torch and tensorboardX as tbc's, for libraries that make one; neither is needed."""
+    begun: list[str] = []
+    remove = tbc.on_new_run(begun.append)
+    assert_type(remove, Callable[[], None])
+    with tbc.patch_torch(), tbc.patch_tensorboardx():
+        log(log_dir)
+    remove()
+    print(*begun, sep="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
