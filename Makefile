@@ -5,6 +5,7 @@
 # make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
 # make docs    builds the documentation, in build/docs
 # make bench   measures what tbc costs beside torch and tensorboardX; some ten minutes on an idle machine
+# make frameworks  trains in Lightning, Transformers, Ray, ... with their writers and with tbc; a quarter of an hour
 # Each sets up a virtual environment of its own below .venv/.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ CC ?= cc
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test torture sanitize wheels cross bench docs lint csrc-test proto screenshots gallery clean
+.PHONY: demo test torture sanitize wheels cross bench frameworks docs lint csrc-test proto screenshots gallery clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
@@ -43,6 +44,13 @@ bench: .venv/bench/installed
 docs: .venv/docs/installed
 	.venv/docs/bin/sphinx-build -q -E -W --keep-going docs build/docs
 	@echo build/docs/index.html
+
+# And wandb and MLflow listen to tbc, and what docs/switch.md says of all of them is run.
+frameworks: .venv/frameworks/installed .venv/frameworks-jax/installed
+	cd tests && ../.venv/frameworks/bin/python frameworks/run.py --jax ../.venv/frameworks-jax/bin/python
+	cd tests && ../.venv/frameworks/bin/python frameworks/trackers.py
+	rm -rf .venv/frameworks/pages && mkdir .venv/frameworks/pages
+	cd .venv/frameworks/pages && (../bin/python ../../../tests/pages.py docs/switch.md > output 2>&1 || (cat output; false))
 
 lint: .venv/test/installed
 	.venv/test/bin/ruff check .
@@ -108,4 +116,14 @@ clean:
 .venv/bench/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv/bench
 	.venv/bench/bin/pip install --quiet --disable-pip-version-check '.[bench]' $(TORCH)
+	touch $@
+
+.venv/frameworks/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/frameworks
+	.venv/frameworks/bin/pip install --quiet --disable-pip-version-check '.[frameworks]' $(TORCH)
+	touch $@
+
+.venv/frameworks-jax/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/frameworks-jax
+	.venv/frameworks-jax/bin/pip install --quiet --disable-pip-version-check '.[frameworks-jax]'
 	touch $@
