@@ -39,7 +39,7 @@ void tbc_queue_prepare(void)
     pthread_condattr_destroy(&attributes);
 }
 
-static int64_t now(void)
+int64_t tbc_queue_now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -53,7 +53,7 @@ static void sleep_until(pthread_cond_t *condition, int64_t when)
         return;
     }
 #if defined(__APPLE__)
-    when = when > now() ? when - now() : 0;
+    when = when > tbc_queue_now() ? when - tbc_queue_now() : 0;
 #endif
     struct timespec time = {.tv_sec = (time_t)(when / 1000000000), .tv_nsec = (long)(when % 1000000000)};
 #if defined(__APPLE__)
@@ -102,11 +102,13 @@ static void list(tbc_queue *queue, int64_t delay)
     queue->next = NULL;
     *tail = queue;
     tail = &queue->next;
-    set_due(queue, now() + delay);
+    set_due(queue, tbc_queue_now() + delay);
 }
 
-static void unlist(tbc_queue *queue)
+void tbc_queue_unlist(tbc_queue *queue)
 {
+    if (!queue->listed)
+        return;
     tbc_queue **link = &head;
     while (*link != queue)
         link = &(*link)->next;
@@ -178,7 +180,7 @@ void tbc_queue_hurry(tbc_queue *queue)
 void tbc_queue_wait_progress(unsigned milliseconds)
 {
     waiting++;
-    sleep_until(&progress, now() + (int64_t)milliseconds * 1000000);
+    sleep_until(&progress, tbc_queue_now() + (int64_t)milliseconds * 1000000);
     waiting--;
 }
 
@@ -190,10 +192,10 @@ void tbc_queue_announce_progress(void)
 
 tbc_queue *tbc_queue_next(void)
 {
-    int64_t time = now(), earliest = NEVER;
+    int64_t time = tbc_queue_now(), earliest = NEVER;
     for (tbc_queue *queue = head; queue != NULL; queue = queue->next) {
         if (queue->due <= time) {
-            unlist(queue);
+            tbc_queue_unlist(queue);
             worked = time;
             return queue;
         }
@@ -238,7 +240,7 @@ void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
     if (!tbc_queue_is_empty(queue) && !queue->listed)
         list(queue, pause > 0 ? pause : queue->linger);
     else if (pause > 0 && queue->listed) /* by events that came meanwhile */
-        queue->due = now() + pause;
+        queue->due = tbc_queue_now() + pause;
     if (pause == 0 && queue->first != NULL) /* it may be listed by events that came meanwhile */
         tbc_queue_hurry(queue);
     tbc_queue_announce_progress();
@@ -254,8 +256,7 @@ void tbc_queue_set_sick(tbc_queue *queue, bool sick)
 
 void tbc_queue_clear(tbc_queue *queue)
 {
-    if (queue->listed)
-        unlist(queue);
+    tbc_queue_unlist(queue);
     queued[queue->sick] -= (size_t)(queue->appended - queue->done);
     queue->appended = queue->done;
     queue->sent = 0;

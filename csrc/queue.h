@@ -48,6 +48,9 @@ void tbc_queue_set_limit(size_t bytes);
 
 void tbc_queue_unlock(void);
 
+/* The monotonic clock, in nanoseconds; with or without the lock. */
+int64_t tbc_queue_now(void);
+
 /* --- producers --- */
 
 /* Whether `size` bytes fit below the limit. A queue that holds nothing takes a record of any size, lest it wait for
@@ -74,6 +77,9 @@ void tbc_queue_clear(tbc_queue *queue);
 
 /* Takes the next due queue off the list. Sleeps when none is, without the lock; NULL after each sleep. */
 tbc_queue *tbc_queue_next(void);
+
+/* Takes a queue off the list, for who does the consumer's work in its place. */
+void tbc_queue_unlist(tbc_queue *queue);
 
 /* Ends the consumer's sleep. */
 void tbc_queue_wake_consumer(void);

@@ -1,5 +1,6 @@
-/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile. What others
- * look at, the name of the file and how far it has come, is changed under the lock when the attempt is over. */
+/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile, and others from
+ * writing to it. What others look at, the name of the file and how far it has come, is changed under the lock when the
+ * attempt is over. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* for gettid's number */
 #else
@@ -23,6 +24,7 @@
 
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
 static const int64_t RETRY = 1000000000; /* nanoseconds */
+static const int64_t QUICK = 10000000; /* nanoseconds for an attempt */
 static const unsigned MOMENT = 100; /* milliseconds a fork waits for what is queued */
 static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
 static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
@@ -34,7 +36,8 @@ struct tbc_writer {
     tbc_file file;
     uint64_t file_start; /* of all bytes, as queue.done counts them: the first one in this file */
     bool open;
-    bool busy;          /* the thread is at it, without the lock */
+    bool busy;          /* the thread, or a flush, is at it, without the lock */
+    bool quick;         /* the last attempt was, on a disk */
     int suspect;        /* errno of a sync that failed: the file is given up before more is written */
     bool abandoned;     /* nobody has it any more; the thread frees it */
     unsigned closing;   /* threads in tbc_writer_close */
@@ -58,6 +61,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* What the thread works on without the lock. */
 typedef struct attempt {
+    bool hasty;          /* for a flush, whose caller sees to signals that come meanwhile */
     tbc_file file;
     uint64_t file_start; /* as in tbc_writer */
     uint64_t base;       /* of all bytes: the first one of `taken` */
@@ -77,6 +81,8 @@ static void write_rest(attempt *attempt, const tbc_buffer *taken)
             attempt->file.size += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
             attempt->error = n == 0 ? EIO : errno;
+        } else if (attempt->hasty) {
+            return;
         }
     }
 }
@@ -139,11 +145,13 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
 
 static void dispose(tbc_writer *writer);
 
-static void serve(tbc_writer *writer)
+static void serve(tbc_writer *writer, bool hasty)
 {
     tbc_queue *queue = &writer->queue;
+    int64_t begin = tbc_queue_now();
     bool fresh = tbc_queue_take(queue);
     attempt attempt = {
+        .hasty = hasty,
         .file = writer->file,
         .file_start = writer->file_start,
         .base = queue->done - queue->sent,
@@ -158,6 +166,7 @@ static void serve(tbc_writer *writer)
     try_to_write(&attempt, &writer->place, &queue->taken);
     tbc_queue_lock();
     writer->busy = false;
+    writer->quick = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < QUICK;
     writer->file = attempt.file;
     writer->file_start = attempt.file_start;
     writer->error = attempt.error;
@@ -177,9 +186,9 @@ static void *run(void *unused)
     thread.number = syscall(SYS_gettid);
 #endif
     while (!thread.stop) {
-        tbc_queue *queue = tbc_queue_next();
-        if (queue != NULL)
-            serve((tbc_writer *)queue);
+        tbc_writer *writer = (tbc_writer *)tbc_queue_next();
+        if (writer != NULL && !writer->busy) /* else the flush that is at it lists what is left */
+            serve(writer, false);
     }
     thread.ended = true;
     tbc_queue_announce_progress();
@@ -378,6 +387,7 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     tbc_queue_set_sick(&writer->queue, error != 0);
     writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
     writer->open = true;
+    writer->quick = false;
     writer->next = files;
     files = writer;
 }
@@ -568,10 +578,16 @@ static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
     return TBC_ERRNO;
 }
 
+/* To wake the thread and be woken by it takes longer than to write a little, on a busy machine by milliseconds. */
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
 {
     tbc_queue_lock();
     tbc_status status = flush_status(writer, flush);
+    if (status == TBC_WAITING && writer->quick && !writer->busy) {
+        tbc_queue_unlist(&writer->queue);
+        serve(writer, true);
+        status = flush_status(writer, flush);
+    }
     if (status == TBC_WAITING) {
         status = start_thread();
         if (status == TBC_OK) {

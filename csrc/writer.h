@@ -1,4 +1,4 @@
-/* Event files, and the one thread that writes them all.
+/* Event files, and the one thread that writes them all: what is flushed may be written by the caller.
  *
  * A tbc_writer stands for one event file at a time, and its queue. The thread starts with the first file that is opened
  * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
@@ -71,7 +71,8 @@ tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
-   is up; TBC_ERRNO when a write failed since. */
+   is up, or a signal came; TBC_ERRNO when a write failed since. On a disk that was quick the last time it does the
+   writing itself, which may then take longer than so many milliseconds, and brings SIGXFSZ, which Python ignores. */
 typedef struct tbc_flush {
     uint64_t target, failures;
 } tbc_flush;

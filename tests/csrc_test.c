@@ -27,6 +27,7 @@
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -1234,6 +1235,36 @@ static int open_file_of(const tbc_writer *writer, char path[TBC_PATH_MAX])
     return fd;
 }
 
+static void *log_and_flush(void *argument)
+{
+    const job *job = argument;
+    for (int64_t i = 0; i < job->events; i++) {
+        append(job->writers[0], job->thread, i, i + 1);
+        if (i % 7 == 0)
+            CHECK(flush_all(job->writers[0]) == TBC_OK);
+    }
+    return NULL;
+}
+
+/* Many threads flush, and so write, in the place of the writer's own. */
+static void test_flushes(void)
+{
+    char path[TBC_PATH_MAX];
+    job jobs[THREADS];
+    tbc_place place = temp_place();
+    tbc_writer *writer = open_in(&place, TBC_RAISE);
+    for (int i = 0; i < THREADS; i++) {
+        jobs[i] = (job){.thread = i, .events = EVENTS / 10, .writers = &writer};
+        CHECK(pthread_create(&jobs[i].id, NULL, log_and_flush, &jobs[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(jobs[i].id, NULL);
+    int fd = open_file_of(writer, path);
+    close_writer(writer);
+    check_file(fd, THREADS, 0, 1, EVENTS / 10);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+}
+
 /* After the file was deleted, with its directory, all that is not known to be read goes to a new one behind it. */
 static void test_deleted_file(void)
 {
@@ -1554,7 +1585,7 @@ int main(void)
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_scan, test_scan_of_anything,
         test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
-        test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_write_errors,
+        test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,
         test_sick_and_well, /* before the tests that leave much to a disk that fails for ever */
         test_write_resumes, test_full, test_room_comes_back, test_chunks_do_not_linger, test_deleted_file,
         test_descriptor_of_others, test_torn_record, test_fork,
@@ -1564,6 +1595,7 @@ int main(void)
     n--; /* test_fork: this sanitizer gives up on threads started in a child of a process with threads */
 #endif
     alarm(HANG);
+    signal(SIGXFSZ, SIG_IGN); /* as Python has it */
     for (size_t i = 0; i < n; i++) {
         if (!FORKS && (tests[i] == test_exit || tests[i] == test_fork))
             continue;
