@@ -45,7 +45,7 @@ import json
 import mlflow
 from mlflow.utils.autologging_utils.metrics_queue import flush_metrics_queue
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-mlflow.pytorch.autolog(log_every_n_steps=1)
+mlflow.pytorch.autolog(log_every_n_step=1)
 with mlflow.start_run() as run:
     {log}
 flush_metrics_queue()
