@@ -76,7 +76,7 @@ class _Package(MetaPathFinder):
         self.uses: int = 0
         self.replaced: list[Pair] = []
         self.modules: dict[str, ModuleType] = {}  # that stand in
-        self.is_searching = False
+        self.is_searching: bool = False
 
     def enter(self) -> None:
         with _lock:
