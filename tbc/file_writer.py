@@ -223,6 +223,9 @@ class FileWriter(_core.EventFile):
     def flush(self, *, sync: bool = False) -> None:
         """Returns when everything added so far can be read in the file, whoever dies then.
 
+        On a disk that was quick the last time it writes itself, and Ctrl-C may have to wait for that; else the thread
+        does, and Ctrl-C works.
+
         sync: when it is on the disk, and a power failure does not take it away (fsync, of the file and of its
         directory: some milliseconds on most disks, much more on a busy one).
 

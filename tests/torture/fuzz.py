@@ -135,7 +135,8 @@ def _fuzz(check, what, seconds):
 
 
 def _search(command, what, seconds, corpus):
-    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
+    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20"]
+    limits += ["-malloc_limit_mb=1024", "-rss_limit_mb=4096"]  # a new process counts what its parent has, too
     command = [*command, *limits, "-print_final_stats=1", str(corpus)]
     result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
     assert result.returncode == 0, result.stdout + result.stderr  # the seed and the input are in there
