@@ -70,7 +70,7 @@ cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
         out.step = 0
     else:
         try:
-            out.step = step if type(step) is int else int(step)
+            out.step = step if type(step) is int else convert.integer(step)
         except OverflowError:
             raise ValueError(f"global_step must fit a signed 64-bit integer, got {step!r}") from None
     if walltime is None:

@@ -2,11 +2,16 @@
 
 bfloat16 and float8, which numpy lacks, become float32, exactly (complex32 becomes complex64); a CUDA tensor is copied
 to the host.
+
+Some tensors have no data of their own: on the meta device, fake, split over ranks, inside torch.func. `_own_data` finds
+the data or raises ValueError; it never starts a collective. Elements that a mask of numpy.ma hides are NaN as a scalar
+and are left out of histograms and PR curves; the other kinds raise TypeError, since they have no place for a gap.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,6 +21,15 @@ if TYPE_CHECKING:
 
 KERNEL_DTYPES = frozenset(["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
 
+NO_DATA = "has no data to log"
+ADVICE = {  # a class of tensors -> why one cannot be logged, and what to log instead
+    "DTensor": "is split over ranks; call full_tensor() on every rank and log the result, or log to_local(), "
+    "the part of this rank",
+    "FakeTensor": f"{NO_DATA}, only a shape and a type; log outside of the tracing (FakeTensorMode, torch.export, ...)",
+    "MaskedTensor": "hides elements; log to_tensor(value), which fills them in, or get_data()",
+    "NestedTensor": "has parts of different shapes; log values(), or each tensor of unbind()",
+}
+
 _kernel_names: dict[Any, str] = {}  # of the dtypes seen so far: dtype.str takes as long as the rest of the call
 
 
@@ -24,20 +38,26 @@ def scalar(value: Any) -> float:
 
     Takes what torch's writer takes: numbers of Python and numpy, strings of numbers, arrays and tensors of one element.
     Raises NotImplementedError for other types, AssertionError for more or fewer elements than one (both as torch does),
-    TypeError for a complex number, ValueError for a string that is no number and for a tensor without data.
+    TypeError for a complex number, ValueError for a string that is no number and for a tensor without data. A masked
+    element is NaN, as it is to float().
     """
     if is_torch(value):
+        tensor = _own_data(value)
         try:
-            return float(value.item())
+            return float(tensor.item())
         except RuntimeError:
-            _one_element(value.numel(), value.shape)
-            return float(_from_torch(value).item())  # of other layouts
+            elements = _from_torch(tensor)  # of another layout
+            _one_element(elements.size, elements.shape)
+            return float(elements.item())
     if isinstance(value, (float, int)):
         return float(value)
     if is_number(value):
         if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
             raise TypeError(f"a scalar is a real number, got {value!r}")  # float() of numpy's drops the imaginary part
         return float(value)
+    if _is_masked(value):
+        _one_element(value.size, value.shape)
+        return math.nan
     elements = _from_array_like(value)
     _one_element(elements.size, elements.shape)
     return float(elements.item())
@@ -46,7 +66,8 @@ def scalar(value: Any) -> float:
 def array(values: Any) -> npt.NDArray[Any]:
     """A numpy array, not copied if that can be. Takes arrays of numpy, torch, jax, and single numbers.
 
-    Raises NotImplementedError for other types, lists too, as torch's writer does; ValueError for a tensor without data.
+    Raises NotImplementedError for other types, lists too, as torch's writer does; ValueError for a tensor without data;
+    TypeError for masked elements.
     """
     return _from_torch(values) if is_torch(values) else _widened(_from_array_like(values))
 
@@ -66,15 +87,16 @@ def kernel_array(values: Any, any_order: bool = False) -> tuple[npt.NDArray[Any]
     """An array in one of the types the kernels read, and the name of the type.
 
     With any_order it is contiguous or of one dimension, which takes no copy wherever one stride leads through all the
-    values; else its shape and layout are as they came. "bfloat16" comes as its bits, in an array of 16-bit integers.
-    Raises as `array`, and TypeError if the values are not real numbers.
+    values, and masked elements are left out; else its shape and layout are as they came. "bfloat16" comes as its bits,
+    in an array of 16-bit integers. Raises as `array`, and TypeError if the values are not real numbers.
     """
     if is_torch(values):
         torch = sys.modules["torch"]
-        bfloat16 = values.dtype == torch.bfloat16 and values.layout == torch.strided
-        bits = _from_torch(_with_data(values).detach().view(torch.int16) if bfloat16 else values)
+        tensor = _own_data(values)
+        bfloat16 = tensor.dtype == torch.bfloat16 and tensor.layout == torch.strided
+        bits = _from_torch(tensor.detach().view(torch.int16) if bfloat16 else tensor)
     else:
-        bits = _from_array_like(values)
+        bits = _from_array_like(values.compressed() if any_order and _is_masked(values) else values)
         bfloat16 = bits.dtype.kind == "V" and bits.dtype.name == "bfloat16"
         bits = bits.view("i2") if bfloat16 else _widened(bits)
     name = _kernel_names.get(bits.dtype)
@@ -95,6 +117,31 @@ def _kernel_type(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.dtype.kind not in "fO":
         raise TypeError(f"real numbers are needed, got an array of {values.dtype}")
     return values.astype("f8")
+
+
+def unmasked(*arrays: Any) -> tuple[Any, ...]:
+    """The arrays without the elements that are masked in one of them. None and single numbers stay as they are.
+
+    Raises ValueError if an array has another shape than a mask.
+    """
+    import numpy as np
+
+    masks = [array.mask for array in arrays if _is_masked(array)]
+    if not masks:
+        return arrays
+    plain = [
+        array if array is None else array_or_list(np.asarray(array) if _is_masked(array) else array) for array in arrays
+    ]
+    shapes = [mask.shape for mask in masks] + [array.shape for array in plain if array is not None and array.size != 1]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"arrays with masked elements must be of one shape, got {shapes}")
+    shown = ~np.logical_or.reduce(masks)
+    return tuple(array if array is None or array.size == 1 else array[shown] for array in plain)
+
+
+def integer(value: Any) -> int:
+    """What int() makes of a step; raises ValueError for a tensor without data."""
+    return int(_own_data(value) if is_torch(value) else value)
 
 
 def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
@@ -130,14 +177,39 @@ def _is_tensor(kind: type) -> bool:
     return tensor is not None and issubclass(kind, tensor)
 
 
-def _with_data(tensor: Any) -> Any:
+@functools.lru_cache(maxsize=256)
+def _is_wrapper(kind: type) -> bool:
+    """Whether tensors of this class answer for themselves, and may keep their values in other tensors."""
+    dispatch: Any = getattr(kind, "__torch_dispatch__", None)
+    return dispatch is not sys.modules["torch"].Tensor.__torch_dispatch__
+
+
+def _own_data(tensor: Any) -> Any:
+    """The tensor that holds the values: as a rule the same; of a DTensor that every rank has whole, the local one.
+
+    Raises ValueError for a tensor without data of its own, and says what to log instead.
+    """
     if tensor.is_meta:
-        raise ValueError(f"a tensor on the meta device has no data to log (shape {tuple(tensor.shape)})")
+        raise ValueError(f"a tensor on the meta device {NO_DATA} (shape {tuple(tensor.shape)})")
+    if getattr(sys.modules["torch"]._C, "_len_torch_dispatch_stack", int)():
+        tensor = tensor.detach()  # FakeTensorMode, for one, turns it into a tensor without data
+    kind: Any = type(tensor)
+    if not _is_wrapper(kind):
+        return tensor
+    if hasattr(tensor, "trigger_wait"):  # of a collective that every rank has started
+        return tensor.trigger_wait()
+    if hasattr(tensor, "full_tensor") and all(placement.is_replicate() for placement in tensor.placements):
+        return _own_data(tensor.to_local())
+    for base in kind.__mro__:
+        if base.__name__ in ADVICE:
+            placements = f" of placements {tensor.placements}" if hasattr(tensor, "placements") else ""
+            raise ValueError(f"a {base.__name__}{placements} {ADVICE[base.__name__]}")
     return tensor
 
 
 def _from_torch(tensor: Any) -> npt.NDArray[Any]:
-    if _with_data(tensor).is_quantized:
+    tensor = _own_data(tensor)
+    if tensor.is_quantized:
         tensor = tensor.dequantize()
     if tensor.layout != sys.modules["torch"].strided:
         tensor = tensor.to_dense()
@@ -146,14 +218,36 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
         tensor = tensor.float()
     elif name == "torch.complex32":
         tensor = tensor.cfloat()
-    values: npt.NDArray[Any] = tensor.numpy(force=True)  # of any device, with or without gradients
+    tensor = tensor if tensor.is_cpu else tensor.cpu()
+    if not _has_memory(tensor):
+        raise ValueError(_why_unreadable(tensor))
+    values: npt.NDArray[Any] = tensor.numpy(force=True)  # with or without gradients
     return values
+
+
+def _has_memory(tensor: Any) -> bool:
+    """Whether a dense tensor on the CPU has values where numpy would look for them."""
+    try:
+        return not tensor.is_nested and (tensor.data_ptr() != 0 or tensor.numel() == 0)
+    except RuntimeError:  # inside vmap and grad
+        return False
+
+
+def _why_unreadable(tensor: Any) -> str:
+    if tensor.is_nested:
+        return f"a nested tensor {ADVICE['NestedTensor']}"
+    kind: Any = type(tensor)
+    if _is_wrapper(kind):
+        return f"a {kind.__name__} {NO_DATA} but what it wraps; log that"
+    return f"a tensor inside vmap, grad or another transform of torch.func {NO_DATA}; log what the transform returns"
 
 
 def _from_array_like(values: Any) -> npt.NDArray[Any]:
     import numpy as np
 
     if isinstance(values, np.ndarray):
+        if _is_masked(values):
+            raise TypeError("masked elements cannot be logged here; fill them in with filled(value)")
         return np.asarray(values)  # plain: a matrix, for one, keeps two dimensions whatever is done to it
     if is_number(values):
         return np.array([values])
@@ -162,6 +256,12 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "__dlpack__"):
         return np.from_dlpack(values)
     raise NotImplementedError(f"got {type(values).__name__}, but a number, a numpy array or a torch tensor is expected")
+
+
+def _is_masked(values: Any) -> bool:
+    """Whether a mask of numpy.ma hides elements."""
+    ma: Any = sys.modules.get("numpy.ma")
+    return ma is not None and isinstance(values, ma.MaskedArray) and bool(ma.is_masked(values))
 
 
 def _widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -81,6 +81,8 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
 
 
 def _lines(metadata: Any, header: Sequence[Any] | None, n: int) -> list[str]:
+    if convert.is_torch(metadata):
+        metadata = convert.array(metadata)
     rows = metadata.tolist() if hasattr(metadata, "tolist") else list(metadata)
     if len(rows) != n:
         raise AssertionError(f"metadata has {len(rows)} rows, but there are {n} data points")

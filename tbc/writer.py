@@ -79,7 +79,9 @@ class SummaryWriter(_core.FastWriter):
 
     Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients), jax's, and what
     has __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other objects, lists
-    too, as torch does.
+    too, as torch does; ValueError for a tensor without data of its own (a DTensor that is split over ranks: log what
+    full_tensor() returns); TypeError for elements that numpy.ma masks, unless it is a histogram or a PR curve, which
+    leave them out, or a number, which is NaN.
     """
 
     _FileWriter: type[Any] = FileWriter  # of those it makes

@@ -577,6 +577,18 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         raises(ValueError),
     ),
     (
+        "elements that a mask of numpy.ma hides",
+        call("add_histogram", "x", np.ma.array([1.0, 2, 999], mask=[0, 0, 1])),
+        gives(lambda logged: only(logged, 5)[:3], [1, 2, 3]),
+        gives(lambda logged: only(logged, 5)[:3], [1, 2, 2]),
+    ),
+    (
+        "elements that a mask of numpy.ma hides",
+        call("add_image", "x", np.ma.array(np.full((1, 1, 2), 200, np.uint8), mask=[[[1, 0]]])),
+        gives(lambda logged: only(logged, -1), np.full((1, 2, 3), 200)),
+        raises(TypeError),
+    ),
+    (
         "a histogram of NaN or infinities",
         call("add_histogram", "x", np.array([1, np.nan, 3])),
         gives(lambda logged: np.isnan(only(logged, 5)[[0, 1, 3, 4]]).all() and only(logged, 5)[2], 3),
