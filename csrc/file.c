@@ -2,6 +2,8 @@
  * read its name. */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
+#elif defined(__linux__)
+#define _GNU_SOURCE /* for statx */
 #else
 #define _XOPEN_SOURCE 700
 #endif
@@ -148,6 +150,24 @@ int tbc_file_check(const tbc_file *file)
     bool gone = error == 0 && file->is_linked && now.st_nlink == 0;
     bool cut = error == 0 && file->is_sized && now.st_size < (off_t)file->size;
     return gone || cut ? ENOENT : error;
+}
+
+bool tbc_file_may_be_deleted(const tbc_file *file)
+{
+#if defined(STATX_NLINK)
+    struct statx now; /* fstat would ask for times: on NFS it writes back all that is dirty */
+    return statx(file->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &now) != 0 ||
+           now.stx_ino != file->inode || now.stx_nlink == 0;
+#else
+    struct stat now;
+    return look(file->fd, file, &now) != 0 || now.st_nlink == 0;
+#endif
+}
+
+bool tbc_place_is_gone(const tbc_place *place)
+{
+    struct stat now;
+    return stat(place->directory, &now) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
 int tbc_file_close(tbc_file *file)

@@ -46,6 +46,13 @@ int tbc_file_create(tbc_file *file, const tbc_place *place);
    descriptors, and their numbers go to other files. A file that was moved is still there. */
 int tbc_file_check(const tbc_file *file);
 
+/* Whether the file may have been deleted, by what the kernel knows at once: it asks no server and writes nothing back.
+   True where it cannot tell. */
+bool tbc_file_may_be_deleted(const tbc_file *file);
+
+/* Whether the directory has been removed. */
+bool tbc_place_is_gone(const tbc_place *place);
+
 /* Closes the descriptor, if it is still that of the file; answers errno of that. */
 int tbc_file_close(tbc_file *file);
 

@@ -27,6 +27,7 @@ static const int64_t RETRY = 1000000000; /* nanoseconds */
 static const int64_t QUICK = 10000000; /* nanoseconds for an attempt */
 static const unsigned MOMENT = 100; /* milliseconds a fork waits for what is queued */
 static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
+static const double LOOK = 50e-6; /* seconds: a look takes some 0.2 us, and no directory is removed in less than that */
 static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
 
 struct tbc_writer {
@@ -38,6 +39,9 @@ struct tbc_writer {
     bool open;
     bool busy;          /* the thread, or a flush, is at it, without the lock */
     bool quick;         /* the last attempt was, on a disk */
+    double looked;      /* when an event looked whether the file is there, in seconds since 1970 */
+    bool outlived;      /* an event may have been logged after the file was deleted */
+    bool spared;        /* the last attempt found the file deleted, and left it at that for a second */
     int suspect;        /* errno of a sync that failed: the file is given up before more is written */
     bool abandoned;     /* nobody has it any more; the thread frees it */
     unsigned closing;   /* threads in tbc_writer_close */
@@ -67,6 +71,7 @@ typedef struct attempt {
     uint64_t base;       /* of all bytes: the first one of `taken` */
     size_t sent;         /* of `taken` */
     int suspect;
+    bool outlived, spared; /* as in tbc_writer */
     unsigned rotations;
     int error;
 } attempt;
@@ -111,6 +116,23 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     return useful;
 }
 
+/* Answers errno, as tbc_file_check does. If the directory was removed and nothing was logged since, the file is sound:
+   to make them again would bring back what somebody has removed on purpose. */
+static int check(const attempt *attempt, const tbc_place *place)
+{
+    int error = tbc_file_check(&attempt->file);
+    return error == ENOENT && !attempt->outlived && tbc_place_is_gone(place) ? 0 : error;
+}
+
+/* Whether to write nothing for now: who has just deleted the file may be about to remove its directory, and would fail
+   if there were a new file in it. */
+static bool spare(attempt *attempt)
+{
+    bool again = attempt->spared;
+    attempt->spared = attempt->error == ENOENT && !attempt->outlived && !attempt->hasty && !again;
+    return attempt->spared;
+}
+
 /* Writes the rest of `taken`: to the file, while it is sound, and else to new ones, as long as these take anything. */
 static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
@@ -118,6 +140,7 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
         write_rest(attempt, taken);
         return;
     }
+    const size_t before = attempt->sent;
     for (bool fresh = false;;) {
         const tbc_file last = attempt->file;
         if (last.fd < 0) {
@@ -125,13 +148,19 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
             if (attempt->error != 0)
                 return;
             attempt->file_start = attempt->base + attempt->sent;
+            attempt->outlived = false;
             fresh = true;
         }
-        attempt->error = attempt->suspect != 0 ? attempt->suspect : tbc_file_check(&attempt->file);
+        attempt->error = attempt->suspect != 0 ? attempt->suspect : check(attempt, place);
         if (attempt->error == 0)
             write_rest(attempt, taken);
         if (attempt->error == 0)
-            attempt->error = tbc_file_check(&attempt->file);
+            attempt->error = check(attempt, place);
+        if (spare(attempt)) {
+            attempt->sent = before;
+            attempt->error = 0;
+            return;
+        }
         if (attempt->error == 0 || (passes(attempt->error) && attempt->suspect == 0))
             return;
         if (attempt->suspect == 0 && attempt->file.size == place->head_size && tbc_file_check(&attempt->file) == 0)
@@ -157,8 +186,11 @@ static void serve(tbc_writer *writer, bool hasty)
         .base = queue->done - queue->sent,
         .sent = queue->sent,
         .suspect = writer->suspect,
+        .outlived = writer->outlived,
+        .spared = writer->spared,
     };
     writer->suspect = 0;
+    writer->outlived = false;
     writer->busy = true;
     tbc_queue_unlock();
     if (fresh)
@@ -169,11 +201,13 @@ static void serve(tbc_writer *writer, bool hasty)
     writer->quick = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < QUICK;
     writer->file = attempt.file;
     writer->file_start = attempt.file_start;
+    writer->outlived = writer->outlived || attempt.outlived; /* events that came meanwhile look, too */
+    writer->spared = attempt.spared;
     writer->error = attempt.error;
     writer->failures += attempt.error != 0;
     writer->rotations += attempt.rotations;
     tbc_queue_set_sick(queue, attempt.error != 0);
-    tbc_queue_done(queue, attempt.sent, attempt.error != 0 ? RETRY : 0);
+    tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.spared ? RETRY : 0);
     if (writer->abandoned && tbc_queue_is_empty(queue))
         dispose(writer);
 }
@@ -387,7 +421,8 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     tbc_queue_set_sick(&writer->queue, error != 0);
     writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
     writer->open = true;
-    writer->quick = false;
+    writer->quick = writer->outlived = writer->spared = false;
+    writer->looked = 0;
     writer->next = files;
     files = writer;
 }
@@ -499,10 +534,23 @@ static tbc_status admit(tbc_writer *writer, size_t size)
     return TBC_DROPPED;
 }
 
+/* Notices, for an event that is logged now, that the file is deleted. Size 0: it was logged earlier. */
+static void look(tbc_writer *writer, size_t size, double now)
+{
+    double since = now - writer->looked;
+    if (size == 0 || (since >= 0 && since < LOOK) || writer->outlived || writer->place.directory == NULL)
+        return;
+    writer->looked = now;
+    writer->outlived = writer->file.fd < 0 || tbc_file_may_be_deleted(&writer->file);
+    if (writer->outlived && writer->spared)
+        tbc_queue_hurry(&writer->queue);
+}
+
 /* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
-tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to)
+tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, double now, tbc_buffer **to)
 {
     tbc_queue_lock();
+    look(writer, size, now);
     tbc_status status = admit(writer, size);
     if (status != TBC_OK && status != TBC_DROPPED) {
         tbc_queue_unlock();
@@ -529,9 +577,10 @@ tbc_status tbc_writer_end(tbc_writer *writer)
     return status;
 }
 
-tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size)
+tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now)
 {
     tbc_queue_lock();
+    look(writer, size, now);
     tbc_status status = admit(writer, size);
     if (status == TBC_OK)
         tbc_queue_reserve(&writer->queue, size);

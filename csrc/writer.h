@@ -9,6 +9,9 @@
  *   - a disk that is full is tried again from the byte where it stopped. After any other error, and when the file was
  *     deleted or its descriptor closed by others, the rest goes to a new file, from the start of the record that was
  *     torn; the torn one is never touched again, as readers of it would not get over that;
+ *   - what was logged before the directory of a file was removed goes with it. The first event that is logged after
+ *     that makes the directory again, and a new file in it. A file that was deleted gets no successor for a second,
+ *     unless something is logged or flushed: its directory may be about to follow;
  *   - until that succeeds, tbc_writer_flush and tbc_writer_close answer TBC_ERRNO with the reason; nothing is
  *     reordered, and nothing dropped but what finds the queue full, if that was asked for, and is counted then;
  *   - at exit() all that is queued is written, whatever was not closed;
@@ -55,19 +58,20 @@ void tbc_writer_path(const tbc_writer *writer, char *path, size_t size);
 
 tbc_stats tbc_writer_stats(const tbc_writer *writer);
 
-/* Opens a frame for an event of about `size` bytes. On TBC_OK the caller appends the event to *to and calls
+/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. On TBC_OK the caller appends the event to *to and calls
    tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait
    and tries again. tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED
    for one that was left out. */
-tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, tbc_buffer **to);
+tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, double now, tbc_buffer **to);
 tbc_status tbc_writer_end(tbc_writer *writer);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
 tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds);
 
 /* Counts bytes that wait elsewhere to be encoded as part of the queue, and releases them; answers as begin and end do.
-   The event they become is begun with size 0, before they are released: it must not wait for those behind it. */
-tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size);
+   The event they become is begun with size 0, before they are released: it must not wait for those that came after
+   it, and it counts as logged when its bytes were reserved. */
+tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time

@@ -64,8 +64,14 @@ cdef tbc_bytes _bytes(bytes data) noexcept:
     return tbc_bytes(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
-cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
+cdef double _clock() noexcept:
+    """Seconds since 1970."""
     cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    return now.tv_sec + 1e-9 * now.tv_nsec
+
+
+cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
     if step is None:
         out.step = 0
     else:
@@ -74,8 +80,7 @@ cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
         except OverflowError:
             raise ValueError(f"global_step must fit a signed 64-bit integer, got {step!r}") from None
     if walltime is None:
-        clock_gettime(CLOCK_REALTIME, &now)
-        out.wall_time = now.tv_sec + 1e-9 * now.tv_nsec
+        out.wall_time = _clock()
     else:
         out.wall_time = float(walltime)
         if not isfinite(out.wall_time):
@@ -95,13 +100,16 @@ cdef int _label(tag, display_name, description, tbc_label *out) except -1:
 
 cdef struct entry: # what every event has, and where it goes
     tbc_stamp at
+    double now # when it is logged, whatever wall time it gets
     tbc_label label
     tbc_buffer *to
 
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
     _label(tag, display_name, description, &out.label)
-    return _stamp(step, walltime, &out.at)
+    _stamp(step, walltime, &out.at)
+    out.now = out.at.wall_time if walltime is None else _clock()
+    return 0
 
 
 def check(tag, step, walltime, display_name=None, description=None):
@@ -358,8 +366,8 @@ cdef class EventEncoder:
     walltime that cannot be stored, and MemoryError.
     """
 
-    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
-        """Opens a frame, for an event with `size` bytes of content, and says where it is."""
+    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
+        """Opens a frame, for an event with `size` bytes of content that is logged now, and says where it is."""
         raise NotImplementedError()
 
     cdef int _end(self) except -1:
@@ -369,11 +377,11 @@ cdef class EventEncoder:
     cdef int _begin(self, entry *out, tag, step, walltime, display_name, description, size_t size) except -1:
         """Checks what every event has, and opens a frame; the event goes to out.to, and _end must follow."""
         _check(out, tag, step, walltime, display_name, description)
-        return self._open(size, &out.to)
+        return self._open(size, out.now, &out.to)
 
     cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
         """A number, for a tag and at a time that are checked."""
-        self._open(SMALL, &e.to)
+        self._open(SMALL, e.now, &e.to)
         if not new_style:
             tbc_event_scalar(e.to, e.at, &e.label, <float>value)
         elif double_precision:
@@ -549,7 +557,7 @@ cdef class EventBuffer(EventEncoder):
     def __dealloc__(self):
         tbc_buffer_free(&self._buffer)
 
-    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
+    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
         tbc_buffer_free(&self._buffer)
         out[0] = &self._buffer
         return 0
@@ -612,8 +620,8 @@ cdef class EventFile(EventEncoder):
             _raise(status, self)
         return 0
 
-    cdef int _open(self, size_t size, tbc_buffer **out) except -1:
-        return self._observed._open(size, out) if self._observed is not None else self._open_frame(size, out)
+    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
+        return self._observed._open(size, now, out) if self._observed is not None else self._open_frame(size, now, out)
 
     cdef int _end(self) except -1:
         if self._observed is None:
@@ -622,12 +630,12 @@ cdef class EventFile(EventEncoder):
         self.relay(bytes(self._observed))
         return 0
 
-    cdef int _open_frame(self, size_t size, tbc_buffer **out) except -1:
+    cdef int _open_frame(self, size_t size, double now, tbc_buffer **out) except -1:
         """Waits while the queue is full, but for an event of size 0."""
-        cdef tbc_status status = tbc_writer_begin(self._writer, size, out)
+        cdef tbc_status status = tbc_writer_begin(self._writer, size, now, out)
         while status != TBC_OK:
             self._wait(status, size)
-            status = tbc_writer_begin(self._writer, size, out)
+            status = tbc_writer_begin(self._writer, size, now, out)
         return 0
 
     cdef int _end_frame(self) except -1:
@@ -644,7 +652,7 @@ cdef class EventFile(EventEncoder):
         """A serialized Event. wait: while the queue is full."""
         cdef tbc_bytes content = _bytes(event)
         cdef tbc_buffer *out
-        self._open_frame(content.size if wait else 0, &out)
+        self._open_frame(content.size if wait else 0, _clock(), &out)
         tbc_event_encoded(out, content)
         self._end_frame()
 
@@ -706,10 +714,11 @@ cdef class EventFile(EventEncoder):
 
     def reserve(self, size_t size):
         """A Reservation of bytes that wait to be encoded; None if the event they become is dropped."""
-        cdef tbc_status status = tbc_writer_reserve(self._writer, size)
+        cdef double now = _clock()
+        cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
         while status != TBC_OK and status != TBC_DROPPED:
             self._wait(status, size)
-            status = tbc_writer_reserve(self._writer, size)
+            status = tbc_writer_reserve(self._writer, size, now)
         if status == TBC_DROPPED:
             self.tell(DROPPED)
             return None

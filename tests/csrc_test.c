@@ -28,6 +28,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -886,16 +887,18 @@ static void close_writer(tbc_writer *writer)
     tbc_status status;
     while ((status = tbc_writer_close(writer, 100)) == TBC_WAITING) { }
     CHECK(status == TBC_OK);
-    CHECK(tbc_writer_begin(writer, 0, &to) == TBC_CLOSED && !tbc_writer_is_open(writer));
+    CHECK(tbc_writer_begin(writer, 0, 0, &to) == TBC_CLOSED && !tbc_writer_is_open(writer));
     tbc_writer_free(writer);
 }
+
+static atomic_int now = 1; /* seconds since 1970: another one for each event, so that each looks whether its file is there */
 
 /* The tag of an event says which thread logged it. */
 static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
 {
     const char tag = (char)('0' + thread);
     tbc_buffer *to;
-    tbc_status status = tbc_writer_begin(writer, 64, &to);
+    tbc_status status = tbc_writer_begin(writer, 64, now++, &to);
     if (status != TBC_OK)
         return status;
     tbc_event_scalar(to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {&tag, 1}}, 1);
@@ -1133,7 +1136,7 @@ static time_t seconds_of_chunks(void)
     tbc_writer *writer = open_writer(ends[1]);
     for (int i = 0; i < CHUNKS; i++) {
         tbc_buffer *to;
-        CHECK(tbc_writer_begin(writer, sizeof bytes, &to) == TBC_OK);
+        CHECK(tbc_writer_begin(writer, sizeof bytes, 1.5, &to) == TBC_OK);
         tbc_event_encoded(to, (tbc_bytes){bytes, sizeof bytes});
         CHECK(tbc_writer_end(writer) == TBC_OK);
     }
@@ -1283,6 +1286,65 @@ static void test_deleted_file(void)
     CHECK(unlink(next) == 0 && rmdir(directory) == 0);
 }
 
+/* What was logged before the directory was removed goes with it; what comes after makes it again. */
+static void test_removed_directory(void)
+{
+    char path[TBC_PATH_MAX];
+    tbc_place place = temp_place();
+    tbc_writer *writer = tbc_writer_new();
+    CHECK(tbc_writer_open(writer, &place, TBC_DROP, 100, false) == TBC_OK);
+    append(writer, 0, 0, 100);
+    CHECK(flush_all(writer) == TBC_OK);
+    append(writer, 0, 100, 200);
+    int fd = open_file_of(writer, path);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+    sleep_ms(200);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).rotations == 0 && access(directory, F_OK) != 0);
+    check_file(fd, 1, 0, 1, 200);
+    append(writer, 0, 200, 300);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).rotations == 1);
+    check_file(open_file_of(writer, path), 1, 200, 1, 300);
+
+    append(writer, 0, 300, 400);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+    append(writer, 0, 400, 401); /* which brings back what waited with it */
+    close_writer(writer);
+    DIR *names = opendir(directory);
+    CHECK(names != NULL && entries(directory) == 3);
+    for (struct dirent *entry; (entry = readdir(names)) != NULL;)
+        if (entry->d_name[0] != '.')
+            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+    closedir(names);
+    check_file(open(path, O_RDONLY), 1, 300, 1, 401);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+}
+
+/* Who deletes a file may be about to remove its directory: a new file would be in the way. */
+static void test_deleted_file_is_left_for_a_moment(void)
+{
+    char path[TBC_PATH_MAX];
+    tbc_place place = temp_place();
+    tbc_writer *writer = tbc_writer_new();
+    CHECK(tbc_writer_open(writer, &place, TBC_DROP, 100, false) == TBC_OK);
+    append(writer, 0, 0, 1);
+    tbc_writer_path(writer, path, sizeof path);
+    CHECK(unlink(path) == 0);
+    sleep_ms(300);
+    CHECK(entries(directory) == 2 && tbc_writer_stats(writer).queued > 0 && tbc_writer_stats(writer).error == 0);
+    for (int i = 0; i < 5000 && tbc_writer_stats(writer).queued > 0; i++)
+        sleep_ms(1);
+    check_file(open_file_of(writer, path), 1, 0, 1, 1);
+
+    append(writer, 0, 1, 2); /* the same, and then something is logged */
+    CHECK(unlink(path) == 0);
+    sleep_ms(300);
+    append(writer, 0, 2, 3);
+    sleep_ms(300);
+    check_file(open_file_of(writer, path), 1, 1, 1, 3);
+    close_writer(writer);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+}
+
 /* Somebody closes all descriptors, and the number of the file's goes to another one. */
 static void test_descriptor_of_others(void)
 {
@@ -1357,11 +1419,11 @@ static void test_sick_and_well(void)
     append(sick, 0, 0, 1);
     CHECK(flush_all(sick) == TBC_ERRNO);
     tbc_buffer *to;
-    CHECK(tbc_writer_begin(sick, 64, &to) == TBC_OK && tbc_writer_end(sick) == TBC_FAILING);
+    CHECK(tbc_writer_begin(sick, 64, 1.5, &to) == TBC_OK && tbc_writer_end(sick) == TBC_FAILING);
     tbc_status status;
     while ((status = try_append(sick, 0, 1)) == TBC_OK) { }
     CHECK(status == TBC_DROPPED && tbc_writer_stats(sick).dropped == 1);
-    CHECK(tbc_writer_reserve(sick, 100) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 2);
+    CHECK(tbc_writer_reserve(sick, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 2);
     append(well, 0, 0, 1);
     append(well, 0, 1, 100);
     CHECK(flush_all(well) == TBC_OK && tbc_writer_stats(well).queued == 0);
@@ -1588,6 +1650,7 @@ int main(void)
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,
         test_sick_and_well, /* before the tests that leave much to a disk that fails for ever */
         test_write_resumes, test_full, test_room_comes_back, test_chunks_do_not_linger, test_deleted_file,
+        test_removed_directory, test_deleted_file_is_left_for_a_moment,
         test_descriptor_of_others, test_torn_record, test_fork,
     };
     size_t n = sizeof tests / sizeof *tests, passed = 0;
