@@ -106,50 +106,75 @@ def encode(name: str) -> str:
     return encoded if encoded.strip(".") else "%" + encoded
 
 
-def make_directory(log_dir: str, tag: str, step: int) -> bool:
-    """Makes the directory of an embedding; whether it was there. NotADirectoryError if a file is.
+def place(tag: str, global_step: Any, embedding: Embedding) -> Any:
+    """What the list says of an embedding (an EmbeddingInfo): its name, files and shapes.
 
+    Its folder is torch's: <step>/<tag>, the step being text of at least five characters, whatever it is. Raises
+    ValueError for a step whose text leads out of the run.
+    """
+    step = 0 if global_step is None else global_step
+    if convert.is_torch(step) or isinstance(step, np.ndarray):  # whose text is "tensor(7)"
+        step = convert.integer(step)
+    name = str(step).zfill(5)
+    folder = f"{name}/{encode(tag)}"
+    if os.path.isabs(folder) or ".." in folder.split("/"):
+        raise ValueError(f"global_step is part of a path, {folder!r}, and must not lead out of the run")
+    info = EmbeddingInfo(tensor_name=f"{tag}:{name}")
+    if embedding.binary and not _passes_for_text(embedding.vectors):
+        info.tensor_path = f"{folder}/tensors.bytes"
+        info.tensor_shape.extend(embedding.vectors.shape)
+    else:
+        info.tensor_path = f"{folder}/tensors.tsv"
+    if embedding.labels is not None:
+        info.metadata_path = f"{folder}/metadata.tsv"
+    if embedding.pictures is not None:
+        _, height, width, _ = embedding.pictures.shape
+        info.sprite.image_path = f"{folder}/sprite.png"
+        info.sprite.single_image_dim.extend([width, height])
+    return info
+
+
+def prepare(log_dir: str, info: Any) -> bool:
+    """Makes the folder of an embedding and its files, empty; whether the folder was there already.
+
+    All names are made here, in the thread that logs: `write` fills what is there. A name that came later could be in
+    the way of a program that removes the directory. Raises NotADirectoryError if a file is where the folder has to be.
     Warns of a list that cannot be read: here, where the caller sees it, and before anything is lost to an error.
     """
     if log_dir not in _checked:
         _read_list(log_dir)
         _checked.add(log_dir)
-    path = os.path.join(log_dir, f"{step:05}", encode(tag))
+    folder = os.path.join(log_dir, os.path.dirname(info.tensor_path))
+    was_there = os.path.isdir(folder)
     try:
-        os.makedirs(path)
+        os.makedirs(folder, exist_ok=True)
     except FileExistsError as error:
-        if not os.path.isdir(path):
-            raise NotADirectoryError(
-                error.errno, "a file is where the embedding's directory has to be", path
-            ) from error
-        return True
-    return False
+        raise NotADirectoryError(error.errno, "a file is where the embedding's directory has to be", folder) from error
+    for name in filter(None, (info.tensor_path, info.metadata_path, info.sprite.image_path, CONFIG)):
+        os.close(os.open(os.path.join(log_dir, name), os.O_WRONLY | os.O_CREAT, 0o666))
+    return was_there
 
 
-def write(log_dir: str, tag: str, step: int, embedding: Embedding) -> None:
-    """Writes the files of an embedding and lists it."""
-    folder = f"{step:05}/{encode(tag)}"
-    os.makedirs(os.path.join(log_dir, folder), exist_ok=True)
-    info = EmbeddingInfo(tensor_name=f"{tag}:{step:05}")
-    if embedding.binary and not _passes_for_text(embedding.vectors):
-        info.tensor_path = f"{folder}/tensors.bytes"
-        info.tensor_shape.extend(embedding.vectors.shape)
-        _write(log_dir, info.tensor_path, (block.tobytes() for block in _blocks(embedding.vectors)))
-    else:
-        info.tensor_path = f"{folder}/tensors.tsv"
-        _write(log_dir, info.tensor_path, map(_core.table, _blocks(embedding.vectors)))
-    if embedding.labels is not None:
-        info.metadata_path = f"{folder}/metadata.tsv"
-        text = "\n".join(embedding.labels) + "\n"
-        _write(log_dir, info.metadata_path, [text.encode("utf-8", "backslashreplace")])
-    if embedding.pictures is not None:
-        n, height, width, _ = embedding.pictures.shape
-        side = math.ceil(math.sqrt(n))  # as many rows as columns: the projector divides by the one for the other
-        info.sprite.image_path = f"{folder}/sprite.png"
-        info.sprite.single_image_dim.extend([width, height])
-        sprite = images.Tiles(embedding.pictures[np.newaxis], side, side).pixels()[0]
-        _write(log_dir, info.sprite.image_path, [images.encode_png(sprite)[3]])
-    _list(log_dir, info)
+def write(log_dir: str, info: Any, embedding: Embedding, prepared: bool = True) -> None:
+    """Fills the files of an embedding, then lists it. Leaves it at that if somebody has removed them meanwhile.
+
+    prepared: False makes them first.
+    """
+    if not prepared:
+        prepare(log_dir, info)
+    blocks = _blocks(embedding.vectors)
+    is_text = info.tensor_path.endswith(".tsv")
+    with suppress(FileNotFoundError):
+        _fill(log_dir, info.tensor_path, map(_core.table, blocks) if is_text else (b.tobytes() for b in blocks))
+        if embedding.labels is not None:
+            text = "\n".join(embedding.labels) + "\n"
+            _fill(log_dir, info.metadata_path, [text.encode("utf-8", "backslashreplace")])
+        if embedding.pictures is not None:
+            # as many rows as columns: the projector divides by the one for the other
+            side = math.ceil(math.sqrt(len(embedding.pictures)))
+            sprite = images.Tiles(embedding.pictures[np.newaxis], side, side).pixels()[0]
+            _fill(log_dir, info.sprite.image_path, [images.encode_png(sprite)[3]])
+        _list(log_dir, info)
 
 
 def _blocks(vectors: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -176,19 +201,18 @@ def _list(log_dir: str, info: Any) -> None:
     """Adds an embedding to the list of the run. What others wrote there stays as it is."""
     block = text_format.MessageToString(ProjectorConfig(embeddings=[info]))
     name = next(line.strip() for line in block.splitlines() if "tensor_name" in line)
-    with _locked(log_dir):
-        path = os.path.join(log_dir, CONFIG)
-        text = ""
-        with suppress(FileNotFoundError), open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-        if name in text:  # the same tag and step
+    path = os.path.join(log_dir, CONFIG)
+    with _locked(log_dir), open(os.open(path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0) as file:
+        listed = file.read()
+        if name.encode() not in listed:
+            gap = b"" if not listed or listed.endswith(b"\n") else b"\n"
+            file.write(gap + block.encode())  # in one write: all of it, or nothing
+        elif block.encode() not in listed:  # the same tag and step, with other files or shapes
             config = _read_list(log_dir)
-            others = [listed for listed in config.embeddings if listed.tensor_name != info.tensor_name]
+            others = [other for other in config.embeddings if other.tensor_name != info.tensor_name]
             del config.embeddings[:]
-            config.embeddings.extend(others)
-            text = text_format.MessageToString(config)
-        text = text.rstrip() + "\n" + block if text.strip() else block
-        _write(log_dir, CONFIG, [text.encode("utf-8", "surrogateescape")])
+            config.embeddings.extend([*others, info])
+            _replace(path, text_format.MessageToString(config).encode())
 
 
 @contextmanager
@@ -227,13 +251,18 @@ def _read_list(log_dir: str) -> Any:
     return config
 
 
-def _write(log_dir: str, name: str, data: Iterable[bytes]) -> None:
+def _fill(log_dir: str, name: str, data: Iterable[bytes]) -> None:
+    """Writes a file that is there; FileNotFoundError if it is not."""
+    with open(os.open(os.path.join(log_dir, name), os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        file.writelines(data)
+
+
+def _replace(path: str, data: bytes) -> None:
     """All of a file or nothing."""
-    path = os.path.join(log_dir, name)
     part = f"{path}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
-            file.writelines(data)
+            file.write(data)
         os.replace(part, path)
     except BaseException:
         with suppress(OSError):

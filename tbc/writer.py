@@ -423,6 +423,7 @@ class SummaryWriter(_core.FastWriter):
         mat: (N, D), a row for each point; stored as float32, in nine digits, which is what the projector has.
         metadata: a label for each point, or with metadata_header a row of as many for each.
         label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
+        global_step: names a directory, as in torch: an integer, or anything else as text.
         binary: stores float32 in place of text; smaller, and many times faster to write and to load. (But for the rare
         matrix whose bytes the projector would take for text.)
 
@@ -437,23 +438,27 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc import embeddings, images
 
-        step, _ = _core.check(tag, global_step, None)
+        _core.check(tag, None, None)
         pictures = None
         if label_img is not None:
             pictures = self._tiles(label_img, "NCHW", images.to_nhwc).pixels()
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
+        info = embeddings.place(tag, global_step, embedding)
         file = self._get_file_writer()
         log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
         reservation = file.reserve(embedding.nbytes)
         if reservation is None:
             return
+        prepared = False
         try:
-            if embeddings.make_directory(log_dir, tag, step):
+            if embeddings.prepare(log_dir, info):
+                step = 0 if global_step is None else global_step
                 warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
+            prepared = True
         except OSError as error:
             if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
                 raise
-        file.run_later(lambda: embeddings.write(log_dir, tag, step, embedding), reservation)
+        file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
 
     def add_pr_curve(
         self,

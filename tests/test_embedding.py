@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -272,7 +273,9 @@ def test_a_sprite_too_large_for_the_projector_warns(log_dir):
 
 @pytest.mark.parametrize(
     ("step", "shown"),
-    [(None, "00000"), (7, "00007"), (123456, "123456"), (-1, "-0001"), (2**63 - 1, str(2**63 - 1)), (1.9, "00001")],
+    [(None, "00000"), (7, "00007"), (123456, "123456"), (-1, "-0001"), (2**63 - 1, str(2**63 - 1)), (1.9, "001.9")]
+    + [("best", "0best"), ("epoch-3", "epoch-3"), ("12", "00012"), (2**63, str(2**63)), (np.int8(3), "00003")]
+    + [(np.array(4), "00004"), (np.float32(2.5), "002.5"), (True, "0True")],
 )
 def test_steps(log_dir, step, shown):
     projector, name = log_one(log_dir, MAT, global_step=step)
@@ -473,7 +476,7 @@ def test_the_caller_may_change_everything_after_the_call(log_dir, busy_thread, b
 def test_flush_waits(log_dir, busy_thread):
     writer = tbc.SummaryWriter(log_dir)
     writer.add_embedding(MAT)
-    assert not os.path.exists(f"{log_dir}/{CONFIG}")
+    assert Path(log_dir, CONFIG).read_bytes() == b""
     threading.Timer(0.1, busy_thread.set).start()
     writer.flush()
     assert list(Projector(log_dir).embeddings) == ["default:00000"]
@@ -489,24 +492,60 @@ def test_an_exit_waits(log_dir):
     assert Projector(log_dir).tensor("default:00000").shape == (500, 500)
 
 
-def test_nothing_is_half_written(log_dir, monkeypatch):
-    """A file is there with all its content, and in the list when all its files are there."""
-    seen = []
-    replace = os.replace
+def test_it_is_listed_when_its_files_are_whole(log_dir, monkeypatch):
+    listed = []
+    add = embeddings._list
 
-    def watch(source, target):
-        name = os.path.basename(target)
-        seen.append((name, os.path.exists(target), os.path.getsize(source)))
-        replace(source, target)
+    def watch(log_dir, info):
+        names = info.tensor_path, info.metadata_path, info.sprite.image_path
+        listed.append([os.path.getsize(os.path.join(log_dir, name)) for name in names])
+        add(log_dir, info)
 
-    monkeypatch.setattr(os, "replace", watch)
+    monkeypatch.setattr(embeddings, "_list", watch)
     log_one(log_dir, MAT, list("abcd"), np.ones((4, 1, 2, 2)))
-    assert [name for name, _, _ in seen] == ["tensors.tsv", "metadata.tsv", "sprite.png", CONFIG]
-    assert not any(there for _, there, _ in seen)
-    for name, _, size in seen:
-        (path,) = Path(log_dir).rglob(name)
-        assert path.stat().st_size == size
+    names = "tensors.tsv", "metadata.tsv", "sprite.png"
+    assert listed == [[Path(log_dir, "00000/default", name).stat().st_size for name in names]]
     assert list(Path(log_dir).rglob("*.part")) == []
+
+
+def everything_in(directory):
+    return sorted(str(path.relative_to(directory)) for path in Path(directory).rglob("*"))
+
+
+@pytest.mark.parametrize("arguments", [(), (list("abcd"),), (None, np.ones((4, 1, 2, 2)))])
+@pytest.mark.parametrize("binary", [False, True])
+def test_all_names_are_there_when_the_call_returns(log_dir, busy_thread, arguments, binary):
+    """A name that came later could be in the way of a program that removes the directory."""
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.add_embedding(MAT, *arguments, binary=binary)
+        before = everything_in(log_dir)
+        busy_thread.set()
+        writer.flush()
+        assert everything_in(log_dir) == before
+        with pytest.warns(UserWarning, match="is written over"):
+            writer.add_embedding(-MAT, *arguments, binary=binary)
+        writer.flush()
+        assert everything_in(log_dir) == before
+
+
+def test_a_directory_that_is_removed_meanwhile_stays_so(log_dir, busy_thread):
+    writer = tbc.SummaryWriter(log_dir)
+    writer.add_embedding(MAT, list("abcd"), np.ones((4, 1, 2, 2)))
+    shutil.rmtree(log_dir)
+    busy_thread.set()
+    writer.close()
+    assert not os.path.exists(log_dir)
+    with writer:
+        writer.add_embedding(MAT)
+    assert list(Projector(log_dir).embeddings) == ["default:00000"]
+
+
+def test_the_same_again_leaves_the_list_as_it_is(log_dir):
+    log_one(log_dir, MAT, list("abcd"))
+    before = Path(log_dir, CONFIG).stat()
+    with pytest.warns(UserWarning, match="is written over"):
+        log_one(log_dir, -MAT, list("abcd"))
+    assert Path(log_dir, CONFIG).stat() == before
 
 
 def test_a_disk_that_fails_is_told_by_flush_and_keeps_the_list(log_dir, monkeypatch):
@@ -514,7 +553,7 @@ def test_a_disk_that_fails_is_told_by_flush_and_keeps_the_list(log_dir, monkeypa
         writer.add_embedding(MAT, tag="a")
         writer.flush()
         with monkeypatch.context() as patch:
-            patch.setattr(embeddings, "_write", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+            patch.setattr(embeddings, "_fill", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
             writer.add_embedding(MAT, tag="b")
             with pytest.raises(OSError, match="disk full"):
                 writer.flush()
@@ -551,8 +590,9 @@ def test_a_disk_that_fails_is_told_by_flush_and_keeps_the_list(log_dir, monkeypa
         ((MAT, None, np.ones((4, 2, 2))), ValueError, "4 dimensions"),
         ((MAT, None, np.ones((4, 3, 0, 2))), ValueError, "pixel"),
         ((MAT, None, [1, 2, 3, 4]), NotImplementedError, "list"),
-        ((MAT, None, None, 2**63), ValueError, "64-bit"),
-        ((MAT, None, None, "x"), ValueError, "x"),
+        ((MAT, None, None, "a/../../x"), ValueError, "lead out of the run"),
+        ((MAT, None, None, "/x/y/z"), ValueError, "lead out of the run"),
+        ((MAT, None, None, "a\0b"), ValueError, "null"),
         ((MAT, None, None, 0, 3), TypeError, "tag"),
         ((MAT, None, None, 0, "\ud800"), UnicodeEncodeError, "surrogates"),
         ((MAT, None, None, 0, "a\0b"), ValueError, "null"),
