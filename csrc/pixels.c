@@ -84,6 +84,18 @@ static void scale(uint8_t *to, const tbc_array *row, size_t first, size_t n)
     scale_floats(to, (const char *)floats, n);
 }
 
+static void scale_in_double(uint8_t *to, const tbc_array *row, size_t first, size_t n)
+{
+    double values[TBC_BLOCK];
+    tbc_array_load(values, row, first, n);
+    for (size_t i = 0; i < n; i++) {
+        double value = values[i] * 255;
+        value = value > 0 ? value : 0; /* NaN, too */
+        value = value < 255 ? value : 255;
+        to[i] = (uint8_t)value;
+    }
+}
+
 static void copy(uint8_t *to, const tbc_array *row, size_t first, size_t n)
 {
     const uint8_t *from = (const uint8_t *)row->data + (ptrdiff_t)first * row->stride;
@@ -142,6 +154,11 @@ static void put(uint8_t *to, const tbc_tiles *tiles, reader *read)
 void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles)
 {
     put(to, tiles, scale);
+}
+
+void tbc_pixels_scale_in_double(uint8_t *to, const tbc_tiles *tiles)
+{
+    put(to, tiles, scale_in_double);
 }
 
 void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)

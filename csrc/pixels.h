@@ -22,6 +22,9 @@ typedef struct tbc_tiles {
 /* Writes frames * rows * height * columns * width * channels pixels, channels innermost. */
 void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles);
 
+/* The same with a product of doubles, as numpy has it for float64: one in 400,000 random pixels differs by one. */
+void tbc_pixels_scale_in_double(uint8_t *to, const tbc_tiles *tiles);
+
 /* The same of images that have pixels from 0 to 255 already, TBC_UINT8. */
 void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles);
 

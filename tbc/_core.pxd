@@ -131,6 +131,7 @@ cdef extern from "pixels.h" nogil:
         size_t rows, columns
 
     void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles)
+    void tbc_pixels_scale_in_double(uint8_t *to, const tbc_tiles *tiles)
     void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)
 
 cdef extern from "queue.h" nogil:

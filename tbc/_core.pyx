@@ -302,12 +302,12 @@ def table(values):
         free(text)
 
 
-def tile(out, images, str dtype not None):
+def tile(out, images, str dtype not None, bint in_double=False):
     """Writes images of one size side by side, row by row: bytes as they are, other numbers, from 0 to 1, times 255.
 
     images: (frames, images of each, height, width, channels), 1 to 4 channels, with any strides; dtype: the name of
     their type as in `count`; out: (frames, height, width, channels) of uint8, contiguous, of which the images fill the
-    beginning.
+    beginning; in_double: multiply as float64, not as float32.
     """
     cdef uint8_t[:, :, :, ::1] pixels = out
     cdef Py_buffer view
@@ -330,6 +330,8 @@ def tile(out, images, str dtype not None):
         with nogil:
             if are_pixels:
                 tbc_pixels_copy(&pixels[0, 0, 0, 0], &tiles)
+            elif in_double:
+                tbc_pixels_scale_in_double(&pixels[0, 0, 0, 0], &tiles)
             else:
                 tbc_pixels_scale(&pixels[0, 0, 0, 0], &tiles)
     finally:

@@ -81,6 +81,7 @@ class FileWriter(_core.EventFile):
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
 
+    _run_tag = "step1"  # of what add_graph knows of a run
     _relays = False  # whether add_summary and add_event see all events
 
     def __init__(
@@ -183,7 +184,7 @@ class FileWriter(_core.EventFile):
         graph, metadata = graph_profile
         _check_message(metadata, "RunMetadata")
         self.add_onnx_graph(graph, walltime)
-        run = {"tag": "step1", "run_metadata": metadata.SerializeToString()}
+        run = {"tag": self._run_tag, "run_metadata": metadata.SerializeToString()}
         self.add_event(Event(tagged_run_metadata=run), None, walltime)
 
     def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:

@@ -51,6 +51,7 @@ class Tiles:
     images: Pixels  # (frames, images in each, height, width, channels), of any type
     rows: int = 1
     columns: int = 1
+    in_double: bool = False  # multiply as float64, as torch does for sprites and tensorboardX for images of float64
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -71,10 +72,10 @@ class Tiles:
         images = self.images
         if images.dtype.str[1:] not in convert.KERNEL_DTYPES or not images.dtype.isnative:
             with np.errstate(over="ignore"):
-                images = images.astype(np.float32)
+                images = images.astype(np.float64 if self.in_double else np.float32)
         full = images.shape[1] == self.rows * self.columns
         frames = np.empty(self.shape, np.uint8) if full else np.zeros(self.shape, np.uint8)
-        _core.tile(frames, images, images.dtype.str[1:])
+        _core.tile(frames, images, images.dtype.str[1:], self.in_double)
         return frames
 
 

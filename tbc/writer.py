@@ -441,7 +441,9 @@ class SummaryWriter(_core.FastWriter):
         _core.check(tag, None, None)
         pictures = None
         if label_img is not None:
-            pictures = self._tiles(label_img, "NCHW", images.to_nhwc).pixels()
+            tiles = self._tiles(label_img, "NCHW", images.to_nhwc)
+            tiles.in_double = True
+            pictures = tiles.pixels()
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         info = embeddings.place(tag, global_step, embedding)
         file = self._get_file_writer()
@@ -666,17 +668,24 @@ class SummaryWriter(_core.FastWriter):
             _core.check(tag, None, None)
         parent = self._get_file_writer()
         if run_name is not None and os.fspath(run_name) == ".":
-            _add_hparams(parent, summaries, metrics, step)
+            self._write_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
         file = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
-        _add_hparams(file, summaries, metrics, step)
+        self._write_hparams(file, summaries, metrics, step)
         try:
             file.close()
             self._past = total([self._past, file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
             with file_writer.lock:
                 self._file_writers[log_dir] = file
+
+    @staticmethod
+    def _write_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
+        for summary in summaries:
+            file.add_summary(summary, step)
+        for tag, value in metrics.items():
+            file.scalar(tag, value, step)
 
     @staticmethod
     def _encode(rawstr: str) -> str:
@@ -839,10 +848,3 @@ class SummaryWriter(_core.FastWriter):
         if what not in self._told:
             self._told.add(what)
             warn(message)
-
-
-def _add_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
-    for summary in summaries:
-        file.add_summary(summary, step)
-    for tag, value in metrics.items():
-        file.scalar(tag, value, step)

@@ -747,33 +747,35 @@ static void test_pr_curve_values(void)
 
 /* --- pixels --- */
 
-/* The expected pixel at (y, x, c) of an image, from its float or byte at the same place. */
-static int expected_pixel(tbc_dtype dtype, const float *floats, const uint8_t *bytes, ptrdiff_t at)
+static int expected_pixel(double product)
 {
-    const float value = floats[at] * 255.0F;
-    return dtype == TBC_UINT8 ? bytes[at] : value >= 255 ? 255 : value > 0 ? (int)value : 0;
+    return product >= 255 ? 255 : product > 0 ? (int)product : 0;
 }
 
 static void check_pixels(tbc_tiles tiles, int layout)
 {
-    static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN};
-    static const tbc_dtype dtypes[] = {TBC_FLOAT64, TBC_FLOAT32, TBC_UINT8};
+    static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN,
+                                 99.999999999 / 255}; /* as a double less than 100 / 255, as a float not */
+    static const tbc_dtype dtypes[] = {TBC_FLOAT64, TBC_FLOAT32, TBC_UINT8, TBC_FLOAT64, TBC_FLOAT32};
+    static void (*const kernels[])(uint8_t *, const tbc_tiles *) = {
+        tbc_pixels_scale, tbc_pixels_scale, tbc_pixels_copy, tbc_pixels_scale_in_double, tbc_pixels_scale_in_double,
+    };
     const size_t row = tiles.width * tiles.channels, pitch = tiles.columns * row;
     const size_t n = tiles.frames * tiles.images * tiles.height * row;
     const size_t frame_size = tiles.rows * tiles.height * pitch, size = tiles.frames * frame_size;
     double *doubles = malloc(n * sizeof *doubles);
     float *floats = malloc(n * sizeof *floats);
     uint8_t *bytes = malloc(n), *got = malloc(size);
-    const void *const data[] = {doubles, floats, bytes};
+    const void *const data[] = {doubles, floats, bytes, doubles, floats};
     for (size_t i = 0; i < n; i++) {
-        doubles[i] = i % 5 == 0 ? odd[i / 5 % 12] : rand() / (double)RAND_MAX;
+        doubles[i] = i % 5 == 0 ? odd[i / 5 % 13] : rand() / (double)RAND_MAX;
         floats[i] = (float)doubles[i];
         bytes[i] = (uint8_t)rand();
     }
     const ptrdiff_t h = (ptrdiff_t)tiles.height, w = (ptrdiff_t)tiles.width, c = (ptrdiff_t)tiles.channels;
     const ptrdiff_t strides[4][3] = {{w * c, c, 1}, {w, 1, h * w}, {c, h * c, 1}, {w, 1, 0}}; /* HWC, CHW, WHC, gray */
     const ptrdiff_t *stride = strides[layout], frames = (ptrdiff_t)tiles.frames;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 5; k++) {
         const ptrdiff_t each = (ptrdiff_t)tbc_dtype_size(dtypes[k]);
         tiles.data = data[k];
         tiles.dtype = dtypes[k];
@@ -783,14 +785,22 @@ static void check_pixels(tbc_tiles tiles, int layout)
         tiles.width_stride = stride[1] * each;
         tiles.channel_stride = stride[2] * each;
         memset(got, 77, size);
-        (dtypes[k] == TBC_UINT8 ? tbc_pixels_copy : tbc_pixels_scale)(got, &tiles);
+        kernels[k](got, &tiles);
         for (size_t i = 0; i < size; i++) {
             const size_t y = i % frame_size / pitch, x = i % pitch / tiles.channels;
             const size_t tile = y / tiles.height * tiles.columns + x / tiles.width;
             const ptrdiff_t image = (ptrdiff_t)tile * frames + (ptrdiff_t)(i / frame_size);
             const ptrdiff_t at = image * h * w * c + (ptrdiff_t)y % h * stride[0] + (ptrdiff_t)x % w * stride[1] +
                                  (ptrdiff_t)i % c * stride[2];
-            CHECK(got[i] == (tile < tiles.images ? expected_pixel(dtypes[k], floats, bytes, at) : 77));
+            if (tile >= tiles.images) {
+                CHECK(got[i] == 77);
+                continue;
+            }
+            const int expected[] = {
+                expected_pixel(floats[at] * 255.0F), expected_pixel(floats[at] * 255.0F), bytes[at],
+                expected_pixel(doubles[at] * 255), expected_pixel((double)floats[at] * 255),
+            };
+            CHECK(got[i] == expected[k]);
         }
     }
     free(doubles);

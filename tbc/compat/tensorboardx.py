@@ -79,6 +79,8 @@ def _hyperparameter(value: Any) -> Any:
 class FileWriter(tbc.file_writer.FileWriter):
     """tbc.FileWriter; logdir is its log_dir."""
 
+    _run_tag = "profiler"
+
     def __init__(
         self,
         logdir: str | os.PathLike[str],
@@ -309,7 +311,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     ) -> None:
         """Logs a precision-recall curve. See tbc.SummaryWriter.add_pr_curve."""
         examples = _array(labels), _array(predictions)
-        super().add_pr_curve(tag, *examples, global_step, num_thresholds, weights, walltime, **label)
+        super().add_pr_curve(tag, *examples, global_step, num_thresholds, _array(weights), walltime, **label)
 
     def add_onnx_graph(self, onnx_model_file: Any) -> None:
         """Logs the graph of an ONNX model. See tbc.SummaryWriter.add_onnx_graph."""
@@ -334,6 +336,20 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         hparams = {name: _hyperparameter(value) for name, value in hparam_dict.items()}
         metrics = {_clean(tag): _array(value) for tag, value in metric_dict.items()}
         super().add_hparams(hparams, metrics, None, name, global_step, **session)
+
+    @staticmethod
+    def _write_hparams(
+        file: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
+    ) -> None:
+        """Write the messages without the step, which only the metrics have in tensorboardX."""
+        tbc.writer.SummaryWriter._write_hparams(file, summaries, {}, 0)
+        tbc.writer.SummaryWriter._write_hparams(file, [], metrics, step)
+
+    def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Any, Any], Any]) -> Any:
+        """Multiply pixels of float64 as float64; tbc.SummaryWriter multiplies them as float32, as torch does."""
+        tiles = super()._tiles(image, layout, lay_out)
+        tiles.in_double = tiles.images.dtype.kind == "f" and tiles.images.dtype.itemsize == 8
+        return tiles
 
     @contextmanager
     def use_metadata(self, *, global_step: Any = None, walltime: float | None = None) -> Iterator[SummaryWriter]:
