@@ -99,7 +99,13 @@ def test_pixels_are_numpys_in_any_memory(batch, order, steps):
     with np.errstate(all="ignore"):
         scaled = np.clip(array.astype(np.float32) * np.float32(255), 0, 255)
     pixels = array if array.dtype == np.uint8 else np.nan_to_num(scaled, nan=0).astype(np.uint8)
-    np.testing.assert_array_equal(images.to_nhwc(array, "NHWC").pixels(), pixels)
+    tiles = images.to_nhwc(array, "NHWC")
+    np.testing.assert_array_equal(tiles.pixels(), pixels)
+    tiles.in_double = True
+    with np.errstate(all="ignore"):
+        scaled = np.clip(array.astype(np.float64) * 255, 0, 255)
+    in_double = array if array.dtype == np.uint8 else np.nan_to_num(scaled, nan=0).astype(np.uint8)
+    np.testing.assert_array_equal(tiles.pixels(), in_double)
     n, height, width, channels = pixels.shape
     grid = images.to_hwc(array, "NHWC").pixels()[0]
     assert grid.shape == (-(-n // 8) * height, min(n, 8) * width, channels)

@@ -372,6 +372,7 @@ POINTS = RNG.random((1, 4, 3))
 MATRIX = RNG.random((3, 2))
 CURVE = RNG.integers(0, 2, 50), RNG.random(50)
 LINEAR, BATCH = torch.nn.Linear(4, 3), torch.ones(2, 4)
+BELOW = np.nextafter(np.arange(256) / 255, 0).reshape(1, 16, 16)  # times 255, rounded down: as float32 one more
 
 LISTED = [
     *(
@@ -447,6 +448,7 @@ LISTED = [
     call("add_embedding", MATRIX, label_img=torch.zeros(2, 3, 4, 4)),
     call("add_embedding", RNG.random(3)),
     call("add_embedding", np.arange(6).reshape(3, 2)),
+    call("add_embedding", RNG.random((256, 2)), label_img=torch.from_numpy(BELOW.reshape(256, 1, 1, 1))),
     *(call("add_graph", LINEAR, inputs) for inputs in (BATCH, (BATCH,), [BATCH], BATCH.T, (BATCH, BATCH), ())),
     call("flush"),
 ]

@@ -55,7 +55,9 @@ def _alias(name: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _clean(tag: Any) -> Any:
-    """A tag as tensorboardX writes it."""
+    """Return a tag as tensorboardX writes it. Raises TypeError for what is not text."""
+    if tag is not None and not isinstance(tag, str):
+        raise TypeError(f"a tag must be a str, got {tag!r} of type {type(tag).__name__}")
     return tag if tag is None else re.sub(r"[^-/\w\.]", "_", tag).lstrip("/")
 
 
@@ -165,6 +167,8 @@ class SummaryWriter(tbc.writer.SummaryWriter):
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
+        if not isinstance(key, str):
+            raise TypeError(f"a key of {main_tag!r} must be a str, got {key!r} of type {type(key).__name__}")
         return os.path.join(log_dir, main_tag.lstrip("/"), key.lstrip("/"))  # below log_dir in any case
 
     @property
