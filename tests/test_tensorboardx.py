@@ -11,8 +11,9 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from oracle import read_back, steps, walltimes
 from test_enabled import Untouchable, call_with
 from test_torch import (
@@ -25,6 +26,7 @@ from test_torch import (
     MATRIX,
     POINTS,
     RNG,
+    SMALL,
     WALLTIME,
     boxes_calls,
     call,
@@ -301,6 +303,123 @@ def test_drawn_curves(tmp_path_factory):
             assert [np.float32(point[2]) for point in curve] == [
                 np.float32(point[2]) for point in exported_there[where]
             ]
+
+    check()
+
+
+# Calls of all kinds, one after another. What tensorboardX does not take, and DIFFERENCES, are left out.
+
+ANY_STEP = st.sampled_from([None, 7, -7, 1.9, "12", "best", [], True, np.int8(3), np.array(5), torch.tensor(4)]) | steps
+
+
+def as_taken(array):
+    """An array as tensorboardX takes it."""
+    ways = [array, np.asfortranarray(array), np.ma.masked_array(array), torch.from_numpy(array.copy())]
+    return st.sampled_from([*ways, array.tolist(), list(array)] if array.dtype == np.float64 else ways)
+
+
+@st.composite
+def image_values(draw, dataformats):
+    sides = {"N": draw(st.integers(1, 10)), "C": draw(st.sampled_from([1, 3])), "H": draw(SMALL), "W": draw(SMALL)}
+    shape = [sides[letter] for letter in dataformats.upper()]
+    kind = draw(st.sampled_from(["random", "float32", "below", "uint8", "bool"]))
+    levels = draw(arrays(np.uint8, shape))
+    if kind == "below":
+        return draw(as_taken(np.nextafter(levels / 255, 0)))
+    dtype = {"random": np.float64}.get(kind, kind)
+    return draw(as_taken(levels if kind == "uint8" else (levels > 127 if kind == "bool" else levels / 256).astype(dtype)))
+
+
+@st.composite
+def one_image(draw):
+    formats = draw(st.sampled_from(["CHW", "HWC", "HW", "WH", "NCHW", "NHWC", "chw", "WHC", "CCW", "CH"]))
+    return call("add_image", img_tensor=draw(image_values(formats.replace("CC", "CH"))), dataformats=formats)
+
+
+@st.composite
+def several_images(draw):
+    formats = draw(st.sampled_from(["NCHW", "NHWC", "CHW", "HWC"]))
+    images = draw(image_values(f"N{formats}"[-4:]))
+    images = list(images) if len(formats) == 3 else np.asarray(images)
+    return call("add_images", img_tensor=images, dataformats=formats)
+
+
+@st.composite
+def sounds(draw):
+    shape = draw(st.sampled_from([(5,), (5, 1), (5, 2), (5, 3)]))
+    sound = draw(arrays(np.float32, shape, elements=st.just(0)))  # see test_sound
+    return call("add_audio", snd_tensor=sound, sample_rate=draw(st.sampled_from([8000, 44100])))
+
+
+@st.composite
+def hyperparameters(draw):
+    names = st.text("abc_é", min_size=1, max_size=5)
+    values = st.floats(-1e9, 1e9) | st.integers(-(2**40), 2**40) | st.text("xyz", max_size=4) | st.none() | st.booleans()
+    values |= st.sampled_from([len, dict, np.float64(0.5)])
+    hparams = draw(st.dictionaries(names, values, max_size=4))
+    return call("add_hparams", hparam_dict=hparams, metric_dict=draw(st.dictionaries(names, numbers(), max_size=2)))
+
+
+@st.composite
+def histograms(draw):
+    values = draw(arrays(np.float64, draw(st.sampled_from([(0,), (1,), (50,), (3, 4)])), elements=st.floats(-9, 9)))
+    bins = draw(st.sampled_from(["tensorflow", "auto", 7, [-10, 0, 0.5, 10], "x", 0]))
+    return call("add_histogram", values=draw(as_taken(values)), bins=bins, max_bins=draw(st.sampled_from([None, 3])))
+
+
+def others(drawn):
+    """The calls of test_torch.py, whose arguments have names but for the first ones."""
+
+    def named(one):
+        method, arguments, keywords = one
+        names = list(inspect.signature(getattr(tensorboardX.SummaryWriter, method)).parameters)[1:]
+        return call(method, **dict(zip(names, arguments, strict=False)), **keywords)
+
+    return drawn().map(named)
+
+
+ANY_CALL = st.one_of(
+    numbers().map(lambda value: call("add_scalar", scalar_value=value)),
+    st.dictionaries(st.sampled_from(["a", "b c", "d/e", "é"]), numbers(), max_size=3).map(
+        lambda values: call("add_scalars", tag_scalar_dict=values)
+    ),
+    st.text(st.characters(exclude_categories=["Cs"])).map(lambda text: call("add_text", text_string=text)),
+    *(drawn() for drawn in (one_image, several_images, sounds, hyperparameters, histograms)),
+    *map(others, (pr_curve_calls, pr_curve_raw_calls, boxes_calls, layout_calls)),
+    st.sampled_from([call("flush"), call("close")]),
+)
+
+
+@st.composite
+def sequences(draw):
+    """Each call has a tag of its own; some of its arguments are given by position."""
+    calls = []
+    for i, (method, _, keywords) in enumerate(draw(st.lists(ANY_CALL, min_size=20, max_size=20))):
+        given = inspect.signature(getattr(tensorboardX.SummaryWriter, method)).parameters
+        tag = f"{draw(TAGS)}.{i}"
+        if method == "add_scalars":
+            tag = f"a b/{i}"
+        own = {"tag": tag, "main_tag": tag, "name": f"deep/run {i}"}
+        own["global_step"] = draw(steps if method in ("add_scalars", "add_hparams") else ANY_STEP)  # may log nothing
+        own |= draw(st.fixed_dictionaries({}, optional={"walltime": st.just(WALLTIME)}))
+        keywords = keywords | {name: value for name, value in own.items() if name in given}
+        arguments = []
+        for name in draw(st.sampled_from([[], list(given)[1:], list(given)[1:4]])):
+            if name not in keywords and given[name].kind == given[name].POSITIONAL_OR_KEYWORD:
+                keywords[name] = given[name].default
+            if name in keywords:
+                arguments.append(keywords.pop(name))
+        calls.append((method, tuple(arguments), keywords))
+        if method == "close":  # files of one second have one name in tensorboardX
+            calls.append(call("__setattr__", "_filename_suffix", f".{i}"))
+    return calls
+
+
+def test_drawn_sequences(tmp_path_factory):
+    @settings(max_examples=20, derandomize=True, phases=[Phase.generate])  # to shrink one takes minutes
+    @given(sequences())
+    def check(calls):
+        compare(tmp_path_factory, calls)
 
     check()
 
