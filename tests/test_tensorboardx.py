@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -322,12 +323,9 @@ def as_taken(array):
 def image_values(draw, dataformats):
     sides = {"N": draw(st.integers(1, 10)), "C": draw(st.sampled_from([1, 3])), "H": draw(SMALL), "W": draw(SMALL)}
     shape = [sides[letter] for letter in dataformats.upper()]
-    kind = draw(st.sampled_from(["random", "float32", "below", "uint8", "bool"]))
     levels = draw(arrays(np.uint8, shape))
-    if kind == "below":
-        return draw(as_taken(np.nextafter(levels / 255, 0)))
-    dtype = {"random": np.float64}.get(kind, kind)
-    return draw(as_taken(levels if kind == "uint8" else (levels > 127 if kind == "bool" else levels / 256).astype(dtype)))
+    floats = levels / 256, (levels / 256).astype(np.float32), np.nextafter(levels / 255, 0)
+    return draw(as_taken(draw(st.sampled_from([*floats, levels, levels > 127]))))
 
 
 @st.composite
@@ -354,8 +352,8 @@ def sounds(draw):
 @st.composite
 def hyperparameters(draw):
     names = st.text("abc_é", min_size=1, max_size=5)
-    values = st.floats(-1e9, 1e9) | st.integers(-(2**40), 2**40) | st.text("xyz", max_size=4) | st.none() | st.booleans()
-    values |= st.sampled_from([len, dict, np.float64(0.5)])
+    values = st.floats(-1e9, 1e9) | st.integers(-(2**40), 2**40) | st.text("xyz", max_size=4)
+    values |= st.sampled_from([None, True, False, len, dict, np.float64(0.5)])
     hparams = draw(st.dictionaries(names, values, max_size=4))
     return call("add_hparams", hparam_dict=hparams, metric_dict=draw(st.dictionaries(names, numbers(), max_size=2)))
 
@@ -556,6 +554,39 @@ def test_curves_stay_in_the_directory(tmp_path, log_dir):
         writer.add_scalars(f"{tmp_path}/elsewhere", {"a": 1, "/b": 2})
     assert os.listdir(tmp_path) == ["run"]
     assert len(load_runs(log_dir, kinds="scalar")) == 2
+
+
+@pytest.mark.parametrize("kind", [SummaryWriter, tensorboardX.SummaryWriter])
+def test_a_second_export(tmp_path, kind):
+    """It holds everything again, and steps that were not given are 0: see the text of the module."""
+    path = tmp_path / "scalars.json"
+    exported = []
+    with kind(tmp_path / "run") as writer:
+        for value in (1, 2):
+            writer.add_scalars("loss", {"train": value}, walltime=2.5)
+            writer.export_scalars_to_json(path)
+            exported += json.loads(path.read_text()).values()
+    steps_and_values = [[point[1:] for point in curve] for curve in exported]
+    assert steps_and_values == ([[[0, 1]], [[0, 1], [0, 2]]] if kind is SummaryWriter else [[[None, 1]], [[None, 2]]])
+
+
+@pytest.mark.parametrize("tag", [7, b"bytes", ("a",)])
+def test_a_tag_is_text(log_dir, tag):
+    with SummaryWriter(log_dir) as writer:
+        for method in ("add_scalar", "add_histogram", "add_image", "add_images", "add_video"):
+            with pytest.raises(TypeError, match=f"a tag must be a str, got {re.escape(repr(tag))}"):
+                getattr(writer, method)(tag, *METHODS[method])
+        with pytest.raises(TypeError, match=f"a key of 'loss' must be a str, got {re.escape(repr(tag))}"):
+            writer.add_scalars("loss", {tag: 1})
+
+
+def test_onnx_graph(tmp_path_factory):
+    pytest.importorskip("onnx")
+    from test_onnx_graph import MODELS, onnx
+
+    path = str(tmp_path_factory.mktemp("model") / "model.onnx")
+    onnx.save(MODELS["attributes"], path)
+    compare(tmp_path_factory, [call("add_onnx_graph", path)])
 
 
 def test_a_copy(log_dir):

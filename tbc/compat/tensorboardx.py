@@ -10,15 +10,25 @@ mostly shares):
   and colors.
 - GIFs need no moviepy, sounds no soundfile, graphs no tensorboard.
 - `flush` waits for what was logged before; a killed process loses a tenth of a second.
-- Pixels out of range are cut off, not taken modulo 256; samples are times 32767, not 32768.
-- Hyperparameters of other types (devices, objects, ...) are text, where tensorboardX has a name without a value.
+- Pixels out of range are cut off, not taken modulo 256; samples are times 32767, not 32768. Pixels of float16 are
+  multiplied as float32, not rounded to float16 again, so some are one level darker.
+- A list of images may have dataformats of four letters, which makes tensorboardX write nothing.
+- Hyperparameters of other types (devices, objects, ...) are text, where tensorboardX has a name without a value. The
+  HPARAMS tab lists metrics by the tags of their curves ("a_b"), where tensorboardX lists the names given ("a b").
+- `add_hparams` works after close(). With write_to_disk=False no method writes a file; in tensorboardX add_hparams,
+  add_embedding and export_scalars_to_json do.
 - `use_metadata` holds for every add_*, also for add_scalars, add_hparams and add_embedding, and for none of the
   file_writer; a step alone leaves the time as it is (it is 1970 there).
-- `add_scalars` keeps nothing in memory for `scalar_dict` and `export_scalars_to_json`, which read the files.
+- `add_scalars` keeps nothing in memory for `scalar_dict` and `export_scalars_to_json`, which read the files. So a step
+  that was not given is 0 there, not null, and a second export holds what the first one held, too.
+- `add_scalars` logs nothing if one of its values is wrong, and no main_tag or key leads out of logdir.
+- `GlobalSummaryWriter` counts one step for tags that are written alike ("a b" and "a_b"), and none for a call that
+  raises. It raises TypeError for unknown keywords.
+- Exceptions have the types of tbc.SummaryWriter's. A step or a walltime that is not finite always raises.
 - purge_step is None once it is written, and not written again after close().
 
-Left out: Comet, OpenVINO, s3:// and gs:// directories and `register_writer_factory`, arrays of chainer, grids of
-images with four channels (AssertionError, as in torch; grid=False shows them one by one).
+Left out: Comet, OpenVINO, s3:// and gs:// directories and `register_writer_factory`, arrays of chainer, `use_metadata`
+of a FileWriter, grids of images with four channels (AssertionError, as in torch; grid=False shows them one by one).
 """
 
 from __future__ import annotations
