@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from tbc import convert
@@ -24,63 +28,119 @@ TYPES: dict[type, tuple[str, str]] = {  # names in the messages: of the type, an
 }
 LARGEST = 2**1023  # an int that is a float, surely
 
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # differs from run to run
+NOTHING_BUT_AN_ADDRESS = re.compile(r"<.* at 0x[0-9A-Fa-f]+>", re.DOTALL)
+
 Simple = str | bool | float
 
 
-def flatten(hparams: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Simple]]:
-    """(name, value) of every hyperparameter that has one.
+def flatten(hparams: Mapping[str, Any]) -> Iterator[tuple[str, Simple]]:
+    """Yield (name, value) of every hyperparameter that is not None.
 
-    Numbers become floats, bools and text stay what they are, and so does what is an array or a tensor of one element;
-    None is left out. The names in a mapping within are joined with slashes. Sequences, longer arrays, paths, and
-    numbers that are not finite (which TensorBoard would leave out) become text. Raises ValueError for other values, and
-    TypeError for a name that is not text.
+    Numbers become floats; bools and text stay what they are; an array or a tensor of one element becomes its value.
+    The names in a mapping within are joined with slashes. Sequences, sets and longer arrays become JSON. Everything
+    else becomes the text that str() makes of it, without addresses; functions and classes become their qualified name.
+    Names that are not text become text in the same way.
+
+    A number that is not finite stays a float here; an event holds its text.
+
+    Raises ValueError for a value that has no text but an address, for a container that contains itself, and for a
+    tensor without data; TypeError for a name that has no text but an address.
     """
-    for name, value in hparams.items():
-        if not isinstance(name, str):
-            raise TypeError(f"the name of a hyperparameter must be a str, got {name!r}")
+    return ((name, value) for name, value in _flat(hparams, "", (id(hparams),)) if value is not None)
+
+
+def _flat(hparams: Mapping[Any, Any], prefix: str, around: tuple[int, ...]) -> Iterator[tuple[str, Simple | None]]:
+    """around: the ids of the containers that hold this one."""
+    for key, value in hparams.items():
+        name = prefix + key_text(key)
         if isinstance(value, Mapping) and value:
-            yield from flatten(value, prefix + name + "/")
-        elif value is not None:
-            yield prefix + name, _simple(prefix + name, value)
+            yield from _flat(value, name + "/", _enter(name, value, around))
+        else:
+            yield name, None if value is None else _simple(name, value, around)
 
 
-def _simple(name: str, value: Any) -> Simple:
-    plain = _plain(name, value)
+def key_text(key: Any) -> str:
+    """The name of a hyperparameter or a metric as text. Raises TypeError if it has no text but an address."""
+    text = str.__str__(key) if isinstance(key, str) else _text(key)
+    if text is None:
+        raise TypeError(
+            f"the name of a hyperparameter or a metric must be text, got {key!r} of type {type(key).__name__}"
+        )
+    return text
+
+
+def _simple(name: str, value: Any, around: tuple[int, ...] = ()) -> Simple:
+    plain = _plain(name, value, around)
     if plain is None or isinstance(plain, (list, dict)):
         return json.dumps(plain)
-    if isinstance(plain, (str, bool)):
-        return plain
-    return float(plain) if math.isfinite(plain) else str(float(plain))
+    return plain if isinstance(plain, (str, bool)) else float(plain)
 
 
-def _plain(name: str, value: Any) -> Any:
-    """As JSON has it."""
+def _plain(name: str, value: Any, around: tuple[int, ...]) -> Any:
+    """The value as JSON holds it: None, bool, str, number, list or dict."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return str.__str__(value)  # of an Enum or of numpy: the text alone
-    if isinstance(value, os.PathLike):
+    if isinstance(value, os.PathLike) and not isinstance(value, type):
         return os.fsdecode(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(name, element) for key, element in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
-        return [_plain(name, element) for element in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((_plain(name, element) for element in value), key=repr)
     if type(value) is int:
         return value if abs(value) < LARGEST else str(value)
-    try:
-        if isinstance(value, bytes):  # which could be a number's
-            raise TypeError("bytes are no hyperparameter")
-        if convert.is_number(value):
-            return convert.scalar(value)
-        array = convert.array(value)
-    except (NotImplementedError, TypeError, ValueError, OverflowError) as error:
+    if isinstance(value, numbers.Number):
+        return _number(value)
+    if not isinstance(value, (Enum, bytes, bytearray, memoryview, type)):
+        within = _enter(name, value, around)
+        if isinstance(value, Mapping):
+            return {key_text(key): _plain(name, element, within) for key, element in value.items()}
+        if isinstance(value, (Sequence, KeysView, ValuesView, ItemsView)):
+            return [_plain(name, element, within) for element in value]
+        if isinstance(value, Set):
+            return sorted((_plain(name, element, within) for element in value), key=repr)
+        if convert.is_torch(value) or hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+            return _plain(name, _elements(name, value), within)
+    text = _text(value)
+    if text is None:
         raise ValueError(
-            f"hyperparameter {name!r} must be a number, a bool, text, None, or a sequence, mapping or array of them, "
-            f"got {value!r} of type {type(value).__name__}"
-        ) from error
-    return _plain(name, array.item() if array.size == 1 else array.tolist())
+            f"hyperparameter {name!r} must be a number, a bool, text, None, a sequence, mapping or array of them, or "
+            f"an object that str() describes, got {value!r} of type {type(value).__name__}"
+        )
+    return text
+
+
+def _enter(name: str, container: Any, around: tuple[int, ...]) -> tuple[int, ...]:
+    if id(container) in around:
+        raise ValueError(f"hyperparameter {name!r} contains itself: a {type(container).__name__} within itself")
+    return *around, id(container)
+
+
+def _number(value: Any) -> Any:
+    """A number other than int as a float; as text, if it is not real or too large."""
+    try:
+        number = convert.scalar(value)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+    return number if math.isfinite(number) or math.isnan(number) or value == number else str(value)
+
+
+def _elements(name: str, value: Any) -> Any:
+    """The element of an array of one, or the elements as nested lists."""
+    try:
+        array = convert.array(value)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(f"hyperparameter {name!r}, a {type(value).__name__}, holds no values: {error}") from error
+    if array.dtype.kind in "mM":
+        array = array.astype(str)
+    return array.item() if array.size == 1 else array.tolist()
+
+
+def _text(value: Any) -> str | None:
+    """What str() says of a value, without addresses; None if that is all it says."""
+    if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType)):
+        module = getattr(value, "__module__", None)
+        return value.__qualname__ if module in (None, "builtins") else f"{module}.{value.__qualname__}"
+    text = bytes.__repr__(value) if isinstance(value, bytes) else str(value)
+    return None if NOTHING_BUT_AN_ADDRESS.fullmatch(text) else ADDRESS.sub("", text)
 
 
 def summaries(
@@ -91,53 +151,74 @@ def summaries(
     end_time: float | None = None,
     status: str = "success",
 ) -> tuple[Any, Any, Any]:
-    """The Summary messages of the experiment, the start and the end of the session.
+    """Return the Summary messages of the experiment, the start and the end of the session.
 
-    metrics: only the names count. domains: name -> list of all the values that a hyperparameter may have.
-    start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
+    metrics: only the names count. domains: name -> list of all the values that a hyperparameter may have; None among
+    them is left out. start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
+
     Raises as `flatten`; TypeError for what is no mapping and for a domain that is no list of values of the same type;
     ValueError for another status.
     """
     for argument, mapping in (("hparam_dict", hparams), ("metric_dict", metrics), ("domains", domains or {})):
         if not isinstance(mapping, Mapping):
-            raise TypeError(f"{argument} must be a dict, got {mapping!r} of type {type(mapping).__name__}")
+            raise TypeError(
+                f"{argument} must be a dict, got {mapping!r} of type {type(mapping).__name__} "
+                "(vars() makes a dict of a namespace, dataclasses.asdict() of a dataclass)"
+            )
     if status not in STATUS:
         raise ValueError(f"status must be one of {', '.join(STATUS)}, got {status!r}")
-    values: dict[str, Simple] = {}
-    for name, value in flatten(hparams):
+    values: dict[str, Simple | None] = {}
+    for name, value in _flat(hparams, "", (id(hparams),)):
         if name in values:
             raise ValueError(f"there are two hyperparameters {name!r}")
         values[name] = value
+    choices = {key_text(name): domain for name, domain in (domains or {}).items()}
     experiment = HParamsPluginData(experiment={})
     start = HParamsPluginData(session_start_info={"start_time_secs": start_time})
     end = HParamsPluginData(session_end_info={"end_time_secs": end_time, "status": f"STATUS_{status.upper()}"})
     for name, value in values.items():
+        if value is None:
+            continue
+        kind, _, _ = _stored(value)
         _set(start.session_start_info.hparams[name], value)
-        info = experiment.experiment.hparam_infos.add(name=name, type=TYPES[type(value)][0])
-        if domains and name in domains:
-            for element in _domain(name, domains[name], value):
+        info = experiment.experiment.hparam_infos.add(name=name, type=kind)
+        if name in choices:
+            for element in _domain(name, choices[name], value):
                 _set(info.domain_discrete.values.add(), element)
-    for name in domains or {}:
+    for name in choices:
         if name not in values:
             raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
+        if values[name] is None:
+            _domain(name, choices[name], None)
     for tag in metrics:
-        if not isinstance(tag, str):
-            raise TypeError(f"the tag of a metric must be a str, got {tag!r}")
-        experiment.experiment.metric_infos.add().name.tag = tag
+        experiment.experiment.metric_infos.add().name.tag = key_text(tag)
     return _summary(EXPERIMENT, experiment), _summary(SESSION_START, start), _summary(SESSION_END, end)
 
 
-def _domain(name: str, domain: Any, value: Simple) -> list[Simple]:
-    elements = [_simple(name, element) for element in domain] if isinstance(domain, list) else []
-    if type(value) is float:
-        elements = [float(element) if isinstance(element, bool) else element for element in elements]
-    if not isinstance(domain, list) or not all(type(element) is type(value) for element in elements):
+def _domain(name: str, domain: Any, value: Simple | None) -> list[Simple]:
+    """The elements of a domain, if they are of one type, that of the value. None is of every type."""
+    elements = [_simple(name, element) for element in domain if element is not None] if isinstance(domain, list) else []
+    kinds = set(map(type, elements if value is None else [value, *elements]))
+    if kinds == {bool, float} and type(value) is not bool:
+        elements, kinds = [float(element) for element in elements], {float}
+    if not isinstance(domain, list) or len(kinds) > 1:
         raise TypeError(f"hparam_domain_discrete[{name!r}] must be a list of values like {value!r}, got {domain!r}")
     return elements
 
 
+def _stored(value: Simple) -> tuple[str, str, Simple]:
+    """The names of the type and of the field in the messages, and what the field holds.
+
+    TensorBoard leaves out a number that is not finite, so that one becomes text.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        value = str(value)
+    return *TYPES[type(value)], value
+
+
 def _set(message: Any, value: Simple) -> None:
-    setattr(message, TYPES[type(value)][1], value)
+    _, field, stored = _stored(value)
+    setattr(message, field, stored)
 
 
 def _summary(tag: str, data: Any) -> Any:

@@ -644,10 +644,13 @@ class SummaryWriter(_core.FastWriter):
     ) -> None:
         """Logs the hyperparameters of a run and what came of them, which the HPARAMS tab compares between runs.
 
-        hparam_dict: name -> number, bool, text, None (left out), array of one element; sequences become text, and
-        mappings within become names with slashes.
+        hparam_dict: name -> number, bool, text, None (left out), array of one element. Mappings within become names
+        with slashes, sequences become JSON, functions and classes their name, and everything else what str() says of
+        it: an Enum, a dataclass, a torch.dtype, a date. Names, too: 1 is "1". An object that has no text but an address
+        raises ValueError, as does a container that contains itself.
         metric_dict: tag -> number; logged as add_scalar does.
-        hparam_domain_discrete: name -> list of all the values a hyperparameter can have.
+        hparam_domain_discrete: name -> list of all the values a hyperparameter can have, all of one type or None (left
+        out).
         run_name: the directory in log_dir for them, the time by default; "." is log_dir, in the file that is open.
         start_time, end_time: of the training, in seconds since 1970; when this writer was made, and now, by default.
         status: "success", "failure", "running" or "unknown".
@@ -663,7 +666,7 @@ class SummaryWriter(_core.FastWriter):
         _, start = _core.check("", None, self._created if start_time is None else start_time)
         _, end = _core.check("", None, now if end_time is None else end_time)
         summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start, end, status)
-        metrics = {tag: convert.scalar(value) for tag, value in metric_dict.items()}
+        metrics = {hparams.key_text(tag): convert.scalar(value) for tag, value in metric_dict.items()}
         for tag in metrics:
             _core.check(tag, None, None)
         parent = self._get_file_writer()

@@ -1,9 +1,16 @@
+import argparse
+import array
+import dataclasses
+import datetime
 import enum
+import functools
 import json
 import math
 import os
 import tempfile
-from collections import OrderedDict, UserDict
+import types
+import uuid
+from collections import OrderedDict, UserDict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +34,23 @@ class Rate(str, enum.Enum):
 
 class Level(enum.IntEnum):
     HIGH = 3
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Corner(tuple, enum.Enum):
+    ORIGIN = (0, 0)
+
+
+@dataclasses.dataclass
+class Config:
+    lr: float = 0.5
+    color: Color = Color.RED
+
+
+Point = namedtuple("Point", "x y")
 
 
 def sessions(log_dir):
@@ -122,6 +146,40 @@ def test_tensorboard_shows_every_value_in_its_type_and_every_metric(values, metr
         (np.array([[True, False]]), "[[true, false]]"),
         (np.array(["a", "b"]), '["a", "b"]'),
         (np.array([]), "[]"),
+        (Color.RED, "Color.RED"),
+        (Corner.ORIGIN, "Corner.ORIGIN"),
+        ([Color.RED, {Color.RED: 1, 2: None}], '["Color.RED", {"Color.RED": 1, "2": null}]'),
+        (Config(), "Config(lr=0.5, color=<Color.RED: 1>)"),
+        (types.SimpleNamespace(lr=0.5), "namespace(lr=0.5)"),
+        (argparse.Namespace(lr=0.5), "Namespace(lr=0.5)"),
+        (Point(1, 2), "[1, 2]"),
+        (deque([1]), "[1]"),
+        ({"a": 1}.keys(), '["a"]'),
+        ({"a": 1}.values(), "[1]"),
+        (array.array("i", [1, 2]), "[1, 2]"),
+        (b"12", "b'12'"),
+        (np.bytes_(b"12"), "b'12'"),
+        (bytearray(b"12"), "bytearray(b'12')"),
+        (np.dtype("float32"), "float32"),
+        (np.float32, "numpy.float32"),
+        (int, "int"),
+        (len, "len"),
+        (os.path.join, f"{os.path.join.__module__}.join"),
+        ([].append, "list.append"),
+        (functools.partial(math.pow, 2), "functools.partial(<built-in function pow>, 2)"),
+        (functools.partial(plain, 2), "functools.partial(<function plain>, 2)"),
+        (datetime.datetime(2020, 1, 2, 3), "2020-01-02 03:00:00"),
+        (datetime.date(2020, 1, 2), "2020-01-02"),
+        (datetime.timedelta(1), "1 day, 0:00:00"),
+        (np.datetime64("2020-01-02"), "2020-01-02"),
+        (np.datetime64("2020-01-02", "ns"), "2020-01-02T00:00:00.000000000"),
+        (np.timedelta64(1, "D"), "1 days"),
+        (np.array(["2020-01-02", "NaT"], "M8[D]"), '["2020-01-02", "NaT"]'),
+        (uuid.UUID(int=0), "00000000-0000-0000-0000-000000000000"),
+        (1j, "1j"),
+        (np.array([1j, 2]), '["1j", "(2+0j)"]'),
+        (Decimal("1e400"), "1E+400"),
+        (Fraction(10**400), str(10**400)),
     ],
     ids=lambda value: f"{type(value).__name__}-{value!s:.20}",
 )
@@ -143,6 +201,27 @@ def test_longer_tensors_are_text():
     torch = pytest.importorskip("torch")
     tensors = {"betas": torch.tensor([0.5, 0.25], dtype=torch.bfloat16), "size": torch.Size([2, 3])}
     assert logged(tensors)[0] == {"betas": "[0.5, 0.25]", "size": "[2, 3]"}
+
+
+def test_what_torch_calls_its_types_and_devices():
+    torch = pytest.importorskip("torch")
+    values = {"dtype": torch.bfloat16, "device": torch.device("cuda:0"), "layer": torch.nn.ReLU, "f": torch.nn.ReLU()}
+    layer = "torch.nn.modules.activation.ReLU"
+    assert logged(values)[0] == {"dtype": "torch.bfloat16", "device": "cuda:0", "layer": layer, "f": "ReLU()"}
+
+
+def test_names_that_are_not_text():
+    names = {1: 1, Color.RED: 2, None: 3, Path("a"): 4, "b": {2.5: 5}}
+    shown, group, experiment = logged(names, {7: 0.5}, {1: [1, 2]})
+    assert shown == {"1": 1, "Color.RED": 2, "None": 3, "a": 4, "b/2.5": 5}
+    assert [(metric.name.tag, metric.value) for metric in group.metric_values] == [("7", 0.5)]
+    (info,) = (info for info in experiment.hparam_infos if info.name == "1")
+    assert list(info.domain_discrete) == [1, 2]
+
+
+def test_the_same_container_twice_does_not_contain_itself():
+    pair = [1, 2]
+    assert logged({"a": {"b": pair, "c": [pair, pair]}})[0] == {"a/b": "[1, 2]", "a/c": "[[1, 2], [1, 2]]"}
 
 
 def test_none_is_left_out():
@@ -181,14 +260,30 @@ def test_why_a_number_that_is_not_finite_is_text():
         ("a", ["a", "b", Rate.SLOW]),
         ((1, 2), [[1, 2], (3, 4)]),
         ("a", []),
+        (Color.RED, list(Color)),
+        (b"a", [b"a", b"b"]),
     ],
 )
 def test_domains(value, domain):
     _, _, experiment = logged({"h": value}, {}, {"h": domain})
     (info,) = experiment.hparam_infos
     found = list(info.domain_discrete)
+    domain = [str(element) if isinstance(element, (Color, bytes)) else element for element in domain]
     assert found == [json.dumps(element) if isinstance(element, (list, tuple)) else element for element in domain]
     assert {TYPES[type(element)] for element in found} <= {info.type}
+
+
+@pytest.mark.parametrize("value", [1.5, math.inf, math.nan])
+def test_a_domain_with_none_and_numbers_that_are_not_finite(value):
+    """As the values themselves: not finite is text, None is left out."""
+    _, _, experiment = logged({"h": value}, {}, {"h": [1.5, None, math.inf, np.nan]})
+    assert list(experiment.hparam_infos[0].domain_discrete) == [1.5, "inf", "nan"]
+
+
+@pytest.mark.parametrize("domain", [[], [None], [None, 1.5]])
+def test_the_domain_of_none_is_left_out(domain):
+    _, _, experiment = logged({"h": None, "i": 1}, {}, {"h": domain})
+    assert [info.name for info in experiment.hparam_infos] == ["i"]
 
 
 def test_the_domain_of_a_name_with_slashes():
@@ -269,6 +364,10 @@ def test_the_events_are_torchs(log_dir):
 
 CYCLE = {}
 CYCLE["again"] = CYCLE
+RING = []
+RING.append({"x": (RING,)})
+OBJECTS = np.array([None, 1], object)
+OBJECTS[0] = OBJECTS
 
 
 @pytest.mark.parametrize(
@@ -277,36 +376,37 @@ CYCLE["again"] = CYCLE
         (([("a", 1)], {}), TypeError, "hparam_dict"),
         ((None, {}), TypeError, "hparam_dict"),
         (({}, ["loss"]), TypeError, "metric_dict"),
-        (({1: 2}, {}), TypeError, "name of a hyperparameter"),
-        (({"a": {None: 2}}, {}), TypeError, "name of a hyperparameter"),
+        (({object(): 2}, {}), TypeError, "name of a hyperparameter"),
+        (({"a": {object(): 2}}, {}), TypeError, "name of a hyperparameter"),
+        (({"a": [{object(): 2}]}, {}), TypeError, "name of a hyperparameter"),
+        (({1: 1, "1": 2}, {}), ValueError, "two hyperparameters '1'"),
         (({"a": object()}, {}), ValueError, "'a'.*object"),
-        (({"a": {"b": [1, len]}}, {}), ValueError, "'a/b'.*builtin"),
-        (({"a": 1j}, {}), ValueError, "'a'"),
-        (({"a": np.array(1j)}, {}), ValueError, "'a'"),
-        (({"a": [np.array([1j, 2])]}, {}), ValueError, "'a'"),
-        (({"a": b"bytes"}, {}), ValueError, "'a'"),
-        (({"a": np.datetime64("2020-01-01")}, {}), ValueError, "'a'"),
-        (({"a": Fraction(10**400)}, {}), ValueError, "'a'"),
+        (({"a": {"b": [1, iter([])]}}, {}), ValueError, "'a/b'.*list_iterator"),
+        (({"a": memoryview(b"a")}, {}), ValueError, "'a'.*memoryview"),
         (({"a": "\ud800"}, {}), ValueError, "surrogates|UTF-8"),
         (({"\ud800": 1}, {}), ValueError, "surrogates|UTF-8"),
-        ((CYCLE, {}), RecursionError, "recursion"),
+        ((CYCLE, {}), ValueError, "'again' contains itself: a dict"),
+        (({"a": {"b": RING}}, {}), ValueError, "'a/b' contains itself: a list"),
+        (({"a": [CYCLE]}, {}), ValueError, "'a' contains itself: a dict"),
+        (({"a": OBJECTS}, {}), ValueError, "'a' contains itself: a ndarray"),
+        (({"a": 1}, {}, {"a": [RING]}), ValueError, "'a' contains itself"),
         (({}, {"loss": object()}), NotImplementedError, "object"),
         (({}, {"loss": "high"}), ValueError, "high"),
         (({}, {"loss": np.zeros(2)}), AssertionError, "one element"),
         (({}, {"loss": None}), NotImplementedError, "None"),
-        (({}, {3: 1.0}), TypeError, "tag of a metric must be a str, got 3"),
+        (({}, {object(): 1.0}), TypeError, "name of a hyperparameter or a metric must be text"),
         (({}, {"\ud800": 1.0}), ValueError, "surrogates|UTF-8"),
         (({"a": 1}, {}, [1]), TypeError, "domains"),
         (({"a": 1}, {}, {"b": [1]}), TypeError, "'b', which is no hyperparameter"),
-        (({"a": None}, {}, {"a": [1]}), TypeError, "'a', which is no hyperparameter"),
+        (({"a": None}, {}, {"a": [1, "x"]}), TypeError, "must be a list"),
+        (({"a": None}, {}, {"a": 1}), TypeError, "must be a list"),
         (({"a": 1}, {}, {"a": 1}), TypeError, "must be a list"),
         (({"a": 1}, {}, {"a": (1, 2)}), TypeError, "must be a list"),
         (({"a": 1}, {}, {"a": [1, "x"]}), TypeError, "must be a list"),
         (({"a": True}, {}, {"a": [True, 1]}), TypeError, "must be a list"),
         (({"a": {"b": 1}, "a/b": 2}, {}), ValueError, "two hyperparameters 'a/b'"),
-        (({"a": b"12"}, {}), ValueError, "'a'"),
-        (({"a": 1.5}, {}, {"a": [1.5, None]}), TypeError, "must be a list"),
-        (({"a": 1.5}, {}, {"a": [1.5, math.nan]}), TypeError, "must be a list"),
+        (({"a": "x"}, {}, {"a": ["x", math.nan]}), TypeError, "must be a list"),
+        (({"a": 1.5}, {}, {"a": [1.5, "nan"]}), TypeError, "must be a list"),
         (({"a": 1}, {}, {"a": [object()]}), ValueError, "'a'"),
         (({}, {}, None, "x", 2**63), ValueError, "64-bit"),
     ],

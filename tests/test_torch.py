@@ -687,6 +687,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: hparam(logged).string_value, '[1, "a"]'),
     ),
     (
+        "a hyperparameter that is an Enum, a dtype, a date, ...",
+        hparams(torch.float32),
+        raises(ValueError),
+        gives(lambda logged: hparam(logged).string_value, "torch.float32"),
+    ),
+    (
         "a hyperparameter that is NaN or infinite",
         hparams(float("nan")),
         gives(lambda logged: np.isnan(hparam(logged).number_value), True),
