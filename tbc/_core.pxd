@@ -180,3 +180,6 @@ cdef extern from "writer.h" nogil:
     tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     void tbc_writer_pause()
     void tbc_writer_resume()
+
+cdef extern from "Python.h":
+    const char *tbc_utf8 "PyUnicode_AsUTF8AndSize" (object text, Py_ssize_t *size) noexcept # NULL after an error

@@ -7,9 +7,8 @@ cimport cython
 from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
                              PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.errno cimport errno
 from libc.math cimport isfinite
 from libc.stdlib cimport free, malloc
@@ -21,7 +20,7 @@ import errno as errno_codes
 import os
 import sys
 
-from tbc import convert
+from tbc import convert, messages
 
 cdef unsigned SLICE_MS = 100        # how long a wait may keep Ctrl-C waiting
 cdef size_t SMALL = 1               # the size of an event of a few fields: the limit is not that exact
@@ -47,7 +46,9 @@ cdef int _text(object text, str name, tbc_bytes *out) except -1:
     """UTF-8 of a text that may be None; `name` is what it is to the caller."""
     cdef Py_ssize_t size = 0
     if isinstance(text, str):
-        out.data = PyUnicode_AsUTF8AndSize(text, &size)
+        out.data = tbc_utf8(text, &size)
+        if out.data == NULL:
+            _not_utf8(text, name)
     elif text is None:
         out.data = ""
     elif isinstance(text, bytes):
@@ -58,6 +59,16 @@ cdef int _text(object text, str name, tbc_bytes *out) except -1:
         raise TypeError(f"{name} must be text, got {text!r} of type {type(text).__name__}")
     out.size = size
     return 0
+
+
+cdef int _not_utf8(object text, str name) except -1:
+    PyErr_Clear()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        error.reason = f"{error.reason} ({name} must be text that UTF-8 can hold)"
+        raise
+    raise MemoryError()
 
 
 cdef tbc_bytes _bytes(bytes data) noexcept:
@@ -71,21 +82,39 @@ cdef double _clock() noexcept:
     return now.tv_sec + 1e-9 * now.tv_nsec
 
 
-cdef int _stamp(object step, object walltime, tbc_stamp *out) except -1:
+cdef tuple STAMP = ("global_step", "walltime")
+
+
+cdef int _stamp(object tag, object step, object walltime, tbc_stamp *out, tuple names) except -1:
+    """tag, names: for the messages."""
     if step is None:
         out.step = 0
     else:
         try:
             out.step = step if type(step) is int else convert.integer(step)
-        except OverflowError:
-            raise ValueError(f"global_step must fit a signed 64-bit integer, got {step!r}") from None
+        except Exception as error:
+            reason = f": {error}" if convert.is_torch(step) else ""
+            _no_stamp(error, tag, f"{names[0]} must fit a signed 64-bit integer, got {step!r}{reason}")
     if walltime is None:
         out.wall_time = _clock()
     else:
-        out.wall_time = float(walltime)
+        try:
+            out.wall_time = float(walltime)
+        except Exception as error:
+            _no_stamp(error, tag, f"{names[1]} must be a number, in seconds since 1970, got {walltime!r}")
         if not isfinite(out.wall_time):
-            raise ValueError(f"walltime must be finite, in seconds since 1970, got {walltime!r}")
+            _no_stamp(None, tag, f"{names[1]} must be finite, in seconds since 1970, got {walltime!r}")
     return 0
+
+
+cdef int _no_stamp(error, tag, str message) except -1:
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    raise kind(f"{_shown(tag)!r}: {message}" if tag else message) from error
+
+
+cdef _shown(tag):
+    """A tag as it was given: add_text adds to it."""
+    return tag.removesuffix("/text_summary") if isinstance(tag, str) else tag
 
 
 cdef int _label(tag, display_name, description, tbc_label *out) except -1:
@@ -107,7 +136,7 @@ cdef struct entry: # what every event has, and where it goes
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
     _label(tag, display_name, description, &out.label)
-    _stamp(step, walltime, &out.at)
+    _stamp(tag, step, walltime, &out.at, STAMP)
     out.now = out.at.wall_time if walltime is None else _clock()
     return 0
 
@@ -117,6 +146,13 @@ def check(tag, step, walltime, display_name=None, description=None):
     cdef entry e
     _check(&e, tag, step, walltime, display_name, description)
     return e.at.step, e.at.wall_time
+
+
+def check_stamp(step, walltime, tuple names not None):
+    """As `check`, of arguments that have other names: (that of step, that of walltime)."""
+    cdef tbc_stamp at
+    _stamp(None, step, walltime, &at, names)
+    return at.step, at.wall_time
 
 
 # --- kernels ---
@@ -505,7 +541,7 @@ cdef class EventEncoder:
         cdef int64_t length = 1
         cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, &content, 1)
         if not isinstance(text, str):
-            raise TypeError(f"text must be a str, got {text!r} of type {type(text).__name__}")
+            raise TypeError(f"{_shown(tag)!r}: text must be a str, got {text!r} of type {type(text).__name__}")
         _text(text, "text", &content)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
         tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"text"), &tensor)
@@ -796,8 +832,16 @@ cdef class Reservation:
             tbc_writer_release(self._file._writer, self._size)
 
 
-cdef double _number(value) except? -1:
-    return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value)
+cdef double _number(value, tag, key) except? -1:
+    """tag, key: for the messages; the key may be None."""
+    return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value, tag, key)
+
+
+cdef _items(scalars, tag):
+    if type(scalars) is not dict and not hasattr(scalars, "items"):
+        got = f"{scalars!r} of type {type(scalars).__name__}"
+        raise AttributeError(f"{tag!r}: tag_scalar_dict must be a dict of key -> number, got {got}") # as in torch
+    return scalars.items()
 
 
 cdef class FastWriter:
@@ -811,6 +855,8 @@ cdef class FastWriter:
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
 
     def __cinit__(self, *args, **kwargs):
+        if kwargs:
+            messages.check_keywords(type(self).__init__, kwargs) # here, since programs look into __init__'s own code
         self._runs = {}
 
     cdef EventEncoder _file(self):
@@ -835,7 +881,7 @@ cdef class FastWriter:
         cdef double value
         if not self.enabled:
             return
-        value = _number(scalar_value)
+        value = _number(scalar_value, tag, None)
         cdef EventEncoder file = self._file()
         _check(&e, tag, global_step, walltime, display_name, description)
         file._scalar(&e, value, new_style, double_precision)
@@ -861,9 +907,9 @@ cdef class FastWriter:
         if not separate_runs:
             if display_name or description:
                 raise TypeError("curves of one event take no display_name and description")
-            metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
+            metrics = {f"{main_tag}/{key}": number for key, number in _items(tag_scalar_dict, main_tag)}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
-        scalars = {key: _number(number) for key, number in tag_scalar_dict.items()}
+        scalars = {key: _number(number, main_tag, key) for key, number in _items(tag_scalar_dict, main_tag)}
         self._file() # a new one starts with no runs
         files = self._runs.setdefault(main_tag, {})
         if not files.keys() >= scalars.keys():
@@ -876,4 +922,6 @@ cdef class FastWriter:
         """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
         if not self.enabled:
             return
+        if not isinstance(tag, str):
+            raise TypeError(f"a tag must be text, got {tag!r} of type {type(tag).__name__}")
         self._file().text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tbc import convert
+
 MAX_SAMPLE_RATE = 2**32 // 4 - 1  # a WAV counts its bytes per second in 32 bits; stereo of 16 bits has four each
 FULL_SCALE = 32767
 
@@ -24,7 +26,7 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
     Raises AssertionError for other shapes, as torch does; ValueError for no samples at all or an impossible
     sample_rate; TypeError for 64-bit integers, whose range nobody means, and for what is no real number.
     """
-    if not 1 <= sample_rate <= MAX_SAMPLE_RATE:
+    if not 1 <= convert.parameter(sample_rate, "sample_rate") <= MAX_SAMPLE_RATE:
         raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
     if samples.size == 0:
         raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
@@ -48,6 +50,7 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
 
 def to_int16(samples: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], int]:
     """Little-endian samples of 16 bits, rounded toward zero as torch does it, and how many were out of range."""
+    samples = convert.real(samples, "samples")
     kind, bits = samples.dtype.kind, 8 * samples.dtype.itemsize
     if kind in "iu" and bits <= 32:
         signed = samples.astype(np.int64) - (1 << bits - 1 if kind == "u" else 0)

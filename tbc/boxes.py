@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFile, ImageFont  # noqa: F401, see video.py
 
-from tbc import images
+from tbc import convert, images
 
 Pixels = npt.NDArray[Any]
 
@@ -27,14 +27,17 @@ def check(
     """
     if boxes.size == 0:
         boxes = np.empty((0, 4))
-    if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "iuf":
+    if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "iufO":
         raise ValueError(
             f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
         )
-    boxes = boxes[:, :4].astype(np.float64)
+    boxes = convert.real(boxes, "boxes")[:, :4].astype(np.float64)
     if not (np.abs(boxes) < FAR_AWAY).all():
         raise ValueError(f"boxes must be finite, and nearer than {FAR_AWAY} pixels, got {boxes!r}")
-    texts = [labels] if isinstance(labels, str) else None if labels is None else [str(label) for label in labels]
+    if isinstance(labels, str):
+        labels = [labels]
+    texts = None if labels is None else list(map(str, convert.elements(labels, "labels")))
+    rescale = convert.parameter(rescale, "rescale")
     if texts is not None and len(texts) != len(boxes):
         raise ValueError(f"there are {len(boxes)} boxes, but {len(texts)} labels: {texts!r}")
     if not all(1 <= side * rescale < LARGEST for side in (height, width)):

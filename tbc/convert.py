@@ -10,11 +10,16 @@ and are left out of histograms and PR curves; the other kinds raise TypeError, s
 
 from __future__ import annotations
 
+import array as array_module
 import functools
 import math
 import numbers
+import operator
 import sys
+from collections.abc import KeysView, Sequence, ValuesView
 from typing import TYPE_CHECKING, Any
+
+from tbc import messages
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,34 +38,67 @@ ADVICE = {  # a class of tensors -> why one cannot be logged, and what to log in
 _kernel_names: dict[Any, str] = {}  # of the dtypes seen so far: dtype.str takes as long as the rest of the call
 
 
-def scalar(value: Any) -> float:
+def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
     """One number as a float.
+
+    tag, key: what messages start with.
 
     Takes what torch's writer takes: numbers of Python and numpy, strings of numbers, arrays and tensors of one element.
     Raises NotImplementedError for other types, AssertionError for more or fewer elements than one (both as torch does),
     TypeError for a complex number, ValueError for a string that is no number and for a tensor without data. A masked
     element is NaN, as it is to float().
     """
-    if is_torch(value):
-        tensor = _own_data(value)
-        try:
-            return float(tensor.item())
-        except RuntimeError:
-            elements = _from_torch(tensor)  # of another layout
-            _one_element(elements.size, elements.shape)
-            return float(elements.item())
-    if isinstance(value, (float, int)):
+    try:
+        if is_torch(value):
+            tensor = _own_data(value)
+            try:
+                return float(tensor.item())
+            except RuntimeError:
+                elements = _from_torch(tensor)  # of another layout
+                _one_element(elements.size, elements.shape)
+                return float(elements.item())
+        if isinstance(value, (float, int)):
+            return float(value)
+        if is_number(value):
+            return _from_number(value)
+        if _is_masked(value):
+            _one_element(value.size, value.shape)
+            return math.nan
+        elements = _from_array_like(value)
+        _one_element(elements.size, elements.shape)
+        return _from_number(elements.item())
+    except Exception as error:
+        messages.name(error, tag, key)
+        raise
+
+
+def _from_number(value: Any) -> float:
+    if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+        got = f"{value!r} of type {type(value).__name__}"
+        raise TypeError(f"a scalar is a real number, got {got}")  # float() of numpy's drops the imaginary part
+    try:
         return float(value)
-    if is_number(value):
-        if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
-            raise TypeError(f"a scalar is a real number, got {value!r}")  # float() of numpy's drops the imaginary part
-        return float(value)
-    if _is_masked(value):
-        _one_element(value.size, value.shape)
-        return math.nan
-    elements = _from_array_like(value)
-    _one_element(elements.size, elements.shape)
-    return float(elements.item())
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"a scalar is a number or the text of one, got {value!r} of type {type(value).__name__}") from error
+
+
+def parameter(value: Any, name: str) -> float:
+    """A number that is a parameter, such as a rate. Raises TypeError that names it for what is no number."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError(name)
+        return scalar(value)
+    except Exception:
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}") from None
+
+
+def count(value: Any, name: str) -> int:
+    """A whole number that is a parameter, such as that of bins. Raises TypeError that names it for what is none."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
 
 
 def array(values: Any) -> npt.NDArray[Any]:
@@ -73,14 +111,53 @@ def array(values: Any) -> npt.NDArray[Any]:
 
 
 def array_or_list(values: Any) -> npt.NDArray[Any]:
-    """As `array`, and lists and tuples too, for the arguments that torch's writer takes them for."""
+    """As `array`, and sequences too, for the arguments that torch's writer takes them for."""
+    return array(listed(values))
+
+
+def listed(values: Any) -> Any:
+    """Lists, tuples, ranges, deques, views of dicts and other sequences as an array; what is none of them as it is.
+
+    Raises ValueError for lists of different lengths.
+    """
     import numpy as np
 
-    if not isinstance(values, (list, tuple)):
-        return array(values)
-    if any(map(_is_tensor, set(map(type, values)))):
-        values = [array(value) if is_torch(value) else value for value in values]
-    return np.asarray(values)
+    if hasattr(values, "__array__") or not isinstance(values, (Sequence, KeysView, ValuesView, array_module.array)):
+        return values
+    if isinstance(values, (str, bytes, memoryview)):
+        return values
+    elements = [array(value) if is_torch(value) else value for value in values]
+    try:
+        return np.asarray(elements)
+    except ValueError:
+        raise ValueError(f"lists within a list must be of one length, got {values!r}") from None
+
+
+def elements(values: Any, name: str) -> list[Any]:
+    """A list of what an iterable or an array has. Raises TypeError that names the argument for what is none."""
+    if is_torch(values):
+        values = array(values)
+    try:
+        found = values.tolist() if hasattr(values, "tolist") else list(values)
+    except TypeError:
+        found = None
+    if not isinstance(found, list):
+        raise TypeError(f"{name} must be a list, got {values!r} of type {type(values).__name__}")
+    return found
+
+
+def real(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+    """The array, if it holds real numbers; objects that are numbers become float64. Raises TypeError if it does not."""
+    import numpy as np
+
+    if array.dtype.kind == "O" and not any(element is None for element in array.flat):
+        try:
+            return np.array(array.tolist(), np.float64)
+        except (TypeError, ValueError):
+            pass
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} must be real numbers, got an array of {array.dtype}")
+    return array
 
 
 def kernel_array(values: Any, any_order: bool = False) -> tuple[npt.NDArray[Any], str]:
@@ -114,9 +191,13 @@ def _kernel_type(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.str[1:] in KERNEL_DTYPES:
         return values
-    if values.dtype.kind not in "fO":
+    if values.dtype.kind not in "fOUS":  # strings of numbers, too
         raise TypeError(f"real numbers are needed, got an array of {values.dtype}")
-    return values.astype("f8")
+    try:
+        return values.astype("f8")
+    except (TypeError, ValueError) as error:
+        kind = ValueError if values.dtype.kind == "O" and isinstance(error, ValueError) else TypeError
+        raise kind(f"real numbers are needed, got an array of {values.dtype}: {values!r:.200}") from error
 
 
 def unmasked(*arrays: Any) -> tuple[Any, ...]:
@@ -251,11 +332,12 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
         return np.asarray(values)  # plain: a matrix, for one, keeps two dimensions whatever is done to it
     if is_number(values):
         return np.array([values])
-    if hasattr(values, "__array__"):
+    if hasattr(values, "__array__") or isinstance(values, memoryview):
         return np.asarray(values)
     if hasattr(values, "__dlpack__"):
         return np.from_dlpack(values)
-    raise NotImplementedError(f"got {type(values).__name__}, but a number, a numpy array or a torch tensor is expected")
+    got = f"{values!r:.200} of type {type(values).__name__}"
+    raise NotImplementedError(f"a number, a numpy array or a torch tensor is expected, got {got}")
 
 
 def _is_masked(values: Any) -> bool:

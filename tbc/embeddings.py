@@ -61,8 +61,7 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
         raise AssertionError(f"an embedding is a matrix, a row for each data point, got shape {vectors.shape}")
     if vectors.size == 0:
         raise ValueError(f"an embedding needs at least one data point and one dimension, got shape {vectors.shape}")
-    if vectors.dtype.kind not in "biuf":
-        raise TypeError(f"an embedding holds real numbers, got an array of {vectors.dtype}")
+    vectors = convert.real(vectors, "an embedding's points")
     labels = None if metadata is None else _lines(metadata, header, len(vectors))
     if pictures is not None:
         if len(pictures) != len(vectors) or pictures.shape[3] not in (1, 3):
@@ -75,15 +74,14 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
             message = (
                 f"the {len(pictures)} images make a sprite of {side} pixels, TensorBoard shows {MAX_SPRITE} at most"
             )
-            warnings.warn(message, stacklevel=3)
+            warnings.warn(message, stacklevel=4)
     with np.errstate(over="ignore"):  # what is too large is infinite to the projector
         return Embedding(vectors.astype("<f4", order="C"), labels, pictures, binary)
 
 
 def _lines(metadata: Any, header: Sequence[Any] | None, n: int) -> list[str]:
-    if convert.is_torch(metadata):
-        metadata = convert.array(metadata)
-    rows = metadata.tolist() if hasattr(metadata, "tolist") else list(metadata)
+    rows = convert.elements(metadata, "metadata")
+    header = None if header is None else convert.elements(header, "metadata_header")
     if len(rows) != n:
         raise AssertionError(f"metadata has {len(rows)} rows, but there are {n} data points")
     if not header:
@@ -102,6 +100,10 @@ def _line(cells: Sequence[Any]) -> str:
 
 def encode(name: str) -> str:
     """A tag as the name of a directory, in torch's way; for nothing but dots one of its own."""
+    if not isinstance(name, str):
+        raise TypeError(f"the tag of an embedding must be a str, got {name!r} of type {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"the tag of an embedding becomes a directory, which cannot have a null character: {name!r}")
     encoded = name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
     return encoded if encoded.strip(".") else "%" + encoded
 
@@ -246,7 +248,7 @@ def _read_list(log_dir: str) -> Any:
             text_format.Parse(text, config, allow_unknown_field=True)
         except text_format.ParseError as error:
             os.replace(path, path + ".unreadable")
-            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=4)
+            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=5)
             config = ProjectorConfig()
     return config
 

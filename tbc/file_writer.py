@@ -57,6 +57,11 @@ def total(parts: Sequence[Stats]) -> Stats:
     )
 
 
+def directory(log_dir: Any) -> str:
+    """The path that a log_dir stands for: 3 is "3", as in torch's writer."""
+    return os.fsdecode(log_dir) if isinstance(log_dir, (str, bytes, os.PathLike)) else str(log_dir)
+
+
 class FileWriter(_core.EventFile):
     """Writes events and summaries, as protobuf messages, to an event file in a directory; SummaryWriter makes them.
 
@@ -95,7 +100,7 @@ class FileWriter(_core.EventFile):
         must_open: bool = True,
     ) -> None:
         check_on_disk_error(on_disk_error)
-        self._log_dir = os.fsdecode(log_dir)
+        self._log_dir = directory(log_dir)
         if "://" in self._log_dir:
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
         self._directory = os.fsencode(os.path.abspath(self._log_dir))  # the process may go elsewhere
@@ -289,7 +294,7 @@ class NullFileWriter(FileWriter):
     """What a SummaryWriter that is not enabled has for a FileWriter: it takes messages, and makes no file."""
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        self._log_dir = os.fsdecode(log_dir)
+        self._log_dir = directory(log_dir)
 
     @property
     def _file_name(self) -> str:

@@ -26,14 +26,16 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     if isinstance(bins, str) and bins == "tensorflow":
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
-        edges = np.histogram_bin_edges(sample(array, dtype, moments, bins), bins)
-        if edges.dtype.kind not in "biuf":
-            raise TypeError(f"edges must be real numbers, got the bins {bins!r}")
-        edges = np.ascontiguousarray(edges, np.float64)
+        try:
+            edges = np.histogram_bin_edges(sample(array, dtype, moments, bins), bins)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"bins must be what numpy.histogram takes, got {bins!r}: {error}") from error
+        edges = np.ascontiguousarray(convert.real(edges, "bins"), np.float64)
         if np.isnan(edges).any():
             raise ValueError(f"edges must be numbers, but the bins {bins!r} have NaN among them")
         counts = np.frombuffer(_core.count_between(array, dtype, edges))
-    if max_bins is not None and max_bins < 1:
+    if max_bins is not None and convert.count(max_bins, "max_bins") < 1:
         raise ValueError(f"max_bins must be at least 1, got {max_bins!r}")
     if max_bins is not None and len(counts) > max_bins:
         counts, edges = merge(counts, edges, max_bins)
@@ -43,6 +45,20 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     if not counts.any():
         raise ValueError(f"none of the {array.size} values lies within the bins {bins!r}")
     return moments, limits, counts, not_finite
+
+
+def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
+    """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length."""
+    arrays = [
+        np.ascontiguousarray(convert.real(convert.array_or_list(values), name), np.float64)
+        for name, values in (("bucket_limits", limits), ("bucket_counts", counts))
+    ]
+    if arrays[0].size != arrays[1].size:
+        raise ValueError(f"there are {arrays[0].size} bucket_limits, but {arrays[1].size} bucket_counts")
+    if arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape:
+        shapes = f"{arrays[0].shape} and {arrays[1].shape}"
+        raise ValueError(f"bucket_limits and bucket_counts must be vectors of one length, got shapes {shapes}")
+    return arrays[0], arrays[1]
 
 
 def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> Doubles:

@@ -159,7 +159,9 @@ def summaries(
     Raises as `flatten`; TypeError for what is no mapping and for a domain that is no list of values of the same type;
     ValueError for another status.
     """
-    for argument, mapping in (("hparam_dict", hparams), ("metric_dict", metrics), ("domains", domains or {})):
+    domains = {} if domains is None or (isinstance(domains, list) and not domains) else domains  # [] as in torch
+    mappings = ("hparam_dict", hparams), ("metric_dict", metrics), ("hparam_domain_discrete", domains)
+    for argument, mapping in mappings:
         if not isinstance(mapping, Mapping):
             raise TypeError(
                 f"{argument} must be a dict, got {mapping!r} of type {type(mapping).__name__} "
@@ -172,7 +174,7 @@ def summaries(
         if name in values:
             raise ValueError(f"there are two hyperparameters {name!r}")
         values[name] = value
-    choices = {key_text(name): domain for name, domain in (domains or {}).items()}
+    choices = {key_text(name): domain for name, domain in domains.items()}
     experiment = HParamsPluginData(experiment={})
     start = HParamsPluginData(session_start_info={"start_time_secs": start_time})
     end = HParamsPluginData(session_end_info={"end_time_secs": end_time, "status": f"STATUS_{status.upper()}"})

@@ -35,6 +35,9 @@ Pixels = npt.NDArray[Any]
 Compress = Callable[[npt.NDArray[np.uint8]], bytes]
 
 GRID_COLUMNS = 8
+CHANNELS = (1, 2, 3, 4)
+ORDERS = {2: "HW", 3: "HWC", 4: "NHWC"}  # by the number of dimensions
+LAYOUTS = {2: ("HW",), 3: ("CHW", "HWC"), 4: ("NCHW", "NHWC")}
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
 COLOR_TYPE = {1: 2, 2: 4, 3: 2, 4: 6}  # channels: gray as RGB, gray and alpha, RGB, RGBA
@@ -91,7 +94,7 @@ def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
     if pixels.ndim == 4:
         if pixels.shape[3] not in (1, 3):
             raise AssertionError(
-                f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in {pixels.shape} (NHWC)"
+                f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in images of shape {pixels.shape} (NHWC)"
             )
         columns = min(len(pixels), GRID_COLUMNS)
         return Tiles(pixels[np.newaxis], -(-len(pixels) // columns), columns)
@@ -111,22 +114,33 @@ def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
 
 def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
     """Transposed to HW, HWC or NHWC, and checked."""
+    if not isinstance(dataformats, str):
+        raise TypeError(f"dataformats must be a str such as 'CHW', got {dataformats!r}")
+    shape = pixels.shape
     if len(set(dataformats)) != len(dataformats):
         raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
     if len(dataformats) != pixels.ndim:
-        raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {pixels.shape}")
+        raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {shape}{_hint(shape)}")
     letters = dataformats.upper()
-    order = {2: "HW", 3: "HWC", 4: "NHWC"}.get(len(letters), "")
-    if sorted(letters) != sorted(order):
-        raise ValueError(f"dataformats must be a permutation of HW, HWC or NCHW, got {dataformats!r}")
-    if pixels.dtype.kind not in "biuf":
-        raise TypeError(f"pixels must be real numbers, got an array of {pixels.dtype}")
+    order = ORDERS.get(len(letters))
+    if order is None or sorted(letters) != sorted(order):
+        raise ValueError(f"dataformats must be a permutation of HW, HWC or NCHW, got {dataformats!r}{_hint(shape)}")
+    pixels = convert.real(pixels, "pixels")
     if pixels.size == 0:
-        raise ValueError(f"an image needs at least one pixel, got one of shape {pixels.shape}")
+        raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")
     pixels = pixels.transpose([letters.index(letter) for letter in order])
-    if pixels.ndim > 2 and pixels.shape[-1] not in (1, 2, 3, 4):
-        raise ValueError(f"an image has 1 to 4 channels, got {pixels.shape[-1]} in shape {pixels.shape} ({order})")
+    if pixels.ndim > 2 and pixels.shape[-1] not in CHANNELS:
+        channels = f"got {pixels.shape[-1]} in an array of shape {shape} with dataformats {dataformats!r}"
+        raise ValueError(f"an image has 1 to 4 channels, {channels}{_hint(shape)}")
     return pixels
+
+
+def _hint(shape: tuple[int, ...]) -> str:
+    """The dataformats that fit an array, if they can be told from its shape."""
+    fitting = [
+        layout for layout in LAYOUTS.get(len(shape), ()) if "C" not in layout or shape[layout.index("C")] in CHANNELS
+    ]
+    return f"; pass dataformats={' or '.join(map(repr, fitting))}" if fitting else ""
 
 
 # --- what else is an image ---

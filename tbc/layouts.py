@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tbc.proto import Layout, Summary
@@ -40,6 +40,14 @@ def summary(layout: Mapping[str, Any]) -> Any:
     return result
 
 
+def of_one_chart(kind: str, tags: Any, category: str, title: str) -> dict[str, Any]:
+    """The layout of one chart. Raises TypeError for titles that are not text."""
+    for name, text in (("category", category), ("title", title)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be a str, got {text!r} of type {type(text).__name__}")
+    return {category: {title: [kind, tags]}}
+
+
 def _items(mapping: Any, name: str) -> Any:
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a dict, got {mapping!r}")
@@ -53,7 +61,10 @@ def _chart(chart: Any, name: str) -> tuple[str, list[str]]:
     if not isinstance(chart, (list, tuple)) or len(chart) < 2:
         raise TypeError(f"chart {name!r} must be a list of its kind and its tags, got {chart!r}")
     kind, tags = chart[:2]
-    tags = [tags] if isinstance(tags, str) else list(tags) if isinstance(tags, Iterable) else [tags]
+    try:
+        tags = [tags] if isinstance(tags, str) else list(tags)
+    except TypeError:  # no iterable, or an array without dimensions
+        tags = [tags]
     if not all(isinstance(tag, str) for tag in tags):
         raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")
     return kind, tags

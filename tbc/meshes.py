@@ -11,6 +11,7 @@ import numpy as np
 from tbc import convert
 from tbc.proto import MeshPluginData, Summary
 
+NAMES = {"VERTEX": "vertices", "FACE": "faces", "COLOR": "colors"}
 PARTS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # in the order of the values, as MeshPluginData.ContentType
 
 
@@ -26,7 +27,7 @@ def summary(
     """The Summary message. Raises ValueError if the shapes are not (B, N, 3) and do not fit and for NaN in a config,
     TypeError for a config that is no JSON and for what is no real number."""
     parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
-    arrays = {part: _array(part, values) for part, values in parts.items() if values is not None}
+    arrays = {part: _array(NAMES[part], values) for part, values in parts.items() if values is not None}
     if "VERTEX" not in arrays:
         raise ValueError("a mesh needs vertices, got None")
     shape = arrays["VERTEX"].shape
@@ -43,7 +44,7 @@ def summary(
         value.metadata.plugin_data.content = MeshPluginData(
             name=tag,
             content_type=PARTS[part],
-            json_config="{}" if config is None else json.dumps(config, sort_keys=True, allow_nan=False),
+            json_config="{}" if config is None else _json(config),
             shape=array.shape,
             components=sum(1 << PARTS[part] for part in arrays),
         ).SerializeToString()
@@ -54,10 +55,17 @@ def summary(
     return result
 
 
+def _json(config: Any) -> str:
+    try:
+        return json.dumps(config, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"config_dict must be a dict that JSON can hold, got {config!r}: {error}") from error
+
+
 def _array(part: str, values: Any) -> Any:
     array = convert.array_or_list(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"the {part} tensor of a mesh must hold real numbers, got an array of {array.dtype}")
+    array = convert.real(array, part)
     if array.ndim != 3 or array.shape[2] != 3:
-        raise ValueError(f"the {part} tensor of a mesh must be of shape (batch, number, 3), got {array.shape}")
+        raise ValueError(f"{part} of a mesh must be of shape (batch, number, 3), got {array.shape}")
     return np.ascontiguousarray(array, "<f4")

@@ -20,14 +20,15 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
     """(rows, left_out, above): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
 
     labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
-    weights: None, a number, or as many. All are arrays or tensors of real numbers, of any type; examples that are
-    masked (numpy.ma) in one of them are left out and not counted.
+    weights: None, a number, or as many, in a list, too. All are arrays or tensors of real numbers, of any type; examples
+    that are masked (numpy.ma) in one of them are left out and not counted.
     left_out: how many examples are not finite or out of these ranges. above: how many predictions are above 1; those
     that floor(prediction * (num_thresholds - 1)) takes for 1 count as that, as in torch.
 
     Raises ValueError for shapes that differ and an impossible num_thresholds, TypeError for what is no real number,
     NotImplementedError for what is no array, lists too, as torch does.
     """
+    num_thresholds = convert.count(num_thresholds, "num_thresholds")
     if not 1 <= num_thresholds < 2**31:
         raise ValueError(f"num_thresholds must be from 1 to 2**31 - 1, got {num_thresholds!r}")
     labels, predictions, weights = convert.unmasked(labels, predictions, weights)
@@ -36,7 +37,7 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
         raise ValueError(f"labels and predictions must be of one shape, got {truth.shape} and {scores.shape}")
     factors = None
     if weights is not None:
-        bits, dtype = convert.kernel_array(weights)
+        bits, dtype = convert.kernel_array(convert.listed(weights))
         if bits.shape not in ((), (1,), scores.shape):
             raise ValueError(f"weights must be one number, or of shape {scores.shape}, got {bits.shape}")
         factors = np.broadcast_to(bits.reshape(-1), scores.size), dtype
@@ -56,13 +57,10 @@ def rows(positives: Doubles, negatives: Doubles) -> Doubles:
 def from_rows(*values: Any) -> Doubles:
     """Six rows that are counted already. Raises ValueError if they are not as long as each other, TypeError for what is
     no real number."""
-    arrays = [convert.array_or_list(value) for value in values]
+    arrays = [convert.real(convert.array_or_list(value), row) for row, value in zip(ROWS, values, strict=True)]
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or arrays[0].size == 0:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(ROWS, arrays, strict=True))
         raise ValueError(f"the rows of a curve are vectors of one length, got {shapes}")
-    for name, array in zip(ROWS, arrays, strict=True):
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
     return np.stack(arrays).astype(np.float64)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile  # noqa: F401, or Image would import it on the encoder's thread
 
-from tbc import images
+from tbc import convert, images
 
 GIF_CHANNELS = (1, 3)
 APNG_CHANNELS = (1, 2, 3, 4)
@@ -42,8 +42,7 @@ def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> 
     """
     if video.ndim != 5:
         raise ValueError(f"a video has 5 dimensions (N, T, C, H, W), got {video.ndim} in shape {video.shape}")
-    if video.dtype.kind not in "biuf":
-        raise TypeError(f"pixels must be real numbers, got an array of {video.dtype}")
+    video = convert.real(video, "pixels")
     n, _, c, h, w = video.shape
     _check_channels(c, channels, video.shape)
     if video.size == 0:
@@ -56,9 +55,10 @@ def tile(video: npt.NDArray[Any], channels: Collection[int] = APNG_CHANNELS) -> 
 
 def frame_rate(fps: float) -> float:
     """fps as a float; raises ValueError if it is not a finite number above 0."""
-    if not 0 < fps < math.inf:
+    rate = convert.parameter(fps, "fps")
+    if not 0 < rate < math.inf:
         raise ValueError(f"fps must be a finite number above 0, got {fps!r}")
-    return float(fps)
+    return rate
 
 
 def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> bytes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tbc import _core, convert, file_writer
 from tbc.file_writer import FileWriter, NullFileWriter, Stats, call_all, check_on_disk_error, total, warn
+from tbc.messages import explained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,8 @@ class SummaryWriter(_core.FastWriter):
     When the disk is full or fails, an add_* goes on: events wait in memory, up to 64 MiB, until it recovers, and a
     RuntimeWarning says so. flush() and close() raise OSError meanwhile, and stats() counts.
 
-    log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default.
+    log_dir: the directory of the run, a str or a path (anything else is named by its str(), as in torch);
+    runs/<date>_<host><comment> by default.
     comment: the end of the default log_dir, without effect on one that is given.
     purge_step: TensorBoard hides what earlier files of this run hold from this step on (a run that restarts there).
     max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process), where add_* waits for room.
@@ -104,7 +106,7 @@ class SummaryWriter(_core.FastWriter):
             raise ValueError(f"image_compression must be {' or '.join(IMAGE_COMPRESSIONS)}, got {image_compression!r}")
         if not log_dir:
             log_dir = os.path.join("runs", f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}")
-        _core.check("", purge_step, None)
+        _core.check_stamp(purge_step, None, ("purge_step", "walltime"))
         self.log_dir = log_dir
         self.purge_step = purge_step
         self.max_queue = max_queue
@@ -136,10 +138,14 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        scalars = {tag: convert.scalar(value) for tag, value in metrics.items()}
+        if not hasattr(metrics, "items"):
+            got = f"{metrics!r} of type {type(metrics).__name__}"
+            raise TypeError(f"metrics must be a dict of tag -> number, got {got}")
+        scalars = {tag: convert.scalar(value, tag) for tag, value in metrics.items()}
         if scalars:
             self._get_file_writer().scalars(scalars, global_step, walltime)
 
+    @explained
     def add_tensor(
         self, tag: str, tensor: Any, global_step: Any = None, walltime: float | None = None, **label: Unpack[Label]
     ) -> None:
@@ -153,6 +159,7 @@ class SummaryWriter(_core.FastWriter):
         array, dtype = convert.tensor(tensor)
         self._get_file_writer().tensor(tag, array, dtype, global_step, walltime, **label)
 
+    @explained
     def add_histogram(
         self,
         tag: str,
@@ -189,6 +196,7 @@ class SummaryWriter(_core.FastWriter):
         if not_finite:
             self._warn_once("not finite", f"histogram {tag!r}: {not_finite} values are not finite and left out")
 
+    @explained
     def add_histogram_raw(
         self,
         tag: str,
@@ -211,17 +219,15 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        if len(bucket_limits) != len(bucket_counts):
-            raise ValueError(f"there are {len(bucket_limits)} bucket_limits, but {len(bucket_counts)} bucket_counts")
-        import numpy as np
+        from tbc import histograms
 
-        limits, counts = (
-            np.ascontiguousarray(convert.array_or_list(values), np.float64) for values in (bucket_limits, bucket_counts)
-        )
-        moments = [convert.scalar(moment) for moment in (min, max, num, sum, sum_squares)]
+        limits, counts = histograms.buckets(bucket_limits, bucket_counts)
+        names = "min", "max", "num", "sum", "sum_squares"
+        moments = [convert.scalar(*moment) for moment in zip((min, max, num, sum, sum_squares), names, strict=True)]
         file = self._get_file_writer()
         file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
 
+    @explained
     def add_image(
         self,
         tag: str,
@@ -254,6 +260,7 @@ class SummaryWriter(_core.FastWriter):
         else:
             self._add_png(at, self._tiles(img_tensor, dataformats, images.to_hwc), **label)
 
+    @explained
     def add_images(
         self,
         tag: str,
@@ -282,6 +289,7 @@ class SummaryWriter(_core.FastWriter):
             tiles, compress = self._tiles(img_tensor, dataformats, images.to_nhwc), self._compressor()
             self._add_tiles(at, tiles, lambda batch: images.encode_pngs(batch, compress), "images", **label)
 
+    @explained
     def add_image_with_boxes(
         self,
         tag: str,
@@ -319,6 +327,7 @@ class SummaryWriter(_core.FastWriter):
 
         self._add_tiles((tag, global_step, walltime), tiles, encode, **label)
 
+    @explained
     def add_figure(
         self,
         tag: str,
@@ -342,6 +351,7 @@ class SummaryWriter(_core.FastWriter):
         pixels = images.render(figure, close)
         self.add_image(tag, pixels, global_step, walltime, "NHWC"[-pixels.ndim :], **label)
 
+    @explained
     def add_video(
         self,
         tag: str,
@@ -367,7 +377,7 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc import video
 
-        if format not in video.FORMATS:
+        if not isinstance(format, str) or format not in video.FORMATS:
             raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
         encode, channels = video.FORMATS[format]
         rate = video.frame_rate(fps)
@@ -379,6 +389,7 @@ class SummaryWriter(_core.FastWriter):
 
         self._add_tiles((tag, global_step, walltime), tiles, run, **label)
 
+    @explained
     def add_audio(
         self,
         tag: str,
@@ -407,6 +418,7 @@ class SummaryWriter(_core.FastWriter):
         if beyond:
             self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
 
+    @explained
     def add_embedding(
         self,
         mat: Any,
@@ -462,6 +474,7 @@ class SummaryWriter(_core.FastWriter):
                 raise
         file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
 
+    @explained
     def add_pr_curve(
         self,
         tag: str,
@@ -494,6 +507,7 @@ class SummaryWriter(_core.FastWriter):
             message = f"{left_out} examples are out of range and left out, {above} predictions are above 1"
             self._warn_once("not in range", f"PR curve {tag!r}: {message}")
 
+    @explained
     def add_pr_curve_raw(
         self,
         tag: str,
@@ -521,6 +535,7 @@ class SummaryWriter(_core.FastWriter):
         curve = pr_curves.from_rows(*counts, precision, recall)
         self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
 
+    @explained
     def add_custom_scalars(self, layout: Mapping[str, Any]) -> None:
         """Arranges curves that add_scalar logs in charts of the CUSTOM SCALARS tab; the last layout counts.
 
@@ -535,20 +550,27 @@ class SummaryWriter(_core.FastWriter):
 
         self._get_file_writer().add_summary(layouts.summary(layout))
 
+    @explained
     def add_custom_scalars_multilinechart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """A layout of one chart that draws several curves. See add_custom_scalars."""
         if self.enabled:
-            self.add_custom_scalars({category: {title: ["Multiline", tags]}})
+            from tbc import layouts
 
+            self.add_custom_scalars(layouts.of_one_chart("Multiline", tags, category, title))
+
+    @explained
     def add_custom_scalars_marginchart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
         """A layout of one chart that draws a curve between its bounds: value, lower, upper. See add_custom_scalars."""
         if self.enabled:
-            self.add_custom_scalars({category: {title: ["Margin", tags]}})
+            from tbc import layouts
 
+            self.add_custom_scalars(layouts.of_one_chart("Margin", tags, category, title))
+
+    @explained
     def add_mesh(
         self,
         tag: str,
@@ -578,6 +600,7 @@ class SummaryWriter(_core.FastWriter):
         summary = meshes.summary(tag, vertices, colors, faces, config_dict, **label)
         self._get_file_writer().add_summary(summary, global_step, walltime)
 
+    @explained
     def add_graph(
         self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
     ) -> None:
@@ -630,6 +653,7 @@ class SummaryWriter(_core.FastWriter):
 
         self._get_file_writer().add_onnx_graph(onnx_graphs.graph(prototxt))
 
+    @explained
     def add_hparams(
         self,
         hparam_dict: Mapping[str, Any],
@@ -663,12 +687,14 @@ class SummaryWriter(_core.FastWriter):
         from tbc import hparams
 
         step, now = _core.check("", global_step, None)
-        _, start = _core.check("", None, self._created if start_time is None else start_time)
-        _, end = _core.check("", None, now if end_time is None else end_time)
+        _, start = _core.check_stamp(None, self._created if start_time is None else start_time, ("", "start_time"))
+        _, end = _core.check_stamp(None, now if end_time is None else end_time, ("", "end_time"))
         summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start, end, status)
-        metrics = {hparams.key_text(tag): convert.scalar(value) for tag, value in metric_dict.items()}
+        metrics = {hparams.key_text(tag): convert.scalar(value, tag) for tag, value in metric_dict.items()}
         for tag in metrics:
             _core.check(tag, None, None)
+        if run_name is not None and not isinstance(run_name, (str, os.PathLike)):
+            raise TypeError(f"run_name must be a str or a path, got {run_name!r} of type {type(run_name).__name__}")
         parent = self._get_file_writer()
         if run_name is not None and os.fspath(run_name) == ".":
             self._write_hparams(parent, summaries, metrics, step)
@@ -771,12 +797,14 @@ class SummaryWriter(_core.FastWriter):
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
+        if not isinstance(main_tag, str) or not isinstance(key, str):
+            raise TypeError(f"main_tag and the keys of add_scalars must be str, got {main_tag!r} and {key!r}")
         return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         """The FileWriter of a directory, with a file. It stays the same after close(): another thread may be about to
         log to it, and of two files of a directory at a time, readers would take the events in the wrong order."""
-        key = os.fspath(log_dir)
+        key = file_writer.directory(log_dir)
         writer = self._file_writers.get(key)
         if writer is not None:
             writer.reopen()
@@ -796,6 +824,12 @@ class SummaryWriter(_core.FastWriter):
 
         if images.is_pil(image):
             image, layout = images.from_pil(image)
+        if isinstance(image, (str, os.PathLike)) and lay_out is images.to_hwc:
+            kind = AssertionError if isinstance(image, str) else NotImplementedError  # those of torch's writer
+            raise kind(
+                f"a {type(image).__name__} is no image, got {image!r}; to log a file, pass "
+                f"PIL.Image.open({str(image)!r}) or, to add_image, its bytes"
+            )
         source = convert.array(image)
         tiles = lay_out(source, layout)
         if source.dtype.kind in "iu" and source.dtype.name != "uint8" and source.max() > 1:

@@ -72,8 +72,8 @@ def test_no_metrics_are_no_event(log_dir):
         (({"a": 1, "\ud800": 1},), UnicodeEncodeError),
         (({"a": 1}, 2**63), ValueError),
         (({"a": 1}, 0, float("nan")), ValueError),
-        ((None,), AttributeError),
-        (([("a", 1)],), AttributeError),
+        ((None,), TypeError),
+        (([("a", 1)],), TypeError),
     ],
 )
 def test_bad_input_is_told_at_once_and_writes_nothing(log_dir, arguments, error):

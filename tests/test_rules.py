@@ -34,12 +34,13 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.__main__": {"tbc.patching"},
     "tbc.runs": set(),
     "tbc.patching": {"tbc.compat.tensorboardx", "tbc.file_writer", "tbc.summary", "tbc.writer"},
-    "tbc.convert": set(),
+    "tbc.messages": set(),
+    "tbc.convert": {"tbc.messages"},
     "tbc.background": set(),
     "tbc.images": {"tbc._core", "tbc.convert"},
-    "tbc.boxes": {"tbc.images"},
-    "tbc.video": {"tbc.images"},
-    "tbc.audio": set(),
+    "tbc.boxes": {"tbc.convert", "tbc.images"},
+    "tbc.video": {"tbc.convert", "tbc.images"},
+    "tbc.audio": {"tbc.convert"},
     "tbc.histograms": {"tbc._core", "tbc.convert"},
     "tbc.pr_curves": {"tbc._core", "tbc.convert"},
     "tbc.meshes": {"tbc.convert", "tbc.proto"},
@@ -52,7 +53,7 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.torch_graphs": {"tbc.recorded_graphs", "tbc.traced_graphs"},
     "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
     "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.proto", "tbc.runs"},
-    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer"}
+    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer", "tbc.messages"}
     | {
         f"tbc.{kind}"
         for kind in ("audio", "boxes", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")

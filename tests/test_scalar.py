@@ -145,7 +145,7 @@ BAD = [
     (("x", 1.0, 2**63), {}, ValueError, "64-bit"),
     (("x", 1.0, -(2**63) - 1), {}, ValueError, "64-bit"),
     (("x", 1.0, float("inf")), {}, ValueError, "inf"),
-    (("x", 1.0, float("nan")), {}, ValueError, "NaN"),
+    (("x", 1.0, float("nan")), {}, ValueError, "got nan"),
     (("x", 1.0, "soon"), {}, ValueError, "soon"),
     (("x", 1.0, object()), {}, TypeError, "object"),
     (("x", 1.0, 1), {"walltime": float("nan")}, ValueError, "walltime"),
