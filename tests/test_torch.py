@@ -3,10 +3,12 @@
 What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and nowhere else.
 """
 
+import array
 import io
 import os
 import warnings
 import wave
+from collections import deque
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -453,6 +455,64 @@ LISTED = [
     call("flush"),
 ]
 
+PAIR = [1.0, 2.0]
+SEQUENCES = {  # of two numbers, as everything that torch's writer makes an array of or iterates over
+    "list": PAIR,
+    "tuple": (1.0, 2.0),
+    "range": range(1, 3),
+    "deque": deque(PAIR),
+    "array.array": array.array("d", PAIR),
+    "memoryview": memoryview(np.array(PAIR)),
+    "ndarray": np.array(PAIR),
+    "objects": np.array(PAIR, object),
+    "numbers of numpy": [np.float32(1), np.int8(2)],
+    "numbers of torch": [torch.tensor(1.0), torch.tensor(2.0)],
+    "tensor": torch.tensor(PAIR),
+    "Series": pytest.importorskip("pandas").Series(PAIR),
+}
+VIEWS = {"values": dict(enumerate(PAIR)).values(), "keys": dict.fromkeys(PAIR).keys()}
+RAW = 0, 2, 3, 3.5, 4.5
+
+
+@pytest.mark.parametrize("kind", [*SEQUENCES, *VIEWS])
+def test_sequences(kind, tmp_path_factory):
+    """Where torch takes them; tbc takes views, too, where torch raises."""
+    calls = [call("add_histogram_raw", "x", *RAW, *[(SEQUENCES | VIEWS)[kind]] * 2)]
+    if kind in SEQUENCES:
+        pair = SEQUENCES[kind]
+        calls += [call("add_pr_curve_raw", "x", *[pair] * 6, num_thresholds=2)]
+        if kind != "tensor":  # torch: TypeError
+            calls += [call("add_pr_curve", "x", np.array([0, 1]), np.array([0.5, 0.5]), weights=pair)]
+    compare(tmp_path_factory, calls)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, deque, lambda rows: pytest.importorskip("pandas").Series(list(rows))])
+def test_meshes_of_sequences(kind, tmp_path_factory):
+    points, faces = kind(POINTS.tolist()), kind([[[0, 1, 2]]])
+    compare(tmp_path_factory, [call("add_mesh", "x", points, points, faces)])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        call("add_histogram", "x", memoryview(np.arange(5.0))),
+        call("add_histogram", "x", np.arange(5.0), bins=np.array([0, 2, 4], object)),
+        call("add_histogram", "x", "7"),
+        call("add_audio", "x", memoryview(np.array([0.5, -0.5, 0.25]))),
+        call("add_audio", "x", np.array([0.5, -0.5, 0.25], object)),
+        call("add_image", "x", IMAGE.astype(object)),
+        call("add_images", "x", IMAGE[None].astype(object)),
+        call("add_image_with_boxes", "x", IMAGE, BOX.astype(object), labels=deque(["a"])),
+        call("add_scalar", "x", memoryview(np.array([2.5]))),
+        call("add_custom_scalars_multilinechart", ("x", "y")),
+        call("add_hparams", {"x": 1.5}, {}, [], "run"),
+        call("add_hparams", {"x": None}, {}, {"x": [None]}, "run"),
+    ],
+    ids=lambda one: one[0],
+)
+def test_arrays_of_other_kinds(one, tmp_path_factory):
+    compare(tmp_path_factory, [one])
+
 
 @pytest.mark.parametrize("one", LISTED, ids=lambda one: one[0])
 def test_listed_calls(one, tmp_path_factory):
@@ -550,6 +610,10 @@ PARTLY[0].eval()
 ENCODER = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(4, 2, 4, batch_first=True), 1)
 PR_LABELS = np.array([0, 1, 2]), np.array([0.5, 0.5, 0.5])
 SOUND = np.array([0, 16384, -32768], np.int16)
+HALVES = (np.array([0.3, 0.7, 1], np.float16).astype(np.float32) * 32767).astype(np.int16)
+JUST_BELOW = next(
+    float(p) for p in np.linspace(0, 1, 2001).astype(np.float16) if int(p * np.float16(126)) > float(p) * 126
+)
 WIDE = torch.zeros(3, 3, 4, 6)
 GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
 
@@ -633,6 +697,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, -1)[-1], SOUND),
     ),
     (
+        "sound of float16",
+        call("add_audio", "x", np.array([0.3, 0.7, 1], np.float16)),
+        gives(lambda logged: only(logged, -1)[-1], [9832, 22944, -32768]),
+        gives(lambda logged: only(logged, -1)[-1], HALVES),
+    ),
+    (
         "stereo sound",
         call("add_audio", "x", np.zeros((2, 5))),
         raises(AssertionError),
@@ -651,6 +721,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, 4), "num_thresholds: 200\n"),
     ),
     (
+        "a PR curve of float16",
+        call("add_pr_curve", "x", np.array([1]), np.array([JUST_BELOW], np.float16)),
+        gives(lambda logged: only(logged, -1)[0].sum(), 2 + int(JUST_BELOW * 126)),
+        gives(lambda logged: only(logged, -1)[0].sum(), 1 + int(JUST_BELOW * 126)),
+    ),
+    (
         "a PR curve of labels out of range",
         call("add_pr_curve", "x", *PR_LABELS),
         gives(lambda logged: only(logged, -1)[:2, 0], [3, 0]),
@@ -660,6 +736,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         "a raw PR curve of matrices",
         call("add_pr_curve_raw", "x", *np.zeros((6, 2, 3))),
         undecodable,
+        raises(ValueError),
+    ),
+    (
+        "a walltime that is not finite",
+        call("add_scalar", "x", 1, walltime=np.inf),
+        gives(lambda logged: only(logged, 1), np.inf),
         raises(ValueError),
     ),
     (
@@ -800,3 +882,51 @@ def test_what_is_different_is_told():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     table = readme.partition("| | torch 2.13 | tbc |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
     assert {line.split(" | ")[0] for line in table.splitlines()} == {f"| {title}" for title, *_ in DIFFERENCES}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        call("add_scalar", "x", 1, np.inf),
+        call("add_image", "x", np.zeros((5, 4, 4))),
+        call("add_audio", "x", np.zeros(5), sample_rate=0),
+        call("add_histogram", "x", np.zeros(5), bins=[]),
+        call("add_tensor", "x", [1, 2]),
+    ],
+    ids=lambda one: one[0],
+)
+def test_exceptions_of_other_types(one, tmp_path_factory):
+    """As README says: both raise, tbc with a message of its own."""
+    (_, (ours,)), (_, (theirs,)) = (
+        log(kind, tmp_path_factory.mktemp("x"), [one]) for kind in (tbc.SummaryWriter, TorchWriter)
+    )
+    assert ours in (ValueError, TypeError, NotImplementedError)
+    assert theirs not in (ours, None)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        call("add_histogram_raw", "x", *RAW, {1, 2}, {1: 1, 2: 2}),
+        call("add_histogram_raw", "x", None, *RAW[1:], PAIR, PAIR),
+        call("add_custom_scalars_multilinechart", ["x"], title=None),
+    ],
+    ids=lambda one: one[0],
+)
+def test_what_means_nothing_raises(one, tmp_path_factory):
+    for kind, errors in ((tbc.SummaryWriter, (TypeError, NotImplementedError)), (TorchWriter, (None,))):
+        assert log(kind, tmp_path_factory.mktemp("x"), [one])[1][0] in errors
+
+
+def test_wall_times_while_time_is_mocked(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 7.0)
+    for kind, mocked in ((TorchWriter, True), (tbc.SummaryWriter, False)):
+        logged, _ = log(kind, tmp_path / str(mocked), [call("add_scalar", "x", 1)])
+        assert (only(logged, 1) == 7) is mocked
+
+
+def test_a_log_dir_of_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind, name in ((TorchWriter, "b'x'"), (tbc.SummaryWriter, "x")):
+        kind(b"x").close()
+        assert Path(name).is_dir()
