@@ -9,6 +9,7 @@ from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.object cimport PyObject
 from libc.errno cimport errno
 from libc.math cimport isfinite
 from libc.stdlib cimport free, malloc
@@ -588,6 +589,18 @@ cdef class EventEncoder:
         self._end()
 
 
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        unsigned int tp_version_tag
+    PyTypeObject *Py_TYPE(object)
+    int PyObject_GenericSetAttr(object, object, PyObject *) except -1
+
+
+cdef unsigned _version(object self) noexcept:
+    """A number that changes whenever the class of an object, or a base of it, is changed. 0 stands for no number."""
+    return Py_TYPE(self).tp_version_tag
+
+
 cdef class EventBuffer(EventEncoder):
     """Holds the event encoded last."""
     cdef tbc_buffer _buffer
@@ -609,6 +622,18 @@ cdef class EventBuffer(EventEncoder):
         return PyBytes_FromStringAndSize(<char *>self._buffer.data, self._buffer.size)
 
 
+cdef class EventRelay(EventBuffer):
+    """Passes each event to relay(), which a subclass has."""
+
+    cdef int _end(self) except -1:
+        EventBuffer._end(self)
+        self.relay(bytes(self))
+        return 0
+
+    def relay(self, bytes event not None):
+        raise NotImplementedError()
+
+
 cdef str DROPPED = "the queue is full, events are dropped until the disk recovers (stats() counts them)"
 cdef dict _policies = {"drop": TBC_DROP, "wait": TBC_WAIT, "raise": TBC_RAISE}
 ON_DISK_ERROR = tuple(_policies) # the names
@@ -620,11 +645,13 @@ cdef class EventFile(EventEncoder):
     A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
     on_disk_error says. An event that finds no open file calls reopen().
 
-    After observe(), events go to relay() in place of the file; event(), to which they get from there, takes them.
+    overridden() says whether events have to pass through methods of a subclass, or of the object. Its answer is kept as
+    long as neither is changed: SummaryWriter asks it for each event.
     """
     cdef tbc_writer *_writer
     cdef str _attached # the path that was given with a descriptor
-    cdef EventBuffer _observed # an event that is encoded for relay(); None before observe()
+    cdef unsigned _decided # the _version for which _is_overridden holds; 0: for none
+    cdef bint _is_overridden
 
     def __cinit__(self, *args, **kwargs):
         self._writer = tbc_writer_new()
@@ -643,6 +670,23 @@ cdef class EventFile(EventEncoder):
             with nogil:
                 tbc_writer_free(self._writer) # which keeps on trying
 
+    def __setattr__(self, name, value):
+        self._decided = 0
+        PyObject_GenericSetAttr(self, name, <PyObject *>value)
+
+    def __delattr__(self, name):
+        self._decided = 0
+        PyObject_GenericSetAttr(self, name, NULL)
+
+    cdef bint _relays(self) except -1:
+        if self._decided == 0 or self._decided != _version(self):
+            self._is_overridden = self.overridden()
+            self._decided = _version(self)
+        return self._is_overridden
+
+    def overridden(self):
+        return False
+
     cdef int _wait(self, tbc_status status, size_t size) except -1:
         """What to do about a status that is not TBC_OK before the call is made again."""
         if status == TBC_FULL:
@@ -659,16 +703,6 @@ cdef class EventFile(EventEncoder):
         return 0
 
     cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
-        return self._observed._open(size, now, out) if self._observed is not None else self._open_frame(size, now, out)
-
-    cdef int _end(self) except -1:
-        if self._observed is None:
-            return self._end_frame()
-        self._observed._end()
-        self.relay(bytes(self._observed))
-        return 0
-
-    cdef int _open_frame(self, size_t size, double now, tbc_buffer **out) except -1:
         """Waits while the queue is full, but for an event of size 0."""
         cdef tbc_status status = tbc_writer_begin(self._writer, size, now, out)
         while status != TBC_OK:
@@ -676,7 +710,7 @@ cdef class EventFile(EventEncoder):
             status = tbc_writer_begin(self._writer, size, now, out)
         return 0
 
-    cdef int _end_frame(self) except -1:
+    cdef int _end(self) except -1:
         cdef tbc_status status = tbc_writer_end(self._writer)
         if status == TBC_FAILING:
             self.tell("events wait in memory until the disk recovers")
@@ -690,16 +724,9 @@ cdef class EventFile(EventEncoder):
         """A serialized Event. wait: while the queue is full."""
         cdef tbc_bytes content = _bytes(event)
         cdef tbc_buffer *out
-        self._open_frame(content.size if wait else 0, _clock(), &out)
+        self._open(content.size if wait else 0, _clock(), &out)
         tbc_event_encoded(out, content)
-        self._end_frame()
-
-    def observe(self):
-        self._observed = EventBuffer()
-
-    def relay(self, bytes event not None):
-        """What becomes of an event after observe()."""
-        self.event(event)
+        self._end()
 
     @property
     def closed(self):
@@ -848,19 +875,46 @@ cdef class FastWriter:
     """The base of tbc.SummaryWriter: what is called most often, at the cost of a C function.
 
     enabled: whether anything is logged at all.
-    file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one.
+    file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one. Others may put any object
+    with the methods of torch's FileWriter there, and replace or override _get_file_writer.
     """
     cdef public bint enabled
-    cdef public EventEncoder file_writer
+    cdef public object file_writer
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
+    cdef EventFile _known # what _get_file_writer() gives, as long as neither this object nor its class is changed
+    cdef unsigned _decided # the _version for which _known holds
 
     def __cinit__(self, *args, **kwargs):
         if kwargs:
             messages.check_keywords(type(self).__init__, kwargs) # here, since programs look into __init__'s own code
         self._runs = {}
 
+    def __setattr__(self, name, value):
+        self._known = None
+        PyObject_GenericSetAttr(self, name, <PyObject *>value)
+
+    def __delattr__(self, name):
+        self._known = None
+        PyObject_GenericSetAttr(self, name, NULL)
+
     cdef EventEncoder _file(self):
-        return self.file_writer if self.file_writer is not None else self._get_file_writer()
+        """What encodes the events of the run."""
+        if self._known is None or self._decided != _version(self):
+            file = self._get_file_writer()
+            self._known = file if isinstance(file, EventFile) and self._finds_itself() else None
+            self._decided = _version(self)
+            return self._encoder(file)
+        return self._known if not self._known._relays() else self._relay(self._known)
+
+    cdef EventEncoder _encoder(self, file):
+        """What encodes the events for a file: the file itself, or what passes them on to its methods."""
+        if isinstance(file, EventFile):
+            return file if not (<EventFile>file)._relays() else self._relay(file)
+        return file if isinstance(file, EventEncoder) else self._relay(file)
+
+    def _to(self, file=None):
+        """What encodes the events for a file, or by default for that of the run."""
+        return self._file() if file is None else self._encoder(file)
 
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
                    *, display_name=None, description=None):
@@ -912,10 +966,12 @@ cdef class FastWriter:
         scalars = {key: _number(number, main_tag, key) for key, number in _items(tag_scalar_dict, main_tag)}
         self._file() # a new one starts with no runs
         files = self._runs.setdefault(main_tag, {})
-        if not files.keys() >= scalars.keys():
+        if self._known is None: # the directory of the run may be another one
+            files = self._run_writers(main_tag, scalars)
+        elif not files.keys() >= scalars.keys():
             files.update(self._run_writers(main_tag, scalars))
         for key, value in scalars.items():
-            file = files[key]
+            file = self._encoder(files[key])
             file._scalar(&e, value, False, False)
 
     def add_text(self, tag, text_string, global_step=None, walltime=None, *, display_name=None, description=None):

@@ -11,9 +11,13 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tbc import _core, background, runs
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _writers: weakref.WeakSet[FileWriter] = weakref.WeakSet()
 lock: threading.RLock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
@@ -71,23 +75,22 @@ class FileWriter(_core.EventFile):
     max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process) instead.
     on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" leaves the event out (stats()
     counts them), "wait" waits until the disk recovers, "raise" raises OSError.
-    must_open: False makes the file as soon as possible, if the disk is full or fails now.
+    must_open: False makes the file as soon as possible, if the disk is full or fails now; None with the first event.
 
     A write that fails is tried again and again: on a full disk from the byte where it stopped; after other errors, and
     if the file is deleted, in a new file. A RuntimeWarning says that events wait for it, another one that they are
     dropped; flush() and close() raise OSError. The first event after close(), and after a fork the first one in the
     child, opens a new file, as with must_open=False.
 
-    A subclass with an add_event or add_summary of its own, or a program that has replaced them on the class by the time
-    a writer is made, sees every event, as with torch's: a SummaryWriter passes all that it logs through add_summary,
-    and that through add_event. It takes the time that protobuf takes. See tbc.on_new_run, too.
+    A subclass with an add_event or add_summary of its own, and a program that replaces them on a class or an object,
+    sees every event, as with torch's: a SummaryWriter passes all that it logs through add_summary, and that through
+    add_event. It takes the time that protobuf takes. See tbc.on_new_run, too.
 
     Raises OSError (PermissionError, NotADirectoryError, ...) if the directory or the file cannot be made, ValueError
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
 
     _run_tag = "step1"  # of what add_graph knows of a run
-    _relays = False  # whether add_summary and add_event see all events
 
     def __init__(
         self,
@@ -97,30 +100,41 @@ class FileWriter(_core.EventFile):
         filename_suffix: str = "",
         *,
         on_disk_error: str = "drop",
-        must_open: bool = True,
+        must_open: bool | None = True,
     ) -> None:
-        check_on_disk_error(on_disk_error)
         self._log_dir = directory(log_dir)
+        self._failures: list[BaseException] = []
+        self._told: set[str] = set()
         if "://" in self._log_dir:
             raise ValueError(f"log_dir must be a local directory, got {self._log_dir!r}")
         self._directory = os.fsencode(os.path.abspath(self._log_dir))  # the process may go elsewhere
+        self._set(flush_secs, filename_suffix, on_disk_error)
+        with lock:
+            _writers.add(self)
+        if must_open is not None:
+            self._announce()
+            self._open(must_open)
+
+    def _set(self, flush_secs: float, filename_suffix: str, on_disk_error: str) -> None:
+        """Sets what holds for the files that are made from now on."""
+        check_on_disk_error(on_disk_error)
         if "\0" in self._log_dir + filename_suffix:
             raise ValueError(f"a null character in log_dir or filename_suffix: {self._log_dir!r}, {filename_suffix!r}")
         self._linger_ms = max(0, int(1000 * flush_secs)) if flush_secs < 0.1 else 100
         self._suffix = os.fsencode(filename_suffix)
         self._on_disk_error = on_disk_error
-        self._failures: list[BaseException] = []
-        self._told: set[str] = set()
+
+    def _announce(self) -> None:
+        """Calls the callbacks of on_new_run; without a lock, since they may wait for other threads that log."""
         for failure in runs.announce(self._log_dir):
             warn(failure, RuntimeWarning)
-        self._open(must_open)
-        if (type(self).add_event, type(self).add_summary) != _OWN:
-            import tbc.proto  # noqa: F401 (which a job must not import)
 
-            self._relays = True
-            self.observe()
-        with lock:
-            _writers.add(self)
+    def overridden(self) -> bool:
+        """Whether events have to pass through add_summary and add_event, which are replaced."""
+        replaced = (type(self).add_event, type(self).add_summary) != _OWN or not _NAMES.isdisjoint(vars(self))
+        if replaced:
+            import tbc.proto  # noqa: F401 (which a job must not import)
+        return replaced
 
     @property
     def event_writer(self) -> FileWriter:
@@ -145,6 +159,8 @@ class FileWriter(_core.EventFile):
         """
         number, seconds = _core.check("", step, walltime)
         _check_message(event, "Event")
+        if not background.in_job() and event.WhichOneof("what") == "session_log":
+            background.drain()  # readers drop what came before it, images too
         event.wall_time = seconds
         if step is not None:
             event.step = number
@@ -158,23 +174,13 @@ class FileWriter(_core.EventFile):
         Raises as add_event.
         """
         _check_message(summary, "Summary")
-        if self._relays:
+        if self.overridden():
             from tbc.proto import Event, Summary
 
             event = Event(summary=Summary.FromString(summary.SerializeToString()))
             self.add_event(event, global_step, walltime)
         else:
             self.summary(summary.SerializeToString(), global_step, walltime)
-
-    def relay(self, event: bytes) -> None:
-        """Takes an event the way it takes in torch's writer."""
-        from tbc.proto import Event
-
-        message = Event.FromString(event)
-        if message.HasField("summary"):
-            self.add_summary(message.summary, message.step, message.wall_time)
-        else:
-            self.add_event(message, message.step, message.wall_time)
 
     def add_graph(self, graph_profile: tuple[Any, Any], walltime: float | None = None) -> None:
         """Adds a graph, and what is known of its run.
@@ -268,6 +274,14 @@ class FileWriter(_core.EventFile):
             self._told.add(what)
             warn(f"{what}: {self.stats().error}", RuntimeWarning)
 
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
     def __reduce__(self) -> Any:
         raise TypeError("a FileWriter cannot be pickled or copied: it is an open file; make another one")
 
@@ -288,6 +302,35 @@ class FileWriter(_core.EventFile):
 
 
 _OWN = FileWriter.add_event, FileWriter.add_summary
+_NAMES = frozenset({"add_event", "add_summary"})
+
+
+class Relay(_core.EventRelay):
+    """Passes events to an object as torch's writer does: through its add_summary, or add_event.
+
+    It is a FileWriter that overrides these, or any object that has them.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def relay(self, event: bytes) -> None:
+        from tbc.proto import Event
+
+        message = Event.FromString(event)
+        if message.HasField("summary"):
+            self._file.add_summary(message.summary, message.step, message.wall_time)
+        else:
+            self._file.add_event(message, message.step, message.wall_time)
+
+    def reserve(self, size: int) -> _core.Reservation | None:
+        return self._file.reserve(size) if isinstance(self._file, FileWriter) else _core.Reservation()
+
+    def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
+        if isinstance(self._file, FileWriter):
+            self._file.run_later(work, reservation)
+        else:
+            work()
 
 
 class NullFileWriter(FileWriter):

@@ -20,8 +20,8 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
     """(rows, left_out, above): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
 
     labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
-    weights: None, a number, or as many, in a list, too. All are arrays or tensors of real numbers, of any type; examples
-    that are masked (numpy.ma) in one of them are left out and not counted.
+    weights: None, a number, or as many, in a list, too. All are arrays or tensors of real numbers, of any type.
+    Examples that are masked (numpy.ma) in one of them are left out.
     left_out: how many examples are not finite or out of these ranges. above: how many predictions are above 1; those
     that floor(prediction * (num_thresholds - 1)) takes for 1 count as that, as in torch.
 

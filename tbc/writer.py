@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tbc import _core, convert, file_writer
-from tbc.file_writer import FileWriter, NullFileWriter, Stats, call_all, check_on_disk_error, total, warn
+from tbc.file_writer import FileWriter, NullFileWriter, Relay, Stats, call_all, check_on_disk_error, total, warn
 from tbc.messages import explained
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class SummaryWriter(_core.FastWriter):
         self._told: set[str] = set()
         self._file_writers: dict[str, FileWriter] = {}  # by directory, open or not
         self._past = Stats()  # of the files of add_hparams
+        self._purged: int | None = None  # purge_step, once it is written
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
         self.all_writers: dict[str, FileWriter] | None = None
@@ -143,7 +144,7 @@ class SummaryWriter(_core.FastWriter):
             raise TypeError(f"metrics must be a dict of tag -> number, got {got}")
         scalars = {tag: convert.scalar(value, tag) for tag, value in metrics.items()}
         if scalars:
-            self._get_file_writer().scalars(scalars, global_step, walltime)
+            self._to().scalars(scalars, global_step, walltime)
 
     @explained
     def add_tensor(
@@ -157,7 +158,7 @@ class SummaryWriter(_core.FastWriter):
         if not self.enabled:
             return
         array, dtype = convert.tensor(tensor)
-        self._get_file_writer().tensor(tag, array, dtype, global_step, walltime, **label)
+        self._to().tensor(tag, array, dtype, global_step, walltime, **label)
 
     @explained
     def add_histogram(
@@ -184,7 +185,7 @@ class SummaryWriter(_core.FastWriter):
             return
         if isinstance(bins, str) and bins == "tensorflow" and self.default_bins is not self._tensorflow_bins:
             bins = self.default_bins
-        file = self._get_file_writer()
+        file = self._to()
         if isinstance(bins, str) and bins == "tensorflow" and max_bins is None:
             array, dtype = convert.kernel_array(values, any_order=True)
             not_finite = file.histogram(tag, array, dtype, global_step, walltime, **label)
@@ -224,7 +225,7 @@ class SummaryWriter(_core.FastWriter):
         limits, counts = histograms.buckets(bucket_limits, bucket_counts)
         names = "min", "max", "num", "sum", "sum_squares"
         moments = [convert.scalar(*moment) for moment in zip((min, max, num, sum, sum_squares), names, strict=True)]
-        file = self._get_file_writer()
+        file = self._to()
         file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
 
     @explained
@@ -413,7 +414,7 @@ class SummaryWriter(_core.FastWriter):
         from tbc import audio
 
         channels, frames, wav, beyond = audio.encode(convert.array(snd_tensor), sample_rate)
-        file = self._get_file_writer()
+        file = self._to()
         file.audio(tag, sample_rate, channels, frames, wav, global_step, walltime, **label)
         if beyond:
             self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
@@ -458,8 +459,10 @@ class SummaryWriter(_core.FastWriter):
             pictures = tiles.pixels()
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         info = embeddings.place(tag, global_step, embedding)
-        file = self._get_file_writer()
-        log_dir = os.path.abspath(file.get_logdir())  # which the process may leave before the files are written
+        file = self._to()
+        log_dir = os.path.abspath(
+            self._get_file_writer().get_logdir()
+        )  # which the process may leave before the files are written
         reservation = file.reserve(embedding.nbytes)
         if reservation is None:
             return
@@ -502,7 +505,7 @@ class SummaryWriter(_core.FastWriter):
         from tbc import pr_curves
 
         curve, left_out, above = pr_curves.curve(labels, predictions, num_thresholds, weights)
-        self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+        self._to().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
         if left_out or above:
             message = f"{left_out} examples are out of range and left out, {above} predictions are above 1"
             self._warn_once("not in range", f"PR curve {tag!r}: {message}")
@@ -533,7 +536,7 @@ class SummaryWriter(_core.FastWriter):
 
         counts = true_positive_counts, false_positive_counts, true_negative_counts, false_negative_counts
         curve = pr_curves.from_rows(*counts, precision, recall)
-        self._get_file_writer().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+        self._to().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
 
     @explained
     def add_custom_scalars(self, layout: Mapping[str, Any]) -> None:
@@ -701,6 +704,8 @@ class SummaryWriter(_core.FastWriter):
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
         file = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
+        if run_name:  # which may be there from an earlier process
+            self._start_session(file)
         self._write_hparams(file, summaries, metrics, step)
         try:
             file.close()
@@ -709,12 +714,11 @@ class SummaryWriter(_core.FastWriter):
             with file_writer.lock:
                 self._file_writers[log_dir] = file
 
-    @staticmethod
-    def _write_hparams(file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
+    def _write_hparams(self, file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
         for summary in summaries:
             file.add_summary(summary, step)
         for tag, value in metrics.items():
-            file.scalar(tag, value, step)
+            self._to(file).scalar(tag, value, step)
 
     @staticmethod
     def _encode(rawstr: str) -> str:
@@ -732,7 +736,9 @@ class SummaryWriter(_core.FastWriter):
 
         Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
         """
-        call_all([partial(writer.flush, sync=sync) for writer in list(self._file_writers.values())])
+        call_all(
+            [partial(file.flush, sync=sync) if isinstance(file, FileWriter) else file.flush for file in self._files()]
+        )
 
     def close(self) -> None:
         """Flushes and closes the files; closing twice is fine. Raises OSError as flush does, after it has tried all.
@@ -740,9 +746,10 @@ class SummaryWriter(_core.FastWriter):
         A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
         once more when the process exits.
         """
-        call_all([writer.close for writer in list(self._file_writers.values())])
+        files = self._files()
+        call_all([file.close for file in files])
         with file_writer.lock:
-            if all(writer.closed for writer in self._file_writers.values()):
+            if all(file.closed for file in files if isinstance(file, FileWriter)):
                 self.file_writer = self.all_writers = None
 
     def stats(self) -> Stats:
@@ -762,7 +769,7 @@ class SummaryWriter(_core.FastWriter):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
         state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None}
-        state |= {"_file_writers": {}, "_past": Stats()}
+        state |= {"_file_writers": {}, "_past": Stats(), "_purged": None}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -773,24 +780,38 @@ class SummaryWriter(_core.FastWriter):
         """The FileWriter of log_dir; a new one after close()."""
         if self.file_writer is not None:
             return self.file_writer
+        self._make([self.log_dir])
         with file_writer.lock:
             if self.file_writer is None:
                 writer = self._open(self.log_dir)
                 if self.enabled and self.purge_step is not None:
-                    writer.version(self.purge_step)
-                    writer.session_start(self.purge_step)
-                    self.purge_step = None
+                    self._purged, self.purge_step = self.purge_step, None
+                    self._start_session(writer)
                 self.all_writers, self._runs = {writer.get_logdir(): writer}, {}
                 self.file_writer = writer
             return self.file_writer
+
+    def _finds_itself(self) -> bool:
+        """Whether _get_file_writer is the one above: then file_writer is what it gives."""
+        return type(self)._get_file_writer is _GET_FILE_WRITER and "_get_file_writer" not in vars(self)
+
+    def _relay(self, file: Any) -> Relay:
+        return Relay(file)
+
+    def _files(self) -> list[Any]:
+        """All FileWriters of this writer, and what others have put into all_writers."""
+        files = [*self._file_writers.values(), *(self.all_writers or {}).values()]
+        return list({id(file): file for file in files}.values())
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
         log_dir = self._get_file_writer().get_logdir()
         log_dirs = {key: self._run_directory(log_dir, main_tag, key) for key in keys}
+        self._make(log_dirs.values())
         with file_writer.lock:
             self._get_file_writer()
-            found = {key: self._open(log_dir) for key, log_dir in log_dirs.items()}
+            others = self.all_writers or {}
+            found = {key: others.get(log_dir) or self._open_run(log_dir) for key, log_dir in log_dirs.items()}
             if self.all_writers is not None:  # a signal handler may have closed all
                 self.all_writers.update((log_dirs[key], writer) for key, writer in found.items())
             return found
@@ -801,22 +822,52 @@ class SummaryWriter(_core.FastWriter):
             raise TypeError(f"main_tag and the keys of add_scalars must be str, got {main_tag!r} and {key!r}")
         return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
-    def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
-        """The FileWriter of a directory, with a file. It stays the same after close(): another thread may be about to
-        log to it, and of two files of a directory at a time, readers would take the events in the wrong order."""
-        key = file_writer.directory(log_dir)
-        writer = self._file_writers.get(key)
-        if writer is not None:
-            writer.reopen()
-            return writer
+    def _make(self, log_dirs: Iterable[str | os.PathLike[str]]) -> None:
+        """Makes the FileWriters of directories, without a file, and announces them.
+
+        A directory keeps its FileWriter after close(): another thread may be about to log to it, and of two files of a
+        directory at a time, readers would take the events in the wrong order.
+        """
+        made = []
         settings = self.max_queue, self.flush_secs, self.filename_suffix
-        must_open = not self._file_writers  # the constructor raises, an add_* goes on without a file
-        if self.enabled:
-            writer = self._FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=must_open)
-        else:
-            writer = NullFileWriter(log_dir)
-        self._file_writers[key] = writer
-        return writer
+        with file_writer.lock:
+            for log_dir in log_dirs:
+                key = file_writer.directory(log_dir)
+                if key in self._file_writers:
+                    continue
+                if self.enabled:
+                    file = self._FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=None)
+                    made.append(file)
+                else:
+                    file = NullFileWriter(log_dir)
+                self._file_writers[key] = file
+        for file in made:
+            file._announce()
+
+    def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
+        """The FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
+        file = self._file_writers[file_writer.directory(log_dir)]
+        if self.enabled and file.closed:
+            must = not any(
+                file.path for file in self._file_writers.values()
+            )  # the constructor raises, an add_* goes on
+            file._set(self.flush_secs, self.filename_suffix, self.on_disk_error)
+            file._open(must)
+        return file
+
+    def _open_run(self, log_dir: str) -> FileWriter:
+        """_open, of a curve of add_scalars, whose first file begins as that of the run does."""
+        is_first = not self._file_writers[log_dir].path
+        file = self._open(log_dir)
+        if is_first:
+            self._start_session(file)
+        return file
+
+    def _start_session(self, file: FileWriter) -> None:
+        """Has readers drop what earlier files hold from purge_step on."""
+        if self.enabled and self._purged is not None:
+            self._to(file).version(self._purged)
+            self._to(file).session_start(self._purged)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
         """An image, laid out."""
@@ -872,7 +923,7 @@ class SummaryWriter(_core.FastWriter):
 
         kind: the method of FileWriter that takes what `encode` gives.
         """
-        file = self._get_file_writer()
+        file = self._to()
         step, seconds = _core.check(*at, **label)
         reservation = file.reserve(size)
         if reservation is None:
@@ -885,3 +936,6 @@ class SummaryWriter(_core.FastWriter):
         if what not in self._told:
             self._told.add(what)
             warn(message)
+
+
+_GET_FILE_WRITER = SummaryWriter._get_file_writer

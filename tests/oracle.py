@@ -32,6 +32,16 @@ def read_back(log_dir):
     return events[1:]
 
 
+def steps_of_runs(log_dir, tag=None):
+    """Directory, relative to log_dir -> the steps of all values in its files, or of those of a tag."""
+    found = {}
+    for path in find_event_files(log_dir):
+        run = found.setdefault(os.path.relpath(os.path.dirname(path), log_dir), [])
+        for event in read_events(path):
+            run += [event.step for value in event.summary.value if tag in (None, value.tag)]
+    return found
+
+
 def bytes_of(message):
     """To compare messages that may hold NaN."""
     return message.SerializeToString(deterministic=True)

@@ -161,7 +161,7 @@ def test_add_summary_replaced_on_the_class(log_dir, monkeypatch):
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_scalar("loss", 1, 1)
         writer.add_scalars("loss", {"a": 1, "b": 2}, 2)
-    assert tags == [("loss", 1), ("loss", 2), ("loss", 2)]
+    assert tags == [("before", 1), ("loss", 1), ("loss", 2), ("loss", 2)]
     assert len(read_back(log_dir)) == 1
 
 

@@ -173,7 +173,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         scalars = {key: convert.scalar(_array(value)) for key, value in tag_scalar_dict.items()}
         files = self._run_writers(main_tag, scalars)
         for key, value in scalars.items():
-            files[key].scalar(_clean(main_tag), value, step, seconds)
+            self._to(files[key]).scalar(_clean(main_tag), value, step, seconds)
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
@@ -351,13 +351,12 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         metrics = {_clean(tag): _array(value) for tag, value in metric_dict.items()}
         super().add_hparams(hparams, metrics, None, name, global_step, **session)
 
-    @staticmethod
     def _write_hparams(
-        file: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
+        self, file: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
     ) -> None:
         """Write the messages without the step, which only the metrics have in tensorboardX."""
-        tbc.writer.SummaryWriter._write_hparams(file, summaries, {}, 0)
-        tbc.writer.SummaryWriter._write_hparams(file, [], metrics, step)
+        super()._write_hparams(file, summaries, {}, 0)
+        super()._write_hparams(file, [], metrics, step)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Any, Any], Any]) -> Any:
         """Multiply pixels of float64 as float64; tbc.SummaryWriter multiplies them as float32, as torch does."""
@@ -504,7 +503,7 @@ class GlobalSummaryWriter:
 
     def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
         try:
-            self._log(kind, tag, lambda step: self.file_writer.summary(summary, step, seconds))
+            self._log(kind, tag, lambda step: self.smw._to().summary(summary, step, seconds))
         except Exception as error:  # nobody waits for an answer
             self._failures.append(error)
 
