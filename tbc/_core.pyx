@@ -864,11 +864,11 @@ cdef double _number(value, tag, key) except? -1:
     return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value, tag, key)
 
 
-cdef _items(scalars, tag):
+cdef int _check_items(scalars, tag) except -1:
     if type(scalars) is not dict and not hasattr(scalars, "items"):
         got = f"{scalars!r} of type {type(scalars).__name__}"
         raise AttributeError(f"{tag!r}: tag_scalar_dict must be a dict of key -> number, got {got}") # as in torch
-    return scalars.items()
+    return 0
 
 
 cdef class FastWriter:
@@ -958,12 +958,13 @@ cdef class FastWriter:
         if not self.enabled:
             return
         _check(&e, main_tag, global_step, walltime, display_name, description)
+        _check_items(tag_scalar_dict, main_tag)
         if not separate_runs:
             if display_name or description:
                 raise TypeError("curves of one event take no display_name and description")
-            metrics = {f"{main_tag}/{key}": number for key, number in _items(tag_scalar_dict, main_tag)}
+            metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
-        scalars = {key: _number(number, main_tag, key) for key, number in _items(tag_scalar_dict, main_tag)}
+        scalars = {key: _number(number, main_tag, key) for key, number in tag_scalar_dict.items()}
         self._file() # a new one starts with no runs
         files = self._runs.setdefault(main_tag, {})
         if self._known is None: # the directory of the run may be another one

@@ -52,35 +52,35 @@ def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
         if is_torch(value):
             tensor = _own_data(value)
             try:
-                return float(tensor.item())
+                number = tensor.item()
             except RuntimeError:
-                elements = _from_torch(tensor)  # of another layout
-                _one_element(elements.size, elements.shape)
-                return float(elements.item())
-        if isinstance(value, (float, int)):
+                number = _only_element(_from_torch(tensor))  # of other layouts
+        elif isinstance(value, (float, int)):
             return float(value)
-        if is_number(value):
-            return _from_number(value)
-        if _is_masked(value):
+        elif _is_masked(value):
             _one_element(value.size, value.shape)
             return math.nan
-        elements = _from_array_like(value)
-        _one_element(elements.size, elements.shape)
-        return _from_number(elements.item())
+        else:
+            number = value if is_number(value) else _only_element(_from_array_like(value))
+        if isinstance(number, (float, int)):
+            return float(number)
+        if isinstance(number, numbers.Complex) and not isinstance(number, numbers.Real):
+            got = f"{number!r} of type {type(number).__name__}"
+            raise TypeError(f"a scalar is a real number, got {got}")  # float() of numpy's drops the imaginary part
+        try:
+            return float(number)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            got = f"{number!r} of type {type(number).__name__}"
+            raise kind(f"a scalar is a number or the text of one, got {got}") from error
     except Exception as error:
         messages.name(error, tag, key)
         raise
 
 
-def _from_number(value: Any) -> float:
-    if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
-        got = f"{value!r} of type {type(value).__name__}"
-        raise TypeError(f"a scalar is a real number, got {got}")  # float() of numpy's drops the imaginary part
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"a scalar is a number or the text of one, got {value!r} of type {type(value).__name__}") from error
+def _only_element(array: npt.NDArray[Any]) -> Any:
+    _one_element(array.size, array.shape)
+    return array.item()
 
 
 def parameter(value: Any, name: str) -> float:

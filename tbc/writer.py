@@ -139,10 +139,12 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        if not hasattr(metrics, "items"):
+        try:
+            items = metrics.items()
+        except AttributeError:
             got = f"{metrics!r} of type {type(metrics).__name__}"
-            raise TypeError(f"metrics must be a dict of tag -> number, got {got}")
-        scalars = {tag: convert.scalar(value, tag) for tag, value in metrics.items()}
+            raise TypeError(f"metrics must be a dict of tag -> number, got {got}") from None
+        scalars = {tag: convert.scalar(value, tag) for tag, value in items}
         if scalars:
             self._to().scalars(scalars, global_step, walltime)
 

@@ -85,6 +85,12 @@ def test_a_bad_tag_is_named(log_dir, method, tag):
         getattr(writer, method)(tag=tag, **TAGGED[method])
 
 
+def test_a_tensor_of_a_complex_number(log_dir):
+    torch = pytest.importorskip("torch")
+    with tbc.SummaryWriter(log_dir) as writer, pytest.raises(TypeError, match="'x': a scalar is a real number, got 1j"):
+        writer.add_scalar("x", torch.tensor(1j))
+
+
 def test_a_tag_that_is_no_unicode(log_dir):
     with tbc.SummaryWriter(log_dir) as writer, pytest.raises(UnicodeEncodeError, match="a tag must be text that UTF-8"):
         writer.add_scalar("\ud800", 1)
