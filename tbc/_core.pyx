@@ -9,7 +9,7 @@ from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
 from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.object cimport PyObject
+from cpython.object cimport Py_TYPE, PyObject_GenericSetAttr
 from libc.errno cimport errno
 from libc.math cimport isfinite
 from libc.stdlib cimport free, malloc
@@ -589,13 +589,6 @@ cdef class EventEncoder:
         self._end()
 
 
-cdef extern from "Python.h":
-    ctypedef struct PyTypeObject:
-        unsigned int tp_version_tag
-    PyTypeObject *Py_TYPE(object)
-    int PyObject_GenericSetAttr(object, object, PyObject *) except -1
-
-
 cdef unsigned _version(object self) noexcept:
     """A number that changes whenever the class of an object, or a base of it, is changed. 0 stands for no number."""
     return Py_TYPE(self).tp_version_tag
@@ -672,11 +665,11 @@ cdef class EventFile(EventEncoder):
 
     def __setattr__(self, name, value):
         self._decided = 0
-        PyObject_GenericSetAttr(self, name, <PyObject *>value)
+        PyObject_GenericSetAttr(self, name, value)
 
     def __delattr__(self, name):
         self._decided = 0
-        PyObject_GenericSetAttr(self, name, NULL)
+        PyObject_GenericSetAttr(self, name, <object>NULL)
 
     cdef bint _relays(self) except -1:
         if self._decided == 0 or self._decided != _version(self):
@@ -891,11 +884,11 @@ cdef class FastWriter:
 
     def __setattr__(self, name, value):
         self._known = None
-        PyObject_GenericSetAttr(self, name, <PyObject *>value)
+        PyObject_GenericSetAttr(self, name, value)
 
     def __delattr__(self, name):
         self._known = None
-        PyObject_GenericSetAttr(self, name, NULL)
+        PyObject_GenericSetAttr(self, name, <object>NULL)
 
     cdef EventEncoder _file(self):
         """What encodes the events of the run."""
