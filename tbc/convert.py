@@ -327,7 +327,7 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
     import numpy as np
 
     if isinstance(values, np.ndarray):
-        if _is_masked(values):
+        if type(values) is not np.ndarray and _is_masked(values):
             raise TypeError("masked elements cannot be logged here; fill them in with filled(value)")
         return np.asarray(values)  # plain: a matrix, for one, keeps two dimensions whatever is done to it
     if is_number(values):
