@@ -18,17 +18,20 @@ import threading
 from abc import ABCMeta
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from tbc.file_writer import warn
+from tbc.import_hooks import after_import
 
 Pair = tuple[Any, Any]  # what a package has, and what takes its place
 
+_TORCH_NAME = "torch.utils.tensorboard"
+
+# `_lock` lets one patch or undo run at a time. Its holder may wait for a thread that imports a module of the package.
+# That thread takes `_rebinding` when the module is there, so the holder of `_rebinding` imports no such module.
 _lock = threading.RLock()
+_rebinding = threading.RLock()
 _namespace: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__  # loads no lazy module
 
 
@@ -57,103 +60,80 @@ class Patch:
         self.undo()
 
 
-class _Package(MetaPathFinder):
+class _Package:
     """A package to be patched, from the moment it is imported.
 
-    pairs: makes the list of what is replaced, when the package is there.
-    stand_in: makes the modules that take its place, if it cannot be imported for want of tensorboard.
+    modules: the names of its modules that hold what is replaced, its own as the last.
+    pairs: makes the list of what is replaced in one of these modules, when it is imported.
+    stand_in: makes what such a module holds if it cannot be imported for want of tensorboard.
     """
 
     def __init__(
         self,
-        name: str,
-        pairs: Callable[[], list[Pair]],
-        stand_in: Callable[[ModuleType], dict[str, ModuleType]] | None = None,
+        modules: tuple[str, ...],
+        pairs: Callable[[ModuleType], list[Pair]],
+        stand_in: Callable[[ModuleType], dict[str, Any]] | None = None,
     ) -> None:
-        self.name = name
+        self.modules = modules
         self.pairs = pairs
         self.stand_in = stand_in
         self.uses: int = 0
+        self.stops: list[Callable[[], None]] = []  # of the hooks that wait for imports of its modules
         self.replaced: list[Pair] = []
-        self.modules: dict[str, ModuleType] = {}  # that stand in
-        self.is_searching: bool = False
+        self.patched: list[ModuleType] = []  # sys.modules may have lost some, which others still hold
+        self.stand_ins: list[ModuleType] = []
 
     def enter(self) -> None:
         with _lock:
             self.uses += 1
             if self.uses > 1:
                 return
-            sys.meta_path.insert(0, self)
-            if sys.modules.get(self.name) is not None:
-                try:
-                    self.replace()
-                except BaseException:  # a warning that is an error, for one
-                    self.leave()
-                    raise
+            try:
+                for name in self.modules:
+                    self.stops.append(after_import(name, self.replace, self.rescue))
+            except BaseException:  # a warning that is an error, for one
+                self.leave()
+                raise
 
     def leave(self) -> None:
         with _lock:
             self.uses -= 1
             if self.uses > 0:
                 return
-            sys.meta_path.remove(self)
-            _rebind((new, old) for old, new in self.replaced)
-            for name, module in self.modules.items():
-                parent, _, last = name.rpartition(".")
-                if sys.modules.pop(name, None) is module and parent in sys.modules:
-                    _namespace(sys.modules[parent]).pop(last, None)
-            self.replaced, self.modules = [], {}
+            while self.stops:
+                self.stops.pop()()
+            with _rebinding:
+                _rebind(((new, old) for old, new in self.replaced), self.patched)
+                for module in self.stand_ins:
+                    parent, _, last = module.__name__.rpartition(".")
+                    if sys.modules.get(module.__name__) is module:
+                        del sys.modules[module.__name__]
+                        _namespace(sys.modules[parent]).pop(last, None) if parent in sys.modules else None
+                self.replaced, self.patched, self.stand_ins = [], [], []
 
-    def replace(self) -> None:
-        pairs = self.pairs()
-        self.replaced += pairs
-        _rebind(pairs)
+    def replace(self, module: ModuleType) -> None:
+        """Put tbc's in the place of what a module holds. After a reload, some of that can be tbc's already."""
+        with _rebinding:
+            if not self.uses:  # undone while another thread imported the module
+                return
+            pairs = [(old, new) for old, new in self.pairs(module) if old is not new]
+            self.replaced += pairs
+            self.patched.append(module)
+            _rebind(pairs)
         for old, new in pairs:
             if isinstance(old, type):
                 for subclass in set[type](old.__subclasses__()) - {new}:
                     name = f"{subclass.__module__}.{subclass.__qualname__}"
-                    warn(f"{name} was derived from {self.name}'s {old.__name__} before the patch, and stays so")
+                    warn(f"{name} was derived from {self.modules[-1]}'s {old.__name__} before the patch, and stays so")
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != self.name or self.is_searching:
-            return None
-        self.is_searching = True  # other finders may do as this one does
-        try:
-            finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
-            spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
-        finally:
-            self.is_searching = False
-        if spec is not None and spec.loader is not None:
-            spec.loader = _PatchingLoader(spec.loader, self)
-        return spec
-
-
-class _PatchingLoader(Loader):
-    """Loads a package as its own loader does, and patches it then."""
-
-    def __init__(self, loader: Loader, package: _Package) -> None:
-        self.loader = loader
-        self.package = package
-
-    def __getattr__(self, name: str) -> Any:
-        """What others want to know of it."""
-        return getattr(self.loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = module.__loader__ = self.loader
-        try:
-            self.loader.exec_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != "tensorboard" or self.package.stand_in is None:
-                raise
-            self.package.modules = self.package.stand_in(module)
-            sys.modules.update(self.package.modules)
-        else:
-            self.package.replace()
+    def rescue(self, module: ModuleType, error: Exception) -> None:
+        if self.stand_in is None or not isinstance(error, ModuleNotFoundError) or error.name != "tensorboard":
+            raise error
+        with _rebinding:
+            if not self.uses:
+                raise error
+            self.stand_ins.append(module)
+        vars(module).update(self.stand_in(module))
 
 
 def patch_torch() -> Patch:
@@ -190,10 +170,10 @@ def patch_as_environment_says() -> None:
             patch()
 
 
-def _rebind(pairs: Iterable[Pair]) -> None:
-    """In all modules that have got hold of one."""
+def _rebind(pairs: Iterable[Pair], others: Iterable[ModuleType] = ()) -> None:
+    """In all modules that have got hold of one, and in these others."""
     by_id = {id(old): (old, new) for old, new in pairs}
-    for name, module in list(sys.modules.items()):
+    for name, module in [*sys.modules.items(), *((module.__name__, module) for module in others)]:
         if not isinstance(module, ModuleType) or name.partition(".")[0] == "tbc":
             continue
         namespace = _namespace(module)
@@ -203,38 +183,43 @@ def _rebind(pairs: Iterable[Pair]) -> None:
                 namespace[key] = new
 
 
-def _torch_pairs() -> list[Pair]:
-    torch_summary, torch_writer = (import_module(f"torch.utils.tensorboard.{name}") for name in ("summary", "writer"))
+def _torch_pairs(module: ModuleType) -> list[Pair]:
     from tbc import file_writer, summary, writer
 
-    files = _also(file_writer.FileWriter, torch_writer.FileWriter)
-    summaries = _also(writer.SummaryWriter, torch_writer.SummaryWriter, _FileWriter=files)
-    functions = [
-        (getattr(torch_summary, name), _of_tensorboard(getattr(summary, name)))
-        for name in summary.__all__
-        if hasattr(torch_summary, name)
+    functions = [(getattr(module, name, None), getattr(summary, name)) for name in summary.__all__]
+    return [
+        *_class_pairs(module, file_writer.FileWriter, writer.SummaryWriter),
+        *((theirs, _of_tensorboard(ours, theirs)) for theirs, ours in functions if isinstance(theirs, FunctionType)),
     ]
-    return [(torch_writer.FileWriter, files), (torch_writer.SummaryWriter, summaries), *functions]
 
 
-def _torch_stand_in(package: ModuleType) -> dict[str, ModuleType]:
-    """The package, which is empty, and its submodules."""
+def _torch_stand_in(module: ModuleType) -> dict[str, Any]:
     from tbc import file_writer, summary, writer
 
-    writers = {"FileWriter": file_writer.FileWriter, "SummaryWriter": writer.SummaryWriter}
-    functions = {name: getattr(summary, name) for name in summary.__all__}
-    submodules = {
-        name: module_from_spec(ModuleSpec(f"{package.__name__}.{name}", None)) for name in ("summary", "writer")
-    }
-    vars(submodules["writer"]).update(writers)
-    vars(submodules["summary"]).update(functions)
-    vars(package).update(writers | submodules)
-    return {module.__name__: module for module in (package, *submodules.values())}
+    if module.__name__ == f"{_TORCH_NAME}.summary":
+        return {name: getattr(summary, name) for name in summary.__all__}
+    if module.__name__ == _TORCH_NAME:
+        for name in ("summary", "writer"):
+            import_module(f"{_TORCH_NAME}.{name}")  # which fails, and is rescued as the package is
+    return {"FileWriter": file_writer.FileWriter, "SummaryWriter": writer.SummaryWriter}
+
+
+def _class_pairs(module: ModuleType, *classes: Any) -> list[Pair]:
+    """What a module has of classes of these names, and these. A FileWriter stands first: SummaryWriters make it."""
+    pairs: list[Pair] = []
+    for ours in classes:
+        theirs = getattr(module, ours.__name__, None)
+        if isinstance(theirs, type):
+            members = {"_FileWriter": pairs[0][1]} if pairs and hasattr(ours, "_FileWriter") else {}
+            pairs.append((theirs, _also(ours, theirs, **members)))
+    return pairs
 
 
 @functools.cache
 def _also(ours: Any, theirs: Any, **members: Any) -> Any:
     """Our class, with these members, whose objects are instances of theirs, too, and theirs of it."""
+    if issubclass(theirs, ours):  # a product of this function: its module was imported once more under the patch
+        return theirs
 
     class Meta(ABCMeta):
         def __instancecheck__(cls, instance: Any) -> bool:
@@ -258,8 +243,10 @@ def _new(kind: Any) -> Any:
 
 
 @functools.cache
-def _of_tensorboard(function: Callable[..., Any]) -> Callable[..., Any]:
-    """With messages of tensorboard's classes, to be put into other ones of them."""
+def _of_tensorboard(function: FunctionType, theirs: FunctionType) -> Callable[..., Any]:
+    """Our function in the place of theirs. Its messages are of tensorboard's classes, to be put into other ones."""
+    if theirs.__module__ == function.__module__:  # a product of this function, as in _also
+        return theirs
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     def convert(value: Any) -> Any:
@@ -274,17 +261,14 @@ def _of_tensorboard(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _tensorboardx_pairs() -> list[Pair]:
-    import tensorboardX
-
+def _tensorboardx_pairs(module: ModuleType) -> list[Pair]:
     from tbc.compat import tensorboardx
 
-    files = _also(tensorboardx.FileWriter, tensorboardX.FileWriter)
-    summaries = _also(tensorboardx.SummaryWriter, tensorboardX.SummaryWriter, _FileWriter=files)
-    shared = _also(tensorboardx.GlobalSummaryWriter, tensorboardX.GlobalSummaryWriter)
-    theirs = tensorboardX.FileWriter, tensorboardX.SummaryWriter, tensorboardX.GlobalSummaryWriter
-    return list(zip(theirs, (files, summaries, shared), strict=True))
+    if module.__name__ == "tensorboardX.global_writer":
+        return _class_pairs(module, tensorboardx.GlobalSummaryWriter)
+    return _class_pairs(module, tensorboardx.FileWriter, tensorboardx.SummaryWriter, tensorboardx.GlobalSummaryWriter)
 
 
-_TORCH = _Package("torch.utils.tensorboard", _torch_pairs, _torch_stand_in)
-_TENSORBOARDX = _Package("tensorboardX", _tensorboardx_pairs)
+# In the order in which they import each other, so that each finds what is replaced in those before.
+_TORCH = _Package((f"{_TORCH_NAME}.summary", f"{_TORCH_NAME}.writer", _TORCH_NAME), _torch_pairs, _torch_stand_in)
+_TENSORBOARDX = _Package(("tensorboardX.writer", "tensorboardX.global_writer", "tensorboardX"), _tensorboardx_pairs)

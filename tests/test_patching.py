@@ -113,7 +113,7 @@ def test_before_the_import_nothing_is_imported(tmp_path):
 @needs_torch
 def test_undone_before_the_import(tmp_path):
     script = """
-        import sys, tbc
+        import sys, tbc.patching
         finders = list(sys.meta_path)
         with tbc.patch_torch():
             assert sys.meta_path != finders
@@ -127,7 +127,7 @@ def test_undone_before_the_import(tmp_path):
 @needs_torch
 def test_the_last_of_several_patches_undoes(tmp_path):
     script = """
-        import sys, tbc
+        import sys, tbc.patching
         import torch.utils.tensorboard as package
         original, finders = [package.SummaryWriter], list(sys.meta_path)  # in lists, which no patch changes
         for_all = tbc.patch_torch()
@@ -383,10 +383,8 @@ def test_a_patch_that_fails_is_none(tmp_path):
         import sys, types, warnings, tbc
         sys.modules["torch.utils.tensorboard"] = types.ModuleType("torch.utils.tensorboard")  # of somebody's test
         sys.modules["torch.utils.tensorboard"].__path__ = []
-        try:
-            tbc.patch_torch()
-        except ImportError:
-            del sys.modules["torch.utils.tensorboard"]
+        tbc.patch_torch().undo()  # which finds no writers
+        del sys.modules["torch.utils.tensorboard"]
         from torch.utils.tensorboard import SummaryWriter
         assert not issubclass(SummaryWriter, tbc.SummaryWriter)
 
@@ -475,6 +473,142 @@ def test_what_others_do_to_imports(tmp_path):
             assert issubclass(again.SummaryWriter, tbc.SummaryWriter)
     """
     run_script(script, tmp_path)
+
+
+IMPORTED_AGAIN = """
+import importlib, sys, warnings, tbc
+from importlib import import_module
+package, summary, submodules = sys.argv[1], sys.argv[2], sys.argv[3].split()
+patch_package = tbc.patch_torch if package == "torch.utils.tensorboard" else tbc.patch_tensorboardx
+FUNCTIONS = ("scalar", "hparams", "histogram") if package == "torch.utils.tensorboard" else ()
+warnings.simplefilter("error")
+
+def check(patched):
+    modules = [import_module(name) for name in (package, *submodules)]
+    for module in modules:
+        for name in {"FileWriter", "SummaryWriter", "GlobalSummaryWriter"} & vars(module).keys():
+            kind = vars(module)[name]
+            assert any(base.__module__.startswith("tbc.") for base in kind.__mro__) == patched, (module, name)
+            assert patched or type(kind) is type, (module, name)
+    for name in FUNCTIONS:
+        for module in (modules[1], import_module(summary)):
+            assert getattr(module, name).__module__ == ("tbc.summary" if patched else summary), (module, name)
+            assert "__wrapped__" not in vars(getattr(getattr(module, name), "__wrapped__", check)), (module, name)
+
+def again():
+    for name in (package, summary, *submodules, package):
+        importlib.reload(import_module(name))
+        yield name
+    for names in ([package], *([name] for name in submodules), [summary, package], [package, summary, *submodules]):
+        for name in names:
+            del sys.modules[name]
+        for name in names:
+            import_module(name)
+        yield names
+"""
+PACKAGES = [
+    pytest.param(
+        *("torch.utils.tensorboard", "torch.utils.tensorboard.summary", "torch.utils.tensorboard.writer"),
+        marks=needs_torch,
+    ),
+    pytest.param(
+        *("tensorboardX", "tensorboardX.summary", "tensorboardX.writer tensorboardX.global_writer"),
+        marks=needs_tensorboardx,
+    ),
+]
+
+
+@pytest.mark.parametrize(("package", "summary", "submodules"), PACKAGES)
+def test_a_package_that_is_imported_again_stays_patched(package, summary, submodules):
+    script = """
+import_module(package)
+for patched in (False, True):  # the patch comes when the package is there, and before it is imported once more
+    patch = patch_package()
+    for what in again():
+        check(True)
+        with patch_package():
+            check(True)
+        check(True)
+    patch.undo()
+    check(False)
+    for what in again():
+        check(False)
+    for what in again():  # one patch each
+        with patch_package():
+            check(True)
+        check(False)
+"""
+    run_script(IMPORTED_AGAIN + script, package, summary, submodules)
+
+
+@pytest.mark.parametrize(("package", "summary", "submodules"), PACKAGES)
+def test_undo_reaches_a_module_that_was_imported_again(package, summary, submodules):
+    """The module that was removed gets its own classes back, too: its parent may still hold it."""
+    script = """
+before = import_module(package)
+own = [before.SummaryWriter]  # in a list, which no patch changes
+patch = patch_package()
+del sys.modules[package]
+after = import_module(package)
+assert after is not before and issubclass(after.SummaryWriter, tbc.SummaryWriter)
+patched = [after.SummaryWriter]
+importlib.reload(after)
+assert [after.SummaryWriter] == patched
+patch.undo()
+assert [before.SummaryWriter] == [after.SummaryWriter] == own
+"""
+    run_script(IMPORTED_AGAIN + script, package, summary, submodules)
+
+
+@needs_torch
+def test_a_stand_in_that_is_imported_again():
+    script = (
+        WITHOUT_TENSORBOARD
+        + """
+import importlib, tbc
+from importlib import import_module
+NAMES = [f"torch.utils.tensorboard{name}" for name in ("", ".summary", ".writer")]
+for reverse in (False, True):
+    patch = tbc.patch_torch()
+    import torch.utils.tensorboard
+    for names in (NAMES, *([name] for name in NAMES)):
+        for remove in (False, True):
+            for name in names:
+                if remove:
+                    del sys.modules[name]
+                else:
+                    importlib.reload(import_module(name))
+            package, summary, writer = map(import_module, NAMES)
+            assert package.SummaryWriter is writer.SummaryWriter is tbc.SummaryWriter
+            assert package.FileWriter is writer.FileWriter is tbc.FileWriter
+            assert summary.scalar is tbc.summary.scalar
+    patch.undo()
+    assert not set(NAMES) & set(sys.modules) and not hasattr(torch.utils, "tensorboard")
+    try:
+        import torch.utils.tensorboard
+    except ModuleNotFoundError as error:
+        assert error.name == "tensorboard", error
+    else:
+        raise AssertionError
+"""
+    )
+    run_script(script)
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["torch.utils.tensorboard", "torch.utils.tensorboard.writer"])
+def test_what_a_finder_gave_under_a_patch_patches_no_more(name):
+    script = """
+        import importlib.util, sys, tbc, torch.utils.tensorboard
+        patch = tbc.patch_torch()
+        del sys.modules[sys.argv[1]]
+        spec = importlib.util.find_spec(sys.argv[1])
+        patch.undo()
+        module = sys.modules[sys.argv[1]] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert not issubclass(module.SummaryWriter, tbc.SummaryWriter)
+    """
+    run_script(script, name)
 
 
 @needs_tensorboardx
