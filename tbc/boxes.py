@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFile, ImageFont  # noqa: F401, see video.py
 
-from tbc import convert, images
+from tbc import convert, dynamo, images
 
 Pixels = npt.NDArray[Any]
 
@@ -54,6 +54,7 @@ def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescal
     return np.asarray(image)
 
 
+@dynamo.untraced
 def draw_boxes(disp_image: Image.Image, boxes: Any, labels: Sequence[str] | None = None) -> Image.Image:
     """Draws boxes on a Pillow image, in place: in red, each label on red in the lower left corner."""
     draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()

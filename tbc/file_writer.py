@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tbc import _core, background, runs
+from tbc import _core, background, dynamo, runs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -452,3 +452,4 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(
     before=_before_fork, after_in_parent=_core.after_fork_in_parent, after_in_child=_after_fork_in_child
 )
+dynamo.skip_tbc()

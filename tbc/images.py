@@ -12,13 +12,12 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tbc import _core, convert
+from tbc import _core, convert, dynamo
 
 try:
     from isal.isal_zlib import compress as deflate
@@ -47,14 +46,19 @@ NEAR, FAR = 9, 15  # bits of the distance at which deflate looks for the same by
 # --- arrays into layouts ---
 
 
-@dataclass
 class Tiles:
-    """Images of one size, in any memory, and the frames they are shown in: side by side, row by row, the rest black."""
+    """Images of one size, in any memory, and the frames they are shown in: side by side, row by row, the rest black.
 
-    images: Pixels  # (frames, images in each, height, width, channels), of any type
-    rows: int = 1
-    columns: int = 1
-    in_double: bool = False  # multiply as float64, as torch does for sprites and tensorboardX for images of float64
+    images: (frames, images in each, height, width, channels), of any type.
+    in_double: multiply as float64, as torch does for sprites and tensorboardX for images of float64.
+    """
+
+    # No dataclass: its __init__ is in no file of tbc, so dynamo would not skip it.
+    def __init__(self, images: Pixels, rows: int = 1, columns: int = 1, in_double: bool = False) -> None:
+        self.images = images
+        self.rows = rows
+        self.columns = columns
+        self.in_double = in_double
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -184,6 +188,7 @@ def identify(file: bytes) -> tuple[int, int, int]:
     raise ValueError(f"an encoded image must be PNG, JPEG, GIF or BMP, which TensorBoard can show, got {found}")
 
 
+@dynamo.untraced
 def render(figure: Any, close: bool) -> Pixels:
     """A matplotlib figure, or a list of figures of one size, as uint8 pixels of shape HWC or NHWC.
 

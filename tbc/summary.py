@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tbc import _core, layouts, meshes, pr_curves
+from tbc import _core, dynamo, layouts, meshes, pr_curves
 from tbc import hparams as _hparams
 from tbc.boxes import draw_boxes
 from tbc.proto import Event
@@ -48,6 +48,7 @@ class _Buffer(_core.EventBuffer):
     def reserve(self, size: int) -> _core.Reservation:
         return _core.Reservation()
 
+    @dynamo.untraced
     def run_later(self, work: Callable[[], None], reservation: Any) -> None:
         work()
 

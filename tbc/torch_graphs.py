@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_map_only
 
-from tbc import recorded_graphs, traced_graphs
+from tbc import dynamo, recorded_graphs, traced_graphs
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 SAVED = 64 << 20  # bytes
 
 
+@dynamo.untraced
 def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[Any], str]:
     """The NodeDef messages of a model, and if they are of its modules alone, since it does not run: why not, else "".
 

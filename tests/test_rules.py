@@ -34,12 +34,13 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.__main__": {"tbc.patching"},
     "tbc.runs": set(),
     "tbc.import_hooks": set(),
+    "tbc.dynamo": {"tbc.import_hooks"},
     "tbc.patching": {"tbc.compat.tensorboardx", "tbc.file_writer", "tbc.import_hooks", "tbc.summary", "tbc.writer"},
     "tbc.messages": set(),
     "tbc.convert": {"tbc.messages"},
     "tbc.background": set(),
-    "tbc.images": {"tbc._core", "tbc.convert"},
-    "tbc.boxes": {"tbc.convert", "tbc.images"},
+    "tbc.images": {"tbc._core", "tbc.convert", "tbc.dynamo"},
+    "tbc.boxes": {"tbc.convert", "tbc.dynamo", "tbc.images"},
     "tbc.video": {"tbc.convert", "tbc.images"},
     "tbc.audio": {"tbc.convert"},
     "tbc.histograms": {"tbc._core", "tbc.convert"},
@@ -51,21 +52,21 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.onnx_graphs": {"tbc.graphs", "tbc.proto"},
     "tbc.traced_graphs": {"tbc.graphs"},
     "tbc.recorded_graphs": {"tbc.graphs"},
-    "tbc.torch_graphs": {"tbc.recorded_graphs", "tbc.traced_graphs"},
+    "tbc.torch_graphs": {"tbc.dynamo", "tbc.recorded_graphs", "tbc.traced_graphs"},
     "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
-    "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.proto", "tbc.runs"},
+    "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.dynamo", "tbc.proto", "tbc.runs"},
     "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer", "tbc.messages"}
     | {
         f"tbc.{kind}"
         for kind in ("audio", "boxes", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")
     }
     | {"tbc.pr_curves", "tbc.video", "tbc.graphs", "tbc.onnx_graphs", "tbc.torch_graphs"},
-    "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
+    "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.dynamo", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
     | {"tbc.proto", "tbc.writer"},
     "tbc.compat": set(),
     "tbc.compat.inbox": set(),
-    "tbc.compat.tensorboardx": {"tbc._core", "tbc.compat.inbox", "tbc.convert", "tbc.file_writer", "tbc.hparams"}
-    | {"tbc.reader.load", "tbc.summary", "tbc.writer"},
+    "tbc.compat.tensorboardx": {"tbc._core", "tbc.compat.inbox", "tbc.convert", "tbc.dynamo", "tbc.file_writer"}
+    | {"tbc.hparams", "tbc.reader.load", "tbc.summary", "tbc.writer"},
     "tbc.proto": set(),
     "tbc.testing": {"tbc.proto", "tbc.reader.check", "tbc.reader.load", "tbc.reader.records", "tbc.reader.tags"},
 }

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 
 import tbc.file_writer
 import tbc.writer
-from tbc import _core, convert
+from tbc import _core, convert, dynamo
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -182,6 +182,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         return os.path.join(log_dir, main_tag.lstrip("/"), key.lstrip("/"))  # below log_dir in any case
 
     @property
+    @dynamo.untraced
     def scalar_dict(self) -> dict[str, list[list[float]]]:
         """{directory: [[wall time, step, value], ...]} of the curves of add_scalars, read from their files, which may
         hold what an earlier process logged, too. Values are those of float32, in as few digits as tell them apart.
