@@ -830,31 +830,26 @@ class SummaryWriter(_core.FastWriter):
         A directory keeps its FileWriter after close(): another thread may be about to log to it, and of two files of a
         directory at a time, readers would take the events in the wrong order.
         """
-        made = []
         settings = self.max_queue, self.flush_secs, self.filename_suffix
+        options = {"on_disk_error": self.on_disk_error, "must_open": None}
         with file_writer.lock:
-            for log_dir in log_dirs:
-                key = file_writer.directory(log_dir)
-                if key in self._file_writers:
-                    continue
-                if self.enabled:
-                    file = self._FileWriter(log_dir, *settings, on_disk_error=self.on_disk_error, must_open=None)
-                    made.append(file)
-                else:
-                    file = NullFileWriter(log_dir)
-                self._file_writers[key] = file
-        for file in made:
+            directories = {file_writer.directory(log_dir): log_dir for log_dir in log_dirs}
+            made: dict[str, FileWriter] = {
+                key: self._FileWriter(log_dir, *settings, **options) if self.enabled else NullFileWriter(log_dir)
+                for key, log_dir in directories.items()
+                if key not in self._file_writers
+            }
+            self._file_writers.update(made)
+        for file in made.values() if self.enabled else ():
             file._announce()
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         """The FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
         file = self._file_writers[file_writer.directory(log_dir)]
         if self.enabled and file.closed:
-            must = not any(
-                file.path for file in self._file_writers.values()
-            )  # the constructor raises, an add_* goes on
+            is_first = not any(other.path for other in self._file_writers.values())
             file._set(self.flush_secs, self.filename_suffix, self.on_disk_error)
-            file._open(must)
+            file._open(must=is_first)  # the constructor raises, an add_* goes on without a file
         return file
 
     def _open_run(self, log_dir: str) -> FileWriter:
