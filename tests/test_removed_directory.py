@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
-from oracle import read_back
+from oracle import read_back, run_script
 
 import tbc
 from tbc import background
@@ -92,14 +90,14 @@ def test_a_job_that_ends_later_does_not_bring_it_back(log_dir):
 
 def test_an_exit_does_not_bring_it_back(log_dir):
     script = """
-import shutil, sys, numpy as np, tbc
-writer = tbc.SummaryWriter(sys.argv[1])
-writer.add_scalar("x", 1, 1)
-writer.add_image("x", np.zeros((3, 500, 500)))
-writer.add_embedding(np.ones((500, 50)))
-shutil.rmtree(sys.argv[1])
-"""
-    subprocess.run([sys.executable, "-c", script, log_dir], check=True, timeout=60)
+        import shutil, sys, numpy as np, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        writer.add_scalar("x", 1, 1)
+        writer.add_image("x", np.zeros((3, 500, 500)))
+        writer.add_embedding(np.ones((500, 50)))
+        shutil.rmtree(sys.argv[1])
+        """
+    run_script(script, log_dir)
     assert not os.path.exists(log_dir)
 
 
