@@ -6,9 +6,13 @@ pixels and samples unpacked, and sums may differ by their rounding.
 
 import io
 import os
+import re
+import time
 import warnings
 import wave
+from collections import Counter
 from contextlib import contextmanager, redirect_stdout
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,7 @@ from torch.utils.tensorboard import SummaryWriter as TorchWriter
 import tbc
 
 WALLTIME = 1234.5
+TIME = re.compile(r"[0-9]{10}\.[0-9]+|[A-Z][a-z]{2}[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 
 def meaning(value):
@@ -86,42 +91,73 @@ def samples(file):
 
 
 def run(log_dir):
-    """What is in the directory of a run: (directory, tag) -> [(step, wall time, meaning), ...], and other files."""
+    """What is in the directory of a run: (directory, tag) -> [(step, wall time, meaning), ...], and other files.
+
+    What is no summary is under (directory, None). (directory, None, "order") has for each file, between the starts of
+    sessions, how often there is each tag, but for images, which another thread encodes. A file without events says
+    nothing. A time that is not given is "now".
+    """
     logged = {}
-    for path in sorted(path for path in Path(log_dir).rglob("*") if path.is_file()):
-        name = str(path.relative_to(log_dir))
+    for name, path in files(log_dir):
+        directory = os.path.dirname(name)
         if "tfevents" in name:
-            for event in LegacyEventFileLoader(str(path)).Load():
+            events = list(LegacyEventFileLoader(str(path)).Load())
+            if all(event.WhichOneof("what") == "file_version" for event in events):
+                continue
+            order = [Counter()]
+            for event in events:
                 if not event.HasField("summary"):
-                    entry = event.step, event.WhichOneof("what"), GraphDef.FromString(event.graph_def)
-                    logged.setdefault((os.path.dirname(name), None), []).append((*entry, event.tagged_run_metadata))
+                    what = event.WhichOneof("what")
+                    entry = event.step, what, GraphDef.FromString(event.graph_def), event.tagged_run_metadata
+                    logged.setdefault((directory, None), []).append(entry)
+                    if what == "session_log":
+                        order += [(event.step, event.session_log.status), Counter()]
                 for value in event.summary.value:
-                    entry = event.step, event.wall_time, *meaning(value)
-                    logged.setdefault((os.path.dirname(name), value.tag), []).append(entry)
+                    entry = event.step, wall_time(event), *meaning(value)
+                    logged.setdefault((directory, value.tag), []).append(entry)
+                    order[-1][value.tag] += not value.HasField("image")
+            logged.setdefault((directory, None, "order"), []).append(order)
         elif name.endswith(".png"):
             logged[name] = pixels(path.read_bytes())
         elif name.endswith("tensors.tsv"):
             logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
         elif name.endswith(".pbtxt"):
-            logged[name] = text_format.MessageToString(text_format.Parse(path.read_text(), ProjectorConfig()))
+            config = text_format.Parse(path.read_text(), ProjectorConfig())
+            last = {info.tensor_name: info for info in reversed(config.embeddings)}  # which replaced those before
+            logged[name] = text_format.MessageToString(ProjectorConfig(embeddings=reversed(last.values())))
         else:
             logged[name] = path.read_text()
     return logged
 
 
+def files(log_dir):
+    """(name, path) in the order in which they were made. Of a name that is a time, its place among them counts."""
+    found = [str(path.relative_to(log_dir)) for path in Path(log_dir).rglob("*") if path.is_file()]
+    found.sort(key=lambda name: [(int(part) if i % 2 else part) for i, part in enumerate(re.split("([0-9]+)", name))])
+    times = {}
+    for name in found:
+        folders, slash, file = name.rpartition("/")
+        where = TIME.sub(lambda match: times.setdefault(match[0], f"<time {len(times)}>"), folders)
+        yield where + slash + file, Path(log_dir, name)
+
+
+def wall_time(event):
+    return "now" if abs(event.wall_time - time.time()) < 3600 else event.wall_time
+
+
 def same(ours, theirs):
     if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "fc":  # sums are added in another order
         tolerance = theirs.tolerance() if isinstance(theirs, Moments) else 1e-30
-        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), f"{ours} is not {theirs}"
         assert np.isclose(ours, theirs, rtol=1e-6, atol=tolerance, equal_nan=True).all(), f"{ours} is not {theirs}"
     elif isinstance(theirs, np.ndarray | np.floating):
         np.testing.assert_array_equal(ours, theirs, strict=True)
     elif isinstance(theirs, tuple | list):
-        assert len(ours) == len(theirs)
+        assert len(ours) == len(theirs), f"{ours} is not {theirs}"
         for one, other in zip(ours, theirs, strict=True):
             same(one, other)
     else:
-        assert ours == theirs
+        assert ours == theirs, f"{ours} is not {theirs}"
 
 
 @contextmanager
@@ -133,30 +169,38 @@ def quiet():
 
 def log(writer_class, log_dir, calls):
     """What is logged, and what each call raises."""
-    raised = []
     with quiet(), writer_class(log_dir) as writer:
-        for method, arguments, keywords in calls:
-            error = None
-            try:
-                getattr(writer, method)(*arguments, **keywords)
-            except Exception as caught:
-                error = type(caught)
-            raised.append(error)
+        raised = [type(error) if (error := attempt(writer, one)) else None for one in calls]
     return run(log_dir), raised
+
+
+def attempt(writer, one):
+    """Make a call; return what it raises."""
+    method, arguments, keywords = one
+    try:
+        attrgetter(method)(writer)(*arguments, **keywords)
+    except Exception as error:
+        return error
+    return None
 
 
 def compare(tmp_path_factory, calls):
     ours, raised = log(tbc.SummaryWriter, tmp_path_factory.mktemp("ours"), calls)
     theirs, raised_there = log(TorchWriter, tmp_path_factory.mktemp("theirs"), calls)
     assert raised == raised_there
-    assert ours.keys() == theirs.keys()
+    same_run(ours, theirs)
+
+
+def same_run(ours, theirs):
+    """Images of a tag may be in another order than the rest, since another thread encodes them."""
+    assert ours.keys() == theirs.keys(), f"only one has {sorted(ours.keys() ^ theirs.keys(), key=str)}"
     for where, values in theirs.items():
-        same(timeless(ours[where]), timeless(values))
+        of_a_tag = isinstance(where, tuple) and len(where) == 2 and where[1] is not None
+        same(by_kind(ours[where]) if of_a_tag else ours[where], by_kind(values) if of_a_tag else values)
 
 
-def timeless(values):
-    """Without the wall times that a call did not give."""
-    return [(e[0], *e[2:]) if e[1] != WALLTIME else e for e in values] if isinstance(values, list) else values
+def by_kind(values):
+    return sorted(values, key=lambda entry: str(entry[2]))
 
 
 def call(method, *arguments, **keywords):

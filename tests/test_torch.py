@@ -16,6 +16,7 @@ from oracle import steps, tags
 import tbc
 
 torch = pytest.importorskip("torch")
+import differences  # noqa: E402
 from same_as_torch import WALLTIME, call, compare, log  # noqa: E402
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
 from torch.utils.tensorboard import SummaryWriter as TorchWriter  # noqa: E402
@@ -373,6 +374,11 @@ def number(logged):
     return only(logged, -1)
 
 
+def charted(logged):
+    ((*_, layout),) = logged["", "custom_scalars__config__"]
+    return layout.count("tag:")
+
+
 def undecodable(logged, raised):
     return isinstance(logged, Exception)
 
@@ -610,6 +616,108 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(mode, True),
         gives(mode, False),
     ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", torch.tensor([2.5]).to_sparse()),
+        raises(TypeError),
+        gives(number, 2.5),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", torch._neg_view(torch.tensor(2.5))),
+        raises(RuntimeError),
+        gives(number, -2.5),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_mesh", "x", [torch.zeros(2, 3)]),
+        raises(ValueError),
+        gives(lambda logged: logged["", "x_VERTEX"][0][-1].shape, (1, 2, 3)),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", np.array([[2.5]]).view(np.matrix)),
+        raises(AssertionError),
+        gives(number, 2.5),
+    ),
+    (
+        "a walltime of NaN or infinity",
+        call("add_scalar", "x", 1, walltime=float("inf")),
+        gives(lambda logged: only(logged, 1), np.inf),
+        raises(ValueError),
+    ),
+    (
+        "numbers that protobuf refuses: text, bools, arrays of one element",
+        call("add_scalar", "x", 1, walltime=np.array(2.5)),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 1), 2.5),
+    ),
+    (
+        "numbers that protobuf refuses: text, bools, arrays of one element",
+        call("add_histogram_raw", "x", "0.5", 2, 3, 3.5, 4.5, [1, 2], [1, 2]),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 5)[0], 0.5),
+    ),
+    (
+        "a call that raises half-way",
+        call("add_scalars", "x", {"a": 1, "b": None}),
+        lambda logged, raised: raised == [NotImplementedError] and ("x_a", "x") in logged,
+        lambda logged, raised: raised == [NotImplementedError] and not logged,
+    ),
+    (
+        "a call that raises half-way",
+        call("add_embedding", MATRIX, ["a", "b", "c"], torch.zeros(2, 3, 4, 4)),
+        lambda logged, raised: raised == [AssertionError] and "00000/default/metadata.tsv" in logged,
+        lambda logged, raised: raised == [AssertionError] and not logged,
+    ),
+    (
+        "pixels and samples that are complex",
+        call("add_image", "x", np.full((1, 2, 2), 0.5j)),
+        gives(number, np.zeros((2, 2, 3))),
+        raises(TypeError),
+    ),
+    (
+        "float16 sound and predictions",
+        call("add_audio", "x", np.array([0.1, 1], np.float16)),
+        gives(lambda logged: only(logged, -1)[-1], [3276, -32768]),
+        gives(lambda logged: only(logged, -1)[-1], [3275, 32767]),
+    ),
+    (
+        "sound of NaN",
+        call("add_audio", "x", np.array([np.nan, 2])),
+        gives(lambda logged: only(logged, -1)[-1], [0, 32767 * 2 % 65536 - 65536]),
+        gives(lambda logged: only(logged, -1)[-1], [0, 32767]),
+    ),
+    (
+        "sound of one sample",
+        call("add_audio", "x", np.ones(1)),
+        raises(AssertionError),
+        gives(lambda logged: only(logged, -1)[-1], [32767]),
+    ),
+    (
+        "unknown dataformats",
+        call("add_image", "x", np.zeros((2, 3)), dataformats="HX"),
+        gives(lambda logged: only(logged, -1).shape, (2, 3, 3)),
+        raises(ValueError),
+    ),
+    (
+        "a chart of one tag that is a str",
+        call("add_custom_scalars_multilinechart", "xy"),
+        gives(lambda logged: charted(logged), 2),
+        gives(lambda logged: charted(logged), 1),
+    ),
+    (
+        "a tensor of float8, uint16, uint32 or uint64",
+        tensor([1, 2], torch.uint16),
+        raises(ValueError),
+        gives(number, [1, 2]),
+    ),
+    (
+        "an embedding whose tag is dots",
+        embedding(tag=".."),
+        gives(lambda logged: "tensors.tsv" in logged, True),
+        gives(lambda logged: "00000/%../tensors.tsv" in logged, True),
+    ),
 ]
 
 
@@ -626,7 +734,8 @@ def test_differences(title, one, theirs, ours, tmp_path_factory):
 
 
 def test_what_is_different_is_told():
-    """README's table has a line for each, and no other."""
+    """README's table has a line for each, and no other; differences.py has how to recognise each."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     table = readme.partition("| | torch 2.13 | tbc |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
     assert {line.split(" | ")[0] for line in table.splitlines()} == {f"| {title}" for title, *_ in DIFFERENCES}
+    assert {difference.line for difference in differences.DIFFERENCES} == {title for title, *_ in DIFFERENCES}
