@@ -25,7 +25,9 @@ class Difference:
 
 
 ANY = "add_scalar add_scalars add_histogram add_histogram_raw add_image add_images add_image_with_boxes add_audio"
-ANY += " add_embedding add_pr_curve add_pr_curve_raw add_mesh"
+ANY += " add_hparams add_embedding add_pr_curve add_pr_curve_raw add_mesh"
+
+FILE_WRITER = " ".join(f"file_writer.add_{what}" for what in ("summary", "event", "graph", "onnx_graph"))
 
 
 def flat(value):
@@ -163,7 +165,20 @@ def is_stereo(a):
     return len(shape) == 2 and 2 in shape
 
 
+def is_half(values):
+    return values.dtype.kind == "f" and values.dtype.itemsize == 2
+
+
+def has_no_value(a):
+    """Whether no value lies within the bins."""
+    if not isinstance(a.bins, str) and np.isnan(array(a.bins)).any():
+        return True
+    return not np.histogram(array(a.values).astype(float).ravel(), bins=a.bins)[0].any()
+
+
 def is_out_of_range(a):
+    if a.weights is not None and not np.isfinite(array(a.weights).astype(float)).all():
+        return True
     labels, predictions = array(a.labels), array(a.predictions)
     return not (np.isin(labels, [0, 1]).all() and ((predictions >= 0) & (predictions <= 1)).all())
 
@@ -249,13 +264,13 @@ DIFFERENCES = [
     ),
     Difference(
         "a walltime of NaN or infinity",
-        ANY + " add_tensor add_text add_figure file_writer.add_summary file_writer.add_event",
+        ANY + " add_tensor add_text add_figure " + FILE_WRITER,
         lambda a: not math.isfinite(a.walltime),
         RAISES,
     ),
     Difference(
         "numbers that protobuf refuses: text, bools, arrays of one element",
-        ANY + " add_tensor add_text add_figure",
+        ANY + " add_tensor add_text add_figure " + FILE_WRITER,
         lambda a: is_odd_number(a.walltime) and math.isfinite(to_number(a.walltime)),
         lambda a: {"walltime": to_number(a.walltime)},
     ),
@@ -264,6 +279,12 @@ DIFFERENCES = [
         "add_pr_curve",
         lambda a: is_odd_number(a.num_thresholds, int),
         lambda a: {"num_thresholds": to_number(a.num_thresholds, int)},
+    ),
+    Difference(
+        "numbers that protobuf refuses: text, bools, arrays of one element",
+        "add_audio",
+        lambda a: is_odd_number(a.sample_rate) and not isinstance(a.sample_rate, (str, bytes, bytearray)),
+        lambda a: {"sample_rate": to_number(a.sample_rate)},
     ),
     Difference(
         "numbers that protobuf refuses: text, bools, arrays of one element",
@@ -282,22 +303,27 @@ DIFFERENCES = [
     ),
     Difference("a call that raises half-way", "add_embedding", embedding_does_not_fit, RAISES),
     Difference(
-        "pixels and samples that are complex",
-        "add_image add_images add_image_with_boxes add_audio",
+        "complex pixels, samples and embeddings",
+        "add_image add_images add_image_with_boxes add_audio add_embedding",
         any_value(lambda value: isinstance(value, np.ndarray | torch.Tensor) and array(value).dtype.kind == "c"),
         RAISES,
     ),
-    Difference("a histogram of complex numbers", "add_histogram", lambda a: array(a.values).dtype.kind == "c", RAISES),
+    Difference(
+        "a histogram of complex numbers, text or times",
+        "add_histogram",
+        lambda a: array(a.values).dtype.kind not in "biufO",
+        RAISES,
+    ),
     Difference(
         "float16 sound and predictions",
         "add_audio",
-        lambda a: array(a.snd_tensor).dtype == "float16",
+        lambda a: is_half(array(a.snd_tensor)),
         lambda a: {"snd_tensor": array(a.snd_tensor).astype("float32")},
     ),
     Difference(
         "float16 sound and predictions",
         "add_pr_curve",
-        lambda a: array(a.predictions).dtype == "float16",
+        lambda a: is_half(array(a.predictions)),
         lambda a: {"predictions": array(a.predictions).astype("float32")},
     ),
     Difference("sound of NaN", "add_audio", lambda a: not np.isfinite(array(a.snd_tensor)).all(), SKIPPED),
@@ -338,6 +364,28 @@ DIFFERENCES = [
         lambda a: a.bins == "tensorflow" and (abs(array(a.values).astype(float)) > 9e19).any(),
         SKIPPED,
     ),
+    Difference("a histogram whose bins hold no value or are NaN", "add_histogram", has_no_value, RAISES),
+    Difference(
+        "labels that are not text, and labels of boxes of uint8",
+        "add_image_with_boxes",
+        lambda a: any(not isinstance(label, str) for label in a.labels) or array(a.box_tensor).dtype == "uint8",
+        lambda a: {"labels": [str(label) for label in a.labels], "box_tensor": array(a.box_tensor).astype(float)},
+    ),
+    Difference(
+        "boxes and embeddings that are lists",
+        "add_image_with_boxes",
+        lambda a: isinstance(a.box_tensor, list),
+        lambda a: {"box_tensor": np.array(a.box_tensor)},
+    ),
+    Difference(
+        "boxes and embeddings that are lists", "add_embedding", lambda a: isinstance(a.mat, (list, tuple)), SKIPPED
+    ),
+    Difference(
+        "boxes that are not finite or far away",
+        "add_image_with_boxes",
+        lambda a: not (abs(array(a.box_tensor)) < 2**30).all(),
+        RAISES,
+    ),
     Difference(
         "boxes and labels of different number",
         "add_image_with_boxes",
@@ -358,7 +406,10 @@ DIFFERENCES = [
     ),
     Difference("a PR curve of labels out of range", "add_pr_curve", is_out_of_range, SKIPPED),
     Difference(
-        "a raw PR curve of matrices", "add_pr_curve_raw", lambda a: any(row.ndim != 1 for row in rows_of(a)), RAISES
+        "a raw PR curve of matrices, or without points",
+        "add_pr_curve_raw",
+        lambda a: any(row.ndim > 1 or row.size == 0 for row in rows_of(a)),
+        RAISES,
     ),
     Difference(
         "a hyperparameter that is a bool", "add_hparams", any_hparam(lambda value: isinstance(value, bool)), SKIPPED
@@ -376,6 +427,15 @@ DIFFERENCES = [
         "add_hparams",
         any_hparam(is_not_finite),
         each_hparam(lambda value: str(value) if is_not_finite(value) else value),
+    ),
+    Difference(
+        "an embedding of bools",
+        "add_embedding",
+        lambda a: array(a.mat).dtype.kind == "b",
+        lambda a: {"mat": array(a.mat).astype(float)},
+    ),
+    Difference(
+        "metadata of an embedding without a length", "add_embedding", lambda a: hasattr(a.metadata, "__next__"), SKIPPED
     ),
     Difference("an embedding whose tag is dots", "add_embedding", lambda a: not a.tag.strip("."), SKIPPED),
     Difference("an embedding without points", "add_embedding", lambda a: array(a.mat).size == 0, RAISES),
@@ -400,7 +460,7 @@ DIFFERENCES = [
     Difference(
         "metadata of an embedding with one column",
         "add_embedding",
-        lambda a: len(a.metadata_header) == 1,
+        lambda a: len(a.metadata_header) == 1 and all(len(row) == 1 for row in a.metadata),
         lambda a: {"metadata": [cell for (cell,) in a.metadata], "metadata_header": None},
     ),
     Difference(
@@ -413,7 +473,7 @@ DIFFERENCES = [
         "a tensor that is numpy's",
         "add_tensor",
         lambda a: isinstance(a.tensor, np.ndarray) or np.isscalar(a.tensor),
-        lambda a: {"tensor": torch.from_numpy(np.array(a.tensor))},
+        lambda a: {"tensor": torch.from_numpy(plain_copy(np.array(a.tensor)))},
     ),
     Difference(
         "a tensor of float16, bfloat16 or uint8",
@@ -469,9 +529,48 @@ KNOWN_FAULTS = [
         SKIPPED,
     ),
     Difference(
+        "buckets of a raw histogram that are complex or matrices",
+        "add_histogram_raw",
+        lambda a: any(
+            np.ndim(values) != 1 or np.iscomplexobj(values) or array(values).dtype.kind in "US"
+            for values in (plain(a.bucket_limits), plain(a.bucket_counts))
+        ),
+        SKIPPED,
+    ),
+    Difference(
+        "buckets of a raw histogram that are other sequences",
+        "add_histogram_raw",
+        lambda a: any(isinstance(values, range) for values in (a.bucket_limits, a.bucket_counts)),
+        SKIPPED,
+    ),
+    Difference(
+        "rows of a raw PR curve that are numbers",
+        "add_pr_curve_raw",
+        lambda a: any(np.ndim(row) == 0 for row in rows_of(a)),
+        SKIPPED,
+    ),
+    Difference(
+        "names in the graph of a scripted model",
+        "add_graph",
+        lambda a: isinstance(a.model, torch.jit.ScriptModule),
+        SKIPPED,
+    ),
+    Difference(
+        "names of metrics that are bytes",
+        "add_hparams",
+        lambda a: not all(isinstance(name, str) for name in a.metric_dict),
+        SKIPPED,
+    ),
+    Difference(
+        "complex moments of a raw histogram",
+        "add_histogram_raw",
+        lambda a: any(np.iscomplexobj(plain(getattr(a, name))) for name in MOMENTS),
+        SKIPPED,
+    ),
+    Difference(
         "steps of embeddings",
         "add_embedding",
-        lambda a: a.global_step is not None and type(a.global_step) is not int,
+        lambda a: a.global_step is not None and (type(a.global_step) is not int or abs(a.global_step) >= 2**63),
         SKIPPED,
     ),
     Difference(

@@ -258,6 +258,7 @@ LISTED = [
     call("add_image_with_boxes", "x", IMAGE, BOX, labels="cat"),
     call("add_image_with_boxes", "x", IMAGE, torch.from_numpy(BOX), 3, None, 2.5, "CHW", ["cat"]),
     call("add_image_with_boxes", "x", np.zeros((20, 30), np.uint8), BOX, dataformats="HW"),
+    call("add_image_with_boxes", "x", IMAGE, np.array([[False, False, True, True]])),
     *(call("add_audio", "x", RNG.random(shape)) for shape in ((2, 1, 1), (1, 1, 5), (3, 5), (2, 3, 4))),
     *(call("add_text", "x", text) for text in ("", "é\n| a |\n", "x" * 100_000, np.str_("numpy"))),
     call("add_tensor", "x", torch.randn(2, 0, 3)),
@@ -276,6 +277,7 @@ LISTED = [
     call("add_custom_scalars", {"a": {"b": ["Multiline", ["x", "y.*"]], "c": ["Margin", ["x", "y", "z"]]}, "d": {}}),
     call("add_custom_scalars", {"a": {"b": ["Margin", ["x", "y"]]}}),
     call("add_custom_scalars", {"a": {"b": ["other", ["x", "y"]]}}),
+    call("add_custom_scalars", {None: {b"b": ["Multiline", [b"x", "y"]], None: ["Margin", ["x", b"y", "z"]]}}),
     call("add_custom_scalars_multilinechart", ["x", "y"]),
     call("add_custom_scalars_marginchart", ["x", "y", "z"], "category", "title"),
     call("add_custom_scalars_marginchart", ["x", "y"]),
@@ -405,6 +407,7 @@ ENCODER = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(4, 2, 4, 
 PR_LABELS = np.array([0, 1, 2]), np.array([0.5, 0.5, 0.5])
 SOUND = np.array([0, 16384, -32768], np.int16)
 WIDE = torch.zeros(3, 3, 4, 6)
+LABELS = iter("abc")  # torch's writer refuses it before it takes one
 GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
 
 DIFFERENCES = [  # the line of README's table, a call, what becomes of it in torch, and in tbc
@@ -451,7 +454,7 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, -1), [0, 1]),
     ),
     (
-        "a histogram of complex numbers",
+        "a histogram of complex numbers, text or times",
         call("add_histogram", "x", np.array([1 + 2j])),
         gives(lambda logged: only(logged, 5)[0], 1),
         raises(TypeError),
@@ -499,7 +502,7 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, -1)[:2, 0], [1, 1]),
     ),
     (
-        "a raw PR curve of matrices",
+        "a raw PR curve of matrices, or without points",
         call("add_pr_curve_raw", "x", *np.zeros((6, 2, 3))),
         undecodable,
         raises(ValueError),
@@ -671,7 +674,7 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         lambda logged, raised: raised == [AssertionError] and not logged,
     ),
     (
-        "pixels and samples that are complex",
+        "complex pixels, samples and embeddings",
         call("add_image", "x", np.full((1, 2, 2), 0.5j)),
         gives(number, np.zeros((2, 2, 3))),
         raises(TypeError),
@@ -711,6 +714,54 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         tensor([1, 2], torch.uint16),
         raises(ValueError),
         gives(number, [1, 2]),
+    ),
+    (
+        "a histogram whose bins hold no value or are NaN",
+        call("add_histogram", "x", np.array([5.0]), bins=[0, 1]),
+        gives(lambda logged: only(logged, -1).any(), False),
+        raises(ValueError),
+    ),
+    (
+        "boxes that are not finite or far away",
+        call("add_image_with_boxes", "x", IMAGE, np.array([[1, 2, np.inf, 3]])),
+        gives(lambda logged: only(logged, 2), "image"),
+        raises(ValueError),
+    ),
+    (
+        "labels that are not text, and labels of boxes of uint8",
+        call("add_image_with_boxes", "x", IMAGE, BOX, labels=[1]),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "labels that are not text, and labels of boxes of uint8",
+        call("add_image_with_boxes", "x", IMAGE, BOX.astype(np.uint8)[:, [0, 1, 1, 1]], labels=["a"]),
+        raises(ValueError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "boxes and embeddings that are lists",
+        call("add_image_with_boxes", "x", IMAGE, BOX.tolist()),
+        raises(NotImplementedError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "boxes and embeddings that are lists",
+        call("add_embedding", MATRIX.tolist()),
+        raises(NotImplementedError),
+        gives(lambda logged: logged["00000/default/tensors.tsv"], MATRIX.astype(np.float32)),
+    ),
+    (
+        "an embedding of bools",
+        call("add_embedding", np.array([[True, False]])),
+        undecodable,
+        gives(written("tensors.tsv"), [[1, 0]]),
+    ),
+    (
+        "metadata of an embedding without a length",
+        embedding(metadata=LABELS),
+        raises(TypeError),
+        gives(written("metadata.tsv"), "a\nb\nc\n"),
     ),
     (
         "an embedding whose tag is dots",

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from differences import DIFFERENCES, KNOWN_FAULTS, RAISES, SKIPPED
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from same_as_torch import TorchWriter, attempt, quiet, run, same_run
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
+from torch.utils.tensorboard import FileWriter as TorchFileWriter
 from torture.calls import NAMESPACE, sequences
 from torture.row import Row
 
@@ -37,7 +39,8 @@ TORCH = os.path.join("torch", "utils", "tensorboard")
 
 def bound(method, arguments, keywords):
     """The arguments by name, with defaults; none if they do not fit."""
-    function = getattr(TorchWriter, method, None)
+    owner, name = (TorchFileWriter, method.partition(".")[2]) if "." in method else (TorchWriter, method)
+    function = getattr(owner, name, None)
     if function is None:
         return {}
     try:
@@ -95,6 +98,10 @@ def same_error(ours, theirs):
     the like tbc raises as one of CLEAR, or the same."""
     if ours is None or theirs is None:
         return ours is theirs
+    if theirs is ANYTHING:
+        return True
+    if theirs.__traceback__.tb_next is None:  # arguments that do not fit, which is clear when tbc looks at them
+        return True
     builtin = next(kind for kind in type(theirs).__mro__ if kind.__module__ == "builtins")
     return isinstance(ours, builtin) or (not is_raised_by_torch(theirs) and isinstance(ours, CLEAR))
 
@@ -110,8 +117,11 @@ def compare(sequence, differences, counts=None):
     counts = Counter() if counts is None else counts
     ours, theirs, sources = [], [], []
     for call in sequence.calls:
-        one = call.evaluate()
-        instead, concerned = for_torch(call.evaluate(), differences)
+        try:
+            one, other = call.evaluate(), call.evaluate()
+        except Exception:  # torch has no such tensor
+            continue
+        instead, concerned = for_torch(other, differences)
         counts.update(difference.line for difference in concerned)
         counts[call.method,] += 1
         if instead is not SKIPPED:
@@ -170,7 +180,18 @@ def search(number, longest, sequence_count, differences, counts):
 
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(AssertionError):
         check()
-    return found[-1] if found else None  # hypothesis ends with the shortest
+    return without_idle_calls(*found[-1], differences) if found else None  # hypothesis ends with the shortest
+
+
+def without_idle_calls(sequence, error, differences):
+    """Leaves out each call that the failure does not need."""
+    for place in reversed(range(len(sequence.calls))):
+        shorter = replace(sequence, calls=sequence.calls[:place] + sequence.calls[place + 1 :])
+        try:
+            compare(shorter, differences)
+        except Exception as other:
+            sequence, error = shorter, other
+    return sequence, error
 
 
 def calls(budget, first_seed=0, stop_after=5):
