@@ -1,7 +1,7 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
 # make torture tries to make tbc lose something, and prints how often; an hour or so
-# make differential makes random calls on torch's writer and on tbc's, BUDGET=100000 of them from SEED=0 on; an hour
+# make differential makes random calls on torch's writer and on tbc's: BUDGET=100000 of them, from SEED=0 on; an hour
 # make wheels  builds the sdist and a wheel for each Python that is here, and tests them; some ten minutes a Python
 # make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
 # make docs    builds the documentation, in build/docs

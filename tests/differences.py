@@ -5,6 +5,7 @@ compared in their place. tests/test_torch.py has a call for each line that prove
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -95,9 +96,9 @@ def plain(value):
 def plain_copy(value):
     """Of numpy's, too, what torch.as_tensor takes."""
     value = plain(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
         return value
-    return np.array(value, "f8" if value.dtype.itemsize > 8 else value.dtype.newbyteorder("="), order="C")
+    return np.array(value, "f8" if value.dtype.char == "g" else value.dtype.newbyteorder("="), order="C")
 
 
 def is_list_of_tensors(value):
@@ -107,7 +108,7 @@ def is_list_of_tensors(value):
 def is_plain(value):
     """Whether torch.as_tensor, and numpy.stack, take it."""
     if isinstance(value, np.ndarray):
-        return all(stride >= 0 for stride in value.strides) and value.dtype.isnative and value.dtype.itemsize <= 8
+        return all(stride >= 0 for stride in value.strides) and value.dtype.isnative and value.dtype.char != "g"
     return not isinstance(value, torch.Tensor) or not (is_odd_array(value) or value.requires_grad)
 
 
@@ -423,6 +424,12 @@ DIFFERENCES = [
         SKIPPED,
     ),
     Difference(
+        "a hyperparameter beyond the range of a float",
+        "add_hparams",
+        any_hparam(lambda value: isinstance(value, int) and abs(value) > sys.float_info.max),
+        each_hparam(lambda value: str(value) if isinstance(value, int) and abs(value) > sys.float_info.max else value),
+    ),
+    Difference(
         "a hyperparameter that is NaN or infinite",
         "add_hparams",
         any_hparam(is_not_finite),
@@ -433,6 +440,12 @@ DIFFERENCES = [
         "add_embedding",
         lambda a: array(a.mat).dtype.kind == "b",
         lambda a: {"mat": array(a.mat).astype(float)},
+    ),
+    Difference(
+        "metadata of an embedding that is a tensor",
+        "add_embedding",
+        lambda a: isinstance(a.metadata, torch.Tensor),
+        lambda a: {"metadata": a.metadata.tolist()},
     ),
     Difference(
         "metadata of an embedding without a length", "add_embedding", lambda a: hasattr(a.metadata, "__next__"), SKIPPED
@@ -553,6 +566,22 @@ KNOWN_FAULTS = [
         "names in the graph of a scripted model",
         "add_graph",
         lambda a: isinstance(a.model, torch.jit.ScriptModule),
+        SKIPPED,
+    ),
+    Difference(
+        "moments of a raw histogram that are None",
+        "add_histogram_raw",
+        lambda a: any(getattr(a, name) is None for name in MOMENTS),
+        SKIPPED,
+    ),
+    Difference(
+        "domains of another type",
+        "add_hparams",
+        lambda a: any(
+            type(element) is not type(a.hparam_dict[name])
+            for name, domain in a.hparam_domain_discrete.items()
+            for element in domain
+        ),
         SKIPPED,
     ),
     Difference(

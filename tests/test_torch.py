@@ -532,6 +532,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: hparam(logged).string_value, '[1, "a"]'),
     ),
     (
+        "a hyperparameter beyond the range of a float",
+        hparams(10**400),
+        raises(OverflowError),
+        gives(lambda logged: hparam(logged).string_value, "1" + 400 * "0"),
+    ),
+    (
         "a hyperparameter that is NaN or infinite",
         hparams(float("nan")),
         gives(lambda logged: np.isnan(hparam(logged).number_value), True),
@@ -756,6 +762,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         call("add_embedding", np.array([[True, False]])),
         undecodable,
         gives(written("tensors.tsv"), [[1, 0]]),
+    ),
+    (
+        "metadata of an embedding that is a tensor",
+        embedding(metadata=torch.arange(3)),
+        gives(written("metadata.tsv"), "tensor(0)\ntensor(1)\ntensor(2)\n"),
+        gives(written("metadata.tsv"), "0\n1\n2\n"),
     ),
     (
         "metadata of an embedding without a length",
