@@ -4,8 +4,8 @@ Each entry has the line of README's table that it belongs to, recognises the cal
 compared in their place. tests/test_torch.py has a call for each line that proves it, with torch's outcome and tbc's.
 """
 
+import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -217,6 +217,14 @@ def cells(a):
     return [str(cell) for row in a.metadata for cell in (row if a.metadata_header else [row])]
 
 
+def holds_nan(config):
+    try:
+        json.dumps(config, allow_nan=False)
+    except ValueError:
+        return True
+    return False
+
+
 def mesh_does_not_fit(a):
     vertices, colors, faces = (None if part is None else array(part).shape for part in (a.vertices, a.colors, a.faces))
     shapes = [shape for shape in (vertices, colors, faces) if shape is not None]
@@ -329,6 +337,14 @@ DIFFERENCES = [
     ),
     Difference("sound of NaN", "add_audio", lambda a: not np.isfinite(array(a.snd_tensor)).all(), SKIPPED),
     Difference("sound of one sample", "add_audio", lambda a: array(a.snd_tensor).size == 1, SKIPPED),
+    Difference("a summary that is None", "file_writer.add_summary", lambda a: a.summary is None, RAISES),
+    Difference(
+        "an image that is the bytes of a file",
+        "add_image",
+        lambda a: isinstance(a.img_tensor, (bytes, bytearray)),
+        SKIPPED,
+    ),
+    Difference("a mesh whose config_dict holds NaN", "add_mesh", lambda a: holds_nan(a.config_dict), RAISES),
     Difference(
         "unknown dataformats",
         "add_image add_images add_image_with_boxes",
@@ -426,8 +442,8 @@ DIFFERENCES = [
     Difference(
         "a hyperparameter beyond the range of a float",
         "add_hparams",
-        any_hparam(lambda value: isinstance(value, int) and abs(value) > sys.float_info.max),
-        each_hparam(lambda value: str(value) if isinstance(value, int) and abs(value) > sys.float_info.max else value),
+        any_hparam(lambda value: isinstance(value, int) and abs(value) >= 2**1023),
+        each_hparam(lambda value: str(value) if isinstance(value, int) and abs(value) >= 2**1023 else value),
     ),
     Difference(
         "a hyperparameter that is NaN or infinite",

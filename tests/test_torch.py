@@ -3,6 +3,7 @@
 What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and nowhere else.
 """
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -407,6 +408,7 @@ ENCODER = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(4, 2, 4, 
 PR_LABELS = np.array([0, 1, 2]), np.array([0.5, 0.5, 0.5])
 SOUND = np.array([0, 16384, -32768], np.int16)
 WIDE = torch.zeros(3, 3, 4, 6)
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 LABELS = iter("abc")  # torch's writer refuses it before it takes one
 GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
 
@@ -702,6 +704,24 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         call("add_audio", "x", np.ones(1)),
         raises(AssertionError),
         gives(lambda logged: only(logged, -1)[-1], [32767]),
+    ),
+    (
+        "a summary that is None",
+        call("file_writer.add_summary", None, 3),
+        gives(lambda logged: [entry[0] for entry in logged["", None]], [0, 3]),
+        raises(TypeError),
+    ),
+    (
+        "an image that is the bytes of a file",
+        call("add_image", "x", PNG),
+        raises(AssertionError),
+        gives(lambda logged: only(logged, -1).shape, (1, 1)),
+    ),
+    (
+        "a mesh whose config_dict holds NaN",
+        call("add_mesh", "x", POINTS, config_dict={"x": float("nan")}),
+        gives(lambda logged: "NaN" in logged["", "x_VERTEX"][0][4], True),
+        raises(ValueError),
     ),
     (
         "unknown dataformats",
