@@ -54,6 +54,8 @@ def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:
     if not isinstance(chart, (list, tuple)) or len(chart) < 2:
         raise TypeError(f"chart {name!r} must be a list of its kind and its tags, got {chart!r}")
     kind, tags = chart[:2]
+    if kind == "Margin" and (isinstance(tags, Mapping) or not hasattr(tags, "__getitem__")):
+        raise TypeError(f"the tags of margin chart {name!r} must be a list of three str, in order, got {tags!r}")
     tags = [tags] if isinstance(tags, str) else list(tags) if isinstance(tags, Iterable) else [tags]
     if not all(isinstance(tag, (str, bytes)) for tag in tags):
         raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")
