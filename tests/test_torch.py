@@ -282,6 +282,7 @@ LISTED = [
     call("add_custom_scalars_multilinechart", ["x", "y"]),
     call("add_custom_scalars_marginchart", ["x", "y", "z"], "category", "title"),
     call("add_custom_scalars_marginchart", ["x", "y"]),
+    call("add_custom_scalars_marginchart", {"x", "y", "z"}),
     call(
         "add_mesh", "x", POINTS, POINTS, np.array([[[0, 1, 2]]]), {"camera": {"cls": "PerspectiveCamera", "fov": 75}}, 4
     ),
@@ -704,6 +705,12 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         call("add_audio", "x", np.ones(1)),
         raises(AssertionError),
         gives(lambda logged: only(logged, -1)[-1], [32767]),
+    ),
+    (
+        "hyperparameters in log_dir itself",
+        call("add_hparams", {"x": 1}, {}, run_name="."),
+        gives(lambda logged: len(logged["", None]), 2),
+        gives(lambda logged: len(logged["", None]), 1),
     ),
     (
         "a summary that is None",
