@@ -338,7 +338,21 @@ DIFFERENCES = [
     ),
     Difference("sound of NaN", "add_audio", lambda a: not np.isfinite(array(a.snd_tensor)).all(), SKIPPED),
     Difference("sound of one sample", "add_audio", lambda a: array(a.snd_tensor).size == 1, SKIPPED),
-    Difference("a summary that is None", "file_writer.add_summary", lambda a: a.summary is None, RAISES),
+    Difference(
+        "a graph or a summary that is another message, or None",
+        "file_writer.add_summary",
+        lambda a: a.summary is None or isinstance(a.summary, dict),
+        RAISES,
+    ),
+    Difference(
+        "a graph or a summary that is another message, or None",
+        "file_writer.add_graph file_writer.add_onnx_graph",
+        lambda a: (
+            type(vars(a).get("graph", a.graph_profile[0] if "graph_profile" in vars(a) else None)).__name__
+            != "GraphDef"
+        ),
+        RAISES,
+    ),
     Difference(
         "an image that is the bytes of a file",
         "add_image",
@@ -350,6 +364,12 @@ DIFFERENCES = [
         "unknown dataformats",
         "add_image add_images add_image_with_boxes",
         lambda a: "".join(sorted(a.dataformats.upper())) not in ("HW", "CHW", "CHNW"),
+        RAISES,
+    ),
+    Difference(
+        "a chart that is a str",
+        "add_custom_scalars",
+        lambda a: any(isinstance(chart, str) for charts in a.layout.values() for chart in charts.values()),
         RAISES,
     ),
     Difference(

@@ -346,7 +346,6 @@ OTHERS = [
     *("np.zeros((2, 0))", "torch.zeros(0, 3)", "np.zeros((1, 1, 1, 1, 1))", "np.array([(1, 2.0)], 'i4,f8')", "print"),
     *(
         "iter([1, 2])",
-        "memoryview(b'abc')",
         "{1, 2}",
         "torch.Size([1, 2])",
         "[np.float32(1), 2]",
