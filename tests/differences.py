@@ -523,7 +523,10 @@ DIFFERENCES = [
     Difference(
         "a tensor that is numpy's",
         "add_tensor",
-        lambda a: isinstance(a.tensor, np.ndarray) or np.isscalar(a.tensor),
+        lambda a: (
+            isinstance(a.tensor, np.ndarray | np.generic | int | float | complex)
+            and array(a.tensor).dtype.kind in "biufc"
+        ),
         lambda a: {"tensor": torch.from_numpy(plain_copy(np.array(a.tensor)))},
     ),
     Difference(

@@ -123,8 +123,11 @@ def run(log_dir):
             logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
         elif name.endswith(".pbtxt"):
             config = text_format.Parse(path.read_text(), ProjectorConfig())
-            last = {info.tensor_name: info for info in reversed(config.embeddings)}  # which replaced those before
-            logged[name] = text_format.MessageToString(ProjectorConfig(embeddings=reversed(last.values())))
+            last = {}
+            for info in config.embeddings:
+                last.pop(info.tensor_name, None)  # which this one replaces
+                last[info.tensor_name] = info
+            logged[name] = text_format.MessageToString(ProjectorConfig(embeddings=last.values()))
         else:
             logged[name] = path.read_text()
     return logged
