@@ -797,6 +797,12 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         gives(written("tensors.tsv"), [[1, 0]]),
     ),
     (
+        "metadata of an embedding with lone surrogates",
+        embedding(metadata=["a", "\ud800", "c"]),
+        raises(UnicodeEncodeError),
+        gives(written("metadata.tsv"), "a\n\\ud800\nc\n"),
+    ),
+    (
         "metadata of an embedding that is a tensor",
         embedding(metadata=torch.arange(3)),
         gives(written("metadata.tsv"), "tensor(0)\ntensor(1)\ntensor(2)\n"),
