@@ -7,6 +7,7 @@ compared in their place. tests/test_torch.py has a call for each line that prove
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -218,6 +219,15 @@ def cells(a):
     return [str(cell) for row in a.metadata for cell in (row if a.metadata_header else [row])]
 
 
+def is_empty(a):
+    """Whether the event has no bytes; it is changed as add_event changes it."""
+    event = type(a.event)()
+    event.CopyFrom(a.event)
+    event.wall_time = time.time() if a.walltime is None else a.walltime
+    event.step = event.step if a.step is None else int(a.step)
+    return event.ByteSize() == 0
+
+
 def holds_nan(config):
     try:
         json.dumps(config, allow_nan=False)
@@ -353,6 +363,7 @@ DIFFERENCES = [
         ),
         RAISES,
     ),
+    Difference("an event of time 0 and step 0 that is empty", "file_writer.add_event", is_empty, SKIPPED),
     Difference(
         "an image that is the bytes of a file",
         "add_image",
@@ -623,12 +634,15 @@ KNOWN_FAULTS = [
         SKIPPED,
     ),
     Difference(
-        "domains of another type",
+        "domains of another type, or empty",
         "add_hparams",
-        lambda a: any(
-            type(element) is not type(a.hparam_dict[name])
-            for name, domain in a.hparam_domain_discrete.items()
-            for element in domain
+        lambda a: (
+            [] in a.hparam_domain_discrete.values()
+            or any(
+                type(element) is not type(a.hparam_dict[name])
+                for name, domain in a.hparam_domain_discrete.items()
+                for element in domain
+            )
         ),
         SKIPPED,
     ),

@@ -8,6 +8,7 @@ A sequence that logs something else, or raises something else, is shortened by h
 
 import argparse
 import contextlib
+import faulthandler
 import inspect
 import io
 import logging
@@ -32,6 +33,7 @@ from torture.row import Row
 import tbc
 
 BATCH = 3000  # calls that one run of hypothesis makes, some more or less
+HANG = 600  # seconds: a batch takes one minute
 ANYTHING = Exception()
 ALONE, LEFT_OUT = "on tbc's writer alone", "left out"
 CLEAR = TypeError, ValueError, AssertionError, NotImplementedError, OSError, OverflowError
@@ -203,11 +205,13 @@ def calls(budget, first_seed=0, stop_after=5):
     number = first_seed
     with fast():
         while total(counts) < budget and len(failures) < stop_after:
+            faulthandler.dump_traceback_later(HANG, exit=True, file=sys.__stderr__)
             failure = search(number, 30, BATCH // 15, DIFFERENCES + KNOWN_FAULTS, counts)
             if failure:
                 failures.append(failure)
                 report(number, *failure)
             number += 1
+    faulthandler.cancel_dump_traceback_later()
     made = {name[0]: count for name, count in sorted(counts.items(), key=str) if isinstance(name, tuple)}
     by_method = ", ".join(f"{name} {count:,}" for name, count in made.items())
     known = sum(counts[line] for line in {difference.line for difference in KNOWN_FAULTS})
