@@ -137,11 +137,15 @@ def files(log_dir):
     """(name, path) in the order in which they were made. Of a name that is a time, its place among them counts."""
     found = [str(path.relative_to(log_dir)) for path in Path(log_dir).rglob("*") if path.is_file()]
     found.sort(key=lambda name: [(int(part) if i % 2 else part) for i, part in enumerate(re.split("([0-9]+)", name))])
-    times = {}
+    times = sorted({time for name in found for time in TIME.findall(os.path.dirname(name))}, key=as_number)
     for name in found:
         folders, slash, file = name.rpartition("/")
-        where = TIME.sub(lambda match: times.setdefault(match[0], f"<time {len(times)}>"), folders)
+        where = TIME.sub(lambda match: f"<time {times.index(match[0])}>", folders)
         yield where + slash + file, Path(log_dir, name)
+
+
+def as_number(time):
+    return float(time) if time[0].isdecimal() else 0  # a date: there is one
 
 
 def wall_time(event):

@@ -499,6 +499,12 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         gives(lambda logged: only(logged, 4), "num_thresholds: 200\n"),
     ),
     (
+        "a PR curve whose labels and predictions differ in shape",
+        call("add_pr_curve", "x", np.ones(1), np.array([0.5, 0.75]), weights=np.ones(2)),
+        gives(lambda logged: only(logged, -1)[0, 0], 2),
+        raises(ValueError),
+    ),
+    (
         "a PR curve of labels out of range",
         call("add_pr_curve", "x", *PR_LABELS),
         gives(lambda logged: only(logged, -1)[:2, 0], [3, 0]),

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 import google_crc32c
 from differences import DIFFERENCES, KNOWN_FAULTS, RAISES, SKIPPED
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Flaky
 from same_as_torch import TorchWriter, attempt, quiet, run, same_run
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from torch.utils.tensorboard import FileWriter as TorchFileWriter
@@ -183,7 +184,7 @@ def search(number, longest, sequence_count, differences, counts):
             found.append((sequence, error))
             raise AssertionError from error  # one kind of failure for hypothesis
 
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(AssertionError):
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(AssertionError, Flaky):
         check()
     return without_idle_calls(*found[-1], differences) if found else None  # hypothesis ends with the shortest
 
