@@ -56,6 +56,8 @@ def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:
     kind, tags = chart[:2]
     if kind == "Margin" and (isinstance(tags, Mapping) or not hasattr(tags, "__getitem__")):
         raise TypeError(f"the tags of margin chart {name!r} must be a list of three str, in order, got {tags!r}")
+    if tags is None and kind != "Margin":
+        tags = []
     tags = [tags] if isinstance(tags, str) else list(tags) if isinstance(tags, Iterable) else [tags]
     if not all(isinstance(tag, (str, bytes)) for tag in tags):
         raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")

@@ -280,6 +280,7 @@ LISTED = [
     call("add_custom_scalars", {"a": {"b": ["other", ["x", "y"]]}}),
     call("add_custom_scalars", {None: {b"b": ["Multiline", [b"x", "y"]], None: ["Margin", ["x", b"y", "z"]]}}),
     call("add_custom_scalars_multilinechart", ["x", "y"]),
+    call("add_custom_scalars_multilinechart", None),
     call("add_custom_scalars_marginchart", ["x", "y", "z"], "category", "title"),
     call("add_custom_scalars_marginchart", ["x", "y"]),
     call("add_custom_scalars_marginchart", {"x", "y", "z"}),
