@@ -1,6 +1,7 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
 # make torture tries to make tbc lose something, and prints how often; an hour or so
+# make differential makes random calls on torch's writer and on tbc's: BUDGET=100000 of them, from SEED=0 on; an hour
 # make wheels  builds the sdist and a wheel for each Python that is here, and tests them; some ten minutes a Python
 # make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
 # make docs    builds the documentation, in build/docs
@@ -15,7 +16,7 @@ CC ?= cc
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 
-.PHONY: demo test torture sanitize wheels cross bench frameworks docs lint csrc-test proto screenshots gallery clean
+.PHONY: demo test torture differential sanitize wheels cross bench frameworks docs lint csrc-test proto screenshots gallery clean
 
 demo: .venv/demo/installed
 	.venv/demo/bin/python examples/digits.py
@@ -25,6 +26,12 @@ test: .venv/test/installed
 
 torture: .venv/torture/installed
 	cd tests && ../.venv/torture/bin/python -m torture.run
+
+# A row of it, for as long as one likes.
+BUDGET ?= 100000
+SEED ?= 0
+differential: .venv/torture/installed
+	cd tests && ../.venv/torture/bin/python -W ignore -m torture.differential --budget $(BUDGET) --seed $(SEED)
 
 # The part of it that builds the extension with ASan and UBSan, and runs all tests against that.
 sanitize: .venv/torture/installed

@@ -27,7 +27,7 @@ def check(
     """
     if boxes.size == 0:
         boxes = np.empty((0, 4))
-    if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "iufO":
+    if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "biufO":
         raise ValueError(
             f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
         )

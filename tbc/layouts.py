@@ -14,8 +14,9 @@ def summary(layout: Mapping[str, Any]) -> Any:
     """The Summary message of {category: {chart: [kind, tags]}}.
 
     kind: "Margin", whose tags are a value, its lower and its upper bound; anything else, as in torch, is "Multiline",
-    whose tags are regular expressions. One tag may stand alone. Raises TypeError if it is nested otherwise or tags are
-    not text, AssertionError for a margin chart of other than three tags.
+    whose tags are regular expressions. One tag may stand alone. A title may be bytes, or None, which is "", as in
+    torch. Raises TypeError if it is nested otherwise or tags are not text, AssertionError for a margin chart of other
+    than three tags.
     """
     message = Layout()
     for title, charts in _items(layout, "a layout"):
@@ -52,19 +53,23 @@ def _items(mapping: Any, name: str) -> Any:
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a dict, got {mapping!r}")
     for title in mapping:
-        if not isinstance(title, str):
+        if not isinstance(title, (str, bytes, type(None))):
             raise TypeError(f"the titles in {name} must be str, got {title!r}")
     return mapping.items()
 
 
-def _chart(chart: Any, name: str) -> tuple[str, list[str]]:
+def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:
     if not isinstance(chart, (list, tuple)) or len(chart) < 2:
         raise TypeError(f"chart {name!r} must be a list of its kind and its tags, got {chart!r}")
     kind, tags = chart[:2]
+    if kind == "Margin" and (isinstance(tags, Mapping) or not hasattr(tags, "__getitem__")):
+        raise TypeError(f"the tags of margin chart {name!r} must be a list of three str, in order, got {tags!r}")
+    if tags is None and kind != "Margin":
+        tags = []
     try:
-        tags = [tags] if isinstance(tags, str) else list(tags)
+        tags = [tags] if isinstance(tags, (str, bytes)) else list(tags)
     except TypeError:  # no iterable, or an array without dimensions
         tags = [tags]
-    if not all(isinstance(tag, str) for tag in tags):
+    if not all(isinstance(tag, (str, bytes)) for tag in tags):
         raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")
     return kind, tags

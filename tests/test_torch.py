@@ -4,12 +4,8 @@ What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and
 """
 
 import array
-import io
-import os
-import warnings
-import wave
+import base64
 from collections import deque
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -18,161 +14,17 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from oracle import steps, tags
-from PIL import Image
+from oracle import read_back, run_script, steps, tags
 
 import tbc
 
 torch = pytest.importorskip("torch")
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader  # noqa: E402
-from tensorboard.compat.proto.graph_pb2 import GraphDef  # noqa: E402
-from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # noqa: E402
+import differences  # noqa: E402
+from same_as_torch import WALLTIME, call, compare, log  # noqa: E402
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
-from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData  # noqa: E402
-from tensorboard.plugins.pr_curve.plugin_data_pb2 import PrCurvePluginData  # noqa: E402
-from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig  # noqa: E402
-from tensorboard.util import tensor_util  # noqa: E402
 from torch.utils.tensorboard import SummaryWriter as TorchWriter  # noqa: E402
 
-WALLTIME = 1234.5
 RNG = np.random.default_rng(0)
-
-
-# --- what a run means ---
-
-
-def meaning(value):
-    """A Summary.Value as plain Python and numpy."""
-    kind = value.WhichOneof("value")
-    plugin = value.metadata.plugin_data
-    content = plugin.content
-    if plugin.plugin_name == "hparams":
-        data = HParamsPluginData.FromString(content)
-        if data.HasField("session_start_info"):
-            data.session_start_info.start_time_secs = 0  # torch leaves them out
-        if data.HasField("session_end_info"):
-            data.session_end_info.end_time_secs = 0
-        content = text_format.MessageToString(data)
-    elif plugin.plugin_name == "mesh":
-        content = text_format.MessageToString(MeshPluginData.FromString(content))
-    elif plugin.plugin_name == "pr_curves":
-        content = text_format.MessageToString(PrCurvePluginData.FromString(content))
-    about = (kind, plugin.plugin_name, content)
-    if kind == "simple_value":
-        return *about, np.float32(value.simple_value)
-    if kind == "histo":
-        histo = value.histo
-        moments = np.array([histo.min, histo.max, histo.num, histo.sum, histo.sum_squares]).view(Moments)
-        return *about, moments, *map(np.array, (histo.bucket_limit, histo.bucket))
-    if kind == "image":
-        image = value.image
-        return *about, image.height, image.width, image.colorspace, pixels(image.encoded_image_string)
-    if kind == "audio":
-        audio = value.audio
-        fields = audio.sample_rate, audio.num_channels, audio.length_frames, audio.content_type
-        return *about, *fields, samples(audio.encoded_audio_string)
-    if kind == "tensor" and plugin.plugin_name == "custom_scalars":
-        layout = Layout.FromString(tensor_util.make_ndarray(value.tensor).item())
-        return *about, text_format.MessageToString(layout)
-    if kind == "tensor":
-        return *about, value.tensor.dtype, tensor_util.make_ndarray(value.tensor)
-    return about
-
-
-class Moments(np.ndarray):
-    """min, max, num, sum, sum_squares."""
-
-    def tolerance(self):
-        """Numbers that cancel out leave few digits of their sum."""
-        low, high, count, *_ = self.tolist()
-        return np.array([0, 0, 0, 1e-6 * count * max(abs(low), abs(high)), 0])
-
-
-def pixels(file):
-    return np.asarray(Image.open(io.BytesIO(file)))
-
-
-def samples(file):
-    with wave.open(io.BytesIO(file)) as wav:
-        return *wav.getparams(), np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
-
-
-def run(log_dir):
-    """What is in the directory of a run: (directory, tag) -> [(step, wall time, meaning), ...], and other files."""
-    logged = {}
-    for path in sorted(path for path in Path(log_dir).rglob("*") if path.is_file()):
-        name = str(path.relative_to(log_dir))
-        if "tfevents" in name:
-            for event in LegacyEventFileLoader(str(path)).Load():
-                if not event.HasField("summary"):
-                    entry = event.step, event.WhichOneof("what"), GraphDef.FromString(event.graph_def)
-                    logged.setdefault((os.path.dirname(name), None), []).append((*entry, event.tagged_run_metadata))
-                for value in event.summary.value:
-                    entry = event.step, event.wall_time, *meaning(value)
-                    logged.setdefault((os.path.dirname(name), value.tag), []).append(entry)
-        elif name.endswith(".png"):
-            logged[name] = pixels(path.read_bytes())
-        elif name.endswith("tensors.tsv"):
-            logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
-        elif name.endswith(".pbtxt"):
-            logged[name] = text_format.MessageToString(text_format.Parse(path.read_text(), ProjectorConfig()))
-        else:
-            logged[name] = path.read_text()
-    return logged
-
-
-def same(ours, theirs):
-    if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "fc":  # sums are added in another order
-        tolerance = theirs.tolerance() if isinstance(theirs, Moments) else 1e-30
-        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
-        assert np.isclose(ours, theirs, rtol=1e-6, atol=tolerance, equal_nan=True).all(), f"{ours} is not {theirs}"
-    elif isinstance(theirs, np.ndarray | np.floating):
-        np.testing.assert_array_equal(ours, theirs, strict=True)
-    elif isinstance(theirs, tuple | list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            same(one, other)
-    else:
-        assert ours == theirs
-
-
-@contextmanager
-def quiet():
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def log(writer_class, log_dir, calls):
-    """What is logged, and what each call raises."""
-    raised = []
-    with quiet(), writer_class(log_dir) as writer:
-        for method, arguments, keywords in calls:
-            error = None
-            try:
-                getattr(writer, method)(*arguments, **keywords)
-            except Exception as caught:
-                error = type(caught)
-            raised.append(error)
-    return run(log_dir), raised
-
-
-def compare(tmp_path_factory, calls):
-    ours, raised = log(tbc.SummaryWriter, tmp_path_factory.mktemp("ours"), calls)
-    theirs, raised_there = log(TorchWriter, tmp_path_factory.mktemp("theirs"), calls)
-    assert raised == raised_there
-    assert ours.keys() == theirs.keys()
-    for where, values in theirs.items():
-        same(timeless(ours[where]), timeless(values))
-
-
-def timeless(values):
-    """Without the wall times that a call did not give."""
-    return [(e[0], *e[2:]) if e[1] != WALLTIME else e for e in values] if isinstance(values, list) else values
-
-
-def call(method, *arguments, **keywords):
-    return method, arguments, keywords
 
 
 # --- drawn calls ---
@@ -410,6 +262,7 @@ LISTED = [
     call("add_image_with_boxes", "x", IMAGE, BOX, labels="cat"),
     call("add_image_with_boxes", "x", IMAGE, torch.from_numpy(BOX), 3, None, 2.5, "CHW", ["cat"]),
     call("add_image_with_boxes", "x", np.zeros((20, 30), np.uint8), BOX, dataformats="HW"),
+    call("add_image_with_boxes", "x", IMAGE, np.array([[False, False, True, True]])),
     *(call("add_audio", "x", RNG.random(shape)) for shape in ((2, 1, 1), (1, 1, 5), (3, 5), (2, 3, 4))),
     *(call("add_text", "x", text) for text in ("", "é\n| a |\n", "x" * 100_000, np.str_("numpy"))),
     call("add_tensor", "x", torch.randn(2, 0, 3)),
@@ -428,9 +281,12 @@ LISTED = [
     call("add_custom_scalars", {"a": {"b": ["Multiline", ["x", "y.*"]], "c": ["Margin", ["x", "y", "z"]]}, "d": {}}),
     call("add_custom_scalars", {"a": {"b": ["Margin", ["x", "y"]]}}),
     call("add_custom_scalars", {"a": {"b": ["other", ["x", "y"]]}}),
+    call("add_custom_scalars", {None: {b"b": ["Multiline", [b"x", "y"]], None: ["Margin", ["x", b"y", "z"]]}}),
     call("add_custom_scalars_multilinechart", ["x", "y"]),
+    call("add_custom_scalars_multilinechart", None),
     call("add_custom_scalars_marginchart", ["x", "y", "z"], "category", "title"),
     call("add_custom_scalars_marginchart", ["x", "y"]),
+    call("add_custom_scalars_marginchart", {"x", "y", "z"}),
     call(
         "add_mesh", "x", POINTS, POINTS, np.array([[[0, 1, 2]]]), {"camera": {"cls": "PerspectiveCamera", "fov": 75}}, 4
     ),
@@ -574,7 +430,7 @@ def raises(error):
 
 
 def gives(view, expected):
-    return lambda logged, raised: raised == [None] and np.array_equal(view(logged), expected)
+    return lambda logged, raised: not any(raised) and np.array_equal(view(logged), expected)
 
 
 def tensor(values, dtype):
@@ -583,6 +439,11 @@ def tensor(values, dtype):
 
 def number(logged):
     return only(logged, -1)
+
+
+def charted(logged):
+    ((*_, layout),) = logged["", "custom_scalars__config__"]
+    return layout.count("tag:")
 
 
 def undecodable(logged, raised):
@@ -615,9 +476,11 @@ JUST_BELOW = next(
     float(p) for p in np.linspace(0, 1, 2001).astype(np.float16) if int(p * np.float16(126)) > float(p) * 126
 )
 WIDE = torch.zeros(3, 3, 4, 6)
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+LABELS = iter("abc")  # torch's writer refuses it before it takes one
 GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
 
-DIFFERENCES = [  # the line of README's table, a call, what becomes of it in torch, and in tbc
+DIFFERENCES = [  # the line of README's table, a call or a list of calls, what becomes of it in torch, and in tbc
     (
         "bfloat16 and float8",
         call("add_scalar", "x", torch.tensor(70000.0, dtype=torch.bfloat16)),
@@ -673,7 +536,7 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, -1), [0, 1]),
     ),
     (
-        "a histogram of complex numbers",
+        "a histogram of complex numbers, text or times",
         call("add_histogram", "x", np.array([1 + 2j])),
         gives(lambda logged: only(logged, 5)[0], 1),
         raises(TypeError),
@@ -727,21 +590,21 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: only(logged, -1)[0].sum(), 1 + int(JUST_BELOW * 126)),
     ),
     (
+        "a PR curve whose labels and predictions differ in shape",
+        call("add_pr_curve", "x", np.ones(1), np.array([0.5, 0.75]), weights=np.ones(2)),
+        gives(lambda logged: only(logged, -1)[0, 0], 2),
+        raises(ValueError),
+    ),
+    (
         "a PR curve of labels out of range",
         call("add_pr_curve", "x", *PR_LABELS),
         gives(lambda logged: only(logged, -1)[:2, 0], [3, 0]),
         gives(lambda logged: only(logged, -1)[:2, 0], [1, 1]),
     ),
     (
-        "a raw PR curve of matrices",
+        "a raw PR curve of matrices, or without points",
         call("add_pr_curve_raw", "x", *np.zeros((6, 2, 3))),
         undecodable,
-        raises(ValueError),
-    ),
-    (
-        "a walltime that is not finite",
-        call("add_scalar", "x", 1, walltime=np.inf),
-        gives(lambda logged: only(logged, 1), np.inf),
         raises(ValueError),
     ),
     (
@@ -775,10 +638,22 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(lambda logged: hparam(logged).string_value, "torch.float32"),
     ),
     (
+        "a hyperparameter beyond the range of a float",
+        hparams(10**400),
+        raises(OverflowError),
+        gives(lambda logged: hparam(logged).string_value, "1" + 400 * "0"),
+    ),
+    (
         "a hyperparameter that is NaN or infinite",
         hparams(float("nan")),
         gives(lambda logged: np.isnan(hparam(logged).number_value), True),
         gives(lambda logged: hparam(logged).string_value, "nan"),
+    ),
+    (
+        "an embedding whose step is a tensor or an array",
+        embedding(global_step=torch.tensor(4)),
+        gives(lambda logged: "tensor(4)/default/tensors.tsv" in logged, True),
+        gives(lambda logged: "00004/default/tensors.tsv" in logged, True),
     ),
     (
         "images of an embedding that are not square",
@@ -862,6 +737,192 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
         gives(mode, True),
         gives(mode, False),
     ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", torch.tensor([2.5]).to_sparse()),
+        raises(TypeError),
+        gives(number, 2.5),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", torch._neg_view(torch.tensor(2.5))),
+        raises(RuntimeError),
+        gives(number, -2.5),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_mesh", "x", [torch.zeros(2, 3)]),
+        raises(ValueError),
+        gives(lambda logged: logged["", "x_VERTEX"][0][-1].shape, (1, 2, 3)),
+    ),
+    (
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        call("add_scalar", "x", np.array([[2.5]]).view(np.matrix)),
+        raises(AssertionError),
+        gives(number, 2.5),
+    ),
+    (
+        "a walltime of NaN or infinity",
+        call("add_scalar", "x", 1, walltime=float("inf")),
+        gives(lambda logged: only(logged, 1), np.inf),
+        raises(ValueError),
+    ),
+    (
+        "numbers that protobuf refuses: text, bools, arrays of one element",
+        call("add_scalar", "x", 1, walltime=np.array(2.5)),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 1), 2.5),
+    ),
+    (
+        "numbers that protobuf refuses: text, bools, arrays of one element",
+        call("add_histogram_raw", "x", "0.5", 2, 3, 3.5, 4.5, [1, 2], [1, 2]),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 5)[0], 0.5),
+    ),
+    (
+        "a call that raises half-way",
+        call("add_scalars", "x", {"a": 1, "b": None}),
+        lambda logged, raised: raised == [NotImplementedError] and ("x_a", "x") in logged,
+        lambda logged, raised: raised == [NotImplementedError] and not logged,
+    ),
+    (
+        "a call that raises half-way",
+        call("add_embedding", MATRIX, ["a", "b", "c"], torch.zeros(2, 3, 4, 4)),
+        lambda logged, raised: raised == [AssertionError] and "00000/default/metadata.tsv" in logged,
+        lambda logged, raised: raised == [AssertionError] and not logged,
+    ),
+    (
+        "complex pixels, samples and embeddings",
+        call("add_image", "x", np.full((1, 2, 2), 0.5j)),
+        gives(number, np.zeros((2, 2, 3))),
+        raises(TypeError),
+    ),
+    (
+        "sound of NaN",
+        call("add_audio", "x", np.array([np.nan, 2])),
+        gives(lambda logged: only(logged, -1)[-1], [0, 32767 * 2 % 65536 - 65536]),
+        gives(lambda logged: only(logged, -1)[-1], [0, 32767]),
+    ),
+    (
+        "sound of one sample",
+        call("add_audio", "x", np.ones(1)),
+        raises(AssertionError),
+        gives(lambda logged: only(logged, -1)[-1], [32767]),
+    ),
+    (
+        "hyperparameters in log_dir itself",
+        [call("add_text", "x", "text"), call("add_hparams", {"x": 1}, {}, run_name=".")],
+        gives(lambda logged: len(logged["", None]), 2),
+        gives(lambda logged: len(logged["", None]), 1),
+    ),
+    (
+        "a graph or a summary that is another message, or None",
+        call("file_writer.add_summary", None, 3),
+        gives(lambda logged: [entry[0] for entry in logged["", None]], [0, 3]),
+        raises(TypeError),
+    ),
+    (
+        "an image that is the bytes of a file",
+        call("add_image", "x", PNG),
+        raises(AssertionError),
+        gives(lambda logged: only(logged, -1).shape, (1, 1)),
+    ),
+    (
+        "a mesh whose config_dict holds NaN",
+        call("add_mesh", "x", POINTS, config_dict={"x": float("nan")}),
+        gives(lambda logged: "NaN" in logged["", "x_VERTEX"][0][4], True),
+        raises(ValueError),
+    ),
+    (
+        "unknown dataformats",
+        call("add_image", "x", np.zeros((2, 3)), dataformats="HX"),
+        gives(lambda logged: only(logged, -1).shape, (2, 3, 3)),
+        raises(ValueError),
+    ),
+    (
+        "a chart that is a str",
+        call("add_custom_scalars", {"a": {"b": "xyz"}}),
+        gives(lambda logged: charted(logged), 1),
+        raises(TypeError),
+    ),
+    (
+        "a chart of one tag that is a str",
+        call("add_custom_scalars_multilinechart", "xy"),
+        gives(lambda logged: charted(logged), 2),
+        gives(lambda logged: charted(logged), 1),
+    ),
+    (
+        "a tensor of float8, uint16, uint32 or uint64",
+        tensor([1, 2], torch.uint16),
+        raises(ValueError),
+        gives(number, [1, 2]),
+    ),
+    (
+        "a histogram whose bins hold no value or are NaN",
+        call("add_histogram", "x", np.array([5.0]), bins=[0, 1]),
+        gives(lambda logged: only(logged, -1).any(), False),
+        raises(ValueError),
+    ),
+    (
+        "boxes that are not finite or far away",
+        call("add_image_with_boxes", "x", IMAGE, np.array([[1, 2, np.inf, 3]])),
+        gives(lambda logged: only(logged, 2), "image"),
+        raises(ValueError),
+    ),
+    (
+        "labels that are not text, and labels of boxes of uint8",
+        call("add_image_with_boxes", "x", IMAGE, BOX, labels=[1]),
+        raises(TypeError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "labels that are not text, and labels of boxes of uint8",
+        call("add_image_with_boxes", "x", IMAGE, BOX.astype(np.uint8)[:, [0, 1, 1, 1]], labels=["a"]),
+        raises(ValueError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "boxes and embeddings that are lists",
+        call("add_image_with_boxes", "x", IMAGE, BOX.tolist()),
+        raises(NotImplementedError),
+        gives(lambda logged: only(logged, 2), "image"),
+    ),
+    (
+        "boxes and embeddings that are lists",
+        call("add_embedding", MATRIX.tolist()),
+        raises(NotImplementedError),
+        gives(lambda logged: logged["00000/default/tensors.tsv"], MATRIX.astype(np.float32)),
+    ),
+    (
+        "an embedding of bools",
+        call("add_embedding", np.array([[True, False]])),
+        undecodable,
+        gives(written("tensors.tsv"), [[1, 0]]),
+    ),
+    (
+        "metadata of an embedding with lone surrogates",
+        embedding(metadata=["a", "\ud800", "c"]),
+        raises(UnicodeEncodeError),
+        gives(written("metadata.tsv"), "a\n\\ud800\nc\n"),
+    ),
+    (
+        "metadata of an embedding that is a tensor",
+        embedding(metadata=torch.arange(3)),
+        gives(written("metadata.tsv"), "tensor(0)\ntensor(1)\ntensor(2)\n"),
+        gives(written("metadata.tsv"), "0\n1\n2\n"),
+    ),
+    (
+        "metadata of an embedding without a length",
+        embedding(metadata=LABELS),
+        raises(TypeError),
+        gives(written("metadata.tsv"), "a\nb\nc\n"),
+    ),
+    (
+        "an embedding whose tag is dots",
+        embedding(tag=".."),
+        gives(lambda logged: "tensors.tsv" in logged, True),
+        gives(lambda logged: "00000/%../tensors.tsv" in logged, True),
+    ),
 ]
 
 
@@ -871,17 +932,41 @@ DIFFERENCES = [  # the line of README's table, a call, what becomes of it in tor
 def test_differences(title, one, theirs, ours, tmp_path_factory):
     for writer_class, outcome in ((TorchWriter, theirs), (tbc.SummaryWriter, ours)):
         try:
-            logged, raised = log(writer_class, tmp_path_factory.mktemp("run"), [one])
+            logged, raised = log(writer_class, tmp_path_factory.mktemp("run"), one if isinstance(one, list) else [one])
         except (OverflowError, ValueError) as error:  # of TensorBoard's loader
             logged, raised = error, [None]
         assert outcome(logged, raised), (writer_class, logged, raised)
 
 
+HANGS = "an event of time 0 and step 0 that is empty"
+
+
+@pytest.mark.parametrize(
+    ("module", "hangs"), [("torch.utils.tensorboard", True), ("tbc", False)], ids=["theirs", "ours"]
+)
+def test_an_empty_event(module, hangs, tmp_path):
+    """A thread of torch's writer does not count records without bytes as done, and flush() waits for them."""
+    script = """
+        import importlib, os, sys, threading
+        from tensorboard.compat.proto.event_pb2 import Event
+        writer = importlib.import_module(sys.argv[1]).SummaryWriter(sys.argv[2])
+        writer.file_writer.add_event(Event(), walltime=0)
+        flush = threading.Thread(target=writer.flush, daemon=True)
+        flush.start()
+        flush.join(1 if sys.argv[3] == "True" else None)  # seconds
+        print(flush.is_alive(), flush=True)
+        os._exit(0)
+    """
+    assert run_script(script, module, tmp_path, hangs).stdout == f"{hangs}\n"
+
+
 def test_what_is_different_is_told():
-    """README's table has a line for each, and no other."""
+    """README's table has a line for each, and no other; differences.py has how to recognise each."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     table = readme.partition("| | torch 2.13 | tbc |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
-    assert {line.split(" | ")[0] for line in table.splitlines()} == {f"| {title}" for title, *_ in DIFFERENCES}
+    proved = {title for title, *_ in DIFFERENCES} | {HANGS}
+    assert {line.split(" | ")[0] for line in table.splitlines()} == {f"| {title}" for title in proved}
+    assert {difference.line for difference in differences.DIFFERENCES} == proved
 
 
 @pytest.mark.parametrize(
@@ -921,8 +1006,9 @@ def test_what_means_nothing_raises(one, tmp_path_factory):
 def test_wall_times_while_time_is_mocked(tmp_path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 7.0)
     for kind, mocked in ((TorchWriter, True), (tbc.SummaryWriter, False)):
-        logged, _ = log(kind, tmp_path / str(mocked), [call("add_scalar", "x", 1)])
-        assert (only(logged, 1) == 7) is mocked
+        log(kind, tmp_path / str(mocked), [call("add_scalar", "x", 1)])
+        (event,) = read_back(tmp_path / str(mocked))
+        assert (event.wall_time == 7) is mocked
 
 
 def test_a_log_dir_of_bytes(tmp_path, monkeypatch):

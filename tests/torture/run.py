@@ -45,6 +45,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("memory.nth_malloc", 1000, 10, {}),
     ("memory.loading", 200, 20, {}),
     ("model.random_walks", 500, 30, {}),
+    ("differential.calls", 20_000, 1000, {}),
     ("fuzz.values", 120, 10, {}),  # seconds
     ("fuzz.command_line", 120, 10, {}),
     ("fuzz.columns", 120, 10, {}),
