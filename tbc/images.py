@@ -118,13 +118,14 @@ def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
 
 def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
     """Transposed to HW, HWC or NHWC, and checked."""
+    shape = pixels.shape
+    if isinstance(dataformats, (str, list, tuple)):  # torch's writer counts the letters first, then refuses a list
+        if len(set(map(str, dataformats))) != len(dataformats):
+            raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
+        if len(dataformats) != pixels.ndim:
+            raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {shape}{_hint(shape)}")
     if not isinstance(dataformats, str):
         raise TypeError(f"dataformats must be a str such as 'CHW', got {dataformats!r}")
-    shape = pixels.shape
-    if len(set(dataformats)) != len(dataformats):
-        raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
-    if len(dataformats) != pixels.ndim:
-        raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {shape}{_hint(shape)}")
     letters = dataformats.upper()
     order = ORDERS.get(len(letters))
     if order is None or sorted(letters) != sorted(order):

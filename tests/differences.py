@@ -261,9 +261,16 @@ DIFFERENCES = [
     Difference("elements that a mask of numpy.ma hides", "add_pr_curve", any_value(is_masked), SKIPPED),
     Difference(
         "elements that a mask of numpy.ma hides",
-        "add_image add_images add_image_with_boxes add_audio add_tensor add_mesh add_embedding",
+        "add_image add_images add_image_with_boxes add_audio add_tensor add_mesh add_embedding add_histogram_raw "
+        "add_pr_curve_raw",
         any_value(is_masked),
         RAISES,
+    ),
+    Difference(
+        "weights of a PR curve that are a tensor",
+        "add_pr_curve",
+        lambda a: isinstance(a.weights, torch.Tensor),
+        lambda a: {"weights": array(a.weights)},
     ),
     Difference(
         "an embedding whose step is a tensor or an array",

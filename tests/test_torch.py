@@ -253,7 +253,7 @@ LISTED = [
     call("add_histogram", "x", RNG.normal(size=500), 3, 10, 5.5, 6),
     call("add_histogram_raw", "x", 0, 2, 3, 3.5, 4.5, [1, 2], [1, 2], 9),
     call("add_histogram_raw", "x", 0.5, 2, 3, 3.5, 4.5, np.array([1.0, 2.0]), np.array([1, 2])),
-    *(call("add_image", "x", IMAGE, 1, None, formats) for formats in ("CHW", "CCW", "CH", "NCHW")),
+    *(call("add_image", "x", IMAGE, 1, None, formats) for formats in ("CHW", "CCW", "CH", "NCHW", ("C", "H"))),
     *(call("add_image", "x", image) for image in ([[1]], None, RNG.random((4, 5, 6)), RNG.random((1, 5, 6)))),
     call("add_image", "x", np.array([[[0, 1, 2, 255]]], np.int64)),
     call("add_image", "x", np.full((3, 2, 2), np.nan)),
@@ -588,6 +588,12 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         call("add_pr_curve", "x", np.array([1]), np.array([JUST_BELOW], np.float16)),
         gives(lambda logged: only(logged, -1)[0].sum(), 2 + int(JUST_BELOW * 126)),
         gives(lambda logged: only(logged, -1)[0].sum(), 1 + int(JUST_BELOW * 126)),
+    ),
+    (
+        "weights of a PR curve that are a tensor",
+        call("add_pr_curve", "x", np.ones(1), np.ones(1), weights=torch.ones(1)),
+        raises(TypeError),
+        gives(lambda logged: only(logged, -1)[0, 0], 1),
     ),
     (
         "a PR curve whose labels and predictions differ in shape",
