@@ -44,7 +44,7 @@ def summary(layout: Mapping[str, Any]) -> Any:
 def of_one_chart(kind: str, tags: Any, category: str, title: str) -> dict[str, Any]:
     """The layout of one chart. Raises TypeError for titles that are not text."""
     for name, text in (("category", category), ("title", title)):
-        if not isinstance(text, str):
+        if not isinstance(text, (str, bytes, type(None))):
             raise TypeError(f"{name} must be a str, got {text!r} of type {type(text).__name__}")
     return {category: {title: [kind, tags]}}
 

@@ -267,6 +267,12 @@ DIFFERENCES = [
         RAISES,
     ),
     Difference(
+        "a max_bins that is not an integer",
+        "add_histogram",
+        lambda a: not isinstance(a.max_bins, (int, np.integer, type(None))),
+        RAISES,
+    ),
+    Difference(
         "weights of a PR curve that are a tensor",
         "add_pr_curve",
         lambda a: isinstance(a.weights, torch.Tensor),
