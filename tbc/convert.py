@@ -94,9 +94,12 @@ def parameter(value: Any, name: str) -> float:
 
 
 def count(value: Any, name: str) -> int:
-    """A whole number that is a parameter, such as that of bins. Raises TypeError that names it for what is none."""
+    """Return a parameter that is a whole number, such as that of bins, as an int; 5.0 is 5.
+
+    Raise TypeError that names it for anything else.
+    """
     try:
-        return operator.index(value)
+        return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
 

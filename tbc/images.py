@@ -119,7 +119,9 @@ def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
 def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
     """Transposed to HW, HWC or NHWC, and checked."""
     shape = pixels.shape
-    if isinstance(dataformats, (str, list, tuple)):  # torch's writer counts the letters first, then refuses a list
+    if isinstance(
+        dataformats, (str, bytes, list, tuple)
+    ):  # torch's writer counts the letters first, then refuses a list
         if len(set(map(str, dataformats))) != len(dataformats):
             raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
         if len(dataformats) != pixels.ndim:

@@ -118,6 +118,10 @@ def is_plain(value):
     return not isinstance(value, torch.Tensor) or not (is_odd_array(value) or value.requires_grad)
 
 
+def is_array_of_objects(value):
+    return isinstance(value, np.ndarray) and value.dtype.kind == "O"
+
+
 def is_odd_number(value, kind=float):
     """Whether float() or int() takes it, and protobuf does not."""
     odd = isinstance(value, (str, bytes, bytearray, bool, np.bool_, np.ndarray, torch.Tensor))
@@ -261,17 +265,30 @@ DIFFERENCES = [
     Difference("elements that a mask of numpy.ma hides", "add_pr_curve", any_value(is_masked), SKIPPED),
     Difference(
         "elements that a mask of numpy.ma hides",
-        "add_image add_images add_image_with_boxes add_audio add_tensor add_mesh add_embedding add_histogram_raw "
-        "add_pr_curve_raw",
+        "add_image add_images add_image_with_boxes add_audio add_tensor add_mesh add_embedding add_pr_curve_raw",
         any_value(is_masked),
+        RAISES,
+    ),
+    Difference(
+        "elements that a mask of numpy.ma hides",
+        "add_histogram_raw",
+        lambda a: is_masked(a.bucket_limits) or is_masked(a.bucket_counts),
+        RAISES,
+    ),
+    Difference("elements that a mask of numpy.ma hides", "add_histogram_raw", any_value(is_masked), SKIPPED),
+    Difference(
+        "a max_bins that is not an integer",
+        "add_histogram",
+        lambda a: isinstance(a.max_bins, float) and not a.max_bins.is_integer(),
         RAISES,
     ),
     Difference(
         "a max_bins that is not an integer",
         "add_histogram",
-        lambda a: not isinstance(a.max_bins, (int, np.integer, type(None))),
-        RAISES,
+        lambda a: isinstance(a.max_bins, float | np.generic | np.ndarray | torch.Tensor),
+        lambda a: {"max_bins": int(a.max_bins)},
     ),
+    Difference("a tag of text that is an array", "add_text", lambda a: isinstance(a.tag, np.ndarray), RAISES),
     Difference(
         "weights of a PR curve that are a tensor",
         "add_pr_curve",
@@ -328,6 +345,12 @@ DIFFERENCES = [
         each_value(plain_copy),
     ),
     Difference(
+        "tensors of other layouts, lists of tensors, numpy.matrix",
+        "add_mesh",
+        any_value(is_array_of_objects),
+        each_value(lambda value: value.astype("f8") if is_array_of_objects(value) else value),
+    ),
+    Difference(
         "a walltime of NaN or infinity",
         ANY + " add_tensor add_text add_figure " + FILE_WRITER,
         lambda a: not math.isfinite(a.walltime),
@@ -376,7 +399,7 @@ DIFFERENCES = [
     Difference(
         "a PR curve whose labels and predictions differ in shape",
         "add_pr_curve",
-        lambda a: array(a.labels).shape != array(a.predictions).shape,
+        lambda a: np.atleast_1d(array(a.labels)).shape != np.atleast_1d(array(a.predictions)).shape,
         RAISES,
     ),
     Difference(
@@ -507,7 +530,7 @@ DIFFERENCES = [
     Difference(
         "a PR curve of more than 127 thresholds",
         "add_pr_curve_raw",
-        lambda a: a.num_thresholds != len(rows_of(a)[0]) or a.num_thresholds > 127,
+        lambda a: type(a.num_thresholds) is not int or a.num_thresholds != len(rows_of(a)[0]) or a.num_thresholds > 127,
         lambda a: {"num_thresholds": len(rows_of(a)[0])},
     ),
     Difference("a PR curve of labels out of range", "add_pr_curve", is_out_of_range, SKIPPED),

@@ -105,9 +105,9 @@ def run(log_dir):
             if all(event.WhichOneof("what") == "file_version" for event in events):
                 continue
             order = [Counter()]
-            for event in events:
+            for number, event in enumerate(events):
                 what = event.WhichOneof("what")
-                if directory and (what == "session_log" or (what == "file_version" and event.step)):
+                if directory and (what == "session_log" or (what == "file_version" and number > 0)):
                     continue
                 if not event.HasField("summary"):
                     entry = event.step, what, GraphDef.FromString(event.graph_def), event.tagged_run_metadata

@@ -712,6 +712,12 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         raises(AttributeError),
         gives(number, [1, 1]),
     ),
+    (
+        "a tag of text that is an array",
+        call("add_text", np.array("x"), "text"),
+        gives(lambda logged: len(logged["", "x/text_summary"]), 1),
+        raises(TypeError),
+    ),
     ("text that is not a str", call("add_text", "x", 3), raises(AttributeError), raises(TypeError)),
     (
         "a mesh whose parts do not fit",
