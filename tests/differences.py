@@ -150,6 +150,7 @@ def embedding_does_not_fit(a):
     return (
         len(shape) != 2
         or (a.metadata is not None and len(a.metadata) != shape[0])
+        or (a.label_img is not None and a.label_img.ndim != 4)
         or (a.label_img is not None and (len(a.label_img) != shape[0] or a.label_img.shape[1] not in (1, 3)))
     )
 
@@ -277,16 +278,22 @@ DIFFERENCES = [
     ),
     Difference("elements that a mask of numpy.ma hides", "add_histogram_raw", any_value(is_masked), SKIPPED),
     Difference(
-        "a max_bins that is not an integer",
+        "a max_bins or num_thresholds that is not an integer",
         "add_histogram",
         lambda a: isinstance(a.max_bins, float) and not a.max_bins.is_integer(),
         RAISES,
     ),
     Difference(
-        "a max_bins that is not an integer",
+        "a max_bins or num_thresholds that is not an integer",
         "add_histogram",
         lambda a: isinstance(a.max_bins, float | np.generic | np.ndarray | torch.Tensor),
         lambda a: {"max_bins": int(a.max_bins)},
+    ),
+    Difference(
+        "a max_bins or num_thresholds that is not an integer",
+        "add_pr_curve",
+        lambda a: isinstance(a.num_thresholds, float) and not a.num_thresholds.is_integer(),
+        RAISES,
     ),
     Difference("a tag of text that is an array", "add_text", lambda a: isinstance(a.tag, np.ndarray), RAISES),
     Difference(
@@ -426,7 +433,9 @@ DIFFERENCES = [
         lambda a: is_half(array(a.predictions)),
         lambda a: {"predictions": array(a.predictions).astype("float32")},
     ),
-    Difference("sound of NaN", "add_audio", lambda a: not np.isfinite(array(a.snd_tensor)).all(), SKIPPED),
+    Difference(
+        "sound of NaN", "add_audio", lambda a: not np.isfinite(array(a.snd_tensor).astype(float)).all(), SKIPPED
+    ),
     Difference("sound of one sample", "add_audio", lambda a: array(a.snd_tensor).size == 1, SKIPPED),
     Difference(
         "a graph or a summary that is another message, or None",
@@ -478,7 +487,7 @@ DIFFERENCES = [
     Difference(
         "a tensor of float8, uint16, uint32 or uint64",
         "add_tensor",
-        lambda a: str(a.tensor.dtype).removeprefix("torch.") in ("uint16", "uint32", "uint64"),
+        lambda a: array(a.tensor).dtype.name in ("uint16", "uint32", "uint64"),
         SKIPPED,
     ),
     Difference(

@@ -804,7 +804,7 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         lambda logged, raised: raised == [AssertionError] and not logged,
     ),
     (
-        "a max_bins that is not an integer",
+        "a max_bins or num_thresholds that is not an integer",
         call("add_histogram", "x", np.ones(3), max_bins=5000.5),
         gives(lambda logged: only(logged, 2), "histo"),
         raises(TypeError),
