@@ -62,6 +62,8 @@ def _flat(hparams: Mapping[Any, Any], prefix: str, around: tuple[int, ...]) -> I
 
 def key_text(key: Any) -> str:
     """The name of a hyperparameter or a metric as text. Raises TypeError if it has no text but an address."""
+    if isinstance(key, bytes):
+        return key.decode()  # as protobuf does, and so torch's writer
     text = str.__str__(key) if isinstance(key, str) else _text(key)
     if text is None:
         raise TypeError(
@@ -175,6 +177,11 @@ def summaries(
             raise ValueError(f"there are two hyperparameters {name!r}")
         values[name] = value
     choices = {key_text(name): domain for name, domain in domains.items()}
+    for name in choices:
+        if name not in values:
+            raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
+        if values[name] is None:
+            _domain(name, choices[name], None)
     experiment = HParamsPluginData(experiment={})
     start = HParamsPluginData(session_start_info={"start_time_secs": start_time})
     end = HParamsPluginData(session_end_info={"end_time_secs": end_time, "status": f"STATUS_{status.upper()}"})
@@ -187,11 +194,6 @@ def summaries(
         if name in choices:
             for element in _domain(name, choices[name], value):
                 _set(info.domain_discrete.values.add(), element)
-    for name in choices:
-        if name not in values:
-            raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
-        if values[name] is None:
-            _domain(name, choices[name], None)
     for tag in metrics:
         experiment.experiment.metric_infos.add().name.tag = key_text(tag)
     return _summary(EXPERIMENT, experiment), _summary(SESSION_START, start), _summary(SESSION_END, end)

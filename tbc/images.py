@@ -94,12 +94,8 @@ def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
     dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels,
     TypeError for what is no real number.
     """
-    pixels = _ordered(pixels, dataformats)
+    pixels = _ordered(pixels, dataformats, in_grid=True)
     if pixels.ndim == 4:
-        if pixels.shape[3] not in (1, 3):
-            raise AssertionError(
-                f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in images of shape {pixels.shape} (NHWC)"
-            )
         columns = min(len(pixels), GRID_COLUMNS)
         return Tiles(pixels[np.newaxis], -(-len(pixels) // columns), columns)
     if pixels.ndim == 2:
@@ -116,7 +112,7 @@ def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
     return Tiles(_ordered(pixels, dataformats)[:, np.newaxis])
 
 
-def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
+def _ordered(pixels: Pixels, dataformats: str, in_grid: bool = False) -> Pixels:
     """Transposed to HW, HWC or NHWC, and checked."""
     shape = pixels.shape
     if isinstance(
@@ -136,6 +132,10 @@ def _ordered(pixels: Pixels, dataformats: str) -> Pixels:
     if pixels.size == 0:
         raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")
     pixels = pixels.transpose([letters.index(letter) for letter in order])
+    if in_grid and pixels.ndim == 4 and pixels.shape[3] not in (1, 3):
+        raise AssertionError(
+            f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in images of shape {pixels.shape} (NHWC)"
+        )
     if pixels.ndim > 2 and pixels.shape[-1] not in CHANNELS:
         channels = f"got {pixels.shape[-1]} in an array of shape {shape} with dataformats {dataformats!r}"
         raise ValueError(f"an image has 1 to 4 channels, {channels}{_hint(shape)}")

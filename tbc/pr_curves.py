@@ -57,6 +57,9 @@ def rows(positives: Doubles, negatives: Doubles) -> Doubles:
 def from_rows(*values: Any) -> Doubles:
     """Six rows that are counted already. Raises ValueError if they are not as long as each other, TypeError for what is
     no real number."""
+    for row, value in zip(ROWS, values, strict=True):
+        if convert.is_number(value):
+            raise ValueError(f"the rows of a curve are vectors of one length, got the number {value!r} for {row}")
     arrays = [convert.real(convert.array_or_list(value), row) for row, value in zip(ROWS, values, strict=True)]
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or arrays[0].size == 0:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(ROWS, arrays, strict=True))

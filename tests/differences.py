@@ -122,6 +122,10 @@ def is_array_of_objects(value):
     return isinstance(value, np.ndarray) and value.dtype.kind == "O"
 
 
+def is_array_of_numbers(value):
+    return is_array_of_objects(value) and all(isinstance(element, (int, float)) for element in value.flat)
+
+
 def is_odd_number(value, kind=float):
     """Whether float() or int() takes it, and protobuf does not."""
     odd = isinstance(value, (str, bytes, bytearray, bool, np.bool_, np.ndarray, torch.Tensor))
@@ -295,6 +299,31 @@ DIFFERENCES = [
         lambda a: isinstance(a.num_thresholds, float) and not a.num_thresholds.is_integer(),
         RAISES,
     ),
+    Difference(
+        "a histogram of complex numbers, text or times",
+        "add_histogram_raw",
+        lambda a: any(np.iscomplexobj(plain(getattr(a, name))) for name in MOMENTS),
+        RAISES,
+    ),
+    Difference(
+        "a moment of a raw histogram that is None",
+        "add_histogram_raw",
+        lambda a: any(getattr(a, name) is None for name in MOMENTS),
+        RAISES,
+    ),
+    Difference(
+        "a domain of a hyperparameter that is empty, or of other numbers",
+        "add_hparams",
+        lambda a: (
+            [] in a.hparam_domain_discrete.values()
+            or any(
+                type(element) is not type(a.hparam_dict[name])
+                for name, domain in a.hparam_domain_discrete.items()
+                for element in domain
+            )
+        ),
+        SKIPPED,
+    ),
     Difference("a tag of text that is an array", "add_text", lambda a: isinstance(a.tag, np.ndarray), RAISES),
     Difference(
         "weights of a PR curve that are a tensor",
@@ -354,8 +383,8 @@ DIFFERENCES = [
     Difference(
         "tensors of other layouts, lists of tensors, numpy.matrix",
         "add_mesh",
-        any_value(is_array_of_objects),
-        each_value(lambda value: value.astype("f8") if is_array_of_objects(value) else value),
+        any_value(is_array_of_numbers),
+        each_value(lambda value: value.astype("f8") if is_array_of_numbers(value) else value),
     ),
     Difference(
         "a walltime of NaN or infinity",
@@ -418,7 +447,7 @@ DIFFERENCES = [
     Difference(
         "a histogram of complex numbers, text or times",
         "add_histogram",
-        lambda a: array(a.values).dtype.kind not in "biufO",
+        lambda a: array(a.values).dtype.kind not in "biufOUS",
         RAISES,
     ),
     Difference(
@@ -677,67 +706,9 @@ DIFFERENCES = [
 # Faults that are not mended yet. The differential leaves these calls out until they are.
 KNOWN_FAULTS = [
     Difference(
-        "the exception for a batch of other channels",
-        "add_image add_images",
-        lambda a: a.img_tensor.shape[a.dataformats.upper().index("C")] not in (1, 3),
-        SKIPPED,
-    ),
-    Difference(
-        "buckets of a raw histogram that are complex or matrices",
-        "add_histogram_raw",
-        lambda a: any(
-            np.ndim(values) != 1 or np.iscomplexobj(values) or array(values).dtype.kind in "US"
-            for values in (plain(a.bucket_limits), plain(a.bucket_counts))
-        ),
-        SKIPPED,
-    ),
-    Difference(
-        "rows of a raw PR curve that are numbers",
-        "add_pr_curve_raw",
-        lambda a: any(np.ndim(row) == 0 for row in rows_of(a)),
-        SKIPPED,
-    ),
-    Difference(
         "names in the graph of a scripted model",
         "add_graph",
         lambda a: isinstance(a.model, torch.jit.ScriptModule),
-        SKIPPED,
-    ),
-    Difference(
-        "moments of a raw histogram that are None",
-        "add_histogram_raw",
-        lambda a: any(getattr(a, name) is None for name in MOMENTS),
-        SKIPPED,
-    ),
-    Difference(
-        "domains of another type, or empty",
-        "add_hparams",
-        lambda a: (
-            [] in a.hparam_domain_discrete.values()
-            or any(
-                type(element) is not type(a.hparam_dict[name])
-                for name, domain in a.hparam_domain_discrete.items()
-                for element in domain
-            )
-        ),
-        SKIPPED,
-    ),
-    Difference(
-        "names of metrics that are bytes",
-        "add_hparams",
-        lambda a: not all(isinstance(name, str) for name in a.metric_dict),
-        SKIPPED,
-    ),
-    Difference(
-        "complex moments of a raw histogram",
-        "add_histogram_raw",
-        lambda a: any(np.iscomplexobj(plain(getattr(a, name))) for name in MOMENTS),
-        SKIPPED,
-    ),
-    Difference(
-        "the exception for a sample_rate that is text or 0",
-        "add_audio",
-        lambda a: isinstance(a.sample_rate, str) or not a.sample_rate >= 1,
         SKIPPED,
     ),
 ]

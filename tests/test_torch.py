@@ -662,6 +662,18 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         gives(lambda logged: "00004/default/tensors.tsv" in logged, True),
     ),
     (
+        "a domain of a hyperparameter that is empty, or of other numbers",
+        call("add_hparams", {"x": 1e-5}, {}, {"x": [1, True]}, "run"),
+        raises(TypeError),
+        gives(lambda logged: hparam(logged).number_value, 1e-5),
+    ),
+    (
+        "a moment of a raw histogram that is None",
+        call("add_histogram_raw", "x", None, 1, 1, 1, 1, [1.0], [1.0]),
+        gives(lambda logged: only(logged, 5)[0], 0),
+        raises(NotImplementedError),
+    ),
+    (
         "images of an embedding that are not square",
         embedding(label_img=WIDE),
         gives(lambda logged: logged["00000/default/sprite.png"].shape, (12, 12, 3)),
