@@ -26,10 +26,6 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
     Raises AssertionError for other shapes, as torch does; ValueError for no samples at all or an impossible
     sample_rate; TypeError for 64-bit integers, whose range nobody means, and for what is no real number.
     """
-    if not 1 <= convert.parameter(sample_rate, "sample_rate") <= MAX_SAMPLE_RATE:
-        raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
-    if samples.size == 0:
-        raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
     frames = samples.squeeze()
     if frames.ndim == 0:
         frames = frames[np.newaxis]
@@ -37,6 +33,10 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
         frames = frames.T
     if frames.ndim > 2 or (frames.ndim == 2 and frames.shape[1] != 2):
         raise AssertionError(f"a sound has one channel or two, of shape (2, L) or (L, 2), got {samples.shape}")
+    if not 1 <= convert.parameter(sample_rate, "sample_rate") <= MAX_SAMPLE_RATE:
+        raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
+    if samples.size == 0:
+        raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
     pcm, beyond = to_int16(frames)
     rate = round(float(sample_rate))
     file = io.BytesIO()

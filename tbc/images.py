@@ -129,13 +129,13 @@ def _ordered(pixels: Pixels, dataformats: str, in_grid: bool = False) -> Pixels:
     if order is None or sorted(letters) != sorted(order):
         raise ValueError(f"dataformats must be a permutation of HW, HWC or NCHW, got {dataformats!r}{_hint(shape)}")
     pixels = convert.real(pixels, "pixels")
-    if pixels.size == 0:
-        raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")
     pixels = pixels.transpose([letters.index(letter) for letter in order])
     if in_grid and pixels.ndim == 4 and pixels.shape[3] not in (1, 3):
         raise AssertionError(
             f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in images of shape {pixels.shape} (NHWC)"
         )
+    if pixels.size == 0:
+        raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")
     if pixels.ndim > 2 and pixels.shape[-1] not in CHANNELS:
         channels = f"got {pixels.shape[-1]} in an array of shape {shape} with dataformats {dataformats!r}"
         raise ValueError(f"an image has 1 to 4 channels, {channels}{_hint(shape)}")

@@ -822,7 +822,7 @@ DIFFERENCES = [  # the line of README's table, a call or a list of calls, what b
         raises(TypeError),
     ),
     (
-        "complex pixels, samples and embeddings",
+        "pixels, samples and embeddings that are complex or times",
         call("add_image", "x", np.full((1, 2, 2), 0.5j)),
         gives(number, np.zeros((2, 2, 3))),
         raises(TypeError),
