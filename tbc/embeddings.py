@@ -222,9 +222,9 @@ def _list(log_dir: str, info: Any) -> None:
             file.write(gap + block.encode())  # in one write: all of it, or nothing
         elif block.encode() not in listed:  # the same tag and step, with other files or shapes
             config = _read_list(log_dir)
-            others = [other for other in config.embeddings if other.tensor_name != info.tensor_name]
-            del config.embeddings[:]
-            config.embeddings.extend([*others, info])
+            for other in config.embeddings:
+                if other.tensor_name == info.tensor_name:
+                    other.CopyFrom(info)
             _replace(path, text_format.MessageToString(config).encode())
 
 

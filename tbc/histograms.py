@@ -49,8 +49,10 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
 
 def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
     """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length."""
-    sized = [hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0 for values in (limits, counts)]
-    if all(sized) and len(limits) != len(counts):
+    for name, values in (("bucket_limits", limits), ("bucket_counts", counts)):
+        if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
+            raise TypeError(f"{name} must be a vector or a list, got {values!r} of type {type(values).__name__}")
+    if len(limits) != len(counts):
         raise ValueError(f"there are {len(limits)} bucket_limits, but {len(counts)} bucket_counts")
     arrays = [
         np.ascontiguousarray(convert.real(convert.array_or_list(values), name), np.float64)

@@ -132,7 +132,8 @@ def _ordered(pixels: Pixels, dataformats: str, in_grid: bool = False) -> Pixels:
     pixels = pixels.transpose([letters.index(letter) for letter in order])
     if in_grid and pixels.ndim == 4 and pixels.shape[3] not in (1, 3):
         raise AssertionError(
-            f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in images of shape {pixels.shape} (NHWC)"
+            f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in an array of shape {shape} "
+            f"with dataformats {dataformats!r}{_hint(shape)}"
         )
     if pixels.size == 0:
         raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")

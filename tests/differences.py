@@ -154,7 +154,7 @@ def embedding_does_not_fit(a):
     return (
         len(shape) != 2
         or (a.metadata is not None and len(a.metadata) != shape[0])
-        or (a.label_img is not None and a.label_img.ndim != 4)
+        or (a.label_img is not None and getattr(a.label_img, "ndim", 0) != 4)
         or (a.label_img is not None and (len(a.label_img) != shape[0] or a.label_img.shape[1] not in (1, 3)))
     )
 
@@ -306,6 +306,12 @@ DIFFERENCES = [
         RAISES,
     ),
     Difference(
+        "buckets of a raw histogram that are a set or a dict",
+        "add_histogram_raw",
+        lambda a: any(isinstance(values, (set, dict)) for values in (a.bucket_limits, a.bucket_counts)),
+        RAISES,
+    ),
+    Difference(
         "a moment of a raw histogram that is None",
         "add_histogram_raw",
         lambda a: any(getattr(a, name) is None for name in MOMENTS),
@@ -341,7 +347,7 @@ DIFFERENCES = [
         "a hyperparameter that is an Enum, a dtype, a date, ...",
         "add_hparams",
         lambda a: (
-            any(not isinstance(name, str) for name in a.hparam_dict)
+            any(not isinstance(name, str) for name in [*a.hparam_dict, *a.metric_dict])
             or any(not isinstance(value, (int, float, str, type(None))) for value in a.hparam_dict.values())
         ),
         SKIPPED,
@@ -542,13 +548,22 @@ DIFFERENCES = [
         lambda a: {"labels": [str(label) for label in a.labels], "box_tensor": array(a.box_tensor).astype(float)},
     ),
     Difference(
-        "boxes and embeddings that are lists",
+        "boxes and embeddings that are lists or hold objects",
         "add_image_with_boxes",
         lambda a: isinstance(a.box_tensor, list),
         lambda a: {"box_tensor": np.array(a.box_tensor)},
     ),
     Difference(
-        "boxes and embeddings that are lists", "add_embedding", lambda a: isinstance(a.mat, (list, tuple)), SKIPPED
+        "boxes and embeddings that are lists or hold objects",
+        "add_embedding",
+        lambda a: is_array_of_objects(a.mat),
+        SKIPPED,
+    ),
+    Difference(
+        "boxes and embeddings that are lists or hold objects",
+        "add_embedding",
+        lambda a: isinstance(a.mat, (list, tuple)),
+        SKIPPED,
     ),
     Difference(
         "boxes that are not finite or far away",

@@ -108,7 +108,7 @@ def test_a_tag_that_is_no_unicode(log_dir):
         (lambda w: w.add_image("m", np.zeros((8, 9, 3))), ValueError, r"got 8 .*\(8, 9, 3\).*dataformats='HWC'"),
         (lambda w: w.add_image("m", np.zeros((8, 9))), AssertionError, r"\(8, 9\).*dataformats='HW'"),
         (lambda w: w.add_image("m", np.zeros((2, 8, 9, 3))), AssertionError, "dataformats='NHWC'"),
-        (lambda w: w.add_images("m", np.zeros((2, 8, 9, 3))), ValueError, r"\(2, 8, 9, 3\).*dataformats='NHWC'"),
+        (lambda w: w.add_images("m", np.zeros((2, 8, 9, 3))), AssertionError, r"\(2, 8, 9, 3\).*dataformats='NHWC'"),
         (lambda w: w.add_image("m", np.zeros(()), dataformats=""), ValueError, "dataformats must be a permutation"),
         (lambda w: w.add_image("m", IMAGE, dataformats=None), TypeError, "dataformats must be a str"),
         (lambda w: w.add_scalar("m", None), NotImplementedError, "got None of type NoneType"),
