@@ -102,7 +102,7 @@ def run(log_dir):
         directory = os.path.dirname(name)
         if "tfevents" in name:
             events = list(LegacyEventFileLoader(str(path)).Load())
-            if all(event.WhichOneof("what") == "file_version" for event in events):
+            if all(event.WhichOneof("what") in ("file_version", "session_log") for event in events):
                 continue
             order = [Counter()]
             for number, event in enumerate(events):
