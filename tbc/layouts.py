@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tbc.proto import Layout, Summary
@@ -49,13 +49,13 @@ def of_one_chart(kind: str, tags: Any, category: str, title: str) -> dict[str, A
     return {category: {title: [kind, tags]}}
 
 
-def _items(mapping: Any, name: str) -> Any:
+def _items(mapping: Any, name: str) -> Iterator[tuple[Any, Any]]:
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a dict, got {mapping!r}")
-    for title in mapping:
+    for title, value in mapping.items():
         if not isinstance(title, (str, bytes, type(None))):
             raise TypeError(f"the titles in {name} must be str, got {title!r}")
-    return mapping.items()
+        yield title, value
 
 
 def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:

@@ -325,6 +325,7 @@ DIFFERENCES = [
         "add_hparams",
         lambda a: (
             [] in a.hparam_domain_discrete.values()
+            or any(map(is_not_finite, a.hparam_dict.values()))
             or any(
                 type(element) is not type(a.hparam_dict[name])
                 for name, domain in a.hparam_domain_discrete.items()
@@ -589,8 +590,8 @@ DIFFERENCES = [
     Difference(
         "a PR curve of more than 127 thresholds",
         "add_pr_curve_raw",
-        lambda a: type(a.num_thresholds) is not int or a.num_thresholds != len(rows_of(a)[0]) or a.num_thresholds > 127,
-        lambda a: {"num_thresholds": len(rows_of(a)[0])},
+        lambda a: type(a.num_thresholds) is not int or a.num_thresholds != rows_of(a)[0].size or a.num_thresholds > 127,
+        lambda a: {"num_thresholds": rows_of(a)[0].size},
     ),
     Difference("a PR curve of labels out of range", "add_pr_curve", is_out_of_range, SKIPPED),
     Difference(

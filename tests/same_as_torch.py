@@ -125,11 +125,9 @@ def run(log_dir):
             logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
         elif name.endswith(".pbtxt"):
             config = text_format.Parse(path.read_text(), ProjectorConfig())
-            last = {}
-            for info in config.embeddings:
-                last.pop(info.tensor_name, None)  # which this one replaces
-                last[info.tensor_name] = info
-            logged[name] = text_format.MessageToString(ProjectorConfig(embeddings=last.values()))
+            last = {info.tensor_name: info for info in config.embeddings}  # the same name again replaces the other
+            listed = ProjectorConfig(embeddings=[last[tensor] for tensor in sorted(last)])
+            logged[name] = text_format.MessageToString(listed)
         else:
             logged[name] = path.read_text()
     return logged
