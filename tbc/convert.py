@@ -232,7 +232,7 @@ def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
     """An array as an event holds it, contiguous and little-endian, and the name of its type."""
     import numpy as np
 
-    values = np.asarray(values) if is_number(values) else array(values)
+    values = array(values)
     values = np.asarray(values, values.dtype.newbyteorder("<"), order="C")
     return values, values.dtype.str[1:]
 

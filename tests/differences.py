@@ -685,7 +685,11 @@ DIFFERENCES = [
             and array(a.tensor).dtype.kind in "biufc"
             and array(a.tensor).dtype.char not in "gG"
         ),
-        lambda a: {"tensor": torch.from_numpy(plain_copy(np.array(a.tensor)))},
+        lambda a: {
+            "tensor": torch.from_numpy(
+                plain_copy(np.array(a.tensor if isinstance(a.tensor, np.ndarray) else [a.tensor]))  # of shape (1,)
+            )
+        },
     ),
     Difference(
         "a tensor of float16, bfloat16 or uint8",
