@@ -155,7 +155,8 @@ def real(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
 
     if array.dtype.kind == "O" and not any(element is None for element in array.flat):
         try:
-            return np.array(array.tolist(), np.float64).reshape(array.shape)
+            values = np.array(array.tolist(), np.float64)  # of more dimensions, if the objects are lists
+            return values if array.size else values.reshape(array.shape)
         except (TypeError, ValueError):
             pass
     if array.dtype.kind not in "biuf":
