@@ -60,10 +60,10 @@ def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
     ]
     if arrays[0].size != arrays[1].size:
         raise ValueError(f"there are {arrays[0].size} bucket_limits, but {arrays[1].size} bucket_counts")
-    if arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape:
+    if arrays[0].size and (arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape):
         shapes = f"{arrays[0].shape} and {arrays[1].shape}"
         raise ValueError(f"bucket_limits and bucket_counts must be vectors of one length, got shapes {shapes}")
-    return arrays[0], arrays[1]
+    return arrays[0].ravel(), arrays[1].ravel()
 
 
 def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> Doubles:
