@@ -185,6 +185,8 @@ def attempt(writer, one):
     """Make a call; return what it raises."""
     method, arguments, keywords = one
     try:
+        if method.startswith("file_writer."):
+            writer._get_file_writer()  # after close(), whether there is one depends on where a call before has raised
         attrgetter(method)(writer)(*arguments, **keywords)
     except Exception as error:
         return error
