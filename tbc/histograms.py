@@ -50,8 +50,11 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
 def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
     """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length."""
     for name, values in (("bucket_limits", limits), ("bucket_counts", counts)):
-        if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
-            raise TypeError(f"{name} must be a vector or a list, got {values!r} of type {type(values).__name__}")
+        try:
+            len(values)
+        except TypeError:
+            got = f"{values!r} of type {type(values).__name__}"
+            raise TypeError(f"{name} must be a vector or a list, got {got}") from None
     if len(limits) != len(counts):
         raise ValueError(f"there are {len(limits)} bucket_limits, but {len(counts)} bucket_counts")
     arrays = [
