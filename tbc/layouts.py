@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tbc.proto import Layout, Summary
@@ -20,13 +20,13 @@ def summary(layout: Mapping[str, Any]) -> Any:
     """
     message = Layout()
     for title, charts in _items(layout, "a layout"):
-        category = message.category.add(title=title)
+        category = message.category.add(title=_title(title, "a layout"))
         for name, chart in _items(charts, f"category {title!r}"):
             kind, tags = _chart(chart, name)
-            added = category.chart.add(title=name)
+            if kind == "Margin" and len(tags) != 3:
+                raise AssertionError(f"margin chart {name!r} needs 3 tags (value, lower, upper), got {tags!r}")
+            added = category.chart.add(title=_title(name, f"category {title!r}"))
             if kind == "Margin":
-                if len(tags) != 3:
-                    raise AssertionError(f"margin chart {name!r} needs 3 tags (value, lower, upper), got {tags!r}")
                 value, lower, upper = tags
                 added.margin.series.add(value=value, lower=lower, upper=upper)
             else:
@@ -49,13 +49,16 @@ def of_one_chart(kind: str, tags: Any, category: str, title: str) -> dict[str, A
     return {category: {title: [kind, tags]}}
 
 
-def _items(mapping: Any, name: str) -> Iterator[tuple[Any, Any]]:
+def _items(mapping: Any, name: str) -> Any:
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a dict, got {mapping!r}")
-    for title, value in mapping.items():
-        if not isinstance(title, (str, bytes, type(None))):
-            raise TypeError(f"the titles in {name} must be str, got {title!r}")
-        yield title, value
+    return mapping.items()
+
+
+def _title(title: Any, where: str) -> Any:
+    if not isinstance(title, (str, bytes, type(None))):
+        raise TypeError(f"the titles in {where} must be str, got {title!r}")
+    return title
 
 
 def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:

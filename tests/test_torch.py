@@ -281,6 +281,7 @@ LISTED = [
     call("add_pr_curve_raw", "x", [1], [2], [3], [4], [0.5], [0.25, 1], num_thresholds=1),
     call("add_custom_scalars", {"a": {"b": ["Multiline", ["x", "y.*"]], "c": ["Margin", ["x", "y", "z"]]}, "d": {}}),
     call("add_custom_scalars", {"a": {"b": ["Margin", ["x", "y"]]}}),
+    call("add_custom_scalars", {"a": {5: ["Margin", ["x", "y"]]}}),
     call("add_custom_scalars", {"a": {"b": ["other", ["x", "y"]]}}),
     call("add_custom_scalars", {None: {b"b": ["Multiline", [b"x", "y"]], None: ["Margin", ["x", b"y", "z"]]}}),
     call("add_custom_scalars_multilinechart", ["x", "y"]),
