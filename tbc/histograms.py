@@ -48,7 +48,10 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
 
 
 def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
-    """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length."""
+    """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length.
+
+    A tensor may have rows of one number each, which torch's writer converts one by one.
+    """
     for name, values in (("bucket_limits", limits), ("bucket_counts", counts)):
         try:
             len(values)
@@ -63,7 +66,11 @@ def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
     ]
     if arrays[0].size != arrays[1].size:
         raise ValueError(f"there are {arrays[0].size} bucket_limits, but {arrays[1].size} bucket_counts")
-    if arrays[0].size and (arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape):
+    vectors = (
+        array.ndim == 1 or (convert.is_torch(values) and array.size == len(values))
+        for array, values in zip(arrays, (limits, counts), strict=True)
+    )
+    if arrays[0].size and not all(vectors):
         shapes = f"{arrays[0].shape} and {arrays[1].shape}"
         raise ValueError(f"bucket_limits and bucket_counts must be vectors of one length, got shapes {shapes}")
     return arrays[0].ravel(), arrays[1].ravel()

@@ -591,7 +591,7 @@ DIFFERENCES = [
     Difference(
         "a PR curve of more than 127 thresholds",
         "add_pr_curve_raw",
-        lambda a: type(a.num_thresholds) is not int or a.num_thresholds != rows_of(a)[0].size or a.num_thresholds > 127,
+        lambda a: rows_of(a)[0].size != a.num_thresholds or type(a.num_thresholds) is not int or a.num_thresholds > 127,
         lambda a: {"num_thresholds": rows_of(a)[0].size},
     ),
     Difference("a PR curve of labels out of range", "add_pr_curve", is_out_of_range, SKIPPED),

@@ -254,6 +254,7 @@ LISTED = [
     call("add_histogram_raw", "x", 0, 2, 3, 3.5, 4.5, [1, 2], [1, 2], 9),
     call("add_histogram_raw", "x", 0, 0, 0, 0, 0, [], np.ones((0, 1))),
     call("add_histogram_raw", "x", 0.5, 2, 3, 3.5, 4.5, np.array([1.0, 2.0]), np.array([1, 2])),
+    call("add_histogram_raw", "x", 0, 0, 0, 0, 0, torch.tensor([[1], [2]]), torch.ones(2, 1, 1)),
     *(call("add_image", "x", IMAGE, 1, None, formats) for formats in ("CHW", "CCW", "CH", "NCHW", ("C", "H"))),
     *(call("add_image", "x", image) for image in ([[1]], None, RNG.random((4, 5, 6)), RNG.random((1, 5, 6)))),
     call("add_image", "x", np.array([[[0, 1, 2, 255]]], np.int64)),
