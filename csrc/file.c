@@ -207,12 +207,38 @@ int tbc_file_sync(int fd, const tbc_file *file)
     return error == 0 ? sync_descriptor(fd) : error;
 }
 
-int tbc_file_sync_directory(const char *directory)
+int tbc_file_sync_path(const char *path, dev_t device, ino_t inode)
 {
-    int fd = open(directory, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == EACCES || errno == ENOENT ? 0 : errno;
-    int error = sync_descriptor(fd);
-    close(fd);
-    return error;
+    struct stat now;
+    int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
+    if (error == 0 && fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode)
+        error = sync_descriptor(fd);
+    if (fd >= 0)
+        close(fd);
+    return error == ENOENT || error == ENOTDIR ? 0 : error;
+}
+
+int tbc_file_sync_directories(const char *directory)
+{
+    char path[TBC_PATH_MAX], *end = path;
+    struct stat first = {0}, now;
+    bool any = false;
+    snprintf(path, sizeof path, "%s", directory);
+    while (end != NULL) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 ? errno : fstat(fd, &now) != 0 ? errno : 0;
+        bool inside = error != 0 || !any || now.st_dev == first.st_dev;
+        if (error == 0 && !any)
+            first = now;
+        any = any || error == 0;
+        if (error == 0 && inside)
+            error = sync_descriptor(fd);
+        if (fd >= 0)
+            close(fd);
+        if (error != 0 && error != EACCES && error != ENOENT)
+            return error;
+        end = inside && path[1] != '\0' ? strrchr(path, '/') : NULL;
+        if (end != NULL)
+            end[end == path] = '\0'; /* "/" is above "/runs" */
+    }
+    return 0;
 }

@@ -13,7 +13,7 @@
 
 static const size_t MUCH = 256 << 10;        /* gathered in one queue: time to write */
 static const size_t CHUNK = 1 << 20;         /* and not taken: set aside */
-static const size_t SPARE = 1 << 20;         /* a buffer up to this size is kept for its next turn */
+static const size_t SPARE = 16 << 10;        /* a buffer up to this size is kept for its next turn */
 static const int64_t NAP = 100000000;        /* nanoseconds, while programs log: no first byte is due sooner */
 static const int64_t BREAK = 1000000000;     /* nanoseconds without work, then it sleeps until it is woken */
 static const int64_t NEVER = INT64_MAX;
@@ -24,7 +24,7 @@ static unsigned waiting;                     /* threads in tbc_queue_wait_progre
 static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
 static int64_t worked;                       /* when it last had something to do */
 static size_t limit = (size_t)64 << 20;
-static size_t queued[2];                     /* by the well queues, by the sick ones */
+static size_t queued[2][2];                  /* by the well queues, by the sick ones; small, large */
 static tbc_queue *head, **tail = &head;
 
 void tbc_queue_prepare(void)
@@ -118,57 +118,75 @@ void tbc_queue_unlist(tbc_queue *queue)
     queue->listed = false;
 }
 
-bool tbc_queue_has_room(const tbc_queue *queue, size_t size)
+static bool fits(const tbc_queue *queue, size_t size, tbc_size counted)
 {
-    bool idle = tbc_queue_is_empty(queue) && queue->reserved == 0;
-    size_t taken = queued[queue->sick];
-    return idle || size == 0 || (taken <= limit && size <= limit - taken);
+    size_t taken = queued[queue->sick][counted];
+    return queue->held[counted] == 0 || (taken <= limit && size <= limit - taken);
+}
+
+bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted)
+{
+    return fits(queue, size, counted) && (counted == TBC_SMALL || fits(queue, 0, TBC_SMALL));
+}
+
+/* Counts bytes that come, and with a negative number, bytes that go. */
+static void count(tbc_queue *queue, tbc_size counted, ptrdiff_t bytes)
+{
+    queue->held[counted] += (size_t)bytes;
+    queued[queue->sick][counted] += (size_t)bytes;
 }
 
 void tbc_queue_reserve(tbc_queue *queue, size_t size)
 {
-    queued[queue->sick] += size;
+    count(queue, TBC_LARGE, (ptrdiff_t)size);
     queue->reserved += size;
 }
 
 void tbc_queue_release(tbc_queue *queue, size_t size)
 {
-    queued[queue->sick] -= size;
+    count(queue, TBC_LARGE, -(ptrdiff_t)size);
     queue->reserved -= size;
     tbc_queue_announce_progress();
 }
 
-/* Without memory for a chunk, `open` goes on growing. */
-static void set_aside(tbc_queue *queue)
+static bool add_chunk(tbc_queue *queue, tbc_buffer *buffer, tbc_size counted)
 {
     tbc_chunk *chunk = malloc(sizeof *chunk);
     if (chunk == NULL)
-        return;
-    *chunk = (tbc_chunk){.buffer = queue->open};
+        return false;
+    *chunk = (tbc_chunk){.buffer = *buffer, .counted = counted};
     *(queue->first == NULL ? &queue->first : &queue->last->next) = chunk;
     queue->last = chunk;
-    queue->open = (tbc_buffer){0};
+    *buffer = (tbc_buffer){0};
+    return true;
 }
 
-static tbc_buffer pop_chunk(tbc_queue *queue)
+static void appended(tbc_queue *queue, tbc_size counted, size_t size)
 {
-    tbc_chunk *chunk = queue->first;
-    tbc_buffer buffer = chunk->buffer;
-    queue->first = chunk->next;
-    free(chunk);
-    return buffer;
+    count(queue, counted, (ptrdiff_t)size);
+    queue->appended += size;
+    if (!queue->listed)
+        list(queue, queue->linger);
 }
 
 void tbc_queue_appended(tbc_queue *queue, size_t size)
 {
-    queued[queue->sick] += size;
-    queue->appended += size;
-    if (!queue->listed)
-        list(queue, queue->linger);
-    if (!queue->sick && (queue->open.size >= MUCH || queued[false] > limit / 2))
+    appended(queue, TBC_SMALL, size);
+    if (!queue->sick && (queue->open.size >= MUCH || queued[false][TBC_SMALL] > limit / 2))
         tbc_queue_hurry(queue);
     if (queue->open.size >= CHUNK)
-        set_aside(queue);
+        add_chunk(queue, &queue->open, TBC_SMALL); /* without memory for it, `open` goes on growing */
+}
+
+tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record)
+{
+    size_t size = record->size;
+    if ((queue->open.size > 0 && !add_chunk(queue, &queue->open, TBC_SMALL)) || !add_chunk(queue, record, TBC_LARGE))
+        return TBC_NO_MEMORY;
+    appended(queue, TBC_LARGE, size);
+    if (!queue->sick)
+        tbc_queue_hurry(queue);
+    return TBC_OK;
 }
 
 void tbc_queue_hurry(tbc_queue *queue)
@@ -209,62 +227,75 @@ tbc_queue *tbc_queue_next(void)
     return NULL;
 }
 
+static tbc_chunk pop_chunk(tbc_queue *queue)
+{
+    tbc_chunk *first = queue->first, chunk = *first;
+    queue->first = chunk.next;
+    free(first);
+    return chunk;
+}
+
 bool tbc_queue_take(tbc_queue *queue)
 {
     if (queue->sent < queue->taken.size)
         return false;
     queue->sent = 0;
+    tbc_buffer spare = queue->taken;
+    spare.size = 0;
     if (queue->first != NULL) {
-        tbc_buffer_free(&queue->taken);
-        queue->taken = pop_chunk(queue);
-        return true;
+        tbc_chunk chunk = pop_chunk(queue);
+        queue->taken = chunk.buffer;
+        queue->counted = chunk.counted;
+        tbc_buffer_free(&spare); /* a small one */
+    } else {
+        queue->taken = queue->open;
+        queue->counted = TBC_SMALL;
+        queue->open = spare;
     }
-    tbc_buffer full = queue->open;
-    queue->open = queue->taken;
-    queue->open.size = 0;
-    queue->taken = full;
     return true;
+}
+
+bool tbc_queue_keeps(const tbc_buffer *buffer)
+{
+    return buffer->capacity <= SPARE;
 }
 
 void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
 {
-    queue->done += sent;
-    queue->done -= queue->sent;
-    queued[queue->sick] += queue->sent;
-    queued[queue->sick] -= sent;
+    ptrdiff_t more = (ptrdiff_t)sent - (ptrdiff_t)queue->sent;
+    queue->done += (uint64_t)more;
+    count(queue, queue->counted, -more);
     queue->sent = sent;
-    if (queue->sent == queue->taken.size && queue->taken.capacity > SPARE) {
-        tbc_buffer_free(&queue->taken);
-        queue->sent = 0;
-    }
     if (!tbc_queue_is_empty(queue) && !queue->listed)
         list(queue, pause > 0 ? pause : queue->linger);
     else if (pause > 0 && queue->listed) /* by events that came meanwhile */
         queue->due = tbc_queue_now() + pause;
-    if (pause == 0 && queue->first != NULL) /* it may be listed by events that came meanwhile */
+    if (pause == 0 && (queue->first != NULL || queue->sent < queue->taken.size)) /* events may have listed it meanwhile */
         tbc_queue_hurry(queue);
     tbc_queue_announce_progress();
 }
 
 void tbc_queue_set_sick(tbc_queue *queue, bool sick)
 {
-    size_t held = (size_t)(queue->appended - queue->done) + queue->reserved;
-    queued[queue->sick] -= held;
-    queued[sick] += held;
+    for (tbc_size counted = TBC_SMALL; counted <= TBC_LARGE; counted++) {
+        queued[queue->sick][counted] -= queue->held[counted];
+        queued[sick][counted] += queue->held[counted];
+    }
     queue->sick = sick;
 }
 
 void tbc_queue_clear(tbc_queue *queue)
 {
     tbc_queue_unlist(queue);
-    queued[queue->sick] -= (size_t)(queue->appended - queue->done);
+    count(queue, TBC_SMALL, -(ptrdiff_t)queue->held[TBC_SMALL]);
+    count(queue, TBC_LARGE, (ptrdiff_t)queue->reserved - (ptrdiff_t)queue->held[TBC_LARGE]);
     queue->appended = queue->done;
     queue->sent = 0;
     tbc_buffer_free(&queue->open);
     tbc_buffer_free(&queue->taken);
     while (queue->first != NULL) {
-        tbc_buffer chunk = pop_chunk(queue);
-        tbc_buffer_free(&chunk);
+        tbc_chunk chunk = pop_chunk(queue);
+        tbc_buffer_free(&chunk.buffer);
     }
     tbc_queue_announce_progress();
 }

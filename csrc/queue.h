@@ -3,16 +3,21 @@
  * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps it for
  * its empty `taken`, and works on that one without a lock while `open` fills again. If it is slow, `open` is set aside
  * whenever it holds a mebibyte, and the consumer takes these chunks one by one: memory and room come back bit by bit.
+ * A large record is a chunk of its own, made without the lock. What was taken is the consumer's to free, without the
+ * lock; a buffer of up to 16 KiB is kept for its next turn.
  *
- * All queues share one lock, one limit in bytes, and one list of the queues that hold something, each with the time at
+ * Large things, records and what waits elsewhere to become one, and small records are counted apart, and have a limit
+ * in bytes each: a small record never waits for a large one.
+ *
+ * All queues share one lock, these limits, and one list of the queues that hold something, each with the time at
  * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
- * flushes, when much has gathered or when half the limit is reached. Only the hurry wakes the consumer, and a first byte
+ * flushes, when much has gathered, a large record came or half the limit is reached. Only the hurry wakes the consumer, and a first byte
  * after a break: while programs log it looks by itself. All other events cost no system call, which is dear where other
  * programs want the processor, too. A producer that finds no room waits for the consumer's progress.
- * The queues whose disk fails have the same limit once more, for themselves: they take no room from the others.
+ * The queues whose disk fails have the same limits once more, for themselves: they take no room from the others.
  *
- * The lock is held to encode one event or to swap two buffers. It is never held during I/O, and no thread that holds it
- * ever waits for Python's GIL.
+ * The lock is held to encode one small event or to swap two buffers. It is never held during I/O or while the memory of
+ * a large thing is copied or freed, and no thread that holds it ever waits for Python's GIL.
  *
  * Unless it says otherwise, a function here is called with the lock held.
  */
@@ -22,8 +27,11 @@
 #include "buffer.h"
 #include <stdbool.h>
 
+typedef enum tbc_size { TBC_SMALL, TBC_LARGE } tbc_size; /* how a thing is counted */
+
 typedef struct tbc_chunk {
     tbc_buffer buffer;
+    tbc_size counted; /* TBC_LARGE: one record, which is sealed */
     struct tbc_chunk *next;
 } tbc_chunk;
 
@@ -31,9 +39,11 @@ typedef struct tbc_queue {
     tbc_buffer open;         /* the producers' */
     tbc_chunk *first, *last; /* set aside */
     tbc_buffer taken;        /* the consumer's */
+    tbc_size counted;        /* how `taken` is */
     size_t sent;             /* bytes of `taken` that are done */
     uint64_t appended, done; /* bytes since the queue was made */
     size_t reserved;         /* bytes that wait elsewhere to be encoded */
+    size_t held[2];          /* small bytes; large ones, reserved ones among them */
     int64_t linger;          /* nanoseconds a first byte may wait for company */
     int64_t due;             /* on the monotonic clock, in nanoseconds */
     bool listed;             /* in the list of queues that hold something */
@@ -53,16 +63,20 @@ int64_t tbc_queue_now(void);
 
 /* --- producers --- */
 
-/* Whether `size` bytes fit below the limit. A queue that holds nothing takes a record of any size, lest it wait for
-   ever for itself, or for another one whose disk fails. Nothing (0 bytes) always fits. */
-bool tbc_queue_has_room(const tbc_queue *queue, size_t size);
+/* Whether a thing of `size` bytes fits below its limit. A queue that holds none of its kind takes one of any size, lest
+   it wait for ever for itself, or for another one whose disk fails. A large thing waits for small ones above their
+   limit, since an image is large while it waits and small as a record. */
+bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted);
 
 /* Counts bytes that will become a record later; releases them. */
 void tbc_queue_reserve(tbc_queue *queue, size_t size);
 void tbc_queue_release(tbc_queue *queue, size_t size);
 
-/* Says that `size` bytes were appended to queue->open. */
+/* Says that a small record of `size` bytes was appended to queue->open. */
 void tbc_queue_appended(tbc_queue *queue, size_t size);
+
+/* Appends a large record and takes its buffer over. */
+tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record);
 
 /* Makes a queue that holds something due now. */
 void tbc_queue_hurry(tbc_queue *queue);
@@ -70,7 +84,7 @@ void tbc_queue_hurry(tbc_queue *queue);
 /* Sleeps, without the lock, until the consumer has made progress, or for so many milliseconds. */
 void tbc_queue_wait_progress(unsigned milliseconds);
 
-/* Forgets all bytes that are not done, and gives the memory back. What is reserved stays so. */
+/* Forgets all bytes that are not done, and gives the memory back: little, if none are left. What is reserved stays so. */
 void tbc_queue_clear(tbc_queue *queue);
 
 /* --- the consumer --- */
@@ -87,8 +101,12 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
+/* Whether a buffer is worth its memory until its next turn, else the consumer frees `taken` when all of it is sent:
+   after that, without the lock, and before tbc_queue_done. */
+bool tbc_queue_keeps(const tbc_buffer *buffer);
+
 /* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so
-   many nanoseconds; with 0, as usual: at once if there are chunks, and else when it has lingered. */
+   many nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when it has lingered. */
 void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
 
 /* Says whether the disk fails. */

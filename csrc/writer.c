@@ -27,8 +27,18 @@ static const int64_t RETRY = 1000000000; /* nanoseconds */
 static const int64_t QUICK = 10000000; /* nanoseconds for an attempt */
 static const unsigned MOMENT = 100; /* milliseconds a fork waits for what is queued */
 static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
+static const int64_t HANGS = 20000000; /* nanoseconds in one attempt, after which a fork does not wait for it */
+static const int64_t LOST = 10000000000; /* and an exit does not, either */
 static const double LOOK = 50e-6; /* seconds: a look takes some 0.2 us, and no directory is removed in less than that */
-static const size_t MOST = (size_t)1 << 30; /* bytes a write: macOS refuses 2 GiB and more */
+static const size_t PIECE = 2 << 20; /* bytes a write, and an attempt: any chunk of small records is one */
+static const size_t SLACK = 4096; /* bytes of a large event besides its content, to begin with */
+
+typedef struct unsynced { /* a file that was given up or closed */
+    struct unsynced *next;
+    dev_t device;
+    ino_t inode;
+    char path[]; /* after the structure, with its end */
+} unsynced;
 
 struct tbc_writer {
     tbc_queue queue;    /* first, so that the thread finds the writer of a queue */
@@ -43,12 +53,15 @@ struct tbc_writer {
     bool outlived;      /* an event may have been logged after the file was deleted */
     bool spared;        /* the last attempt found the file deleted, and left it at that for a second */
     int suspect;        /* errno of a sync that failed: the file is given up before more is written */
+    unsynced *unsynced; /* files of before, since the last sync */
+    int missed;         /* errno of one that could not be listed */
+    bool syncing;       /* a thread is at it */
+    bool named;         /* the disk has the name of the file, and those of the directories above it */
     bool abandoned;     /* nobody has it any more; the thread frees it */
     unsigned closing;   /* threads in tbc_writer_close */
     int error;          /* errno of the last attempt, 0 if it succeeded */
     uint64_t failures;  /* attempts that failed, ever */
     uint64_t dropped, rotations;
-    size_t frame;       /* where the frame begun last starts in queue.open */
     tbc_writer *next;   /* in the list of open files */
 };
 
@@ -58,13 +71,16 @@ static struct {
     pthread_t id;
     long number;               /* as the system counts it */
     bool running, stop, ended; /* created and not joined; asked to end; at its end */
+    int64_t since;             /* when its attempt began, 0 while it makes none */
 } thread;
+static bool leaving; /* the program ends */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* --- the thread --- */
 
 /* What the thread works on without the lock. */
 typedef struct attempt {
+    tbc_writer *writer;
     bool hasty;          /* for a flush, whose caller sees to signals that come meanwhile */
     tbc_file file;
     uint64_t file_start; /* as in tbc_writer */
@@ -76,11 +92,11 @@ typedef struct attempt {
     int error;
 } attempt;
 
-static void write_rest(attempt *attempt, const tbc_buffer *taken)
+static void write_some(attempt *attempt, const tbc_buffer *taken)
 {
-    while (attempt->sent < taken->size && attempt->error == 0) {
-        size_t left = taken->size - attempt->sent;
-        ssize_t n = write(attempt->file.fd, taken->data + attempt->sent, left < MOST ? left : MOST);
+    size_t end = taken->size - attempt->sent < PIECE ? taken->size : attempt->sent + PIECE;
+    while (attempt->sent < end && attempt->error == 0) {
+        ssize_t n = write(attempt->file.fd, taken->data + attempt->sent, end - attempt->sent);
         if (n > 0) {
             attempt->sent += (size_t)n;
             attempt->file.size += (size_t)n;
@@ -89,6 +105,29 @@ static void write_rest(attempt *attempt, const tbc_buffer *taken)
         } else if (attempt->hasty) {
             return;
         }
+    }
+}
+
+/* Lists a file that is left, for the next sync; with the lock. */
+static void remember(tbc_writer *writer, const tbc_file *file)
+{
+    size_t size = strlen(writer->place.directory) + 1 + strlen(file->name) + 1;
+    unsynced *left = malloc(sizeof *left + size);
+    if (left == NULL) {
+        writer->missed = ENOMEM;
+        return;
+    }
+    *left = (unsynced){writer->unsynced, file->device, file->inode};
+    snprintf(left->path, size, "%s/%s", writer->place.directory, file->name);
+    writer->unsynced = left;
+}
+
+static void forget(unsynced **list)
+{
+    while (*list != NULL) {
+        unsynced *first = *list;
+        *list = first->next;
+        free(first);
     }
 }
 
@@ -107,6 +146,11 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     if (attempt->error == ENOENT)
         start = attempt->file_start > attempt->base ? (size_t)(attempt->file_start - attempt->base) : 0;
     bool useful = attempt->base + start > attempt->file_start;
+    tbc_queue_lock();
+    if (useful && attempt->error != ENOENT)
+        remember(attempt->writer, &attempt->file);
+    attempt->writer->file.fd = -1; /* for who looks at it meanwhile */
+    tbc_queue_unlock();
     tbc_file_close(&attempt->file);
     if (!useful)
         tbc_file_remove(&attempt->file, place);
@@ -133,11 +177,11 @@ static bool spare(attempt *attempt)
     return attempt->spared;
 }
 
-/* Writes the rest of `taken`: to the file, while it is sound, and else to new ones, as long as these take anything. */
+/* Writes of `taken` to the file, while it is sound, and else to new ones, as long as these take anything. */
 static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     if (place->directory == NULL) {
-        write_rest(attempt, taken);
+        write_some(attempt, taken);
         return;
     }
     const size_t before = attempt->sent;
@@ -153,7 +197,7 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
         }
         attempt->error = attempt->suspect != 0 ? attempt->suspect : check(attempt, place);
         if (attempt->error == 0)
-            write_rest(attempt, taken);
+            write_some(attempt, taken);
         if (attempt->error == 0)
             attempt->error = check(attempt, place);
         if (spare(attempt)) {
@@ -174,12 +218,14 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
 
 static void dispose(tbc_writer *writer);
 
+/* Makes an attempt to write what a queue holds, or a piece of it. */
 static void serve(tbc_writer *writer, bool hasty)
 {
     tbc_queue *queue = &writer->queue;
     int64_t begin = tbc_queue_now();
     bool fresh = tbc_queue_take(queue);
     attempt attempt = {
+        .writer = writer,
         .hasty = hasty,
         .file = writer->file,
         .file_start = writer->file_start,
@@ -193,12 +239,15 @@ static void serve(tbc_writer *writer, bool hasty)
     writer->outlived = false;
     writer->busy = true;
     tbc_queue_unlock();
-    if (fresh)
+    if (fresh && queue->counted == TBC_SMALL)
         tbc_record_seal(queue->taken.data, queue->taken.size);
     try_to_write(&attempt, &writer->place, &queue->taken);
+    if (attempt.sent == queue->taken.size && !tbc_queue_keeps(&queue->taken))
+        tbc_buffer_free(&queue->taken);
     tbc_queue_lock();
     writer->busy = false;
     writer->quick = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < QUICK;
+    writer->named = writer->named && strcmp(writer->file.name, attempt.file.name) == 0;
     writer->file = attempt.file;
     writer->file_start = attempt.file_start;
     writer->outlived = writer->outlived || attempt.outlived; /* events that came meanwhile look, too */
@@ -221,8 +270,11 @@ static void *run(void *unused)
 #endif
     while (!thread.stop) {
         tbc_writer *writer = (tbc_writer *)tbc_queue_next();
-        if (writer != NULL && !writer->busy) /* else the flush that is at it lists what is left */
-            serve(writer, false);
+        if (writer == NULL || writer->busy) /* the flush that is at it lists what is left */
+            continue;
+        thread.since = tbc_queue_now();
+        serve(writer, false);
+        thread.since = 0;
     }
     thread.ended = true;
     tbc_queue_announce_progress();
@@ -260,14 +312,20 @@ static void wait_until_gone(long number)
 #endif
 }
 
-/* Gives up after so many milliseconds if the thread is in a write that does not end: it goes on then. */
-static void stop_thread(unsigned patience)
+/* Whether the thread has been in an attempt for so many nanoseconds. */
+static bool hangs(int64_t nanoseconds)
+{
+    return thread.since != 0 && tbc_queue_now() - thread.since >= nanoseconds;
+}
+
+/* Gives up if the thread is in a write that does not end: it goes on then. */
+static void stop_thread(void)
 {
     if (!thread.running || thread.stop)
         return;
     thread.stop = true;
     tbc_queue_wake_consumer();
-    for (; !thread.ended && patience > 0; patience--)
+    for (unsigned patience = PATIENCE; !thread.ended && patience > 0 && !hangs(HANGS); patience--)
         tbc_queue_wait_progress(1);
     if (thread.ended) {
         tbc_queue_unlock();
@@ -319,6 +377,9 @@ static tbc_status copy_place(tbc_place *to, const tbc_place *from)
 /* Answers errno. The queue is empty, or given up. The lock is released meanwhile: on NFS, close() writes. */
 static int close_file(tbc_writer *writer)
 {
+    bool given = writer->place.directory == NULL;
+    if (!given && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
+        remember(writer, &writer->file);
     tbc_writer **link = &files;
     while (*link != writer)
         link = &(*link)->next;
@@ -330,7 +391,6 @@ static int close_file(tbc_writer *writer)
     writer->closing = 0;
     writer->error = 0;
     tbc_file file = writer->file;
-    bool given = writer->place.directory == NULL;
     writer->file.fd = -1;
     int error = 0;
     tbc_queue_unlock();
@@ -348,6 +408,7 @@ static void dispose(tbc_writer *writer)
         close_file(writer);
     tbc_buffer_free(&writer->queue.open);
     tbc_buffer_free(&writer->queue.taken);
+    forget(&writer->unsynced);
     free_place(&writer->place);
     free(writer);
 }
@@ -359,11 +420,23 @@ static void after_fork_in_child(void)
     while (files != NULL) {
         tbc_writer *writer = files;
         close_file(writer);
+        forget(&writer->unsynced);
+        writer->missed = 0;
+        writer->syncing = false;
         tbc_queue_release(&writer->queue, writer->queue.reserved);
         if (writer->abandoned)
             dispose(writer);
     }
     thread.running = thread.stop = thread.ended = false;
+    thread.since = 0;
+    leaving = false;
+    tbc_queue_unlock();
+}
+
+void tbc_writer_leave(void)
+{
+    tbc_queue_lock();
+    leaving = true;
     tbc_queue_unlock();
 }
 
@@ -371,12 +444,13 @@ static void after_fork_in_child(void)
 static void at_exit(void)
 {
     tbc_queue_lock();
+    leaving = true;
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
     hurry_all();
-    while (hopeful() && start_thread() == TBC_OK)
-        tbc_queue_wait_progress(1000);
-    stop_thread(PATIENCE);
+    while (hopeful() && !hangs(LOST) && start_thread() == TBC_OK)
+        tbc_queue_wait_progress(100);
+    stop_thread();
     tbc_queue_unlock();
 }
 
@@ -406,7 +480,7 @@ void tbc_writer_free(tbc_writer *writer)
     else
         dispose(writer);
     if (files == NULL)
-        stop_thread(PATIENCE);
+        stop_thread();
     tbc_queue_unlock();
 }
 
@@ -421,7 +495,7 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     tbc_queue_set_sick(&writer->queue, error != 0);
     writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
     writer->open = true;
-    writer->quick = writer->outlived = writer->spared = false;
+    writer->quick = writer->outlived = writer->spared = writer->named = false;
     writer->looked = 0;
     writer->next = files;
     files = writer;
@@ -514,13 +588,13 @@ tbc_stats tbc_writer_stats(const tbc_writer *writer)
 }
 
 /* Whether the writer takes `size` more bytes; with the lock. */
-static tbc_status admit(tbc_writer *writer, size_t size)
+static tbc_status admit(tbc_writer *writer, size_t size, tbc_size counted)
 {
     if (!writer->open)
         return TBC_CLOSED;
     if (writer->closing > 0)
         return TBC_FULL;
-    if (tbc_queue_has_room(&writer->queue, size))
+    if (tbc_queue_has_room(&writer->queue, size, counted))
         return TBC_OK;
     if (writer->error == 0)
         tbc_queue_hurry(&writer->queue);
@@ -534,11 +608,11 @@ static tbc_status admit(tbc_writer *writer, size_t size)
     return TBC_DROPPED;
 }
 
-/* Notices, for an event that is logged now, that the file is deleted. Size 0: it was logged earlier. */
-static void look(tbc_writer *writer, size_t size, double now)
+/* Notices, for an event that is logged now, that the file is deleted. */
+static void look(tbc_writer *writer, double now)
 {
     double since = now - writer->looked;
-    if (size == 0 || (since >= 0 && since < LOOK) || writer->outlived || writer->place.directory == NULL)
+    if ((since >= 0 && since < LOOK) || writer->outlived || writer->place.directory == NULL)
         return;
     writer->looked = now;
     writer->outlived = writer->file.fd < 0 || tbc_file_may_be_deleted(&writer->file);
@@ -547,41 +621,80 @@ static void look(tbc_writer *writer, size_t size, double now)
 }
 
 /* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
-tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, double now, tbc_buffer **to)
+tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bool waited)
 {
+    tbc_size counted = tbc_counted(size);
+    if (size > INT32_MAX)
+        return TBC_TOO_LARGE;
     tbc_queue_lock();
-    look(writer, size, now);
-    tbc_status status = admit(writer, size);
+    if (!waited)
+        look(writer, now);
+    tbc_status status = waited && writer->open && writer->closing == 0 ? TBC_OK : admit(writer, size, counted);
     if (status != TBC_OK && status != TBC_DROPPED) {
         tbc_queue_unlock();
         return status;
     }
-    *to = &writer->queue.open;
-    writer->frame = tbc_record_begin(*to);
-    if (status == TBC_DROPPED)
-        (*to)->status = TBC_DROPPED;
+    *frame = (tbc_frame){.to = counted == TBC_SMALL ? &writer->queue.open : &frame->own};
+    if (status == TBC_DROPPED) {
+        frame->to->status = TBC_DROPPED;
+    } else if (counted == TBC_LARGE) {
+        tbc_queue_reserve(&writer->queue, size);
+        frame->reserved = size;
+    }
+    if (counted == TBC_LARGE) {
+        tbc_queue_unlock();
+        tbc_buffer_grow(&frame->own, size + SLACK);
+    }
+    frame->start = tbc_record_begin(frame->to);
     return TBC_OK;
 }
 
-tbc_status tbc_writer_end(tbc_writer *writer)
+static tbc_status append(tbc_writer *writer, tbc_frame *frame)
 {
-    tbc_buffer *open = &writer->queue.open;
-    tbc_status status = tbc_record_end(open, writer->frame);
-    if (status == TBC_OK) {
-        tbc_queue_appended(&writer->queue, open->size - writer->frame);
-        status = writer->error == 0 ? TBC_OK : TBC_FAILING;
+    if (frame->to != &frame->own) {
+        size_t size = frame->to->size - frame->start;
+        tbc_queue_appended(&writer->queue, size);
+        return TBC_OK;
     }
+    if (!writer->open)
+        return TBC_CLOSED;
+    return tbc_queue_append_large(&writer->queue, &frame->own);
+}
+
+tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
+{
+    tbc_status status = frame->sealed ? TBC_OK : tbc_record_end(frame->to, frame->start);
+    if (frame->to == &frame->own) {
+        if (status == TBC_OK && !frame->sealed)
+            tbc_record_seal(frame->own.data, frame->own.size);
+        frame->sealed = status == TBC_OK;
+        tbc_queue_lock();
+    }
+    if (status == TBC_OK)
+        status = append(writer, frame);
+    if (status == TBC_OK && writer->error != 0)
+        status = TBC_FAILING;
     if (!thread.running)
         start_thread(); /* there is none after a fork; if it fails, the next event tries again, and flush says so */
+    if (status != TBC_CLOSED && frame->reserved > 0)
+        tbc_queue_release(&writer->queue, frame->reserved);
     tbc_queue_unlock();
+    if (status != TBC_CLOSED)
+        tbc_buffer_free(&frame->own);
     return status;
+}
+
+void tbc_writer_abandon(tbc_writer *writer, tbc_frame *frame)
+{
+    tbc_writer_release(writer, frame->reserved);
+    tbc_buffer_free(&frame->own);
 }
 
 tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now)
 {
     tbc_queue_lock();
-    look(writer, size, now);
-    tbc_status status = admit(writer, size);
+    look(writer, now);
+    tbc_status status = admit(writer, size, TBC_LARGE);
     if (status == TBC_OK)
         tbc_queue_reserve(&writer->queue, size);
     tbc_queue_unlock();
@@ -595,11 +708,11 @@ void tbc_writer_release(tbc_writer *writer, size_t size)
     tbc_queue_unlock();
 }
 
-tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds)
+tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, tbc_size counted, unsigned milliseconds)
 {
     tbc_status status = TBC_OK;
     tbc_queue_lock();
-    if (writer->closing > 0 || !tbc_queue_has_room(&writer->queue, size)) {
+    if (writer->closing > 0 || !tbc_queue_has_room(&writer->queue, size, counted)) {
         status = start_thread();
         if (status == TBC_OK)
             tbc_queue_wait_progress(milliseconds);
@@ -621,9 +734,10 @@ static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
 {
     if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* in the child of a fork it is */
         return TBC_OK;
-    if (writer->error == 0 || writer->failures == flush->failures)
+    bool is_lost = leaving && hangs(LOST);
+    if (!is_lost && (writer->error == 0 || writer->failures == flush->failures))
         return TBC_WAITING;
-    errno = writer->error;
+    errno = is_lost ? ETIMEDOUT : writer->error;
     return TBC_ERRNO;
 }
 
@@ -649,34 +763,83 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     return status;
 }
 
-tbc_status tbc_writer_sync(tbc_writer *writer)
+/* Takes the files of before off the list, one by one, and has the disk keep them; answers errno. With the lock, which
+   is released meanwhile. What fails is told once. */
+static int sync_left(tbc_writer *writer)
 {
-    char directory[TBC_PATH_MAX];
-    tbc_queue_lock();
+    int error = writer->missed;
+    writer->missed = 0;
+    while (writer->unsynced != NULL && error == 0) {
+        unsynced *left = writer->unsynced;
+        writer->unsynced = left->next;
+        tbc_queue_unlock();
+        error = tbc_file_sync_path(left->path, left->device, left->inode);
+        free(left);
+        tbc_queue_lock();
+    }
+    return error;
+}
+
+/* The same for the open file. TBC_WAITING if it was changed for another one. */
+static tbc_status sync_open(tbc_writer *writer)
+{
     const tbc_file file = writer->file;
-    int error = writer->suspect, fd = -1;
-    if (error == 0 && writer->place.directory != NULL && file.fd >= 0) {
-        fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* the thread may close the other one */
-        error = fd < 0 ? errno : 0;
-        snprintf(directory, sizeof directory, "%s", writer->place.directory);
+    if (writer->suspect != 0 || file.fd < 0) {
+        errno = writer->suspect;
+        return writer->suspect != 0 ? TBC_ERRNO : TBC_OK;
+    }
+    int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* the thread may close the other one */
+    int error = fd < 0 ? errno : 0;
+    tbc_queue_unlock();
+    if (fd >= 0) {
+        error = tbc_file_sync(fd, &file);
+        close(fd);
+    }
+    tbc_queue_lock();
+    bool same = writer->file.fd == file.fd && strcmp(writer->file.name, file.name) == 0;
+    if (error != 0 && fd >= 0 && same)
+        writer->suspect = error;
+    errno = error;
+    return error == 0 ? TBC_OK : fd < 0 || same ? TBC_ERRNO : TBC_WAITING;
+}
+
+static int sync_names(tbc_writer *writer)
+{
+    char name[sizeof writer->file.name], directory[TBC_PATH_MAX];
+    if (writer->named)
+        return 0;
+    snprintf(name, sizeof name, "%s", writer->file.name);
+    snprintf(directory, sizeof directory, "%s", writer->place.directory);
+    tbc_queue_unlock();
+    int error = tbc_file_sync_directories(directory);
+    tbc_queue_lock();
+    writer->named = error == 0 && strcmp(writer->file.name, name) == 0;
+    return error;
+}
+
+tbc_status tbc_writer_sync(tbc_writer *writer, unsigned milliseconds)
+{
+    tbc_status status = TBC_OK;
+    int error = 0;
+    tbc_queue_lock();
+    if (writer->syncing) {
+        tbc_queue_wait_progress(milliseconds);
+        status = TBC_WAITING;
+    } else if (writer->place.directory != NULL) {
+        writer->syncing = true;
+        error = sync_left(writer);
+        status = error != 0 ? TBC_ERRNO : sync_open(writer);
+        error = error != 0 ? error : errno;
+        if (status == TBC_OK) {
+            error = sync_names(writer);
+            status = error == 0 ? TBC_OK : TBC_ERRNO;
+        }
+        writer->syncing = false;
+        tbc_queue_announce_progress();
     }
     tbc_queue_unlock();
-    if (fd < 0) {
-        errno = error;
-        return error == 0 ? TBC_OK : TBC_ERRNO;
-    }
-    error = tbc_file_sync(fd, &file);
-    close(fd);
-    if (error != 0) {
-        tbc_queue_lock();
-        bool same = writer->file.fd == file.fd && strcmp(writer->file.name, file.name) == 0;
-        writer->suspect = same ? error : writer->suspect;
-        tbc_queue_unlock();
-        errno = error;
-        return same ? TBC_ERRNO : TBC_WAITING;
-    }
-    errno = tbc_file_sync_directory(directory);
-    return errno == 0 ? TBC_OK : TBC_ERRNO;
+    errno = error;
+    return status;
 }
 
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
@@ -699,7 +862,7 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
             status = error == 0 ? TBC_OK : TBC_ERRNO;
             tbc_queue_announce_progress();
             if (files == NULL)
-                stop_thread(PATIENCE);
+                stop_thread();
         } else {
             error = writer->error;
             status = error == 0 ? TBC_WAITING : TBC_ERRNO;
@@ -714,9 +877,9 @@ void tbc_writer_pause(void)
 {
     tbc_queue_lock();
     hurry_all();
-    for (unsigned i = 0; i < MOMENT && thread.running && hopeful(); i++)
+    for (unsigned i = 0; i < MOMENT && thread.running && hopeful() && !hangs(HANGS); i++)
         tbc_queue_wait_progress(1);
-    stop_thread(PATIENCE);
+    stop_thread();
     tbc_queue_unlock();
 }
 

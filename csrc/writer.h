@@ -4,6 +4,9 @@
  * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
  * whole records in one write(2) where the system allows it. It never touches Python.
  *
+ * A large event, from 256 KiB on, is encoded and sealed by the thread that logs it, in memory of its own and without the
+ * lock. It is written in pieces of 2 MiB, between which other files get their turn.
+ *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
  *   - a disk that is full is tried again from the byte where it stopped. After any other error, and when the file was
@@ -14,7 +17,9 @@
  *     unless something is logged or flushed: its directory may be about to follow;
  *   - until that succeeds, tbc_writer_flush and tbc_writer_close answer TBC_ERRNO with the reason; nothing is
  *     reordered, and nothing dropped but what finds the queue full, if that was asked for, and is counted then;
- *   - at exit() all that is queued is written, whatever was not closed;
+ *   - tbc_writer_sync covers every file that the writer has had since the last one, and the directories of their names;
+ *   - at exit() all that is queued is written, whatever was not closed, unless a write does not end within 10 s;
+ *   - a fork waits for a write that does not end 20 ms, and not at all if that has been longer;
  *   - after fork() the child has none of the parent's events; its tbc_writers are closed.
  */
 #ifndef TBC_WRITER_H
@@ -22,6 +27,7 @@
 
 #include "buffer.h"
 #include "file.h"
+#include "queue.h"
 #include <stdbool.h>
 
 typedef struct tbc_writer tbc_writer;
@@ -58,19 +64,35 @@ void tbc_writer_path(const tbc_writer *writer, char *path, size_t size);
 
 tbc_stats tbc_writer_stats(const tbc_writer *writer);
 
-/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. On TBC_OK the caller appends the event to *to and calls
-   tbc_writer_end, at once and whatever happens: it holds the lock of all queues. On TBC_FULL it calls tbc_writer_wait
-   and tries again. tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED
-   for one that was left out. */
-tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, double now, tbc_buffer **to);
-tbc_status tbc_writer_end(tbc_writer *writer);
+/* An event on its way into a queue. */
+typedef struct tbc_frame {
+    tbc_buffer *to;  /* the event is appended here: to `own` if it is large, and else to the queue, under the lock */
+    tbc_buffer own;
+    size_t start;    /* of the frame in `to` */
+    size_t reserved; /* of the queue, for a large event */
+    bool sealed;     /* a large event that only has to be appended */
+} tbc_frame;
+
+static inline tbc_size tbc_counted(size_t size) { return size >= 256 << 10 ? TBC_LARGE : TBC_SMALL; }
+
+/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. On TBC_OK the caller
+   appends the event to *frame->to and calls tbc_writer_end, whatever happens; at once unless it is large, since the lock
+   of all queues is held. On TBC_FULL it calls tbc_writer_wait and tries again.
+   waited: the event is what became of reserved bytes, which are released after it. It does not wait for events that came
+   after it, and counts as logged when they were reserved.
+   tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED for one that was
+   left out; TBC_CLOSED if the file was closed behind a large one, which may be ended again when there is another. */
+tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bool waited);
+tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame);
+
+/* Gives up a large event that was not appended. */
+void tbc_writer_abandon(tbc_writer *writer, tbc_frame *frame);
 
 /* Sleeps until there may be room for `size` bytes, or for so many milliseconds. */
-tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds);
+tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, tbc_size counted, unsigned milliseconds);
 
-/* Counts bytes that wait elsewhere to be encoded as part of the queue, and releases them; answers as begin and end do.
-   The event they become is begun with size 0, before they are released: it must not wait for those that came after
-   it, and it counts as logged when its bytes were reserved. */
+/* Counts bytes that wait elsewhere to be encoded as part of the queue, as a large thing of any size; releases them.
+   Answers as begin and end do. */
 tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
@@ -84,13 +106,17 @@ typedef struct tbc_flush {
 void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush);
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds);
 
-/* Has the disk itself keep what was written: fsync, of the file and of its directory. TBC_WAITING if the file was
-   changed for another one meanwhile. After a failure nobody knows what the file holds: what comes goes to a new one. */
-tbc_status tbc_writer_sync(tbc_writer *writer);
+/* Has the disk itself keep what was written: fsync, of the file, of those that it follows since the last sync, and of
+   their directories. TBC_WAITING if the file was changed for another one meanwhile, or another thread syncs still after
+   so many milliseconds. After a failure nobody knows what the file holds: what comes goes to a new one. */
+tbc_status tbc_writer_sync(tbc_writer *writer, unsigned milliseconds);
 
 /* Writes all that is queued, then closes the file. Events that come meanwhile wait. Answers as tbc_writer_flush_wait
    does: the file is open still, but for TBC_OK and for an error of the closing itself. */
 tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds);
+
+/* The program ends: from now on a flush answers ETIMEDOUT once a write has not ended for 10 s. */
+void tbc_writer_leave(void);
 
 /* Around a fork: what is queued is written and the thread ends, if that takes no longer than a moment; it comes back
    when it is needed. fork is safe without them. They spare the programs of Python 3.12 its warnings of a fork in a

@@ -135,6 +135,9 @@ cdef extern from "pixels.h" nogil:
     void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)
 
 cdef extern from "queue.h" nogil:
+    ctypedef enum tbc_size:
+        TBC_SMALL, TBC_LARGE
+
     void tbc_queue_set_limit(size_t bytes)
 
 cdef extern from "file.h" nogil:
@@ -158,6 +161,10 @@ cdef extern from "writer.h" nogil:
         uint64_t queued, written, dropped, retries, rotations
         int error
 
+    ctypedef struct tbc_frame:
+        tbc_buffer *to
+        tbc_buffer own
+
     ctypedef struct tbc_flush:
         uint64_t target, failures
 
@@ -169,17 +176,25 @@ cdef extern from "writer.h" nogil:
     bint tbc_writer_is_open(const tbc_writer *writer)
     void tbc_writer_path(const tbc_writer *writer, char *path, size_t size)
     tbc_stats tbc_writer_stats(const tbc_writer *writer)
-    tbc_status tbc_writer_begin(tbc_writer *writer, size_t size, double now, tbc_buffer **to)
-    tbc_status tbc_writer_end(tbc_writer *writer)
-    tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, unsigned milliseconds)
+    tbc_size tbc_counted(size_t size)
+    tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bint waited)
+    tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
+    void tbc_writer_abandon(tbc_writer *writer, tbc_frame *frame)
+    tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, tbc_size counted, unsigned milliseconds)
     tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now)
     void tbc_writer_release(tbc_writer *writer, size_t size)
     void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
-    tbc_status tbc_writer_sync(tbc_writer *writer)
+    tbc_status tbc_writer_sync(tbc_writer *writer, unsigned milliseconds)
     tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
+    void tbc_writer_leave()
     void tbc_writer_pause()
     void tbc_writer_resume()
 
 cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+
+    PyThreadState *tbc_release_gil "PyEval_SaveThread" () nogil
+    void tbc_take_gil "PyEval_RestoreThread" (PyThreadState *state) nogil
     const char *tbc_utf8 "PyUnicode_AsUTF8AndSize" (object text, Py_ssize_t *size) noexcept # NULL after an error

@@ -1,6 +1,7 @@
 """The seam between Python and csrc/: check the arguments, make one C call, turn its status into an exception.
 
-Nothing that runs Python happens between _begin and _end, where the lock of the queues is held.
+Nothing that runs Python happens between _begin and _end: the lock of the queues is held there, or, for a large event,
+the GIL is not.
 """
 
 cimport cython
@@ -132,7 +133,8 @@ cdef struct entry: # what every event has, and where it goes
     tbc_stamp at
     double now # when it is logged, whatever wall time it gets
     tbc_label label
-    tbc_buffer *to
+    tbc_frame frame
+    PyThreadState *thread # which has no GIL, while a large event is encoded; else NULL
 
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
@@ -388,6 +390,11 @@ def set_queue_limit(size_t limit):
     tbc_queue_set_limit(limit)
 
 
+def leave():
+    """The program ends: from now on flush() raises TimeoutError once a write has not ended for 10 s."""
+    tbc_writer_leave()
+
+
 def before_fork():
     with nogil:
         tbc_writer_pause()
@@ -398,6 +405,9 @@ def after_fork_in_parent():
         tbc_writer_resume()
 
 
+cdef tbc_bytes IMAGES = tbc_bytes("images", 6), TEXT = tbc_bytes("text", 4), TENSOR = tbc_bytes("tensor", 6) # plugins
+
+
 cdef class EventEncoder:
     """Encodes events, a method for each kind; where they go is what the subclasses EventFile and EventBuffer know.
 
@@ -405,43 +415,45 @@ cdef class EventEncoder:
     walltime that cannot be stored, and MemoryError.
     """
 
-    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
-        """Opens a frame, for an event with `size` bytes of content that is logged now, and says where it is."""
+    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
+        """Opens a frame for an event with `size` bytes of content. waited: it never waits, its pixels did (see
+        Reservation)."""
         raise NotImplementedError()
 
-    cdef int _end(self) except -1:
+    cdef int _end(self, entry *e) except -1:
         """Closes the frame."""
         raise NotImplementedError()
 
-    cdef int _begin(self, entry *out, tag, step, walltime, display_name, description, size_t size) except -1:
-        """Checks what every event has, and opens a frame; the event goes to out.to, and _end must follow."""
-        _check(out, tag, step, walltime, display_name, description)
-        return self._open(size, out.now, &out.to)
+    cdef int _begin(self, entry *e, tag, step, walltime, display_name, description, size_t size,
+                    bint waited=False) except -1:
+        """Checks what every event has, and opens a frame; the event goes to e.frame.to, and _end must follow."""
+        _check(e, tag, step, walltime, display_name, description)
+        return self._open(e, size, waited)
 
     cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
         """A number, for a tag and at a time that are checked."""
-        self._open(SMALL, e.now, &e.to)
+        self._open(e, SMALL, False)
         if not new_style:
-            tbc_event_scalar(e.to, e.at, &e.label, <float>value)
+            tbc_event_scalar(e.frame.to, e.at, &e.label, <float>value)
         elif double_precision:
-            tbc_event_scalar_double(e.to, e.at, &e.label, value)
+            tbc_event_scalar_double(e.frame.to, e.at, &e.label, value)
         else:
-            tbc_event_scalar_float(e.to, e.at, &e.label, <float>value)
-        return self._end()
+            tbc_event_scalar_float(e.frame.to, e.at, &e.label, <float>value)
+        return self._end(e)
 
     def version(self, step=None):
         """The event every file starts with."""
         cdef entry e
         self._begin(&e, None, step, None, None, None, SMALL)
-        tbc_event_version(e.to, e.at)
-        self._end()
+        tbc_event_version(e.frame.to, e.at)
+        self._end(&e)
 
     def session_start(self, step):
         """Readers drop what earlier files of the run hold from this step on."""
         cdef entry e
         self._begin(&e, None, step, None, None, None, SMALL)
-        tbc_event_session_start(e.to, e.at)
-        self._end()
+        tbc_event_session_start(e.frame.to, e.at)
+        self._end(&e)
 
     def scalar(self, tag, double value, step=None, walltime=None, bint new_style=False, bint double_precision=False,
                display_name=None, description=None):
@@ -465,8 +477,8 @@ cdef class EventEncoder:
                 size += tags[i].size
                 i += 1
             self._begin(&e, None, step, walltime, None, None, size)
-            tbc_event_scalars(e.to, e.at, tags, values, n)
-            self._end()
+            tbc_event_scalars(e.frame.to, e.at, tags, values, n)
+            self._end(&e)
         finally:
             free(tags)
 
@@ -479,8 +491,8 @@ cdef class EventEncoder:
         moments = tbc_moments(h.min, h.max, <double>h.num, h.sum, h.sum_squares)
         cdef size_t n = h.last - h.first + 1
         self._begin(&e, tag, step, walltime, display_name, description, 2 * sizeof(double) * n)
-        tbc_event_histogram(e.to, e.at, &e.label, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
-        self._end()
+        tbc_event_histogram(e.frame.to, e.at, &e.label, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
+        self._end(&e)
         return h.not_finite
 
     def histogram_raw(self, tag, moments, limits, counts, step=None, walltime=None, display_name=None,
@@ -493,18 +505,18 @@ cdef class EventEncoder:
         if limit.n != count.n or limit.array.stride != sizeof(double) or count.array.stride != sizeof(double):
             raise ValueError(f"limits and counts must be contiguous, as many of each: got {limits!r}, {counts!r}")
         self._begin(&e, tag, step, walltime, display_name, description, 2 * limit.n * sizeof(double))
-        tbc_event_histogram(e.to, e.at, &e.label, &m, <const double *>limit.view.buf, <const double *>count.view.buf,
+        tbc_event_histogram(e.frame.to, e.at, &e.label, &m, <const double *>limit.view.buf, <const double *>count.view.buf,
                             limit.n)
-        self._end()
+        self._end(&e)
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
               walltime=None, display_name=None, description=None):
-        """An image file; colorspace is the number of channels. Never waits: its pixels did (see Reservation)."""
+        """An image file; colorspace is the number of channels. Never waits: its pixels did."""
         cdef entry e
         cdef tbc_bytes content = _bytes(file)
-        self._begin(&e, tag, step, walltime, display_name, description, 0)
-        tbc_event_image(e.to, e.at, &e.label, height, width, colorspace, content)
-        self._end()
+        self._begin(&e, tag, step, walltime, display_name, description, content.size, waited=True)
+        tbc_event_image(e.frame.to, e.at, &e.label, height, width, colorspace, content)
+        self._end(&e)
 
     def images(self, tag, int32_t height, int32_t width, list files not None, step=None, walltime=None,
                display_name=None, description=None):
@@ -512,7 +524,7 @@ cdef class EventEncoder:
         TensorFlow 2 writes them. Never waits, as `image`."""
         cdef entry e
         cdef list strings = [str(width).encode(), str(height).encode(), *files]
-        cdef size_t i, n = len(strings)
+        cdef size_t i, n = len(strings), size = 0
         cdef int64_t length = n
         cdef tbc_bytes *values = <tbc_bytes *>malloc(n * sizeof(tbc_bytes))
         cdef tbc_tensor tensor = tbc_tensor(TBC_DT_STRING, &length, 1, values, n)
@@ -521,9 +533,10 @@ cdef class EventEncoder:
         try:
             for i in range(n):
                 values[i] = _bytes(strings[i])
-            self._begin(&e, tag, step, walltime, display_name, description, 0)
-            tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"images"), &tensor)
-            self._end()
+                size += values[i].size
+            self._begin(&e, tag, step, walltime, display_name, description, size, waited=True)
+            tbc_event_tensor(e.frame.to, e.at, &e.label, IMAGES, &tensor)
+            self._end(&e)
         finally:
             free(values)
 
@@ -533,8 +546,8 @@ cdef class EventEncoder:
         cdef entry e
         cdef tbc_bytes content = _bytes(file)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
-        tbc_event_audio(e.to, e.at, &e.label, sample_rate, channels, frames, content)
-        self._end()
+        tbc_event_audio(e.frame.to, e.at, &e.label, sample_rate, channels, frames, content)
+        self._end(&e)
 
     def text(self, tag, text, step=None, walltime=None, display_name=None, description=None):
         cdef entry e
@@ -545,8 +558,8 @@ cdef class EventEncoder:
             raise TypeError(f"{_shown(tag)!r}: text must be a str, got {text!r} of type {type(text).__name__}")
         _text(text, "text", &content)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
-        tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"text"), &tensor)
-        self._end()
+        tbc_event_tensor(e.frame.to, e.at, &e.label, TEXT, &tensor)
+        self._end(&e)
 
     def tensor(self, tag, array, str dtype not None, step=None, walltime=None, display_name=None, description=None):
         """A tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""
@@ -567,8 +580,8 @@ cdef class EventEncoder:
             values = tbc_bytes(<const char *>view.buf, view.len)
             tensor = tbc_tensor(TENSOR_DTYPES[dtype], &shape[0], view.ndim, &values, 1)
             self._begin(&e, tag, step, walltime, display_name, description, view.len)
-            tbc_event_tensor(e.to, e.at, &e.label, _bytes(b"tensor"), &tensor)
-            self._end()
+            tbc_event_tensor(e.frame.to, e.at, &e.label, TENSOR, &tensor)
+            self._end(&e)
         finally:
             PyBuffer_Release(&view)
 
@@ -577,16 +590,16 @@ cdef class EventEncoder:
         cdef entry e
         cdef tbc_bytes content = _bytes(rows)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
-        tbc_event_pr_curve(e.to, e.at, &e.label, content, content.size // (6 * sizeof(float)))
-        self._end()
+        tbc_event_pr_curve(e.frame.to, e.at, &e.label, content, content.size // (6 * sizeof(float)))
+        self._end(&e)
 
     def summary(self, bytes summary not None, step=None, walltime=None):
         """A serialized Summary."""
         cdef entry e
         cdef tbc_bytes content = _bytes(summary)
         self._begin(&e, None, step, walltime, None, None, content.size)
-        tbc_event_summary(e.to, e.at, content)
-        self._end()
+        tbc_event_summary(e.frame.to, e.at, content)
+        self._end(&e)
 
 
 cdef unsigned _version(object self) noexcept:
@@ -601,12 +614,12 @@ cdef class EventBuffer(EventEncoder):
     def __dealloc__(self):
         tbc_buffer_free(&self._buffer)
 
-    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
+    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
         tbc_buffer_free(&self._buffer)
-        out[0] = &self._buffer
+        e.frame.to = &self._buffer
         return 0
 
-    cdef int _end(self) except -1:
+    cdef int _end(self, entry *e) except -1:
         if self._buffer.status != TBC_OK:
             _raise(self._buffer.status)
         return 0
@@ -618,8 +631,8 @@ cdef class EventBuffer(EventEncoder):
 cdef class EventRelay(EventBuffer):
     """Passes each event to relay(), which a subclass has."""
 
-    cdef int _end(self) except -1:
-        EventBuffer._end(self)
+    cdef int _end(self, entry *e) except -1:
+        EventBuffer._end(self, e)
         self.relay(bytes(self))
         return 0
 
@@ -680,11 +693,11 @@ cdef class EventFile(EventEncoder):
     def overridden(self):
         return False
 
-    cdef int _wait(self, tbc_status status, size_t size) except -1:
+    cdef int _wait(self, tbc_status status, size_t size, tbc_size counted) except -1:
         """What to do about a status that is not TBC_OK before the call is made again."""
         if status == TBC_FULL:
             with nogil:
-                status = tbc_writer_wait(self._writer, size, SLICE_MS)
+                status = tbc_writer_wait(self._writer, size, counted, SLICE_MS)
             if status != TBC_OK:
                 _raise(status, self)
             PyErr_CheckSignals()
@@ -695,16 +708,21 @@ cdef class EventFile(EventEncoder):
             _raise(status, self)
         return 0
 
-    cdef int _open(self, size_t size, double now, tbc_buffer **out) except -1:
-        """Waits while the queue is full, but for an event of size 0."""
-        cdef tbc_status status = tbc_writer_begin(self._writer, size, now, out)
+    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
+        """Waits while the queue is full, unless the event has waited."""
+        cdef tbc_status status = tbc_writer_begin(self._writer, &e.frame, size, e.now, waited)
         while status != TBC_OK:
-            self._wait(status, size)
-            status = tbc_writer_begin(self._writer, size, now, out)
+            self._wait(status, size, tbc_counted(size))
+            status = tbc_writer_begin(self._writer, &e.frame, size, e.now, waited)
+        e.thread = tbc_release_gil() if e.frame.to == &e.frame.own else NULL
         return 0
 
-    cdef int _end(self) except -1:
-        cdef tbc_status status = tbc_writer_end(self._writer)
+    cdef int _end(self, entry *e) except -1:
+        cdef tbc_status status = tbc_writer_end(self._writer, &e.frame)
+        if e.thread != NULL:
+            tbc_take_gil(e.thread)
+        if status == TBC_CLOSED:
+            status = self._end_again(e)
         if status == TBC_FAILING:
             self.tell("events wait in memory until the disk recovers")
         elif status == TBC_DROPPED:
@@ -713,13 +731,26 @@ cdef class EventFile(EventEncoder):
             _raise(status, self)
         return 0
 
+    cdef tbc_status _end_again(self, entry *e) except *:
+        """The file was closed while a large event was encoded."""
+        cdef tbc_status status = TBC_CLOSED
+        try:
+            while status == TBC_CLOSED:
+                self._wait(status, 0, TBC_LARGE)
+                status = tbc_writer_end(self._writer, &e.frame)
+        except BaseException:
+            tbc_writer_abandon(self._writer, &e.frame)
+            raise
+        return status
+
     def event(self, bytes event not None, bint wait=True):
         """A serialized Event. wait: while the queue is full."""
+        cdef entry e
         cdef tbc_bytes content = _bytes(event)
-        cdef tbc_buffer *out
-        self._open(content.size if wait else 0, _clock(), &out)
-        tbc_event_encoded(out, content)
-        self._end()
+        e.now = _clock()
+        self._open(&e, content.size, not wait)
+        tbc_event_encoded(e.frame.to, content)
+        self._end(&e)
 
     @property
     def closed(self):
@@ -775,7 +806,7 @@ cdef class EventFile(EventEncoder):
         cdef double now = _clock()
         cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
         while status != TBC_OK and status != TBC_DROPPED:
-            self._wait(status, size)
+            self._wait(status, size, TBC_LARGE)
             status = tbc_writer_reserve(self._writer, size, now)
         if status == TBC_DROPPED:
             self.tell(DROPPED)
@@ -804,7 +835,9 @@ cdef class EventFile(EventEncoder):
             status = TBC_OK
             if sync:
                 with nogil:
-                    status = tbc_writer_sync(self._writer)
+                    status = tbc_writer_sync(self._writer, SLICE_MS)
+            if status == TBC_WAITING:
+                PyErr_CheckSignals()
         if status != TBC_OK:
             _raise(status, self)
 

@@ -419,11 +419,15 @@ def _flush_all() -> None:
     (To write what is queued is csrc's work.)
     """
     background.stop()
+    _core.leave()
     with lock:
         writers = list(_writers)
     for writer in writers:
         try:
             writer.flush()
+        except TimeoutError as error:
+            reason = f"a write has not ended for 10 s: {error.filename!r}"
+            warnings.warn(f"events logged last are lost: {reason}", RuntimeWarning, stacklevel=1)
         except Exception as error:
             warnings.warn(f"events logged last are lost: {error}", RuntimeWarning, stacklevel=1)
 

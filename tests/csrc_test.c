@@ -893,11 +893,11 @@ static tbc_status flush_all(tbc_writer *writer)
 
 static void close_writer(tbc_writer *writer)
 {
-    tbc_buffer *to;
+    tbc_frame frame;
     tbc_status status;
     while ((status = tbc_writer_close(writer, 100)) == TBC_WAITING) { }
     CHECK(status == TBC_OK);
-    CHECK(tbc_writer_begin(writer, 0, 0, &to) == TBC_CLOSED && !tbc_writer_is_open(writer));
+    CHECK(tbc_writer_begin(writer, &frame, 0, 0, false) == TBC_CLOSED && !tbc_writer_is_open(writer));
     tbc_writer_free(writer);
 }
 
@@ -907,12 +907,12 @@ static atomic_int now = 1; /* seconds since 1970: another one for each event, so
 static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
 {
     const char tag = (char)('0' + thread);
-    tbc_buffer *to;
-    tbc_status status = tbc_writer_begin(writer, 64, now++, &to);
+    tbc_frame frame;
+    tbc_status status = tbc_writer_begin(writer, &frame, 64, now++, false);
     if (status != TBC_OK)
         return status;
-    tbc_event_scalar(to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {&tag, 1}}, 1);
-    status = tbc_writer_end(writer);
+    tbc_event_scalar(frame.to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {&tag, 1}}, 1);
+    status = tbc_writer_end(writer, &frame);
     return status == TBC_FAILING ? TBC_OK : status;
 }
 
@@ -924,7 +924,7 @@ static void append(tbc_writer *writer, int thread, int64_t step, int64_t end)
         if (status == TBC_OK)
             step++;
         else
-            CHECK(tbc_writer_wait(writer, 64, 1000) == TBC_OK);
+            CHECK(tbc_writer_wait(writer, 64, TBC_SMALL, 1000) == TBC_OK);
     }
 }
 
@@ -1125,7 +1125,7 @@ static void test_room_comes_back(void)
     while (try_append(writer, 0, n) == TBC_OK)
         n++;
     for (int i = 0; try_append(writer, 0, n) == TBC_FULL; i++) {
-        tbc_writer_wait(writer, 64, 1);
+        tbc_writer_wait(writer, 64, TBC_SMALL, 1);
         CHECK(i < 3 << 8 && read(ends[0], bytes, sizeof bytes) > 0); /* three of four mebibytes at most */
     }
     CHECK(close(ends[0]) == 0);
@@ -1133,6 +1133,75 @@ static void test_room_comes_back(void)
     CHECK(tbc_writer_close(writer, 1000) == TBC_ERRNO && errno == EPIPE && tbc_writer_is_open(writer));
     tbc_queue_set_limit(usual_limit);
     tbc_writer_free(writer); /* the thread goes on trying, to the end */
+}
+
+enum { LARGE = 5 << 20 };
+
+static void begin_large(tbc_writer *writer, tbc_frame *frame, int64_t step, bool waited)
+{
+    static char bytes[LARGE];
+    CHECK(tbc_writer_begin(writer, frame, sizeof bytes, now++, waited) == TBC_OK && frame->to == &frame->own);
+    tbc_event_scalar(frame->to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {"0", 1}, .description = {bytes, LARGE}}, 1);
+}
+
+/* A large event is made without the lock, and goes to its place among the others when it ends. */
+static void test_large(void)
+{
+    int fd = temp_file();
+    tbc_frame frame;
+    tbc_writer *writer = open_writer(fd), *other = open_writer(temp_file());
+    append(writer, 0, 0, 2);
+    begin_large(writer, &frame, 4, false);
+    CHECK(tbc_writer_stats(writer).queued > LARGE);
+    append(other, 0, 0, 1);
+    append(writer, 0, 2, 4);
+    CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
+    append(writer, 0, 5, 7);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
+    CHECK(tbc_writer_begin(writer, &frame, (size_t)1 << 31, 1.5, false) == TBC_TOO_LARGE);
+    begin_large(writer, &frame, 0, false);
+    tbc_writer_abandon(writer, &frame);
+    CHECK(tbc_writer_stats(writer).queued == 0);
+    begin_large(writer, &frame, 7, false);
+    int copy = dup(fd), next = temp_file(), next_copy = dup(next);
+    CHECK(tbc_writer_close(writer, 1000) == TBC_OK && tbc_writer_end(writer, &frame) == TBC_CLOSED);
+    check_file(copy, 1, 0, 1, 7);
+    CHECK(tbc_writer_attach(writer, next, TBC_RAISE, 1000) == TBC_OK && tbc_writer_end(writer, &frame) == TBC_OK);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
+    check_file(next_copy, 1, 7, 1, 8);
+    close_writer(writer);
+    close_writer(other);
+}
+
+/* Small events find room beside large things of any size, and large ones beside small ones; of each kind an empty queue
+   takes one, whatever the limit. */
+static void test_room_of_large_things(void)
+{
+    int ends[2];
+    tbc_frame frame;
+    CHECK(pipe(ends) == 0);
+    copying copying = {.from = ends[0], .to = temp_file()};
+    tbc_writer *writer = open_writer(ends[1]);
+    tbc_queue_set_limit(LARGE / 2);
+    begin_large(writer, &frame, 0, false);
+    CHECK(tbc_writer_end(writer, &frame) == TBC_OK && tbc_writer_stats(writer).queued > LARGE);
+    CHECK(tbc_writer_begin(writer, &frame, LARGE, 1.5, false) == TBC_FULL);
+    CHECK(tbc_writer_reserve(writer, 1, 1.5) == TBC_FULL);
+    int64_t n = 1;
+    while (try_append(writer, 0, n) == TBC_OK)
+        n++;
+    CHECK(n > LARGE / 2 / 100);
+    begin_large(writer, &frame, n++, true); /* of reserved bytes, which have waited */
+    CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
+    CHECK(pthread_create(&copying.id, NULL, copy_all, &copying) == 0);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
+    CHECK(tbc_writer_reserve(writer, LARGE, 1.5) == TBC_OK);
+    CHECK(tbc_writer_begin(writer, &frame, LARGE, 1.5, false) == TBC_FULL);
+    tbc_writer_release(writer, LARGE);
+    tbc_queue_set_limit(usual_limit);
+    close_writer(writer);
+    pthread_join(copying.id, NULL);
+    check_file(copying.to, 1, 0, 1, n);
 }
 
 enum { CHUNKS = 60 };
@@ -1145,10 +1214,10 @@ static time_t seconds_of_chunks(void)
     CHECK(pipe(ends) == 0);
     tbc_writer *writer = open_writer(ends[1]);
     for (int i = 0; i < CHUNKS; i++) {
-        tbc_buffer *to;
-        CHECK(tbc_writer_begin(writer, sizeof bytes, 1.5, &to) == TBC_OK);
-        tbc_event_encoded(to, (tbc_bytes){bytes, sizeof bytes});
-        CHECK(tbc_writer_end(writer) == TBC_OK);
+        tbc_frame frame;
+        CHECK(tbc_writer_begin(writer, &frame, sizeof bytes, 1.5, false) == TBC_OK);
+        tbc_event_encoded(frame.to, (tbc_bytes){bytes, sizeof bytes});
+        CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
     }
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (size_t got = 0; got < CHUNKS * sizeof bytes;) {
@@ -1289,7 +1358,7 @@ static void test_deleted_file(void)
     check_file(open_file_of(writer, path), 1, 0, 1, 100);
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
     append(writer, 0, 100, 200);
-    CHECK(flush_all(writer) == TBC_OK && tbc_writer_sync(writer) == TBC_OK);
+    CHECK(flush_all(writer) == TBC_OK && tbc_writer_sync(writer, 1000) == TBC_OK);
     check_file(open_file_of(writer, next), 1, 100, 1, 200);
     CHECK(strcmp(path, next) < 0 && tbc_writer_stats(writer).rotations == 1);
     close_writer(writer);
@@ -1428,12 +1497,17 @@ static void test_sick_and_well(void)
     tbc_queue_set_limit(100000);
     append(sick, 0, 0, 1);
     CHECK(flush_all(sick) == TBC_ERRNO);
-    tbc_buffer *to;
-    CHECK(tbc_writer_begin(sick, 64, 1.5, &to) == TBC_OK && tbc_writer_end(sick) == TBC_FAILING);
+    tbc_frame frame;
+    CHECK(tbc_writer_begin(sick, &frame, 64, 1.5, false) == TBC_OK && tbc_writer_end(sick, &frame) == TBC_FAILING);
     tbc_status status;
     while ((status = try_append(sick, 0, 1)) == TBC_OK) { }
     CHECK(status == TBC_DROPPED && tbc_writer_stats(sick).dropped == 1);
+    CHECK(tbc_writer_reserve(sick, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
     CHECK(tbc_writer_reserve(sick, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 2);
+    CHECK(tbc_writer_begin(sick, &frame, LARGE, 1.5, false) == TBC_OK);
+    tbc_event_encoded(frame.to, (tbc_bytes){"", 0});
+    CHECK(tbc_writer_end(sick, &frame) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 3);
+    tbc_writer_release(sick, 200000);
     append(well, 0, 0, 1);
     append(well, 0, 1, 100);
     CHECK(flush_all(well) == TBC_OK && tbc_writer_stats(well).queued == 0);
@@ -1659,7 +1733,8 @@ int main(void)
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,
         test_sick_and_well, /* before the tests that leave much to a disk that fails for ever */
-        test_write_resumes, test_full, test_room_comes_back, test_chunks_do_not_linger, test_deleted_file,
+        test_write_resumes, test_full, test_room_comes_back, test_large, test_room_of_large_things,
+        test_chunks_do_not_linger, test_deleted_file,
         test_removed_directory, test_deleted_file_is_left_for_a_moment,
         test_descriptor_of_others, test_torn_record, test_fork,
     };
