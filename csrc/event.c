@@ -180,21 +180,22 @@ void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, i
     tbc_put_bytes(to, IMAGE_FILE, file);
 }
 
-void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
-                     int64_t frames, tbc_bytes file)
+uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+                         int64_t frames, size_t size)
 {
     const tbc_bytes content_type = TBC_BYTES("audio/wav");
-    size_t audio = TBC_SIZE_FLOAT + size_int(channels) + size_int(frames) + tbc_size_bytes(file.size) +
+    size_t audio = TBC_SIZE_FLOAT + size_int(channels) + size_int(frames) + tbc_size_bytes(size) +
                    tbc_size_bytes(content_type.size);
     uint8_t *to = put_value(buffer, at, label, no_plugin, tbc_size_bytes(audio));
     if (to == NULL)
-        return;
+        return NULL;
     to = tbc_put_head(to, VALUE_AUDIO, audio);
     to = tbc_put_float(to, AUDIO_SAMPLE_RATE, sample_rate);
     to = put_int(to, AUDIO_CHANNELS, channels);
     to = put_int(to, AUDIO_FRAMES, frames);
-    to = tbc_put_bytes(to, AUDIO_FILE, file);
-    tbc_put_bytes(to, AUDIO_CONTENT_TYPE, content_type);
+    uint8_t *file = tbc_put_head(to, AUDIO_FILE, size);
+    tbc_put_bytes(file + size, AUDIO_CONTENT_TYPE, content_type);
+    return file;
 }
 
 /* Floats go where readers look for them; tensor_content takes any type, and all readers decode it. */

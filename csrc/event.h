@@ -68,9 +68,10 @@ void tbc_event_histogram(tbc_buffer *buffer, tbc_stamp at, const tbc_label *labe
 void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                      int32_t colorspace, tbc_bytes file);
 
-/* A WAV file; sample_rate in Hz, frames are samples of each channel. */
-void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
-                     int64_t frames, tbc_bytes file);
+/* A WAV file; sample_rate in Hz, frames are samples of each channel. Answers where the caller puts the `size` bytes of
+   the file, before the buffer grows again; NULL after a failure. */
+uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
+                         int64_t frames, size_t size);
 
 /* A tensor of a plugin: text, images, ... */
 void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,

@@ -621,9 +621,9 @@ static void look(tbc_writer *writer, double now)
 }
 
 /* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
-tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bool waited)
+tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, tbc_size counted, double now,
+                            bool waited)
 {
-    tbc_size counted = tbc_counted(size);
     if (size > INT32_MAX)
         return TBC_TOO_LARGE;
     tbc_queue_lock();

@@ -75,14 +75,16 @@ typedef struct tbc_frame {
 
 static inline tbc_size tbc_counted(size_t size) { return size >= 256 << 10 ? TBC_LARGE : TBC_SMALL; }
 
-/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. On TBC_OK the caller
+/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. It is made as a large one
+   if `counted` says so: tbc_counted(size), or TBC_LARGE for one that takes a while to make. On TBC_OK the caller
    appends the event to *frame->to and calls tbc_writer_end, whatever happens; at once unless it is large, since the lock
    of all queues is held. On TBC_FULL it calls tbc_writer_wait and tries again.
    waited: the event is what became of reserved bytes, which are released after it. It does not wait for events that came
    after it, and counts as logged when they were reserved.
    tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED for one that was
    left out; TBC_CLOSED if the file was closed behind a large one, which may be ended again when there is another. */
-tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bool waited);
+tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, tbc_size counted, double now,
+                            bool waited);
 tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame);
 
 /* Gives up a large event that was not appended. */

@@ -68,8 +68,8 @@ cdef extern from "event.h" nogil:
                              const double *limits, const double *counts, size_t n)
     void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                          int32_t colorspace, tbc_bytes file)
-    void tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
-                         int64_t frames, tbc_bytes file)
+    uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate,
+                             int64_t channels, int64_t frames, size_t size)
     void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
                           const tbc_tensor *tensor)
     void tbc_event_pr_curve(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes rows, size_t n)
@@ -177,7 +177,8 @@ cdef extern from "writer.h" nogil:
     void tbc_writer_path(const tbc_writer *writer, char *path, size_t size)
     tbc_stats tbc_writer_stats(const tbc_writer *writer)
     tbc_size tbc_counted(size_t size)
-    tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, double now, bint waited)
+    tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, tbc_size counted, double now,
+                                bint waited)
     tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
     void tbc_writer_abandon(tbc_writer *writer, tbc_frame *frame)
     tbc_status tbc_writer_wait(tbc_writer *writer, size_t size, tbc_size counted, unsigned milliseconds)
@@ -195,6 +196,7 @@ cdef extern from "Python.h":
     ctypedef struct PyThreadState:
         pass
 
+    object tbc_memoryview "PyMemoryView_FromMemory" (char *data, Py_ssize_t size, int flags)
     PyThreadState *tbc_release_gil "PyEval_SaveThread" () nogil
     void tbc_take_gil "PyEval_RestoreThread" (PyThreadState *state) nogil
     const char *tbc_utf8 "PyUnicode_AsUTF8AndSize" (object text, Py_ssize_t *size) noexcept # NULL after an error

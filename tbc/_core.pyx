@@ -5,7 +5,7 @@ the GIL is not.
 """
 
 cimport cython
-from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES,
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITE,
                              PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
@@ -135,6 +135,12 @@ cdef struct entry: # what every event has, and where it goes
     tbc_label label
     tbc_frame frame
     PyThreadState *thread # which has no GIL, while a large event is encoded; else NULL
+
+
+cdef enum manner: # how an event comes to be
+    AT_ONCE
+    WAITED # what it is made of has waited (see Reservation): it never waits
+    FILLED # Python fills it in, for which _take_gil is called
 
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
@@ -415,9 +421,8 @@ cdef class EventEncoder:
     walltime that cannot be stored, and MemoryError.
     """
 
-    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
-        """Opens a frame for an event with `size` bytes of content. waited: it never waits, its pixels did (see
-        Reservation)."""
+    cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
+        """Opens a frame for an event with `size` bytes of content."""
         raise NotImplementedError()
 
     cdef int _end(self, entry *e) except -1:
@@ -425,14 +430,22 @@ cdef class EventEncoder:
         raise NotImplementedError()
 
     cdef int _begin(self, entry *e, tag, step, walltime, display_name, description, size_t size,
-                    bint waited=False) except -1:
+                    manner how=AT_ONCE) except -1:
         """Checks what every event has, and opens a frame; the event goes to e.frame.to, and _end must follow."""
         _check(e, tag, step, walltime, display_name, description)
-        return self._open(e, size, waited)
+        return self._open(e, size, TBC_LARGE if how == FILLED else tbc_counted(size), how == WAITED)
+
+    cdef void _take_gil(self, entry *e) noexcept:
+        if e.thread != NULL:
+            tbc_take_gil(e.thread)
+            e.thread = NULL
+
+    cdef void _abandon(self, entry *e) noexcept:
+        """In place of _end, for an event that could not be filled in."""
 
     cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
         """A number, for a tag and at a time that are checked."""
-        self._open(e, SMALL, False)
+        self._open(e, SMALL, TBC_SMALL, False)
         if not new_style:
             tbc_event_scalar(e.frame.to, e.at, &e.label, <float>value)
         elif double_precision:
@@ -514,7 +527,7 @@ cdef class EventEncoder:
         """An image file; colorspace is the number of channels. Never waits: its pixels did."""
         cdef entry e
         cdef tbc_bytes content = _bytes(file)
-        self._begin(&e, tag, step, walltime, display_name, description, content.size, waited=True)
+        self._begin(&e, tag, step, walltime, display_name, description, content.size, WAITED)
         tbc_event_image(e.frame.to, e.at, &e.label, height, width, colorspace, content)
         self._end(&e)
 
@@ -534,20 +547,35 @@ cdef class EventEncoder:
             for i in range(n):
                 values[i] = _bytes(strings[i])
                 size += values[i].size
-            self._begin(&e, tag, step, walltime, display_name, description, size, waited=True)
+            self._begin(&e, tag, step, walltime, display_name, description, size, WAITED)
             tbc_event_tensor(e.frame.to, e.at, &e.label, IMAGES, &tensor)
             self._end(&e)
         finally:
             free(values)
 
-    def audio(self, tag, float sample_rate, int64_t channels, int64_t frames, bytes file not None, step=None,
+    def audio(self, tag, float sample_rate, int64_t channels, int64_t frames, size_t size, fill not None, step=None,
               walltime=None, display_name=None, description=None):
-        """A WAV file; sample_rate in Hz, frames: samples of each channel."""
+        """A WAV file of `size` bytes, which `fill` writes into a memoryview; answers what that does. It must keep
+        nothing of it.
+
+        sample_rate in Hz, frames: samples of each channel.
+        """
         cdef entry e
-        cdef tbc_bytes content = _bytes(file)
-        self._begin(&e, tag, step, walltime, display_name, description, content.size)
-        tbc_event_audio(e.frame.to, e.at, &e.label, sample_rate, channels, frames, content)
+        cdef uint8_t *to
+        answer = None
+        self._begin(&e, tag, step, walltime, display_name, description, size, FILLED)
+        to = tbc_event_audio(e.frame.to, e.at, &e.label, sample_rate, channels, frames, size)
+        if to != NULL:
+            self._take_gil(&e)
+            view = tbc_memoryview(<char *>to, size, PyBUF_WRITE)
+            try:
+                answer = fill(view)
+            except BaseException:
+                self._abandon(&e)
+                raise
+            view.release()
         self._end(&e)
+        return answer
 
     def text(self, tag, text, step=None, walltime=None, display_name=None, description=None):
         cdef entry e
@@ -614,9 +642,10 @@ cdef class EventBuffer(EventEncoder):
     def __dealloc__(self):
         tbc_buffer_free(&self._buffer)
 
-    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
+    cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
         tbc_buffer_free(&self._buffer)
         e.frame.to = &self._buffer
+        e.thread = NULL
         return 0
 
     cdef int _end(self, entry *e) except -1:
@@ -708,19 +737,24 @@ cdef class EventFile(EventEncoder):
             _raise(status, self)
         return 0
 
-    cdef int _open(self, entry *e, size_t size, bint waited) except -1:
+    cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
         """Waits while the queue is full, unless the event has waited."""
-        cdef tbc_status status = tbc_writer_begin(self._writer, &e.frame, size, e.now, waited)
+        cdef tbc_status status = tbc_writer_begin(self._writer, &e.frame, size, counted, e.now, waited)
         while status != TBC_OK:
-            self._wait(status, size, tbc_counted(size))
-            status = tbc_writer_begin(self._writer, &e.frame, size, e.now, waited)
-        e.thread = tbc_release_gil() if e.frame.to == &e.frame.own else NULL
+            self._wait(status, size, counted)
+            status = tbc_writer_begin(self._writer, &e.frame, size, counted, e.now, waited)
+        e.thread = tbc_release_gil() if counted == TBC_LARGE else NULL
         return 0
 
+    cdef void _abandon(self, entry *e) noexcept:
+        tbc_writer_abandon(self._writer, &e.frame)
+
     cdef int _end(self, entry *e) except -1:
-        cdef tbc_status status = tbc_writer_end(self._writer, &e.frame)
-        if e.thread != NULL:
-            tbc_take_gil(e.thread)
+        cdef tbc_status status
+        if e.frame.to == &e.frame.own and e.thread == NULL: # it was filled in
+            e.thread = tbc_release_gil()
+        status = tbc_writer_end(self._writer, &e.frame)
+        self._take_gil(e)
         if status == TBC_CLOSED:
             status = self._end_again(e)
         if status == TBC_FAILING:
@@ -739,7 +773,7 @@ cdef class EventFile(EventEncoder):
                 self._wait(status, 0, TBC_LARGE)
                 status = tbc_writer_end(self._writer, &e.frame)
         except BaseException:
-            tbc_writer_abandon(self._writer, &e.frame)
+            self._abandon(e)
             raise
         return status
 
@@ -748,7 +782,7 @@ cdef class EventFile(EventEncoder):
         cdef entry e
         cdef tbc_bytes content = _bytes(event)
         e.now = _clock()
-        self._open(&e, content.size, not wait)
+        self._open(&e, content.size, tbc_counted(content.size), not wait)
         tbc_event_encoded(e.frame.to, content)
         self._end(&e)
 

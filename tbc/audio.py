@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import wave
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,14 @@ from tbc import convert
 
 MAX_SAMPLE_RATE = 2**32 // 4 - 1  # a WAV counts its bytes per second in 32 bits; stereo of 16 bits has four each
 FULL_SCALE = 32767
+WIDTH = 2  # bytes of a sample
+PCM = 1  # what the samples are
+HEADER: struct.Struct = struct.Struct("<4sI4s4sIHHIIHH4sI")  # little-endian, as the whole file
+BLOCK = 1 << 16  # frames: the memory that takes stays small
 
 
-def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, bytes, int]:
-    """(channels, frames, WAV file, how many samples were cut off).
+class Sound:
+    """Samples as the WAV file that they become: `size` bytes, which fill() writes.
 
     samples: one channel, in any shape with one dimension that is not 1, or two channels of shape (2, L) or (L, 2).
     Floats (and bools) from -1 to 1; what lies beyond is cut off, NaN is silence. Integers of 8, 16 and 32 bits use the
@@ -26,26 +29,39 @@ def encode(samples: npt.NDArray[Any], sample_rate: float) -> tuple[int, int, byt
     Raises AssertionError for other shapes, as torch does; ValueError for no samples at all or an impossible
     sample_rate; TypeError for 64-bit integers, whose range nobody means, and for what is no real number.
     """
-    frames = samples.squeeze()
-    if frames.ndim == 0:
-        frames = frames[np.newaxis]
-    if frames.ndim == 2 and frames.shape[0] == 2:
-        frames = frames.T
-    if frames.ndim > 2 or (frames.ndim == 2 and frames.shape[1] != 2):
-        raise AssertionError(f"a sound has one channel or two, of shape (2, L) or (L, 2), got {samples.shape}")
-    if not 1 <= convert.parameter(sample_rate, "sample_rate") <= MAX_SAMPLE_RATE:
-        raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
-    if samples.size == 0:
-        raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
-    pcm, beyond = to_int16(frames)
-    rate = round(float(sample_rate))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(frames.ndim)
-        wav.setsampwidth(2)
-        wav.setframerate(rate)
-        wav.writeframes(pcm.tobytes())
-    return frames.ndim, len(frames), file.getvalue(), beyond
+
+    def __init__(self, samples: npt.NDArray[Any], sample_rate: float) -> None:
+        frames = samples.squeeze()
+        if frames.ndim == 0:
+            frames = frames[np.newaxis]
+        if frames.ndim == 2 and frames.shape[0] == 2:
+            frames = frames.T
+        if frames.ndim > 2 or (frames.ndim == 2 and frames.shape[1] != 2):
+            raise AssertionError(f"a sound has one channel or two, of shape (2, L) or (L, 2), got {samples.shape}")
+        if not 1 <= convert.parameter(sample_rate, "sample_rate") <= MAX_SAMPLE_RATE:
+            raise ValueError(f"sample_rate must be from 1 to {MAX_SAMPLE_RATE} Hz, got {sample_rate!r}")
+        if samples.size == 0:
+            raise ValueError(f"a sound needs at least one sample, got an array of shape {samples.shape}")
+        to_int16(frames[:1])  # which raises what all would
+        self._samples = frames
+        self._rate = round(float(sample_rate))
+        self.channels = frames.ndim
+        self.frames = len(frames)
+        self.size = HEADER.size + WIDTH * frames.size
+
+    def fill(self, file: memoryview) -> int:
+        """Writes the WAV file; answers how many samples were cut off."""
+        frame, content = WIDTH * self.channels, self.size - HEADER.size
+        riff = b"RIFF", self.size - 8, b"WAVE"
+        kind = b"fmt ", 16, PCM, self.channels, self._rate, self._rate * frame, frame, 8 * WIDTH
+        HEADER.pack_into(file, 0, *riff, *kind, b"data", content)
+        beyond = 0
+        for start in range(0, self.frames, BLOCK):
+            pcm, more = to_int16(self._samples[start : start + BLOCK])
+            at = HEADER.size + start * frame
+            file[at : at + pcm.nbytes] = pcm.reshape(-1).view(np.uint8).data
+            beyond += more
+        return beyond
 
 
 def to_int16(samples: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], int]:

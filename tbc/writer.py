@@ -415,10 +415,9 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc import audio
 
-        channels, frames, wav, beyond = audio.encode(convert.array(snd_tensor), sample_rate)
-        file = self._to()
-        file.audio(tag, sample_rate, channels, frames, wav, global_step, walltime, **label)
-        if beyond:
+        sound = audio.Sound(convert.array(snd_tensor), sample_rate)
+        content = sample_rate, sound.channels, sound.frames, sound.size, sound.fill
+        if beyond := self._to().audio(tag, *content, global_step, walltime, **label):
             self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
 
     @explained

@@ -315,7 +315,10 @@ static void check_image_and_text(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag
 static void check_audio(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
 {
     const float rate = 44100;
-    tbc_event_audio(buffer, at, &(tbc_label){.tag = tag}, rate, 2, 300, bytes);
+    uint8_t *file = tbc_event_audio(buffer, at, &(tbc_label){.tag = tag}, rate, 2, 300, bytes.size);
+    CHECK(file != NULL);
+    if (bytes.size > 0)
+        memcpy(file, bytes.data, bytes.size);
     view audio = only_bytes(value_in(buffer, at, tag), 6);
     CHECK(take_varint(&audio) == (1 << 3 | 5) && audio.size >= 4 && memcmp(audio.data, &rate, 4) == 0);
     audio.data += 4, audio.size -= 4;
@@ -897,7 +900,7 @@ static void close_writer(tbc_writer *writer)
     tbc_status status;
     while ((status = tbc_writer_close(writer, 100)) == TBC_WAITING) { }
     CHECK(status == TBC_OK);
-    CHECK(tbc_writer_begin(writer, &frame, 0, 0, false) == TBC_CLOSED && !tbc_writer_is_open(writer));
+    CHECK(tbc_writer_begin(writer, &frame, 0, TBC_SMALL, 0, false) == TBC_CLOSED && !tbc_writer_is_open(writer));
     tbc_writer_free(writer);
 }
 
@@ -908,7 +911,7 @@ static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
 {
     const char tag = (char)('0' + thread);
     tbc_frame frame;
-    tbc_status status = tbc_writer_begin(writer, &frame, 64, now++, false);
+    tbc_status status = tbc_writer_begin(writer, &frame, 64, TBC_SMALL, now++, false);
     if (status != TBC_OK)
         return status;
     tbc_event_scalar(frame.to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {&tag, 1}}, 1);
@@ -1140,7 +1143,7 @@ enum { LARGE = 5 << 20 };
 static void begin_large(tbc_writer *writer, tbc_frame *frame, int64_t step, bool waited)
 {
     static char bytes[LARGE];
-    CHECK(tbc_writer_begin(writer, frame, sizeof bytes, now++, waited) == TBC_OK && frame->to == &frame->own);
+    CHECK(tbc_writer_begin(writer, frame, LARGE, TBC_LARGE, now++, waited) == TBC_OK && frame->to == &frame->own);
     tbc_event_scalar(frame->to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {"0", 1}, .description = {bytes, LARGE}}, 1);
 }
 
@@ -1158,7 +1161,7 @@ static void test_large(void)
     CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
     append(writer, 0, 5, 7);
     CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
-    CHECK(tbc_writer_begin(writer, &frame, (size_t)1 << 31, 1.5, false) == TBC_TOO_LARGE);
+    CHECK(tbc_writer_begin(writer, &frame, (size_t)1 << 31, TBC_LARGE, 1.5, false) == TBC_TOO_LARGE);
     begin_large(writer, &frame, 0, false);
     tbc_writer_abandon(writer, &frame);
     CHECK(tbc_writer_stats(writer).queued == 0);
@@ -1185,7 +1188,7 @@ static void test_room_of_large_things(void)
     tbc_queue_set_limit(LARGE / 2);
     begin_large(writer, &frame, 0, false);
     CHECK(tbc_writer_end(writer, &frame) == TBC_OK && tbc_writer_stats(writer).queued > LARGE);
-    CHECK(tbc_writer_begin(writer, &frame, LARGE, 1.5, false) == TBC_FULL);
+    CHECK(tbc_writer_begin(writer, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_FULL);
     CHECK(tbc_writer_reserve(writer, 1, 1.5) == TBC_FULL);
     int64_t n = 1;
     while (try_append(writer, 0, n) == TBC_OK)
@@ -1196,7 +1199,7 @@ static void test_room_of_large_things(void)
     CHECK(pthread_create(&copying.id, NULL, copy_all, &copying) == 0);
     CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
     CHECK(tbc_writer_reserve(writer, LARGE, 1.5) == TBC_OK);
-    CHECK(tbc_writer_begin(writer, &frame, LARGE, 1.5, false) == TBC_FULL);
+    CHECK(tbc_writer_begin(writer, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_FULL);
     tbc_writer_release(writer, LARGE);
     tbc_queue_set_limit(usual_limit);
     close_writer(writer);
@@ -1215,7 +1218,7 @@ static time_t seconds_of_chunks(void)
     tbc_writer *writer = open_writer(ends[1]);
     for (int i = 0; i < CHUNKS; i++) {
         tbc_frame frame;
-        CHECK(tbc_writer_begin(writer, &frame, sizeof bytes, 1.5, false) == TBC_OK);
+        CHECK(tbc_writer_begin(writer, &frame, sizeof bytes, TBC_LARGE, 1.5, false) == TBC_OK);
         tbc_event_encoded(frame.to, (tbc_bytes){bytes, sizeof bytes});
         CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
     }
@@ -1498,13 +1501,14 @@ static void test_sick_and_well(void)
     append(sick, 0, 0, 1);
     CHECK(flush_all(sick) == TBC_ERRNO);
     tbc_frame frame;
-    CHECK(tbc_writer_begin(sick, &frame, 64, 1.5, false) == TBC_OK && tbc_writer_end(sick, &frame) == TBC_FAILING);
+    CHECK(tbc_writer_begin(sick, &frame, 64, TBC_SMALL, 1.5, false) == TBC_OK);
+    CHECK(tbc_writer_end(sick, &frame) == TBC_FAILING);
     tbc_status status;
     while ((status = try_append(sick, 0, 1)) == TBC_OK) { }
     CHECK(status == TBC_DROPPED && tbc_writer_stats(sick).dropped == 1);
     CHECK(tbc_writer_reserve(sick, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
     CHECK(tbc_writer_reserve(sick, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 2);
-    CHECK(tbc_writer_begin(sick, &frame, LARGE, 1.5, false) == TBC_OK);
+    CHECK(tbc_writer_begin(sick, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_OK);
     tbc_event_encoded(frame.to, (tbc_bytes){"", 0});
     CHECK(tbc_writer_end(sick, &frame) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 3);
     tbc_writer_release(sick, 200000);
