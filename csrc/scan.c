@@ -1,9 +1,14 @@
 /* One pass over the bytes. The tags of a training loop come round and round, so the key of a value is first compared
    with the one that came behind the last one's before, and only then looked up in the table (open addressing, a power
-   of two, at most half full). The values of an event are staged, and become rows when it has been read to its end. */
+   of two, at most half full). The values of an event are staged, and become rows when it has been read to its end.
+
+   A purge only notes its step. Of all purges since a series was last used, the one with the lowest step decides. So
+   the notes are a stack: a purge drops those before it whose step is not lower, and the steps grow from the bottom to
+   the top. The first note that a series has not seen has the lowest step of all it has not seen. */
 #include "scan.h"
 #include "crc32c.h"
 #include "record.h"
+#include "siphash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +38,20 @@ typedef struct staged {
     uint64_t bytes;
 } staged;
 
+typedef struct purge {
+    uint64_t number; /* from 1 on */
+    int64_t step;
+} purge;
+
 struct tbc_scan_memory {
     entry *entries;
     size_t n, capacity;
     size_t last; /* the place of the key before */
     staged *stage;
     size_t staged, stage_capacity;
+    purge *purges; /* numbers and steps both grow */
+    size_t n_purges, purges_capacity;
+    uint64_t purged; /* the number of the last purge */
 };
 
 /* --- fields --- */
@@ -171,21 +184,10 @@ static bool read_number(cursor tensor, double *number)
 
 /* --- keys --- */
 
-static uint64_t hash_of(const tbc_key *key)
+static uint64_t hash_of(const uint64_t seed[2], const tbc_key *key)
 {
-    uint64_t hash = (uint64_t)(uint32_t)key->field ^ key->tag.size << 32;
-    const char *data = key->tag.data;
-    size_t size = key->tag.size;
-    for (uint64_t word; size >= 8; data += 8, size -= 8) {
-        memcpy(&word, data, 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 32;
-    }
-    for (; size > 0; data++, size--)
-        hash = (hash ^ (uint8_t)*data) * 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < key->plugin.size; i++)
-        hash = (hash ^ (uint8_t)key->plugin.data[i]) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 29;
+    uint64_t hash = tbc_siphash(seed, (uint32_t)key->field, key->tag.data, key->tag.size);
+    return key->plugin.size == 0 ? hash : tbc_siphash(seed, hash, key->plugin.data, key->plugin.size);
 }
 
 static inline bool holds(const entry *entry, const tbc_key *key)
@@ -196,16 +198,18 @@ static inline bool holds(const entry *entry, const tbc_key *key)
 }
 
 /* The place of the key, or the free one for it. */
-static size_t place_of(const struct tbc_scan_memory *memory, const tbc_key *key)
+static size_t place_of(const tbc_scan *scan, const tbc_key *key)
 {
-    size_t at = hash_of(key) & (memory->capacity - 1);
+    const struct tbc_scan_memory *memory = scan->memory;
+    size_t at = hash_of(scan->seed, key) & (memory->capacity - 1);
     while (memory->entries[at].text != NULL && !holds(&memory->entries[at], key))
         at = (at + 1) & (memory->capacity - 1);
     return at;
 }
 
-static bool grow_entries(struct tbc_scan_memory *memory)
+static bool grow_entries(tbc_scan *scan)
 {
+    struct tbc_scan_memory *memory = scan->memory;
     const struct tbc_scan_memory old = *memory;
     entry *entries = calloc(2 * old.capacity, sizeof *entries);
     if (entries == NULL)
@@ -217,7 +221,7 @@ static bool grow_entries(struct tbc_scan_memory *memory)
         if (e->text == NULL)
             continue;
         tbc_key key = {{e->text, e->tag_size}, {e->text + e->tag_size, e->plugin_size}, e->field};
-        size_t at = place_of(memory, &key);
+        size_t at = place_of(scan, &key);
         memory->entries[at] = *e;
         memory->entries[at].next = at;
     }
@@ -229,7 +233,7 @@ static bool grow_entries(struct tbc_scan_memory *memory)
 static tbc_scan_stop enter_key(tbc_scan *scan, const tbc_key *key, size_t *at)
 {
     struct tbc_scan_memory *memory = scan->memory;
-    if (2 * (memory->n + 1) > memory->capacity && !grow_entries(memory))
+    if (2 * (memory->n + 1) > memory->capacity && !grow_entries(scan))
         return TBC_SCAN_NO_MEMORY;
     char *text = malloc(key->tag.size + key->plugin.size + 1);
     if (text == NULL)
@@ -241,7 +245,7 @@ static tbc_scan_stop enter_key(tbc_scan *scan, const tbc_key *key, size_t *at)
     }
     memcpy(text, key->tag.data, key->tag.size);
     memcpy(text + key->tag.size, key->plugin.data, key->plugin.size);
-    *at = place_of(memory, key);
+    *at = place_of(scan, key);
     memory->entries[*at] = (entry){text, key->tag.size, key->plugin.size, key->field, series, *at};
     memory->n++;
     return TBC_SCAN_MORE;
@@ -253,7 +257,7 @@ static inline tbc_scan_stop series_of(tbc_scan *scan, const tbc_key *key, int *s
     struct tbc_scan_memory *memory = scan->memory;
     size_t at = memory->entries[memory->last].next;
     if (!holds(&memory->entries[at], key)) {
-        at = place_of(memory, key);
+        at = place_of(scan, key);
         if (memory->entries[at].text == NULL) {
             tbc_scan_stop stop = enter_key(scan, key, &at);
             if (stop != TBC_SCAN_MORE)
@@ -290,13 +294,57 @@ static inline void hide(tbc_series *series, int64_t step)
         series->hidden++;
 }
 
+/* Hides what the purges hide that the series has not seen: finds the first of them, which has the lowest step. */
+static void catch_up(const struct tbc_scan_memory *memory, tbc_series *series)
+{
+    size_t first = 0;
+    for (size_t end = memory->n_purges; first < end;) {
+        size_t middle = first + (end - first) / 2;
+        if (memory->purges[middle].number > series->purged)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    if (first < memory->n_purges)
+        hide(series, memory->purges[first].step);
+    series->purged = memory->purged;
+}
+
+tbc_series *tbc_scan_series(tbc_scan *scan, int index)
+{
+    tbc_series *series = &scan->series[index];
+    if (!series->is_lasting)
+        catch_up(scan->memory, series);
+    return series;
+}
+
+tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    while (memory->n_purges > 0 && memory->purges[memory->n_purges - 1].step >= step)
+        memory->n_purges--;
+    if (memory->n_purges == memory->purges_capacity) {
+        size_t capacity = memory->purges_capacity == 0 ? 16 : 2 * memory->purges_capacity;
+        purge *purges = realloc(memory->purges, capacity * sizeof *purges);
+        if (purges == NULL)
+            return TBC_NO_MEMORY;
+        memory->purges = purges;
+        memory->purges_capacity = capacity;
+    }
+    memory->purges[memory->n_purges++] = (purge){++memory->purged, step};
+    return TBC_OK;
+}
+
 static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
 {
     tbc_series *series = &scan->series[index];
     if (step > scan->last_step)
         return true;
-    if (scan->purges && !series->is_lasting)
+    if (scan->purges && !series->is_lasting) {
+        if (series->purged != scan->memory->purged)
+            catch_up(scan->memory, series);
         hide(series, step);
+    }
     if (step < scan->first_step)
         return true;
     if (series->n == series->capacity && !grow_series(series))
@@ -484,8 +532,8 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
         stop = read_other(scan, what, offset, &starts);
     if (stop != TBC_SCAN_MORE)
         return stop;
-    if (starts && scan->purges)
-        tbc_scan_purge(scan, step);
+    if (starts && scan->purges && tbc_scan_purge(scan, step) != TBC_OK)
+        return TBC_SCAN_NO_MEMORY;
     return commit(scan, step, wall_time, TBC_RECORD_HEAD + length + TBC_RECORD_TAIL);
 }
 
@@ -608,6 +656,7 @@ void tbc_scan_free(tbc_scan *scan)
     if (memory != NULL) {
         free(memory->entries);
         free(memory->stage);
+        free(memory->purges);
     }
     free(memory);
     scan->series = NULL;
@@ -626,11 +675,4 @@ int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting)
     }
     scan->series[scan->n_series] = (tbc_series){.is_scalar = is_scalar, .is_lasting = is_lasting};
     return (int)scan->n_series++;
-}
-
-void tbc_scan_purge(tbc_scan *scan, int64_t step)
-{
-    for (size_t i = 0; i < scan->n_series; i++)
-        if (!scan->series[i].is_lasting)
-            hide(&scan->series[i], step);
 }

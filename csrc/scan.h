@@ -15,6 +15,11 @@
  * What writers do not write (contents twice, a field of a wrong type or with a number above 15, a scalar of other types
  * than these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. No row
  * of a record is taken unless all of them are.
+ *
+ * The file may come from an attacker, who knows this code. Time and memory are linear in the size of the file: in the
+ * number and the length of keys, in values of an event, records, rows, and starts of sessions. For that the hash of
+ * keys has a random seed, and a start takes the same time whatever the number of series: a series hides its rows when
+ * it is next used. (What a start hid is found by bisection, the one logarithm.)
  */
 #ifndef TBC_SCAN_H
 #define TBC_SCAN_H
@@ -41,6 +46,7 @@ typedef struct tbc_series {
     size_t n, capacity;
     uint64_t bytes; /* of the file, in all: a value's own, and the first one's of an event has the rest of its record */
     uint64_t hidden; /* rows */
+    uint64_t purged; /* the number of starts whose purges the rows have had; see tbc_scan_series */
     bool is_scalar;
     bool is_lasting; /* nothing hides rows of it */
 } tbc_series;
@@ -56,6 +62,7 @@ typedef struct tbc_scan {
     void *context;
     int64_t first_step, last_step; /* of the rows that are wanted */
     bool purges; /* a row hides the ones of its series, and a session's start those of all, that have no smaller step */
+    uint64_t seed[2]; /* of the hash of keys: random, or an attacker makes all of them collide */
     tbc_series *series;
     size_t n_series;
     struct tbc_scan_memory *memory;
@@ -70,7 +77,7 @@ typedef enum tbc_scan_stop {
     TBC_SCAN_NO_MEMORY,
 } tbc_scan_stop;
 
-/* Of a scan whose members down to `purges` are set, and the rest zero. */
+/* Of a scan whose members down to `seed` are set, and the rest zero. */
 tbc_status tbc_scan_init(tbc_scan *scan);
 void tbc_scan_free(tbc_scan *scan);
 
@@ -81,7 +88,10 @@ int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting);
 tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes);
 
 /* Hides the rows whose step is `step` or more, of a scan that purges. */
-void tbc_scan_purge(tbc_scan *scan, int64_t step);
+tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step);
+
+/* A series whose rows are to be read: those in scan->series may still hold rows that a purge hides. */
+tbc_series *tbc_scan_series(tbc_scan *scan, int series);
 
 /* Takes the records that begin at data, at `offset` of the file; `used` is how many bytes of them were taken. */
 tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,

@@ -44,6 +44,7 @@ cdef extern from "scan.h":
         int64_t first_step
         int64_t last_step
         bint purges
+        uint64_t seed[2]
         tbc_series *series
         size_t n_series
 
@@ -60,7 +61,8 @@ cdef extern from "scan.h":
     int tbc_scan_add_series(tbc_scan *scan, bint is_scalar, bint is_lasting)
     tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell,
                                 uint64_t bytes)
-    void tbc_scan_purge(tbc_scan *scan, int64_t step)
+    tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step)
+    tbc_series *tbc_scan_series(tbc_scan *scan, int series)
     tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
                                    size_t *used) nogil
 

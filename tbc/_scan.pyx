@@ -2,6 +2,9 @@
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from os import urandom
 
 MORE, DAMAGED, ODD, LARGE = TBC_SCAN_MORE, TBC_SCAN_DAMAGED, TBC_SCAN_ODD, TBC_SCAN_LARGE
 
@@ -64,6 +67,8 @@ cdef class Scan:
         self.scan.first_step = first_step
         self.scan.last_step = last_step
         self.scan.purges = purges
+        seed = urandom(sizeof(self.scan.seed))
+        memcpy(self.scan.seed, <const char *>seed, sizeof(self.scan.seed))
         if tbc_scan_init(&self.scan) != TBC_OK:
             raise MemoryError()
 
@@ -91,12 +96,13 @@ cdef class Scan:
             raise MemoryError()
 
     def purge(self, int64_t step):
-        tbc_scan_purge(&self.scan, step)
+        if tbc_scan_purge(&self.scan, step) != TBC_OK:
+            raise MemoryError()
 
     def columns(self, int series):
         cdef tbc_series *s
         self._check(series)
-        s = &self.scan.series[series]
+        s = tbc_scan_series(&self.scan, series)
         step = column(s.step, s.n, "q")
         s.step = NULL
         wall_time = column(s.wall_time, s.n, "d")

@@ -20,6 +20,7 @@
 #include "queue.h"
 #include "record.h"
 #include "scan.h"
+#include "siphash.h"
 #include "writer.h"
 #include <dirent.h>
 #include <errno.h>
@@ -1596,6 +1597,30 @@ static void test_fork(void)
 
 /* --- scanning --- */
 
+/* Of the bytes 0, 1, 2, ..., 255, 0, ..., so many behind the first eight: as CPython hashes them where PYTHONHASHSEED is
+   0, 1 or 2023. */
+static void test_siphash(void)
+{
+    static const struct {
+        uint64_t seed[2];
+        size_t size;
+        uint64_t hash;
+    } known[] = {
+        {{0x0000000000000000u, 0x0000000000000000u}, 0, 0xead411e67ebe2eeau},
+        {{0x0000000000000000u, 0x0000000000000000u}, 5, 0xa0cf3211850f8e0du},
+        {{0xaed66ce184be2329u, 0xebe9bbf1f1499052u}, 7, 0xfa87985f39e97a53u},
+        {{0xaed66ce184be2329u, 0xebe9bbf1f1499052u}, 8, 0x12e9d283f9f37002u},
+        {{0xc85573e718c9c1f4u, 0xbf52da78d70f6f15u}, 15, 0xa75551f7d3af73e9u},
+        {{0xc85573e718c9c1f4u, 0xbf52da78d70f6f15u}, 16, 0x3c7e1f999aaaee65u},
+        {{0xc85573e718c9c1f4u, 0xbf52da78d70f6f15u}, 299, 0x08667b895f120939u},
+    };
+    uint8_t data[8 + 299];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        CHECK(tbc_siphash(known[i].seed, tbc_load_le64(data), data + 8, known[i].size) == known[i].hash);
+}
+
 enum { SCAN_TAGS = 200, SCAN_STEPS = 50 };
 
 static tbc_scan scan_of; /* resolve has no other way to it, as it is a test's */
@@ -1613,7 +1638,7 @@ static int resolve_tag(void *context, const tbc_key *key)
 
 static void begin_scan(void)
 {
-    scan_of = (tbc_scan){.resolve = resolve_tag, .first_step = INT64_MIN, .last_step = INT64_MAX};
+    scan_of = (tbc_scan){.resolve = resolve_tag, .first_step = INT64_MIN, .last_step = INT64_MAX, .seed = {1, 2}};
     CHECK(tbc_scan_init(&scan_of) == TBC_OK);
 }
 
@@ -1677,9 +1702,9 @@ static void test_scan(void)
         }
         CHECK(at == buffer.size);
         check_rows(&buffer);
-        tbc_scan_purge(&scan_of, 10);
+        CHECK(tbc_scan_purge(&scan_of, 10) == TBC_OK);
         for (int i = 0; i < SCAN_TAGS; i++)
-            CHECK(scan_of.series[i].n == 15 && scan_of.series[i].step[14] == 9);
+            CHECK(tbc_scan_series(&scan_of, i)->n == 15 && scan_of.series[i].step[14] == 9);
         tbc_scan_free(&scan_of);
     }
     begin_scan();
@@ -1732,7 +1757,8 @@ static void test_scan_of_anything(void)
 int main(void)
 {
     static void (*const tests[])(void) = {
-        test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_scan, test_scan_of_anything,
+        test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_siphash, test_scan,
+        test_scan_of_anything,
         test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,

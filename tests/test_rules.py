@@ -25,7 +25,8 @@ INCLUDES = {  # what each pair of files may include of csrc
     "record": {"buffer", "crc32c", "status", "wire"},
     "queue": {"buffer", "status"},
     "file": set(),
-    "scan": {"crc32c", "record", "wire"},
+    "siphash": {"wire"},
+    "scan": {"crc32c", "record", "siphash", "wire"},
     "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
