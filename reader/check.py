@@ -21,16 +21,15 @@ from __future__ import annotations
 import math
 import os
 import time
-from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from .events import event_of
 from .files import find_event_files, run_of, size_at
 from .records import RecordError, TruncatedRecordError, end_of, read_frames
+from .scan import Purges
 from .tags import SESSION_START, kind_of, plugin_of
 
 BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
@@ -190,8 +189,7 @@ class _Run:
         self.oddities = _Oddities()  # of its tags
         self._tags: dict[str, _Tag] = {}
         self._plugins: dict[str, str] = {}
-        self._starts = 0
-        self._voids: list[tuple[int, int]] = []  # (which START, its step), unless a later one has no higher step
+        self._starts = Purges()  # each makes void what was logged before with its step or a higher one
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
 
@@ -240,7 +238,7 @@ class _Run:
                 for value in values:
                     self._value(path, offset, step, value)
             elif what == "session_log" and event.session_log.status == SESSION_START:
-                self._start(event.step)
+                self._starts.add(event.step)
         if not report.records and not damages.places:
             report.findings.append(Finding(path, None, "warning", "version", "the file is empty"))
         same = self._contents.setdefault((content, report.records), path) if report.values else path
@@ -259,17 +257,10 @@ class _Run:
                 report.findings.append(Finding(path, None, "warning", "order", message))
             self._begun = path, wall_time
 
-    def _start(self, step: int) -> None:
-        """A START makes void what was logged before with its step or a higher one."""
-        while self._voids and self._voids[-1][1] >= step:
-            self._voids.pop()
-        self._starts += 1
-        self._voids.append((self._starts, step))
-
     def _is_void(self, step: int, starts: int) -> bool:
         """Whether a START has made this step void since there were so many."""
-        later = bisect(self._voids, starts, key=itemgetter(0))
-        return later < len(self._voids) and self._voids[later][1] <= step
+        lowest = self._starts.lowest_after(starts)
+        return lowest is not None and lowest <= step
 
     def _value(self, path: str, offset: int, step: int, value: Any) -> None:
         name = value.tag
@@ -280,7 +271,7 @@ class _Run:
             kind = kind_of(what, plugin_of(name, value.metadata.plugin_data.plugin_name, self._plugins))
         tag = self._tags.get(name)
         if tag is None:
-            self._tags[name] = _Tag(kind, step, self._starts)
+            self._tags[name] = _Tag(kind, step, self._starts.count)
             return
         if kind != tag.kind:
             message = f"{_quoted(name)} is a {tag.kind} first, and a {kind}"
@@ -292,7 +283,7 @@ class _Run:
             else:
                 self.oddities.add(path, offset, "repeat", name, f"{_quoted(name)} has step {step} once more")
         tag.step = step
-        tag.starts = self._starts
+        tag.starts = self._starts.count
 
 
 def _quoted(tag: str) -> str:

@@ -7,19 +7,21 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+import eventfiles
 import numpy as np
 import pytest
-from eventfiles import loaded
+from eventfiles import VERSION, frames, histogram, loaded, scalar
 from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_script
 from tensorboard.backend.event_processing import event_accumulator
 from torture import readers
+from torture.fuzz import check_load
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import TruncatedRecordError, load
+from tbc.reader import TruncatedRecordError, load, scan
 from tbc.reader.load import load_runs, load_scalars
 from tbc.reader.records import frame
 from tbc.testing import event_files, events
@@ -569,6 +571,152 @@ def test_ctrl_c_ends_a_load(tmp_path):
     write_runs(tmp_path, [[[("a", 1)]]] * 50)
     result = run_script(script, tmp_path, timeout=30)
     assert (result.stdout, result.stderr) == ("interrupted\n", "")
+
+
+# --- pieces, and purges between them ---
+
+CUTS = st.lists(st.integers(0, 3000), max_size=10).map(sorted)
+ANY_BYTES = st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(frame)).map(b"".join)
+
+
+def scanned(content, cuts, purge_steps, large=1 << 16):
+    """The kernel's columns of `content`, cut in pieces, with a purge after each; where each purge came; and the end.
+
+    What the kernel leaves is passed over. Events without a summary are lasting series.
+    """
+    kernel = pytest.importorskip("tbc._scan")
+    whole = kernel.Scan(-3, 20, True)
+    keys = []
+
+    def resolve(tag, field, plugin):
+        keys.append((tag.decode(), field, plugin))
+        return whole.add_series(field == 2, field < 0)
+
+    at, places = 0, []
+    for end, step in zip([*cuts, len(content)], [*purge_steps, 100], strict=True):
+        stop = kernel.ODD
+        while at < end <= len(content) and stop in (kernel.ODD, kernel.LARGE):
+            stop, at = whole.records(resolve, content, at, end, at, large)
+            if stop in (kernel.ODD, kernel.LARGE):
+                at += 16 + int.from_bytes(content[at : at + 8], "little")
+        whole.purge(step)
+        places.append(min(at, len(content)))
+    columns = []
+    for i in range(len(keys)):
+        *arrays, size, hidden = whole.columns(i)
+        columns.append((*(list(map(repr, np.asarray(array).tolist())) for array in arrays), size, hidden))
+    return keys, columns, at, places
+
+
+@given(event_files() | ANY_BYTES, CUTS, st.data())
+def test_pieces_have_the_columns_of_the_whole(content, cuts, data):
+    """Whole records between the same purges. Large is what has 40 bytes, at times: it is known by its head."""
+    cuts = [cut for cut in cuts if cut <= len(content)]
+    steps = data.draw(st.lists(st.integers(-5, 25), min_size=len(cuts), max_size=len(cuts)))
+    large = data.draw(st.sampled_from([40, 1 << 16]))
+    *found, places = scanned(content, cuts, steps, large)
+    assert scanned(content, places[:-1], steps, large)[:3] == tuple(found)
+
+
+def test_a_file_cut_at_every_byte_has_the_columns_of_the_whole():
+    odd = scalar(3, "odd").SerializeToString() * 2
+    graph = Event(step=7, graph_def=b"graph")
+    events = [VERSION, scalar(1), histogram(1, "h"), scalar(2), eventfiles.start(1), odd, graph, scalar(1)]
+    content = b"".join(frames(*events, scalar(4, "other"), eventfiles.start(2), scalar(9)))
+    whole = scanned(content, [], [])[:3]
+    assert whole[2] == len(content)
+    for cut in range(len(content) + 1):
+        assert scanned(content, [cut], [100])[:3] == whole
+    assert scanned(content, range(len(content)), [100] * len(content))[:3] == whole
+
+
+@given(event_files() | ANY_BYTES, st.booleans(), st.integers(1, 50))
+def test_a_window_of_any_size(path, content, purge, piece):
+    path.write_bytes(content)
+    expected, errors = loaded(path, True, purge)
+    with mock.patch.multiple(load, PIECE=piece, LEAP=piece):
+        found, again = loaded(path, True, purge)
+    assert found == expected
+    assert list(map(repr, again)) == list(map(repr, errors))
+
+
+@given(ANY_BYTES)
+def test_any_bytes_by_both_paths(path, content):
+    path.write_bytes(content)
+    check_load(path)
+
+
+STEP = st.integers(-6, 25)
+CALLS = st.lists(  # of a Scan: a row of a series that may be new, or a purge
+    st.tuples(st.integers(0, 4), STEP) | st.tuples(st.none(), STEP), max_size=60
+)
+
+
+@given(CALLS, st.booleans())
+def test_a_scan_hides_what_a_plain_model_hides(calls, purges):
+    """Which goes through all series for each purge. Series 0 and 3 are lasting."""
+    for of in filter(None, (load._scan, scan)):
+        kept = of.Scan(-3, 20, purges)
+        model = {}
+        for series, step in calls:
+            if series is None and purges:
+                kept.purge(step)
+            elif series is not None:
+                while len(model) <= series:
+                    model[len(model)] = [[], 0]
+                    kept.add_series(True, len(model) % 3 == 1)
+                kept.add_row(series, step, 1.0, step, 1)
+            if step > 20 and series is not None:
+                continue
+            for number, rows in model.items():
+                if purges and number % 3 and series in (None, number):
+                    left = [row for row in rows[0] if row < step]
+                    rows[:] = left, rows[1] + len(rows[0]) - len(left)
+                if series == number and step >= -3:
+                    rows[0].append(step)
+        for number, (rows, hidden) in model.items():
+            step, _, _, _, was_hidden = kept.columns(number)
+            assert (np.asarray(step).tolist(), was_hidden) == (rows, hidden)
+
+
+# --- files that are made to take time; `hostile.growth` of `make torture` measures it ---
+
+
+def test_a_purge_goes_through_no_series(monkeypatch):
+    """Each series hides rows once after all of them, and once for a row that comes between."""
+    calls = []
+    hide = scan.Series.hide
+    monkeypatch.setattr(scan.Series, "hide", lambda self, step: (calls.append(step), hide(self, step)))
+    for steps in (range(500), range(500, 0, -1), [9] * 500):
+        kept = scan.Scan(0, 1000, True)
+        for series in range(500):
+            kept.add_row(kept.add_series(True, False), series, 1.0, 1.0, 1)
+        calls.clear()
+        for step in steps:
+            kept.purge(step)
+        assert calls == []
+        lengths = [len(kept.columns(series)[0]) for series in range(500)]
+        assert lengths == [int(series < min(steps)) for series in range(500)]
+        assert calls == [min(steps)] * 500
+
+
+def test_a_file_of_many_tags_and_starts_is_loaded():
+    """Both would take minutes if each tag or each start went through all the others."""
+    pytest.importorskip("tbc._scan")
+    script = """
+        from torture.hostile import colliding_tags, scalar
+        from tbc import _core, _scan
+
+        tags = [tag.encode() for tag in colliding_tags(80_000)]
+        content = b"".join(_core.frame(scalar(tag.decode()).SerializeToString()) for tag in tags)
+        scan = _scan.Scan(0, 9, True)
+        stop, used = scan.records(lambda *key: scan.add_series(True, False), content, 0, len(content), 0, 1 << 20)
+        assert (stop, used) == (_scan.MORE, len(content))
+        for _ in range(300_000):
+            scan.purge(1)
+        assert sum(scan.columns(i)[4] for i in range(len(set(tags)))) == len(tags)
+    """
+    run_script(script, timeout=60)
 
 
 def test_the_kernel_refuses_what_is_not_there():

@@ -41,6 +41,7 @@ from tbc.proto import Event
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "data" / "corpus"
 CSRC = TESTS.parent / "csrc"
+RAW = 8  # how fuzz_scan.c scans: the bytes as they are; below, other ways
 NEEDED = ("scan", "crc32c", "record", "buffer")  # of csrc, by fuzz_scan.c
 COMMANDS = (
     ["verify"],
@@ -110,7 +111,7 @@ def columns(seconds):
 
 
 def kernel(seconds):
-    what = "the kernel of load_scalars, under sanitizers, on records that libFuzzer makes"
+    what = "the kernel of load_scalars, under sanitizers, on pieces of records and of raw bytes that libFuzzer makes"
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "fuzz_scan"
         sources = [TESTS / "torture" / "fuzz_scan.c", *(CSRC / f"{name}.c" for name in NEEDED)]
@@ -121,8 +122,12 @@ def kernel(seconds):
             return Row(what, 0, 0, 0, "skipped: there is no clang with libFuzzer")
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
-        for i, data in enumerate(data for path in CORPUS.iterdir() for data in _records(path.read_bytes())):
-            (corpus / str(i)).write_bytes(bytes([i % 4, min(len(data) // 2, 255)]) + data)
+        for path in CORPUS.iterdir():
+            content = path.read_bytes()
+            (corpus / path.name).write_bytes(bytes([RAW, 50, 1]) + content)
+            records = b"".join(bytes([min(len(data) // 2, 255)]) + data for data in _records(content))
+            for how in range(RAW):
+                (corpus / f"{path.name}.{how}").write_bytes(bytes([how, 50, 1]) + records)
         return _search([program], what, seconds, corpus)
 
 

@@ -1,76 +1,145 @@
 /* csrc/scan.c on what libFuzzer makes of it, under ASan and UBSan: see kernel() in fuzz.py.
  *
- * The first byte of an input is how to scan. The rest are records: of each, a byte that is half its length, then its
- * data. They are framed here, since no search gets past the checksums. */
+ * The first byte of an input says how to scan, the second how large the pieces are that the scan gets, the third the
+ * step of the purges between pieces. The rest are records: of each, a byte that is half its length, then its data. They
+ * are framed here, since no search gets past the checksums; or the rest is the file as it is.
+ *
+ * A second scan gets whole records, and each series of it hides its rows at once. Both must have the same rows. */
 #include "record.h"
 #include "scan.h"
 #include <stdlib.h>
 #include <string.h>
+
+enum { PURGES = 1, SMALL_IS_LARGE = 2, PURGES_BETWEEN = 4, RAW = 8 };
+
+#define REQUIRE(condition) ((condition) ? (void)0 : abort())
 
 static int resolve(void *context, const tbc_key *key)
 {
     tbc_scan *scan = context;
     if (key->tag.size > 40)
         return TBC_ODD;
-    if (key->field < 0 || (key->tag.size != 0 && key->tag.data[0] == 'u'))
+    if (key->tag.size != 0 && key->tag.data[0] == 'u')
         return TBC_UNWANTED;
     bool is_scalar = key->field == 2 || (key->plugin.size == 7 && memcmp(key->plugin.data, "scalars", 7) == 0);
-    return tbc_scan_add_series(scan, is_scalar, false);
+    return tbc_scan_add_series(scan, is_scalar, key->field < 0);
 }
 
 /* So that the sanitizers see the first byte too much that is read. */
 static uint8_t *exact_copy(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = malloc(size);
+    uint8_t *copy = malloc(size + (size == 0));
     memcpy(copy, data, size);
     return copy;
 }
 
-static void add_record(tbc_buffer *buffer, const uint8_t *data, size_t size)
+static void begin(tbc_scan *scan, bool purges)
+{
+    *scan = (tbc_scan){.resolve = resolve, .first_step = -5, .last_step = 1 << 20, .purges = purges, .seed = {1, 2}};
+    scan->context = scan;
+    REQUIRE(tbc_scan_init(scan) == TBC_OK);
+}
+
+/* Hands file[at:end] over, passes over what the kernel leaves, and answers how far that is. */
+static size_t feed(tbc_scan *scan, const uint8_t *file, size_t at, size_t end, int how)
+{
+    while (at < end) {
+        size_t used;
+        uint8_t *piece = exact_copy(file + at, end - at);
+        tbc_scan_stop stop =
+            tbc_scan_records(scan, piece, end - at, (int64_t)at, how & SMALL_IS_LARGE ? 64 : UINT64_MAX, &used);
+        free(piece);
+        REQUIRE(used <= end - at);
+        at += used;
+        REQUIRE(stop == TBC_SCAN_MORE || stop == TBC_SCAN_ODD || stop == TBC_SCAN_LARGE ||
+                (stop == TBC_SCAN_DAMAGED && how & RAW));
+        if (stop == TBC_SCAN_MORE || stop == TBC_SCAN_DAMAGED)
+            break;
+        at += TBC_RECORD_HEAD + (size_t)tbc_load_le64(file + at) + TBC_RECORD_TAIL;
+    }
+    return at;
+}
+
+static void require_same(tbc_scan *one, tbc_scan *other)
+{
+    REQUIRE(one->n_series == other->n_series);
+    for (int i = 0; i < (int)one->n_series; i++) {
+        const tbc_series *a = tbc_scan_series(one, i), *b = tbc_scan_series(other, i);
+        REQUIRE(a->n == b->n && a->bytes == b->bytes && a->hidden == b->hidden && a->is_scalar == b->is_scalar);
+        REQUIRE(a->n == 0 || (memcmp(a->step, b->step, a->n * sizeof *a->step) == 0 &&
+                              memcmp(a->wall_time, b->wall_time, a->n * sizeof *a->wall_time) == 0 &&
+                              memcmp(a->cell, b->cell, a->n * sizeof *a->cell) == 0));
+    }
+}
+
+static void scan_in_pieces(const uint8_t *file, size_t size, int how, size_t piece, int64_t step)
+{
+    tbc_scan pieces, whole;
+    begin(&pieces, how & PURGES);
+    begin(&whole, how & PURGES);
+    size_t at = 0, before = 0;
+    for (size_t end = 0; end < size;) {
+        end = size - end > piece ? end + piece : size;
+        at = feed(&pieces, file, at, end, how);
+        while (before < at && before < size) { /* record by record */
+            size_t next = before + TBC_RECORD_HEAD + (size_t)tbc_load_le64(file + before) + TBC_RECORD_TAIL;
+            REQUIRE(feed(&whole, file, before, next < size ? next : size, how) == next);
+            before = next;
+            for (int i = 0; i < (int)whole.n_series; i++)
+                tbc_scan_series(&whole, i);
+        }
+        REQUIRE(before == at);
+        if (how & PURGES && how & PURGES_BETWEEN) {
+            REQUIRE(tbc_scan_purge(&pieces, step) == TBC_OK && tbc_scan_purge(&whole, step) == TBC_OK);
+            for (int i = 0; i < (int)whole.n_series; i++)
+                tbc_scan_series(&whole, i);
+        }
+    }
+    REQUIRE(at == size || how & RAW);
+    require_same(&pieces, &whole);
+    tbc_scan_free(&pieces);
+    tbc_scan_free(&whole);
+}
+
+static void peek_at(const uint8_t *data, size_t size, uint64_t length)
 {
     tbc_peek peek;
+    uint8_t *beginning = exact_copy(data, size);
+    tbc_scan_peek(beginning, size, length, &peek);
+    free(beginning);
+}
+
+static void add_record(tbc_buffer *buffer, const uint8_t *data, size_t size)
+{
     size_t start = tbc_record_begin(buffer);
     memcpy(tbc_buffer_extend(buffer, size), data, size);
     tbc_record_end(buffer, start);
-    uint8_t *beginning = exact_copy(data, size / 2);
-    tbc_scan_peek(beginning, size / 2, size, &peek);
-    free(beginning);
+    peek_at(data, size / 2, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 4)
+    if (size < 5)
         return 0;
+    const uint8_t *end = data + size;
+    int how = *data++;
+    size_t piece = 1 + (size_t)*data++;
+    int64_t step = *data++;
+    if (how & RAW) {
+        peek_at(data, (size_t)(end - data), (uint64_t)(end - data) + (uint64_t)step);
+        scan_in_pieces(data, (size_t)(end - data), how, piece, step);
+        return 0;
+    }
     tbc_buffer buffer = {0};
-    const uint8_t *end = data + size, how = *data++;
     while (end - data > 2) {
         size_t length = 2 * (size_t)*data++;
         if (length > (size_t)(end - data))
             length = (size_t)(end - data);
-        if (length > 1)
-            add_record(&buffer, data, length);
+        add_record(&buffer, data, length);
         data += length;
     }
-    if (buffer.size == 0)
-        return 0;
     tbc_record_seal(buffer.data, buffer.size);
-    uint8_t *file = exact_copy(buffer.data, buffer.size);
-    tbc_scan scan = {.resolve = resolve, .first_step = -5, .last_step = 1 << 20, .purges = how & 1};
-    scan.context = &scan;
-    if (tbc_scan_init(&scan) != TBC_OK)
-        abort();
-    size_t used;
-    for (size_t at = 0; at < buffer.size;) { /* the caller passes over what the kernel leaves */
-        uint64_t large = how & 2 ? 64 : UINT64_MAX;
-        tbc_scan_stop stop = tbc_scan_records(&scan, file + at, buffer.size - at, (int64_t)at, large, &used);
-        at += used;
-        if (stop == TBC_SCAN_MORE ? at != buffer.size : stop != TBC_SCAN_ODD && stop != TBC_SCAN_LARGE)
-            abort();
-        if (stop != TBC_SCAN_MORE)
-            at += TBC_RECORD_HEAD + (size_t)tbc_load_le64(file + at) + TBC_RECORD_TAIL;
-    }
-    tbc_scan_free(&scan);
-    free(file);
+    scan_in_pieces(buffer.data, buffer.size, how, piece, step);
     tbc_buffer_free(&buffer);
     return 0;
 }

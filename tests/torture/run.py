@@ -46,6 +46,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("memory.loading", 200, 20, {}),
     ("model.random_walks", 500, 30, {}),
     ("differential.calls", 20_000, 1000, {}),
+    ("hostile.growth", 5, 2, {}),  # turns
     ("fuzz.values", 120, 10, {}),  # seconds
     ("fuzz.command_line", 120, 10, {}),
     ("fuzz.columns", 120, 10, {}),
