@@ -158,7 +158,8 @@ class Values(Sequence[Any]):
         plugin = next((plugin for plugin, kind in PLUGIN_KINDS.items() if kind == self.kind), "")
         values = values_of(event, {self.tag: plugin})
         found = [value for value in values if (value.tag, value.kind) == (self.tag, self.kind)]
-        behind = int((self._place[index:] == place).sum())  # an event may hold several; a purge leaves the last ones
+        # An event may hold several, and a purge leaves the last ones. Places only grow.
+        behind = int(self._place.searchsorted(place, "right")) - index
         if behind > len(found):
             raise CorruptRecordError(path, offset, f"no {self.kind} of {self.tag!r}, which was there,")
         return found[-behind]

@@ -27,7 +27,7 @@ from .files import open_file, raise_error, size_of
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
 LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
-SURE = 1 << 20  # bytes that are read without a look whether the file has them
+SURE = 1 << 12  # bytes that are read without a look whether the file has them
 
 # The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
 # plenty, is one match: twelve zeros are no head.
