@@ -1,6 +1,7 @@
 """Files that no writer wrote, and paths that are no files: told at once, in bounded memory, without a traceback."""
 
 import errno
+import io
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from oracle import run_script
 from torture import fuzz
 from torture.fuzz import CORPUS, check_cli, check_values
+from torture.hostile import torn
 
 from tbc import _core
 from tbc.proto import Event, HParamsPluginData
@@ -21,7 +23,7 @@ from tbc.reader import CorruptRecordError, TruncatedRecordError, find_event_file
 from tbc.reader.__main__ import main
 from tbc.reader.describe import printable, to_json
 from tbc.reader.events import values_of
-from tbc.reader.records import HEAD, LIMIT, _length, crc32c_in_python, mask, next_head
+from tbc.reader.records import HEAD, LIMIT, _length, crc32c_in_python, frames_of, mask, next_head
 
 DATA = Path(__file__).parent / "data"
 SOUND = [DATA / "pytorch.tfevents", DATA / "tensorflow.tfevents.v2"]
@@ -516,6 +518,22 @@ def test_a_length_that_the_file_has_no_room_for_takes_no_memory(tmp_path):
     result = dump_within(16, path)
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr.startswith(f"note: {path}: the file ends in the record at byte 0: ")
+
+
+def test_heads_of_torn_records_cost_no_reads_of_the_rest():
+    counts = []
+
+    class Counting(io.BytesIO):
+        def read(self, size):
+            data = super().read(size)
+            counts.append(len(data))
+            return data
+
+    content = b"".join(torn(2000))
+    errors = []
+    assert len(list(frames_of(Counting(content), "file", errors.append, 0))) == 2000
+    assert len(errors) == 4000  # each is torn, and has another behind it
+    assert sum(counts) < 50 * len(content)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory cannot be limited")
