@@ -3,6 +3,8 @@
 The bytes are taken apart by the kernel of csrc/scan.c. What it leaves (damage, and what no writer known to us writes),
 and all where the extension is not built, is read by events.py and records.py, with the same result. (But of a message
 that is none, in a part that the kernel need not look at, it may take the values; records.py tells of damage.)
+
+Time and memory to load a file are linear in its size, whatever it holds.
 """
 
 from __future__ import annotations
