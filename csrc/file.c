@@ -210,8 +210,8 @@ int tbc_file_sync(int fd, const tbc_file *file)
 int tbc_file_sync_path(const char *path, dev_t device, ino_t inode)
 {
     struct stat now;
-    int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
-    if (error == 0 && fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode)
+    int fd = open(path, O_WRONLY | O_CLOEXEC), error = fd < 0 || fstat(fd, &now) != 0 ? errno : 0;
+    if (error == 0 && now.st_dev == device && now.st_ino == inode)
         error = sync_descriptor(fd);
     if (fd >= 0)
         close(fd);
@@ -225,7 +225,7 @@ int tbc_file_sync_directories(const char *directory)
     bool any = false;
     snprintf(path, sizeof path, "%s", directory);
     while (end != NULL) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 ? errno : fstat(fd, &now) != 0 ? errno : 0;
+        int fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 || fstat(fd, &now) != 0 ? errno : 0;
         bool inside = error != 0 || !any || now.st_dev == first.st_dev;
         if (error == 0 && !any)
             first = now;

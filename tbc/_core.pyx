@@ -569,11 +569,13 @@ cdef class EventEncoder:
             self._take_gil(&e)
             view = tbc_memoryview(<char *>to, size, PyBUF_WRITE)
             try:
-                answer = fill(view)
+                try:
+                    answer = fill(view)
+                finally:
+                    view.release()
             except BaseException:
                 self._abandon(&e)
                 raise
-            view.release()
         self._end(&e)
         return answer
 

@@ -427,6 +427,88 @@ def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
     assert [steps_of(path) for path in sorted(find_event_files(log_dir))] == [([0], False), ([1], False)]
 
 
+SYNCED = """
+place = os.path.join(log_dir, "new", "er", "est")
+log = iter(range(1000))
+
+def sync():
+    writer.flush(sync=True)
+    assert faults.dirty(log_dir) == [], faults.dirty(log_dir)
+
+def give_up():
+    writer.add_summary(Summary(), next(log))
+    writer.flush()
+    faults.arm(faults.WRITE, 1, 1, error=errno.EIO)
+    writer.add_summary(Summary(), next(log))
+    writer.flush()
+    faults.disarm()
+"""
+
+
+def test_a_sync_covers_the_files_before_and_all_directories(log_dir):
+    """By the books of the shim, which have every write, name and fsync."""
+    run(
+        SYNCED
+        + """
+        from tbc.proto import Summary
+        writer = tbc.FileWriter(place)
+        assert len(faults.dirty(log_dir)) > 3, faults.dirty(log_dir)
+        sync()
+        for _ in range(3):
+            give_up()
+        assert writer.stats().rotations == 3 and len(faults.dirty(log_dir)) == 5, faults.dirty(log_dir)
+        sync()
+        for _ in range(3):
+            writer.add_summary(Summary(), next(log))
+            writer.close()
+        assert len(faults.dirty(log_dir)) == 4, faults.dirty(log_dir)
+        sync()
+        """.replace("\n        ", "\n"),
+        log_dir,
+    )
+
+
+def test_a_sync_that_fails_is_told_or_made_up_for(log_dir):
+    """The N-th fsync, open or fstat of a sync fails: flush() raises, or nothing is left unsynced."""
+    run(
+        SYNCED
+        + """
+        from tbc.proto import Summary
+        told = 0
+        for kind in (faults.FSYNC, faults.OPEN, faults.FSTAT):
+            for n in range(1, 12):
+                directory = os.path.join(log_dir, str(kind), str(n))
+                writer = tbc.FileWriter(directory)
+                for _ in range(2):
+                    give_up()
+                faults.arm(kind, n, 1, error=errno.EIO)
+                try:
+                    writer.flush(sync=True)
+                except OSError as error:
+                    assert error.errno == errno.EIO, error
+                    told += 1
+                else:
+                    assert faults.dirty(directory) == [], (kind, n, faults.dirty(directory))
+                faults.disarm()
+                writer.add_summary(Summary(), next(log))  # behind a failure, in a new file
+                writer.flush(sync=True)
+                writer.close()
+        assert told > 15, told
+
+        writer = tbc.FileWriter(place)
+        writer.add_summary(Summary(), next(log))
+        writer.flush()
+        faults.arm(faults.MEMORY, 1, 1)
+        writer.close()
+        assert faults.hits() == 1
+        writer.add_summary(Summary(), next(log))
+        assert error_of(lambda: writer.flush(sync=True))[0] == errno.ENOMEM
+        writer.flush(sync=True)
+        """.replace("\n        ", "\n"),
+        log_dir,
+    )
+
+
 def test_a_directory_without_permission(tmp_path):
     """Root may write everywhere: it becomes nobody for a while."""
     run(

@@ -219,17 +219,36 @@ def test_ctrl_c_interrupts_whatever_waits(tmp_path):
 
 
 def test_a_fork_does_not_wait_for_a_stuck_write(tmp_path):
+    """A thousand of them would take 20 minutes if each waited a second."""
     script = """
         import tbc.file_writer  # has the hooks around a fork
         warnings.simplefilter("ignore")
         file.event(bytes(1_000_000))
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
+        for _ in range(1000):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
         os.close(reader)
     """
     run_script(STUCK + textwrap.dedent(script), tmp_path / "fifo")
+
+
+def test_an_exit_waits_a_bounded_time_for_a_stuck_write(tmp_path):
+    """It says what is lost, and what is in other files is written."""
+    script = """
+        well = tbc.SummaryWriter(path + "-run")
+        well.add_scalar("x", 1.0, 0)
+        well.flush()
+        stuck = tbc.FileWriter(path + "-stuck", must_open=None)
+        stuck.attach(os.open(path, os.O_WRONLY), path, 100)
+        stuck.event(bytes(1_000_000))
+        file.event(bytes(100))
+        well.add_scalar("x", 1.0, 1)
+    """
+    output = run_script(STUCK + textwrap.dedent(script), tmp_path / "fifo")
+    assert "events logged last are lost: a write has not ended for 10 s" in output.stderr
+    assert logged_steps(tmp_path / "fifo-run") == [0, 1]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")

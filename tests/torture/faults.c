@@ -8,6 +8,9 @@
  *   - write brings `part` bytes to the file if that is not 0, and answers so: a short write. With an error too, only the
  *     first one that is hit does, and the next ones fail: a disk that gets full in the middle of a record;
  *   - close closes, and then says that it failed, as Linux does.
+ *
+ * It also keeps the books of a disk that loses what was not synced: of each file that the extension wrote to, and of each
+ * directory that it made a name in, whether an fsync came after that.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -19,6 +22,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -73,11 +78,62 @@ void faults_delete_behind_write(const char *path)
     doomed = path;
 }
 
+/* Inodes that hold what a power failure takes. */
+static ino_t dirty[10000];
+static size_t n_dirty;
+static pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
+
+static bool ours(void *caller) { return (uintptr_t)caller >= low && (uintptr_t)caller < high; }
+
+static void set_dirty(ino_t inode, bool is)
+{
+    pthread_mutex_lock(&books);
+    size_t i = 0;
+    while (i < n_dirty && dirty[i] != inode)
+        i++;
+    if (is && i == n_dirty && n_dirty < sizeof dirty / sizeof *dirty)
+        dirty[n_dirty++] = inode;
+    else if (!is && i < n_dirty)
+        dirty[i] = dirty[--n_dirty];
+    pthread_mutex_unlock(&books);
+}
+
+static void set_descriptor_dirty(int fd, bool is)
+{
+    struct stat file;
+    if (syscall(SYS_fstat, fd, &file) == 0)
+        set_dirty(file.st_ino, is);
+}
+
+/* The directory in which a path has its name. */
+static void set_parent_dirty(const char *path)
+{
+    char parent[4096];
+    struct stat directory;
+    snprintf(parent, sizeof parent, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        return;
+    slash[slash == parent] = '\0';
+    if (stat(parent, &directory) == 0)
+        set_dirty(directory.st_ino, true);
+}
+
+/* Copies the dirty inodes; answers how many there are. */
+size_t faults_dirty(ino_t *to, size_t size)
+{
+    pthread_mutex_lock(&books);
+    for (size_t i = 0; i < n_dirty && i < size; i++)
+        to[i] = dirty[i];
+    size_t n = n_dirty;
+    pthread_mutex_unlock(&books);
+    return n;
+}
+
 /* The number of the hit, from 1, with errno set; 0 if this call is not hit. */
 static long hit(unsigned kind, void *caller)
 {
-    uintptr_t from = (uintptr_t)caller;
-    if (from < low || from >= high)
+    if (!ours(caller))
         return 0;
     long number = 0;
     inside++;
@@ -95,7 +151,7 @@ static long hit(unsigned kind, void *caller)
 /* What a call on a descriptor answers. */
 static long told(long result, void *caller)
 {
-    if (result < 0 && errno == EBADF && (uintptr_t)caller >= low && (uintptr_t)caller < high)
+    if (result < 0 && errno == EBADF && ours(caller))
         strays++;
     return result;
 }
@@ -133,7 +189,10 @@ static int open_at(int directory, const char *path, int flags, va_list rest, voi
 {
     REAL("openat64", int, int, const char *, int, ...);
     int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
-    return hit(OPEN, caller) ? -1 : real(directory, path, flags, mode);
+    int fd = hit(OPEN, caller) ? -1 : real(directory, path, flags, mode);
+    if (fd >= 0 && flags & O_CREAT && ours(caller))
+        set_parent_dirty(path);
+    return fd;
 }
 
 #define OPENS(name, directory, ...)                                            \
@@ -183,8 +242,9 @@ ssize_t write(int fd, const void *data, size_t size)
     else if (number > 0 && error != 0)
         return -1;
     ssize_t result = told(real(fd, data, size), CALLER);
-    uintptr_t caller = (uintptr_t)CALLER;
-    if (doomed != NULL && caller >= low && caller < high)
+    if (result > 0 && ours(CALLER))
+        set_descriptor_dirty(fd, true);
+    if (doomed != NULL && ours(CALLER))
         syscall(SYS_unlinkat, AT_FDCWD, atomic_exchange(&doomed, NULL), 0);
     return result;
 }
@@ -192,13 +252,19 @@ ssize_t write(int fd, const void *data, size_t size)
 int fsync(int fd)
 {
     REAL("fsync", int, int);
-    return (int)(hit(FSYNC, CALLER) ? -1 : told(real(fd), CALLER));
+    int result = hit(FSYNC, CALLER) ? -1 : (int)told(real(fd), CALLER);
+    if (result == 0 && ours(CALLER))
+        set_descriptor_dirty(fd, false);
+    return result;
 }
 
 int fdatasync(int fd)
 {
     REAL("fdatasync", int, int);
-    return (int)(hit(FSYNC, CALLER) ? -1 : told(real(fd), CALLER));
+    int result = hit(FSYNC, CALLER) ? -1 : (int)told(real(fd), CALLER);
+    if (result == 0 && ours(CALLER))
+        set_descriptor_dirty(fd, false);
+    return result;
 }
 
 int close(int fd)
@@ -223,7 +289,10 @@ int fstat64(int fd, struct stat64 *status)
 int mkdir(const char *path, mode_t mode)
 {
     REAL("mkdir", int, const char *, mode_t);
-    return hit(MKDIR, CALLER) ? -1 : real(path, mode);
+    int result = hit(MKDIR, CALLER) ? -1 : real(path, mode);
+    if (result == 0 && ours(CALLER))
+        set_parent_dirty(path);
+    return result;
 }
 
 int unlink(const char *path)

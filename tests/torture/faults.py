@@ -56,6 +56,7 @@ def attach(extension=_core):
     global _shim
     _shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     _shim.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_size_t]
+    _shim.faults_dirty.restype = ctypes.c_size_t
     for name in ("seen", "hits", "strays"):
         getattr(_shim, f"faults_{name}").restype = ctypes.c_long
     maps = [
@@ -91,6 +92,14 @@ def hits():
 
 def strays():
     return _shim.faults_strays()
+
+
+def dirty(directory):
+    """The files and directories below one that a power failure would take something from."""
+    inodes = (ctypes.c_ulong * 10_000)()
+    found = set(inodes[: _shim.faults_dirty(inodes, len(inodes))])
+    paths = [Path(directory), *Path(directory).rglob("*")]
+    return [str(path) for path in paths if path.stat().st_ino in found]
 
 
 OTHERS = {  # calls that a disk or a lack of memory could fail, and that faults.c does not know
