@@ -238,8 +238,9 @@ class FileWriter(_core.EventFile):
         On a disk that was quick the last time it writes itself, and Ctrl-C may have to wait for that; else the thread
         does, and Ctrl-C works.
 
-        sync: when it is on the disk, and a power failure does not take it away (fsync, of the file and of its
-        directory: some milliseconds on most disks, much more on a busy one).
+        sync: when it is on the disk, and a power failure does not take it away (fsync, of the file, of those before it
+        that were given up or closed, and of the directories above: some milliseconds on most disks, much more on a
+        busy one).
 
         Raises OSError, with errno and filename, while the disk does not take it.
         """

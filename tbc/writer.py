@@ -731,9 +731,9 @@ class SummaryWriter(_core.FastWriter):
     def flush(self, *, sync: bool = False) -> None:
         """Returns when everything logged so far can be read in the files, whoever dies then.
 
-        sync: when it is on the disk, and a power failure does not take it away (of the event files that are open; those
-        of add_hparams are closed, those of add_embedding are no event files). That waits for the disk itself: some
-        milliseconds a file, much more if it is busy.
+        sync: when it is on the disk, and a power failure does not take it away (of the event files that are open and
+        those that they followed; those of add_hparams are closed, those of add_embedding are no event files). That
+        waits for the disk itself: some milliseconds a file, much more if it is busy.
 
         Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
         """
