@@ -634,53 +634,60 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
         tbc_queue_unlock();
         return status;
     }
-    *frame = (tbc_frame){.to = counted == TBC_SMALL ? &writer->queue.open : &frame->own};
-    if (status == TBC_DROPPED) {
-        frame->to->status = TBC_DROPPED;
-    } else if (counted == TBC_LARGE) {
+    if (counted == TBC_SMALL) {
+        frame->to = &writer->queue.open;
+        if (status == TBC_DROPPED)
+            frame->to->status = TBC_DROPPED;
+        frame->start = tbc_record_begin(frame->to);
+        return TBC_OK;
+    }
+    if (status == TBC_OK)
         tbc_queue_reserve(&writer->queue, size);
-        frame->reserved = size;
-    }
-    if (counted == TBC_LARGE) {
-        tbc_queue_unlock();
-        tbc_buffer_grow(&frame->own, size + SLACK);
-    }
-    frame->start = tbc_record_begin(frame->to);
+    tbc_queue_unlock();
+    *frame = (tbc_frame){.to = &frame->own, .own.status = status, .reserved = status == TBC_OK ? size : 0};
+    tbc_buffer_grow(&frame->own, size + SLACK);
+    tbc_record_begin(&frame->own);
     return TBC_OK;
 }
 
-static tbc_status append(tbc_writer *writer, tbc_frame *frame)
+/* What follows an event that was appended; there is no thread after a fork. If it cannot be made, the next event tries
+   again, and flush says so. */
+static tbc_status status_of(const tbc_writer *writer)
 {
-    if (frame->to != &frame->own) {
-        size_t size = frame->to->size - frame->start;
-        tbc_queue_appended(&writer->queue, size);
-        return TBC_OK;
-    }
-    if (!writer->open)
-        return TBC_CLOSED;
-    return tbc_queue_append_large(&writer->queue, &frame->own);
+    if (!thread.running)
+        start_thread();
+    return writer->error == 0 ? TBC_OK : TBC_FAILING;
 }
 
-tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
+static tbc_status end_large(tbc_writer *writer, tbc_frame *frame)
 {
-    tbc_status status = frame->sealed ? TBC_OK : tbc_record_end(frame->to, frame->start);
-    if (frame->to == &frame->own) {
-        if (status == TBC_OK && !frame->sealed)
-            tbc_record_seal(frame->own.data, frame->own.size);
-        frame->sealed = status == TBC_OK;
-        tbc_queue_lock();
-    }
+    tbc_status status = frame->sealed ? TBC_OK : tbc_record_end(&frame->own, 0);
+    if (status == TBC_OK && !frame->sealed)
+        tbc_record_seal(frame->own.data, frame->own.size);
+    frame->sealed = status == TBC_OK;
+    tbc_queue_lock();
     if (status == TBC_OK)
-        status = append(writer, frame);
-    if (status == TBC_OK && writer->error != 0)
-        status = TBC_FAILING;
-    if (!thread.running)
-        start_thread(); /* there is none after a fork; if it fails, the next event tries again, and flush says so */
-    if (status != TBC_CLOSED && frame->reserved > 0)
+        status = writer->open ? tbc_queue_append_large(&writer->queue, &frame->own) : TBC_CLOSED;
+    if (status == TBC_OK)
+        status = status_of(writer);
+    if (status != TBC_CLOSED)
         tbc_queue_release(&writer->queue, frame->reserved);
     tbc_queue_unlock();
     if (status != TBC_CLOSED)
         tbc_buffer_free(&frame->own);
+    return status;
+}
+
+tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
+{
+    if (frame->to == &frame->own)
+        return end_large(writer, frame);
+    tbc_status status = tbc_record_end(frame->to, frame->start);
+    if (status == TBC_OK) {
+        tbc_queue_appended(&writer->queue, frame->to->size - frame->start);
+        status = status_of(writer);
+    }
+    tbc_queue_unlock();
     return status;
 }
 
