@@ -84,6 +84,10 @@ class Case:
     def text(self, step, text="long " * 400):
         self.add(lambda: self.writer.add_text("note", text, step), "note/text_summary", step)
 
+    def large(self, step):
+        """An event that is made outside the lock."""
+        self.text(step, "long " * 60_000)
+
     def image(self, step):
         """It is encoded on the other thread, so that a flush tells if there was no memory for it."""
 

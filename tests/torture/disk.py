@@ -28,7 +28,8 @@ from tbc.reader import find_event_files
 
 
 def scenario(case):
-    """A bit of everything: an image of the other thread, a sync, a close and what comes after it, runs with files."""
+    """A bit of everything: an image of the other thread, a large event, a sync, a close and what comes after it, runs
+    with files."""
     case.open()
     for step in range(3):
         case.scalar(step)
@@ -38,6 +39,7 @@ def scenario(case):
     case.text(4)
     case.image(5)
     case.scalar(6)
+    case.large(6)
     case.flush(sync=True)
     case.scalar(7)
     case.close()

@@ -28,6 +28,7 @@ CALLS = {
     "add_metrics": lambda w, step: w.add_metrics({"a": 1.0, "b": 2.0}, step),
     "add_text": lambda w, step: w.add_text("x", "long " * 10_000, step),
     "add_tensor": lambda w, step: w.add_tensor("x", RAMP, step),
+    "add_tensor, large": lambda w, step: (w.add_scalar("y", 1.0, step), w.add_tensor("x", np.zeros(50_000), step)),
     "add_histogram": lambda w, step: w.add_histogram("x", RAMP, step),
     "add_histogram, auto": lambda w, step: w.add_histogram("x", RAMP, step, bins="auto"),
     "add_histogram_raw": lambda w, step: w.add_histogram_raw("x", 0, 1, 2, 1, 1, [0.5, 1], [1, 1], step),
@@ -48,7 +49,7 @@ CALLS = {
     "close and add_scalar": lambda w, step: (w.close(), w.add_scalar("x", 1.0, step)),
     "SummaryWriter": lambda w, step: tbc.SummaryWriter(f"{w.log_dir}/{step}").close(),
 }
-WHOLE = {name for name in CALLS if not name.startswith(("add_hparams", "add_embedding", "close", "SummaryWriter"))}
+WHOLE = {name for name in CALLS if not name.startswith(("add_hparams", "add_embedding", "add_tensor, large", "close", "SummaryWriter"))}
 
 
 def nth_malloc(count):

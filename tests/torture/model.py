@@ -61,6 +61,10 @@ class Life(RuleBasedStateMachine):
         self.case.text(self.next_step())
 
     @rule()
+    def large(self):
+        self.case.large(self.next_step())
+
+    @rule()
     def image(self):
         self.case.image(self.next_step())
 
