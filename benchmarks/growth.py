@@ -24,6 +24,7 @@ from tbc import _core
 MIB = 1 << 20
 CALLS = 200_000  # of add_scalar, for a point of a curve
 THREADS = 8  # that log to a disk that stalls
+SIZES = [10, 100, 1000, 2000]  # MB of a large thing; an event is smaller than 2 GiB
 
 # What reads at the other end of a pipe that stands for a disk: so many bytes, then a sleep, and again.
 READER = """
@@ -56,6 +57,7 @@ def measure(rounds):
         table(title, apart(stall, seconds)),
         table("A loop of pure Python beside them, while all of them wait", apart(pace_in_stall, seconds)),
         table("Another file beside them, on a disk that is well", apart(file_in_stall, seconds)),
+        large_things(SIZES if rounds > 2 else SIZES[:2], turns=3 if rounds > 2 else 1),
     ]
     return dict(curves + tables)
 
@@ -78,6 +80,22 @@ def table(title, figures):
     for name, value in figures.items():
         print(f"{digits(value):>16}  {name}", flush=True)
     return title, figures
+
+
+def large_things(sizes, turns):
+    title = "Beside one large thing: the longest add_scalar, by its writer and by another one"
+    print(f"\n{title}, in ms:")
+    print(f"(What {turns} turns have in common: the smallest figure of each. Python changes threads every 5 ms.)")
+    rows = {}
+    for kind in LARGE:
+        for megabytes in sizes:
+            measured = [apart(beside, kind, megabytes) for _ in range(turns)]
+            row = {name: min(turn[name] for turn in measured) for name in measured[0]}
+            if not rows:
+                print(" " * 24 + "".join(f"{name:>16}" for name in row))
+            rows[f"{kind}, {megabytes:,} MB"] = row
+            print(f"{kind:<14}{megabytes:>7,} MB" + "".join(f"{digits(value):>16}" for value in row.values()), flush=True)
+    return title, rows
 
 
 # --- the curves: a figure for each point ---
@@ -139,6 +157,99 @@ def microseconds(run, calls):
         run()
         times.append((time.perf_counter() - start) / calls * 1e6)
     return median(times[1:])
+
+
+# --- small things beside a large one ---
+
+
+def noise(*shape):
+    return np.resize(np.random.default_rng(0).integers(0, 256, 10**6 + 3, np.uint8), shape)
+
+
+def add_noise(writer, size):
+    side = int((size / 3) ** 0.5)
+    image = noise(3, side, side)
+    return lambda: writer.add_image("image", image)
+
+
+def add_photo(writer, size):
+    """Compresses as a photograph does: a gradient, and noise."""
+    side = int((size / 3) ** 0.5)
+    image = noise(3, side, side)
+    image >>= 5
+    image += np.linspace(0, 200, side).astype(np.uint8)
+    return lambda: writer.add_image("image", image)
+
+
+def add_clip(writer, size):
+    clip = noise(1, -(-size // (3 * 512 * 512)), 3, 512, 512)
+    return lambda: writer.add_video("clip", clip)
+
+
+def add_tensor(writer, size):
+    tensor = noise(size // 4, 4).view(np.float32)
+    return lambda: writer.add_tensor("tensor", tensor)
+
+
+def add_sound(writer, size):
+    sound = noise(2, size // 2).view(np.int16)
+    return lambda: writer.add_audio("sound", sound)
+
+
+LARGE = {
+    "image, photo": add_photo,
+    "image, noise": add_noise,
+    "clip": add_clip,
+    "tensor": add_tensor,
+    "sound, int16": add_sound,
+}
+
+
+def beside(kind, megabytes):
+    """What one large thing costs, and those who log numbers meanwhile."""
+    with new_writer() as writer, new_writer() as other:
+        add = LARGE[kind](writer, megabytes * 10**6)
+        log([writer, other], ["x"], 1000)
+        longest, seconds = {writer: 0.0, other: 0.0}, []
+
+        def run():
+            start = time.perf_counter()
+            for work in (add, writer.flush):
+                work()
+                seconds.append(time.perf_counter() - start)
+
+        thread = threading.Thread(target=run)
+        with HighWater() as memory:
+            thread.start()
+            while thread.is_alive():
+                for each in longest:
+                    due = time.perf_counter() + 0.0002
+                    time.sleep(0.0002)  # after which the thread may have to wait for the GIL
+                    each.add_scalar("x", 0.5)
+                    longest[each] = max(longest[each], time.perf_counter() - due)
+        thread.join()
+    return {
+        "its writer": 1e3 * longest[writer],
+        "another": 1e3 * longest[other],
+        "its call": 1e3 * seconds[0],
+        "flushed": 1e3 * seconds[1],
+        "MB of memory": memory.growth * MIB / 1e6,
+    }
+
+
+class HighWater:
+    """How many MiB the memory of the process grows at most, as Linux counts it; elsewhere NaN."""
+
+    def __enter__(self):
+        self.before, self.growth = resident(), float("nan")
+        with suppress(FileNotFoundError), open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the peak begins here
+        return self
+
+    def __exit__(self, *_):
+        with suppress(FileNotFoundError), open("/proc/self/status") as file:
+            peak = next(line for line in file if line.startswith("VmHWM"))
+            self.growth = int(peak.split()[1]) / 1024 - self.before
 
 
 # --- memory, and the queue under load ---
