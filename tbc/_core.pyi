@@ -13,6 +13,11 @@ TENSOR_DTYPES: dict[str, int]
 
 ON_DISK_ERROR: tuple[str, ...]
 
+class LargeBytes:
+    def add(self, part: bytes) -> None: ...
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
 def check(
     tag: _Text, step: _Step, walltime: _Walltime, display_name: _Text = None, description: _Text = None
 ) -> tuple[int, float]: ...
@@ -74,7 +79,7 @@ class EventEncoder:
         height: int,
         width: int,
         colorspace: int,
-        file: bytes,
+        file: bytes | LargeBytes,
         step: _Step = None,
         walltime: _Walltime = None,
         display_name: _Text = None,
@@ -85,7 +90,7 @@ class EventEncoder:
         tag: _Text,
         height: int,
         width: int,
-        files: list[bytes],
+        files: Sequence[bytes | LargeBytes],
         step: _Step = None,
         walltime: _Walltime = None,
         display_name: _Text = None,

@@ -5,7 +5,7 @@ the GIL is not.
 """
 
 cimport cython
-from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITE,
+from cpython.buffer cimport (PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITE, PyBuffer_FillInfo,
                              PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear
@@ -75,6 +75,42 @@ cdef int _not_utf8(object text, str name) except -1:
 
 cdef tbc_bytes _bytes(bytes data) noexcept:
     return tbc_bytes(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+cdef class LargeBytes:
+    """Bytes that are put together, and freed, without the GIL: with a bytes object either stops all threads, for 0.1 s
+    a GB and more. A buffer, once all is added."""
+    cdef tbc_buffer _buffer
+    cdef bint _complete # others look at it, so that it may not move
+
+    def add(self, bytes part not None):
+        cdef tbc_bytes content = _bytes(part)
+        if self._complete:
+            raise BufferError("bytes cannot be added once they are used as a buffer")
+        with nogil:
+            tbc_event_encoded(&self._buffer, content)
+        if self._buffer.status != TBC_OK:
+            _raise(self._buffer.status)
+
+    def __len__(self):
+        return self._buffer.size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        self._complete = True
+        PyBuffer_FillInfo(view, self, self._buffer.data, self._buffer.size, True, flags)
+
+    def __dealloc__(self):
+        with nogil:
+            tbc_buffer_free(&self._buffer)
+
+
+cdef tbc_bytes _content(file) except *:
+    """Of a file, as bytes or LargeBytes."""
+    if type(file) is LargeBytes:
+        return tbc_bytes(<const char *>(<LargeBytes>file)._buffer.data, (<LargeBytes>file)._buffer.size)
+    if not isinstance(file, bytes):
+        raise TypeError(f"a file must be bytes, got {file!r:.200} of type {type(file).__name__}")
+    return _bytes(file)
 
 
 cdef double _clock() noexcept:
@@ -522,11 +558,11 @@ cdef class EventEncoder:
                             limit.n)
         self._end(&e)
 
-    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, bytes file not None, step=None,
+    def image(self, tag, int32_t height, int32_t width, int32_t colorspace, file, step=None,
               walltime=None, display_name=None, description=None):
-        """An image file; colorspace is the number of channels. Never waits: its pixels did."""
+        """An image file, as bytes or LargeBytes; colorspace is the number of channels. Never waits: its pixels did."""
         cdef entry e
-        cdef tbc_bytes content = _bytes(file)
+        cdef tbc_bytes content = _content(file)
         self._begin(&e, tag, step, walltime, display_name, description, content.size, WAITED)
         tbc_event_image(e.frame.to, e.at, &e.label, height, width, colorspace, content)
         self._end(&e)
@@ -545,7 +581,7 @@ cdef class EventEncoder:
             raise MemoryError()
         try:
             for i in range(n):
-                values[i] = _bytes(strings[i])
+                values[i] = _content(strings[i])
                 size += values[i].size
             self._begin(&e, tag, step, walltime, display_name, description, size, WAITED)
             tbc_event_tensor(e.frame.to, e.at, &e.label, IMAGES, &tensor)

@@ -1,8 +1,9 @@
 """Pixels into PNG files.
 
 A PNG is a signature, a header chunk, the pixels as one zlib stream, an end chunk. Each row is stored as its difference
-from the row above (the Up filter), which numpy does in one subtraction; the deflate is ISA-L's, at its fast level. Or
-Pillow makes the stream, with the best filter of each row and zlib's best level.
+from the row above (the Up filter), which numpy does in one subtraction; the deflate is ISA-L's, at its fast level. A
+large image is done in strips, each a chunk of the stream, so that it takes little memory and no long hold of the GIL.
+Or Pillow makes the stream, with the best filter of each row and zlib's best level.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import math
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,18 +21,22 @@ import numpy.typing as npt
 from tbc import _core, convert, dynamo
 
 try:
+    from isal.isal_zlib import DEFLATED, compressobj, crc32
     from isal.isal_zlib import compress as deflate
-    from isal.isal_zlib import crc32
 except ImportError:  # no wheel for this platform: the same pixels, ten times slower
     import zlib
-    from zlib import crc32
+    from zlib import DEFLATED, crc32
 
+    # A small window, which makes ISA-L faster, makes zlib slower.
     def deflate(data: Any, level: int, wbits: int) -> bytes:  # type: ignore[misc]
-        return zlib.compress(data, level)  # a small window, which makes ISA-L faster, makes zlib slower
+        return zlib.compress(data, level)
+
+    def compressobj(level: int, method: int, wbits: int) -> Any:  # type: ignore[misc]
+        return zlib.compressobj(level, method)
 
 
 Pixels = npt.NDArray[Any]
-Compress = Callable[[npt.NDArray[np.uint8]], bytes]
+Compress = Callable[[npt.NDArray[np.uint8]], Iterable[bytes]]
 
 GRID_COLUMNS = 8
 CHANNELS = (1, 2, 3, 4)
@@ -41,6 +46,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
 COLOR_TYPE = {1: 2, 2: 4, 3: 2, 4: 6}  # channels: gray as RGB, gray and alpha, RGB, RGBA
 NEAR, FAR = 9, 15  # bits of the distance at which deflate looks for the same bytes again
+STRIP = 1 << 20  # bytes of pixels that are compressed at a time
 
 
 # --- arrays into layouts ---
@@ -233,7 +239,7 @@ def _render(figure: Any, close: bool) -> Pixels:
 
 
 def compressor(small: bool) -> Compress:
-    """What makes the zlib stream of pixels (HWC, 2 to 4 channels) for a PNG: fast, or as small as can be.
+    """What makes the zlib stream of pixels (HWC, 2 to 4 channels) for a PNG, in parts: fast, or as small as can be.
 
     Imports what that needs, which it must not do itself: it runs on the encoder's thread.
     """
@@ -241,39 +247,66 @@ def compressor(small: bool) -> Compress:
         return fast
     from PIL import Image, ImageFile  # noqa: F401, or Image would import it on that thread
 
-    def smallest(pixels: npt.NDArray[np.uint8]) -> bytes:
+    def smallest(pixels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
         image = Image.fromarray(pixels)
         optimize, level, strategy = True, -1, -1  # the best of each
-        stream: bytes = image.tobytes("zip", image.mode, optimize, level, strategy, b"")
-        return stream
+        yield image.tobytes("zip", image.mode, optimize, level, strategy, b"")
 
     return smallest
 
 
-def fast(pixels: npt.NDArray[np.uint8]) -> bytes:
+def fast(pixels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
     """See compressor."""
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
-    lines = np.empty((height, 1 + width * channels), np.uint8)  # each after the byte of its filter
+    bits = NEAR if _is_noise(rows) else FAR
+    strip = STRIP // (width * channels) + 1
+    if height <= strip:
+        yield deflate(_filtered(rows, 0, height), 1, bits)
+        return
+    stream = compressobj(1, DEFLATED, bits)
+    for first in range(0, height, strip):
+        if data := stream.compress(_filtered(rows, first, min(first + strip, height))):
+            yield data
+    yield stream.flush()
+
+
+def _filtered(rows: npt.NDArray[np.uint8], first: int, end: int) -> npt.NDArray[np.uint8]:
+    """Rows `first` to `end`, each after the byte of its filter."""
+    lines = np.empty((end - first, 1 + rows.shape[1]), np.uint8)
     lines[:, 0] = UP
-    lines[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
-    # In noise, a match far away is a coincidence that saves nothing: not to look there takes half the time. Neighbours
-    # tell noise from the rest: in plain areas, in gray, and in most of a good photograph many are equal.
-    sample = lines[4::8]
-    noise = np.count_nonzero(sample[:, 1:] == sample[:, :-1]) < sample.size / 10
-    return deflate(lines, 1, NEAR if noise else FAR)
+    lines[0, 1:] = rows[first] - rows[first - 1] if first else rows[0]
+    np.subtract(rows[first + 1 : end], rows[first : end - 1], out=lines[1:, 1:])
+    return lines
 
 
-def encode_png(pixels: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, int, bytes]:
+def _is_noise(rows: npt.NDArray[np.uint8]) -> bool:
+    """In noise, a match far away is a coincidence that saves nothing: not to look there takes half the time.
+
+    The differences of some rows tell noise from the rest: in plain areas, in gray, and in most of a good photograph
+    many are equal to the one before.
+    """
+    step = 8 + rows.size // STRIP
+    upper, lower = rows[3::step], rows[4::step]
+    sample = lower - upper[: len(lower)]
+    return bool(np.count_nonzero(sample[:, 1:] == sample[:, :-1]) < sample.size / 10)
+
+
+def encode_png(pixels: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, int, _core.LargeBytes]:
     """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
     pixels = colored(pixels)
     height, width, channels = pixels.shape
-    chunks = [(b"IHDR", header(height, width, channels)), (b"IDAT", compress(pixels)), (b"IEND", b"")]
-    return height, width, channels, png(chunks)
+
+    def chunks() -> Iterator[tuple[bytes, bytes]]:
+        yield b"IHDR", header(height, width, channels)
+        for part in compress(pixels):
+            yield b"IDAT", part
+        yield b"IEND", b""
+
+    return height, width, channels, png(chunks())
 
 
-def encode_pngs(batch: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, list[bytes]]:
+def encode_pngs(batch: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, list[_core.LargeBytes]]:
     """Images (NHWC) into (height, width, PNG files)."""
     return batch.shape[1], batch.shape[2], [encode_png(pixels, compress)[3] for pixels in batch]
 
@@ -290,9 +323,12 @@ def header(height: int, width: int, channels: int) -> bytes:
     return struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPE[channels], 0, 0, 0)
 
 
-def png(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+def png(chunks: Iterable[tuple[bytes, bytes]]) -> _core.LargeBytes:
     """A file of chunks (name, content)."""
-    parts = [SIGNATURE]
+    file = _core.LargeBytes()
+    file.add(SIGNATURE)
     for name, data in chunks:
-        parts += [struct.pack(">I", len(data)), name, data, struct.pack(">I", crc32(data, crc32(name)))]
-    return b"".join(parts)
+        file.add(struct.pack(">I4s", len(data), name))
+        file.add(data)
+        file.add(struct.pack(">I", crc32(data, crc32(name))))
+    return file

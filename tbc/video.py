@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile  # noqa: F401, or Image would import it on the encoder's thread
 
-from tbc import convert, images
+from tbc import _core, convert, images
 
 GIF_CHANNELS = (1, 3)
 APNG_CHANNELS = (1, 2, 3, 4)
@@ -61,7 +62,7 @@ def frame_rate(fps: float) -> float:
     return rate
 
 
-def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
+def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> _core.LargeBytes:
     """Frames (T, height, width, 1 or 3) into a GIF that loops for ever.
 
     Gray is exact, and so are up to 256 colours in all. Where there are more, each channel is less than 51 off.
@@ -75,16 +76,17 @@ def encode_gif(frames: npt.NDArray[np.uint8], fps: float) -> bytes:
     period = min(max(100 / frame_rate(fps), SHORTEST), LIMIT)
     durations = np.diff((np.arange(t + 1) * period + 0.5).astype(np.int64))
     indices, palette = (frames[..., 0], GRAYS) if channels == 1 else _few_colors(frames) or (_dithered(frames), CUBE)
-    parts = [
-        struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF7, 0, 0),  # 0xF7: a palette of 256 colours follows
-        palette.ljust(3 * 256, b"\0"),
-        struct.pack("<BBB11sBBHB", 0x21, 0xFF, 11, b"NETSCAPE2.0", 3, 1, 0, 0),  # loop, without end
-    ]
+    file = _core.LargeBytes()
+    file.add(struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF7, 0, 0))  # 0xF7: a palette of 256 colours follows
+    file.add(palette.ljust(3 * 256, b"\0"))
+    file.add(struct.pack("<BBB11sBBHB", 0x21, 0xFF, 11, b"NETSCAPE2.0", 3, 1, 0, 0))  # loop, without end
     for image, duration in zip(indices, durations, strict=True):
         control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 0, duration, 0, 0)
         descriptor = struct.pack("<BHHHHBB", 0x2C, 0, 0, width, height, 0, 8)  # 8: bits of an index
-        parts += [control, descriptor, Image.fromarray(image).tobytes("gif", "L"), b"\0"]
-    return b"".join(parts) + b";"
+        for part in (control, descriptor, Image.fromarray(image).tobytes("gif", "L"), b"\0"):
+            file.add(part)
+    file.add(b";")
+    return file
 
 
 def _few_colors(frames: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], bytes] | None:
@@ -124,19 +126,21 @@ def _pairs(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> npt.ND
     return upper.astype(np.uint16) << 8 | lower
 
 
-def _dithered(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """RGB frames as indices (T, height, width) of the cube."""
-    t, height, width, _ = frames.shape
+def _dithered(frames: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    """RGB frames as indices (height, width) of the cube, frame by frame."""
+    _, height, width, _ = frames.shape
     thresholds = np.tile(THRESHOLDS, (height // 4 + 1, width // 4 + 1))[:height, :width]
-    indices = np.zeros((t, height, width), np.uint8)
-    for frame, out in zip(frames, indices, strict=True):
+    for frame in frames:
+        indices = np.zeros((height, width), np.uint8)
         for channel in range(3):
-            out *= 6
-            out += ((frame[..., channel] + thresholds) // np.uint16(STEP)).astype(np.uint8)
-    return indices
+            indices *= 6
+            indices += ((frame[..., channel] + thresholds) // np.uint16(STEP)).astype(np.uint8)
+        yield indices
 
 
-def encode_apng(frames: npt.NDArray[np.uint8], fps: float, compress: images.Compress = images.fast) -> bytes:
+def encode_apng(
+    frames: npt.NDArray[np.uint8], fps: float, compress: images.Compress = images.fast
+) -> _core.LargeBytes:
     """Frames (T, height, width, 1 to 4) into an animated PNG that loops for ever; one channel becomes three.
 
     A frame lasts 1 / fps seconds as a fraction of two numbers up to 65535: exactly where fps is a whole number or a
@@ -146,15 +150,19 @@ def encode_apng(frames: npt.NDArray[np.uint8], fps: float, compress: images.Comp
     fps = min(max(frame_rate(fps), 1 / LIMIT), LIMIT)
     rate = Fraction(fps).limit_denominator(min(int(LIMIT / fps), LIMIT))
     t, height, width, channels = frames.shape
-    chunks = [(b"IHDR", images.header(height, width, channels)), (b"acTL", struct.pack(">II", t, 0))]
-    for k, frame in enumerate(frames):
-        # One count numbers fcTL and fdAT. The first frame has no fdAT: it is in the IDAT that every PNG has.
-        place = (max(2 * k - 1, 0), width, height, 0, 0)
-        chunks.append((b"fcTL", struct.pack(">IIIIIHHBB", *place, rate.denominator, rate.numerator, 0, 0)))
-        data = compress(images.colored(frame))
-        chunks.append((b"fdAT", struct.pack(">I", 2 * k) + data) if k else (b"IDAT", data))
-    chunks.append((b"IEND", b""))
-    return images.png(chunks)
+
+    def chunks() -> Iterator[tuple[bytes, bytes]]:
+        yield b"IHDR", images.header(height, width, channels)
+        yield b"acTL", struct.pack(">II", t, 0)
+        number = count()  # of fcTL and fdAT; the first frame has no fdAT: it is in the IDAT that every PNG has
+        for k, frame in enumerate(frames):
+            place = (next(number), width, height, 0, 0)
+            yield b"fcTL", struct.pack(">IIIIIHHBB", *place, rate.denominator, rate.numerator, 0, 0)
+            for part in compress(images.colored(frame)):
+                yield (b"fdAT", struct.pack(">I", next(number)) + part) if k else (b"IDAT", part)
+        yield b"IEND", b""
+
+    return images.png(chunks())
 
 
 def _check_sides(height: int, width: int) -> None:
@@ -167,7 +175,7 @@ def _check_channels(channels: int, wanted: Collection[int], shape: tuple[int, ..
         raise ValueError(f"frames have {' or '.join(map(str, wanted))} channels, got {channels} in shape {shape}")
 
 
-FORMATS: dict[str, tuple[Callable[..., bytes], Collection[int]]] = {
+FORMATS: dict[str, tuple[Callable[..., _core.LargeBytes], Collection[int]]] = {
     "gif": (encode_gif, GIF_CHANNELS),
     "apng": (encode_apng, APNG_CHANNELS),
 }

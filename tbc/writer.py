@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 At = tuple[str, Any, Any]  # tag, global_step, walltime
-Image = tuple[int, int, int, bytes]  # height, width, channels, file
+Image = tuple[int, int, int, _core.LargeBytes]  # height, width, channels, file
 IMAGE_COMPRESSIONS = ("fast", "small")
 
 
