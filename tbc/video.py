@@ -138,9 +138,7 @@ def _dithered(frames: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
         yield indices
 
 
-def encode_apng(
-    frames: npt.NDArray[np.uint8], fps: float, compress: images.Compress = images.fast
-) -> _core.LargeBytes:
+def encode_apng(frames: npt.NDArray[np.uint8], fps: float, compress: images.Compress = images.fast) -> _core.LargeBytes:
     """Frames (T, height, width, 1 to 4) into an animated PNG that loops for ever; one channel becomes three.
 
     A frame lasts 1 / fps seconds as a fraction of two numbers up to 65535: exactly where fps is a whole number or a

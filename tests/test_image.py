@@ -2,6 +2,7 @@ import importlib.util
 import io
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -192,9 +193,38 @@ def test_every_stream_has_every_pixel(compress, channels, height, width):
         np.testing.assert_array_equal(shown, images.colored(pixels))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("height", "width"), [(2500, 700), (1200, 1100), (3, 1 << 19)])
+def test_large_images_are_compressed_in_strips(log_dir, channels, height, width):
+    noise = RNG.integers(0, 256, (height, width, channels), np.uint8)
+    plain = np.full_like(noise, 7)
+    for pixels in (noise, plain, noise // 64 * 64):
+        image = log_one(log_dir, pixels, "HWC")
+        np.testing.assert_array_equal(pixels_of(image), images.colored(pixels))
+        shutil.rmtree(log_dir)
+    strips = list(images.fast(images.colored(noise)))
+    assert len(strips) > 1
+    assert max(map(len, strips)) < 2 * images.STRIP + 6 * width
+    assert zlib.decompress(b"".join(strips))[1:9] == images.colored(noise).tobytes()[:8]
+
+
+def test_an_image_of_a_mebibyte_is_one_chunk():
+    """As it was before there were strips: its file is the same, byte for byte."""
+    pixels = RNG.integers(0, 32, (512, 512, 3), np.uint8)
+    assert len(list(images.fast(pixels))) == 1
+
+
+def test_bytes_do_not_grow_while_they_are_used():
+    file = images.png([])
+    assert bytes(file) == images.SIGNATURE
+    assert len(file) == 8
+    with pytest.raises(BufferError, match="once they are used"):
+        file.add(b"more")
+
+
 def window(pixels):
     """How far back deflate may look, which is in the first byte of a zlib stream."""
-    return 256 << (images.fast(pixels)[0] >> 4)
+    return 256 << (next(images.fast(pixels))[0] >> 4)
 
 
 def test_far_matches_are_looked_for_but_in_noise():
@@ -731,7 +761,7 @@ def test_boxes_with_scores_are_boxes(log_dir):
 
 
 def test_files_that_are_large_when_decoded_are_stored(log_dir):
-    file = images.png([(b"IHDR", images.header(20_000, 30_000, 3)), (b"IEND", b"")])
+    file = bytes(images.png([(b"IHDR", images.header(20_000, 30_000, 3)), (b"IEND", b"")]))
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", file)
     image = only_value(log_dir)[1].image

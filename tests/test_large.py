@@ -24,12 +24,21 @@ file = _core.EventFile()
 file.attach(writer, "a pipe", 0)
 """
 
+
+def in_parts(data):
+    file = _core.LargeBytes()
+    for start in range(0, len(data), 100_000):
+        file.add(data[start : start + 100_000])
+    return file
+
+
 KINDS = {
     "text": lambda file, n: file.text("x", "t" * n, 1, 2.0),
     "tensor": lambda file, n: file.tensor("x", np.arange(n) % 7, "i8", 1, 2.0),
     "sound": lambda file, n: file.audio("x", 8000, 1, n // 2, n, lambda to: to.__setitem__(slice(n), b"s" * n), 1, 2.0),
     "image": lambda file, n: file.image("x", 1, 1, 3, bytes(n), 1, 2.0),
-    "images": lambda file, n: file.images("x", 1, 1, [bytes(n // 2), b"b" * (n // 2)], 1, 2.0),
+    "image in parts": lambda file, n: file.image("x", 1, 1, 3, in_parts(bytes(n)), 1, 2.0),
+    "images": lambda file, n: file.images("x", 1, 1, [bytes(n // 2), in_parts(b"b" * (n // 2))], 1, 2.0),
     "scalars": lambda file, n: file.scalars({f"{i:0100}": i for i in range(n // 100)}, 1, 2.0),
     "histogram": lambda file, n: file.histogram_raw("x", range(5), np.arange(n // 16.0), np.ones(n // 16), 1, 2.0),
     "PR curve": lambda file, n: file.pr_curve("x", bytes(n // 24 * 24), 1, 2.0),
@@ -201,6 +210,42 @@ for _ in range(3):
 assert resident() - before < 20, resident() - before
 """,
         tmp_path,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts the peak of memory anew")
+@pytest.mark.parametrize(("kind", "times"), [("photo", 2.2), ("noise", 3.2), ("clip", 2.2)])
+def test_memory_that_pixels_take(tmp_path, kind, times):
+    """A copy, and the file as it is encoded and as an event."""
+    run_script(
+        STUCK
+        + """
+os.close(reader)
+kind, size = sys.argv[2], 48_000_000
+def memory(name):
+    with open("/proc/self/status") as file:
+        return int(next(line for line in file if line.startswith(name)).split()[1]) * 1024
+def pixels(size):
+    noise = np.resize(np.random.default_rng(0).integers(0, 256, 10**6 + 3, np.uint8), size)
+    if kind == "photo":
+        noise >>= 5
+    return noise.reshape((1, -1, 3, 400, 400) if kind == "clip" else (3, 400, -1))
+with tbc.SummaryWriter(sys.argv[1]) as writer:
+    add = writer.add_video if kind == "clip" else writer.add_image
+    add("x", pixels(480_000))
+    writer.flush()
+    large = pixels(size)
+    before = memory("VmRSS")
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    add("x", large)
+    writer.flush()
+    times = (memory("VmHWM") - before) / size
+assert times < float(sys.argv[3]), times
+""",
+        tmp_path,
+        kind,
+        times,
     )
 
 
