@@ -4,8 +4,8 @@
 
 Parts: calls (every add_* beside torch's writer and tensorboardX's), kernels (counting, checksums, PNG, ... beside the
 libraries for that, and beside the memory), training (what a loop that logs loses), growth (cost against tags, queue,
-array size, writers, threads; memory; a disk that stalls) and reading (tbc.reader beside TensorBoard's readers and
-tbparse, and on a file of 10 GB, if the disk has room for it). All by default.
+array size, writers, threads; memory; a disk that stalls; what others wait beside large things) and reading (tbc.reader
+beside TensorBoard's readers and tbparse, and on a file of 10 GB, if the disk has room for it). All by default.
 
 It prints its tables, and writes results.json and chart.png into the directory: this one by default, if all is measured.
 """

@@ -428,7 +428,8 @@ TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
 # --- events ---
 
 def set_queue_limit(size_t limit):
-    """How many bytes may wait for the disk, in the whole process (64 MiB unless set)."""
+    """How many bytes of small events may wait for the disk, in the whole process, and as many of large things (64 MiB
+    of each unless set)."""
     tbc_queue_set_limit(limit)
 
 

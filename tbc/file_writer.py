@@ -72,7 +72,8 @@ class FileWriter(_core.EventFile):
     log_dir: created if missing, with its parents. The file in it is created at once, and named
     events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts behind all that are there.
     flush_secs: a record is in the file 0.1 s after the call that made it, or sooner if this is less.
-    max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process) instead.
+    max_queue: kept for compatibility; the queue is bounded in bytes instead (64 MiB of small events a process, and
+    64 MiB of large things).
     on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" leaves the event out (stats()
     counts them), "wait" waits until the disk recovers, "raise" raises OSError.
     must_open: False makes the file as soon as possible, if the disk is full or fails now; None with the first event.

@@ -45,14 +45,16 @@ class SummaryWriter(_core.FastWriter):
     handlers, and after a fork in the child too, which writes a file of its own. So does a copy, and a pickled writer in
     another process.
 
-    When the disk is full or fails, an add_* goes on: events wait in memory, up to 64 MiB, until it recovers, and a
-    RuntimeWarning says so. flush() and close() raise OSError meanwhile, and stats() counts.
+    When the disk is full or fails, an add_* goes on: events wait in memory until it recovers, and a RuntimeWarning says
+    so. flush() and close() raise OSError meanwhile, and stats() counts.
 
     log_dir: the directory of the run, a str or a path (anything else is named by its str(), as in torch);
     runs/<date>_<host><comment> by default.
     comment: the end of the default log_dir, without effect on one that is given.
     purge_step: TensorBoard hides what earlier files of this run hold from this step on (a run that restarts there).
-    max_queue: kept for compatibility; the queue is bounded in bytes (64 MiB a process), where add_* waits for room.
+    max_queue: kept for compatibility; the queue is bounded in bytes, and add_* waits for room: 64 MiB of small events a
+    process, and 64 MiB of large things (events of 256 KiB or more, pixels that wait). Each file takes one thing of any
+    size if it holds none of its kind.
     flush_secs: an upper bound of the delay until a record is in the file, which is 0.1 s anyway.
     filename_suffix: the end of the event file's name.
     enabled: False makes a writer that takes every call, looks at none of its arguments, and creates nothing at all
@@ -60,7 +62,7 @@ class SummaryWriter(_core.FastWriter):
     image_compression: "fast", or "small" for PNG files, animated ones too, that are smaller (photographs by 4 to 12
     percent, plots by 17 to 27) and take ten to a hundred times as long to encode, on the other thread. Pixels are the
     same.
-    on_disk_error: what an add_* does when these 64 MiB are full and the disk fails: "drop" leaves the event out, which
+    on_disk_error: what an add_* does when there is no room and the disk fails: "drop" leaves the event out, which
     a RuntimeWarning says once and stats() counts, "wait" waits until the disk recovers, "raise" raises OSError.
 
     Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that is no int64 and
