@@ -4,6 +4,7 @@
  */
 #include "decimal.h"
 #include "bits.h"
+#include "values.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -103,7 +104,7 @@ size_t tbc_decimal_table(char *to, const float *values, size_t rows, size_t colu
 {
     const char *start = to;
     for (size_t i = 0; i < rows * columns; i++) {
-        to += tbc_decimal_put(to, values[i]);
+        to += tbc_decimal_put(to, tbc_float_from_bits(tbc_read_bits(&values[i])));
         *to++ = (i + 1) % columns == 0 ? '\n' : '\t';
     }
     return (size_t)(to - start);

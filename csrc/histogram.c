@@ -69,8 +69,8 @@ static void make_double_cells(void)
     }
 }
 
-/* The slot of a double, and of a float. Their bits come from memory: a trip through a floating-point register would
- * take longer. */
+/* The slot of a double, and of the bits of a float. They come from memory: a trip through a floating-point register
+ * would take longer. */
 static uint64_t double_slot(const void *value)
 {
     uint64_t bits;
@@ -78,10 +78,8 @@ static uint64_t double_slot(const void *value)
     return (double_cells[bits >> DOUBLE_REST] + bits) >> DOUBLE_REST;
 }
 
-static uint32_t float_slot(const void *value)
+static uint32_t float_slot(uint32_t bits)
 {
-    uint32_t bits;
-    memcpy(&bits, value, sizeof bits);
     return (float_cells[bits >> FLOAT_REST] + bits) >> FLOAT_REST;
 }
 
@@ -149,6 +147,7 @@ static moments moments_of_finite(const double *values, size_t n)
  * and the whole count a quarter longer; SSE2, which every x86-64 has, knows them by one each. */
 typedef double doubles __attribute__((vector_size(16)));
 typedef float floats __attribute__((vector_size(16)));
+typedef floats floats_anywhere __attribute__((may_alias, aligned(1)));
 
 #ifdef __SSE2__
 static doubles lesser_doubles(doubles a, doubles b) { return _mm_min_pd(a, b); }
@@ -174,7 +173,8 @@ static doubles second_half(floats a) { return (doubles){a[2], a[3]}; }
 #endif
 
 /* These two tally values and answer their moments, which are of no use where one is not finite. Two vectors of sums,
- * since one would wait for itself at every addition. */
+ * since one would wait for itself at every addition. `take_floats` reads each value twice, from memory that may change:
+ * its tally is of one set of values then, and its moments are of another. */
 static moments take_doubles(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(double);
@@ -207,10 +207,9 @@ static moments take_floats(uint64_t *tally, const void *values, size_t n)
     floats min = {INFINITY, INFINITY, INFINITY, INFINITY}, max = -min;
     doubles sum[2] = {{0}}, squares[2] = {{0}};
     for (; end - at >= (ptrdiff_t)sizeof min; at += sizeof min) {
-        floats four;
-        memcpy(&four, at, sizeof four);
+        const floats four = *(const volatile floats_anywhere *)at;
         for (size_t k = 0; k < 4; k++)
-            tally[float_slot(at + k * sizeof(float))]++;
+            tally[float_slot(tbc_read_bits(at + k * sizeof(float)))]++;
         min = lesser_floats(min, four);
         max = greater_floats(max, four);
         const doubles halves[] = {first_half(four), second_half(four)};
@@ -222,10 +221,10 @@ static moments take_floats(uint64_t *tally, const void *values, size_t n)
     moments all = none;
     for (size_t i = 0; i < 4; i++)
         all = joined(all, (moments){min[i], max[i], sum[i / 2][i % 2], squares[i / 2][i % 2]});
-    for (float value; at < end; at += sizeof value) {
-        memcpy(&value, at, sizeof value);
-        tally[float_slot(at)]++;
-        all = with(all, value);
+    for (; at < end; at += sizeof(float)) {
+        const uint32_t bits = tbc_read_bits(at);
+        tally[float_slot(bits)]++;
+        all = with(all, tbc_float_from_bits(bits));
     }
     return all;
 }
@@ -250,17 +249,19 @@ void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size
         }
         total = joined(total, part);
     }
-    histogram->not_finite = tally[NOT_FINITE];
-    histogram->num = n - histogram->not_finite;
-    if (histogram->num == 0)
-        total.min = total.max = 0;
+    /* Values that change may leave finite ones in the tally and none in the moments, or none in it and some in them. */
+    const bool any_finite = tally[NOT_FINITE] < n && total.min <= total.max;
+    histogram->num = any_finite ? n - tally[NOT_FINITE] : 0;
+    histogram->not_finite = n - histogram->num;
+    if (!any_finite)
+        total = (moments){0};
     histogram->min = total.min;
     histogram->max = total.max;
     histogram->sum = total.sum;
     histogram->sum_squares = total.sum_squares;
 
-    histogram->first = histogram->num == 0 ? 0 : bucket_of(total.min) - 1;
-    histogram->last = histogram->num == 0 ? 0 : bucket_of(total.max);
+    histogram->first = any_finite ? bucket_of(total.min) - 1 : 0;
+    histogram->last = any_finite ? bucket_of(total.max) : 0;
     tally[ZERO + 1] += tally[0];
     histogram->counts[histogram->first] = 0;
     for (size_t i = histogram->first + 1; i <= histogram->last; i++)

@@ -33,7 +33,8 @@ typedef struct lane { /* LEFT_OUT comes first */
     sums sums[1 + FEW];
 } lane;
 
-/* No comparison is true of NaN. Only what an int32_t can hold is converted. Answers how many are above 1. */
+/* No comparison is true of NaN. Only what an int32_t can hold is converted. Predictions may change meanwhile: each is
+   loaded once, and its bucket is in range when it is stored. Answers how many are above 1. */
 #define FIND_BUCKETS(name, source, real)                                                                      \
     static uint32_t name(block *block, const void *predictions, size_t n, int32_t thresholds)                 \
     {                                                                                                         \
@@ -56,14 +57,14 @@ FIND_BUCKETS(find_buckets_of_floats, float, float)
 FIND_BUCKETS(find_buckets_as_float, double, float)
 FIND_BUCKETS(find_buckets, double, double)
 
-/* Finds slots, and answers whether all labels are 0 or 1. */
+/* Finds slots, and answers whether all labels are 0 or 1. They may change between the two loops. */
 static bool use_bytes(block *block, const uint8_t *labels, size_t n)
 {
     uint8_t bits = 0;
     for (size_t i = 0; i < n; i++)
         bits |= labels[i];
     for (size_t i = 0; i < n; i++)
-        block->slots[i] = 2 * (block->buckets[i] - LEFT_OUT) + labels[i];
+        block->slots[i] = 2 * (block->buckets[i] - LEFT_OUT) + (labels[i] & 1);
     return bits <= 1;
 }
 
