@@ -15,6 +15,7 @@ CC ?= cc
 
 SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/compat/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
+CSRC_CHANGING := $(subst csrc_test,csrc_changing,$(CSRC_TEST)) -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
 .PHONY: demo test torture differential sanitize wheels cross bench frameworks docs lint csrc-test proto screenshots gallery clean
 
@@ -68,7 +69,8 @@ lint: .venv/test/installed
 	cd tests/user_project && ../../.venv/test/bin/mypy .
 	cd tests/user_project && ../../.venv/test/bin/pyright --pythonpath ../../.venv/test/bin/python
 
-# The C core without Python: memory and undefined behaviour, the same without SSE2, then data races.
+# The C core without Python: memory and undefined behaviour, the same without SSE2, then data races. Then the kernels
+# on memory that another thread changes, which are races by design: as setup.py compiles them, and without SSE2.
 csrc-test:
 	@mkdir -p .venv
 	$(CC) -fsanitize=address,undefined -fno-sanitize-recover=all $(CSRC_TEST) -o .venv/csrc_test_asan
@@ -77,6 +79,10 @@ csrc-test:
 	.venv/csrc_test_portable
 	$(CC) -fsanitize=thread $(CSRC_TEST) -o .venv/csrc_test_tsan
 	.venv/csrc_test_tsan
+	$(CC) $(CSRC_CHANGING) -O3 -o .venv/csrc_changing
+	.venv/csrc_changing
+	$(CC) -U__SSE2__ $(CSRC_CHANGING) -o .venv/csrc_changing_portable
+	.venv/csrc_changing_portable
 
 # What people see: the demo's run in TensorBoard, each tab as a picture in .venv/screenshots. Needs Chromium.
 screenshots: .venv/test/installed

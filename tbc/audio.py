@@ -74,7 +74,9 @@ def to_int16(samples: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int16], int]:
     if kind not in "bf":
         raise TypeError(f"samples must be floats, or integers of at most 32 bits, got an array of {samples.dtype}")
     floats = samples.astype(np.float32) if samples.dtype.itemsize < 4 else samples
-    beyond = int(np.count_nonzero(~(np.abs(floats) <= 1)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = floats * FULL_SCALE  # read once: samples in shared memory may change after a check
+    beyond = int(np.count_nonzero(~(np.abs(scaled) <= FULL_SCALE)))
     if beyond:
-        floats = np.nan_to_num(floats, nan=0).clip(-1, 1)
-    return (floats * FULL_SCALE).astype("<i2"), beyond
+        scaled = np.nan_to_num(scaled, nan=0).clip(-FULL_SCALE, FULL_SCALE)
+    return scaled.astype("<i2"), beyond

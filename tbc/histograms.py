@@ -80,8 +80,8 @@ def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> 
     """What numpy needs to know of the finite values to make the edges: all, for an estimator, or their range."""
     if not isinstance(bins, str):
         return np.array(moments[:2])
-    doubles = convert.to_doubles(array, dtype)
-    return doubles if moments[2] == doubles.size else doubles[np.isfinite(doubles)]
+    doubles = np.array(convert.to_doubles(array, dtype))  # a copy: values that change after a look stay finite here
+    return doubles[np.isfinite(doubles)]
 
 
 def merge(counts: npt.NDArray[Any], edges: npt.NDArray[Any], max_bins: int) -> tuple[Any, Any]:

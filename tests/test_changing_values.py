@@ -1,0 +1,81 @@
+"""Arrays that another thread writes to while they are logged, as shared memory is: what is logged may be any mixture of
+their values, but nothing raises or warns. (tests/csrc_changing.c tries the same on the kernels, under sanitizers.)"""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import tbc
+from tbc import histograms
+from tbc.reader import read_events
+
+N = 3 * 64 * 64
+
+
+@contextmanager
+def changing(values, *numbers):
+    """Sets all values to one number after the other until it is left."""
+    stopped = False
+
+    def change():
+        while not stopped:
+            for number in numbers:
+                values.fill(number)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped = True
+        thread.join()
+
+
+KINDS = {
+    "histogram": lambda writer, x, step: writer.add_histogram("x", x, step),
+    "PR curve": lambda writer, x, step: writer.add_pr_curve("x", x, x, step, weights=x),
+    "image": lambda writer, x, step: writer.add_image("x", x.reshape(3, 64, 64), step),
+    "video": lambda writer, x, step: writer.add_video("x", x.reshape(1, 1, 3, 64, 64), step),
+    "audio": lambda writer, x, step: writer.add_audio("x", x, step),
+    "tensor": lambda writer, x, step: writer.add_tensor("x", x, step),
+    "embedding": lambda writer, x, step: writer.add_embedding(x.reshape(-1, 1024), global_step=step, tag="x"),
+    "mesh": lambda writer, x, step: writer.add_mesh("x", x.reshape(1, -1, 3), global_step=step),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("error", "ignore:.*(PR curve|histogram|audio) 'x':UserWarning")
+def test_every_kind_is_logged(log_dir, kind, dtype):
+    values = np.zeros(N, dtype)
+    with changing(values, 0.5, np.nan, np.inf, -np.inf, 255, -1), tbc.SummaryWriter(log_dir) as writer:
+        for step in range(30):
+            KINDS[kind](writer, values, step)
+        path = writer.file_writer.path
+    errors = []
+    for _ in read_events(path, errors.append):
+        pass
+    assert errors == []
+
+
+@pytest.mark.parametrize("bins", ["sqrt", "auto"])
+def test_rules_for_bins_see_finite_values(bins):
+    values = np.full(20_000, 0.5)
+    with changing(values, 0.5, np.nan):
+        for _ in range(100):
+            try:
+                histograms.count(values, bins, None)
+            except ValueError as error:  # all are NaN when they are counted
+                assert "lies within the bins" in str(error)
+
+
+def test_edges_may_change_after_numpy_has_looked_at_them():
+    edges = np.linspace(0, 1, 5000)
+    with changing(edges, 0.5, np.nan, -1):
+        for _ in range(300):
+            try:
+                histograms.count(np.linspace(0, 1, 1000), edges, None)
+            except ValueError as error:
+                assert "monotonically" in str(error) or "NaN among them" in str(error) or "lies within" in str(error)
