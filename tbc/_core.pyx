@@ -54,7 +54,7 @@ cdef int _text(object text, str name, tbc_bytes *out) except -1:
     elif text is None:
         out.data = ""
     elif isinstance(text, bytes):
-        text.decode("utf-8") # readers drop the whole event if it is not
+        bytes.decode(text, "utf-8") # readers drop the whole event if it is not
         out.data = PyBytes_AS_STRING(text)
         size = PyBytes_GET_SIZE(text)
     else:
@@ -514,14 +514,15 @@ cdef class EventEncoder:
     def scalars(self, dict scalars not None, step=None, walltime=None):
         """tag -> number; all in one event."""
         cdef entry e
-        cdef size_t n = len(scalars), size = 0, i = 0
+        cdef dict all = scalars.copy() # which no __float__ and no __index__ can change; it keeps the text of the tags
+        cdef size_t n = len(all), size = 0, i = 0
         cdef double *values
         cdef tbc_bytes *tags = <tbc_bytes *>malloc((n + 1) * (sizeof(tbc_bytes) + sizeof(double)))
         if tags == NULL:
             raise MemoryError()
         try:
             values = <double *>(tags + n)
-            for tag, value in scalars.items():
+            for tag, value in all.items():
                 _text(tag, "a tag", &tags[i])
                 values[i] = value
                 size += tags[i].size
@@ -877,6 +878,7 @@ cdef class EventFile(EventEncoder):
     def reserve(self, size_t size):
         """A Reservation of bytes that wait to be encoded; None if the event they become is dropped."""
         cdef double now = _clock()
+        cdef Reservation reservation = Reservation.__new__(Reservation) # first: without memory nothing is reserved
         cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
         while status != TBC_OK and status != TBC_DROPPED:
             self._wait(status, size, TBC_LARGE)
@@ -884,7 +886,6 @@ cdef class EventFile(EventEncoder):
         if status == TBC_DROPPED:
             self.tell(DROPPED)
             return None
-        cdef Reservation reservation = Reservation.__new__(Reservation)
         reservation._file = self
         reservation._size = size
         reservation._process = getpid()
@@ -1003,7 +1004,8 @@ cdef class FastWriter:
             self._known = file if isinstance(file, EventFile) and self._finds_itself() else None
             self._decided = _version(self)
             return self._encoder(file)
-        return self._known if not self._known._relays() else self._relay(self._known)
+        cdef EventFile known = self._known # which a method of it, or another thread, may change
+        return known if not known._relays() else self._relay(known)
 
     cdef EventEncoder _encoder(self, file):
         """What encodes the events for a file: the file itself, or what passes them on to its methods."""

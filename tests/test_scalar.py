@@ -1,3 +1,4 @@
+import os
 import struct
 import tempfile
 import warnings
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, same_float, steps, tags, walltimes
+from oracle import only_value, read_back, run_script, same_float, steps, tags, walltimes
 
 import tbc
 
@@ -167,3 +168,67 @@ def test_a_tensor_without_data_is_told(log_dir):
     torch = pytest.importorskip("torch")
     with tbc.SummaryWriter(log_dir) as writer, pytest.raises(ValueError, match="meta"):  # torch logs a random number
         writer.add_scalar("x", torch.zeros(1, device="meta"))
+
+
+def test_a_dict_that_changes_while_it_is_logged(log_dir):
+    """__float__ and __index__ are code of the program: it may change the dict, as it may in a handler of a signal."""
+    result = run_script(
+        """
+        import sys, tbc
+        scalars = {}
+
+        class Number:
+            def __float__(self):
+                scalars.pop(next(iter(scalars)))
+                scalars["t" * 100 + str(len(added))] = Number()
+                added.append(None)
+                return 1.5
+
+        class Step:
+            def __index__(self):
+                scalars.clear()
+                return 7
+            __int__ = __index__
+
+        writer, added = tbc.FileWriter(sys.argv[1]), []
+        for i in range(300):
+            scalars[f"{i}" * 50] = Number()
+        writer.scalars(scalars, Step())
+        writer.close()
+        print(len(scalars), len(added))
+        """,
+        log_dir,
+        env={**os.environ, "MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "165", "PYTHONMALLOC": "malloc"},
+    )
+    assert result.stdout == "0 300\n"
+    (event,) = read_back(log_dir)
+    assert [(value.tag, value.simple_value) for value in event.summary.value] == [(f"{i}" * 50, 1.5) for i in range(300)]
+    assert event.step == 7
+
+
+def test_a_file_that_is_taken_away_while_it_answers(log_dir):
+    """By overridden(), which a file answers with code of its class."""
+    result = run_script(
+        """
+        import sys, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        taken = False
+
+        def overridden():
+            if taken:
+                writer.file_writer = None
+            return False
+
+        file = writer._get_file_writer()
+        file.overridden = overridden
+        writer.add_scalar("x", 1, 0)
+        taken = True
+        file.note = "ask again"
+        writer.add_scalar("x", 1, 1)
+        file.close()
+        print("closed")
+        """,
+        log_dir,
+    )
+    assert result.stdout == "closed\n"
+    assert [event.step for event in read_back(log_dir)] == [0, 1]
