@@ -162,6 +162,9 @@ class EventFile(EventEncoder):
 
 class Reservation:
     def release(self) -> None: ...
+    def cancel(self) -> None: ...
+
+def hand_over(job: Any, reservation: Reservation | None, unfinished: set[Any], queue: Any) -> None: ...
 
 class FastWriter:
     enabled: bool

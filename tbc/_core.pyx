@@ -943,8 +943,12 @@ cdef class EventFile(EventEncoder):
 
 @cython.no_gc_clear # whose file must be there to the end
 cdef class Reservation:
-    """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives."""
+    """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives.
+
+    A traceback may keep it alive, so who reserves calls cancel() on any exception until a job has it (see hand_over).
+    """
     cdef EventFile _file
+    cdef bint _is_a_jobs
     cdef size_t _size
     cdef int _process # the child of a fork has none of what its parent reserved
 
@@ -954,9 +958,25 @@ cdef class Reservation:
         if file is not None and self._process == getpid():
             tbc_writer_release(file._writer, self._size)
 
+    def cancel(self):
+        """Releases it, unless a job will."""
+        if not self._is_a_jobs:
+            self.release()
+
     def __dealloc__(self):
         if self._file is not None and self._process == getpid():
             tbc_writer_release(self._file._writer, self._size)
+
+
+def hand_over(job, Reservation reservation, set unfinished not None, queue):
+    """Adds a job to a set and a queue, and gives it its reservation, if it has one.
+
+    This is C: no signal handler, which may raise, runs between the steps.
+    """
+    unfinished.add(job)
+    queue.put(job)
+    if reservation is not None:
+        reservation._is_a_jobs = True
 
 
 cdef double _number(value, tag, key) except? -1:

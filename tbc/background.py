@@ -5,7 +5,12 @@ the process exits. It is a daemon, which the interpreter does not wait for: file
 
 A signal handler may interrupt any line here and call flush(), which waits for jobs, or raise KeyboardInterrupt. So
 nothing is handed over under a lock that the thread needs, too: jobs go through a SimpleQueue, which is made for that,
-and `drain` sends one behind the others and looks time and again.
+and `drain` puts one after the others and polls. And no state is left half changed:
+
+- a job is in `_unfinished` and in the queue, or in neither (hand_over is C, which no handler interrupts);
+- a start that a handler broke off may have made a thread, or not. So the thread that gets `_seat` runs the jobs, any
+  other ends at once, and who needs a thread asks whether the seat is taken;
+- a thread that leaves its seat while there are jobs starts its successor.
 
 A job imports nothing: a fork in the middle of an import would leave its lock to the child, held for ever.
 """
@@ -19,6 +24,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+
+from tbc import _core
 
 POLL_SECONDS = 0.001
 FORK_SECONDS = 0.1  # how long a fork waits for jobs
@@ -35,8 +42,8 @@ class Job:
 
     def run(self) -> None:
         assert self.work is not None
-        _here.in_job = True
         try:
+            _here.in_job = True
             self.work()
         finally:
             _here.in_job = False
@@ -55,15 +62,17 @@ class Job:
 _here = threading.local()
 _jobs: SimpleQueue[Job | None]  # None ends the thread
 _unfinished: set[Job]  # of those that `run` gives; one is in it before the thread can see it
-_thread: threading.Thread | None
+_seat: threading.Lock  # held by the thread that runs jobs
+_thread: threading.Thread | None  # the one that holds it
 _starting: threading.RLock  # two threads would get the order wrong; the thread itself never takes it
 _stopped: bool
 
 
 def _reset() -> None:
-    global _jobs, _unfinished, _thread, _starting, _stopped
+    global _jobs, _unfinished, _seat, _thread, _starting, _stopped
     _jobs = SimpleQueue()
     _unfinished = set()
+    _seat = threading.Lock()
     _thread = None
     _starting = threading.RLock()
     _stopped = False
@@ -72,14 +81,17 @@ def _reset() -> None:
 _reset()
 
 
-def run(work: Callable[[], None]) -> None:
-    """Runs `work`, which must not raise, on the thread; on the caller's if there can be none, or none any more."""
+def run(work: Callable[[], None], reservation: _core.Reservation | None = None) -> None:
+    """Runs `work`, which must not raise, on the thread; on the caller's if there can be none, or none any more.
+
+    reservation: what `work` releases.
+    """
     job = Job(work)
     with _starting:
-        started = _start()
+        started = not _stopped and _start()
         if started:
-            _unfinished.add(job)
-            _jobs.put(job)
+            _core.hand_over(job, reservation, _unfinished, _jobs)
+            _start()  # a fork that a handler broke off may have ended the thread meanwhile
     if not started:
         job.run()
 
@@ -103,9 +115,13 @@ def drain() -> None:
     if not _unfinished:
         return
     with _starting:  # else another thread may fork between the look and the job
-        last = _last() if _thread is not None and threading.current_thread() is not _thread else None
-    if last is not None:
-        last.wait()
+        if threading.current_thread() is _thread:
+            return
+        last = _last()
+        if not _start():
+            _jobs.put(None)
+            _run_all(_jobs, _seat)
+    last.wait()
 
 
 def _last() -> Job:
@@ -116,34 +132,43 @@ def _last() -> Job:
 
 
 def _start() -> bool:
-    global _thread
-    if not _stopped and (_thread is None or not _thread.is_alive()):
-        _thread = None  # until it runs: a flush() in a signal handler would wait for it here, for ever
-        thread = threading.Thread(target=_run_all, args=(_jobs,), name="tbc-encoder", daemon=True)
+    """Returns whether a thread runs the jobs; starts one if none does."""
+    if not _seat.locked():
+        thread = threading.Thread(target=_run_all, args=(_jobs, _seat), name="tbc-encoder", daemon=True)
         with suppress(RuntimeError):  # there are too many
             thread.start()
-            _thread = thread
-    return _thread is not None and not _stopped
+            while not _seat.locked() and thread.is_alive():
+                time.sleep(0)
+    return _seat.locked()
 
 
-def _run_all(jobs: SimpleQueue[Job | None]) -> None:
-    while (job := jobs.get()) is not None:
-        job.run()
-        _unfinished.discard(job)
+def _run_all(jobs: SimpleQueue[Job | None], seat: threading.Lock) -> None:
+    """Runs jobs until None comes, unless another thread does."""
+    global _thread
+    if not seat.acquire(blocking=False):
+        return
+    try:
+        _thread = threading.current_thread()
+        while (job := jobs.get()) is not None:
+            try:
+                job.run()
+            finally:
+                _unfinished.discard(job)
+    finally:
+        _thread = None
+        seat.release()
+        if not jobs.empty():
+            _start()
 
 
 def before_fork() -> None:
     """Ends the thread, if its jobs are done in a moment; the next job starts another one."""
-    global _thread
     with _starting:
         thread = _thread
         if thread is None or threading.current_thread() is thread or not _last().wait(FORK_SECONDS):
             return
         _jobs.put(None)
         thread.join()
-        _thread = None
-        if not _jobs.empty():  # a signal handler has come between
-            _start()
     task = f"/proc/self/task/{thread.native_id}"  # which Linux, and so Python, counts for a moment more
     deadline = time.monotonic() + POLL_SECONDS * 5
     while os.path.exists(task) and time.monotonic() < deadline:

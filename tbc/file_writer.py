@@ -227,7 +227,7 @@ class FileWriter(_core.EventFile):
             finally:
                 reservation.release()
 
-        background.run(run)
+        background.run(run, reservation)
         others = [failure for failure in self._failures if not isinstance(failure, OSError)]
         if others:  # a training does not die of a disk
             self._failures = [failure for failure in self._failures if isinstance(failure, OSError)]

@@ -466,19 +466,24 @@ class SummaryWriter(_core.FastWriter):
         log_dir = os.path.abspath(
             self._get_file_writer().get_logdir()
         )  # which the process may leave before the files are written
-        reservation = file.reserve(embedding.nbytes)
-        if reservation is None:
-            return
-        prepared = False
+        reservation, prepared = None, False
         try:
-            if embeddings.prepare(log_dir, info):
-                step = 0 if global_step is None else global_step
-                warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
-            prepared = True
-        except OSError as error:
-            if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
-                raise
-        file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
+            reservation = file.reserve(embedding.nbytes)
+            if reservation is None:
+                return
+            try:
+                if embeddings.prepare(log_dir, info):
+                    step = 0 if global_step is None else global_step
+                    warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
+                prepared = True
+            except OSError as error:
+                if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
+                    raise
+            file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
+        except BaseException:  # Ctrl-C, too
+            if reservation is not None:
+                reservation.cancel()
+            raise
 
     @explained
     def add_pr_curve(
@@ -923,11 +928,17 @@ class SummaryWriter(_core.FastWriter):
         """
         file = self._to()
         step, seconds = _core.check(*at, **label)
-        reservation = file.reserve(size)
-        if reservation is None:
-            return
-        copied = copy()
-        file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
+        reservation = None
+        try:
+            reservation = file.reserve(size)
+            if reservation is None:
+                return
+            copied = copy()
+            file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
+        except BaseException:  # Ctrl-C, too
+            if reservation is not None:
+                reservation.cancel()
+            raise
 
     def _warn_once(self, what: str, message: str) -> None:
         """Warns of the line that called the writer."""

@@ -284,12 +284,12 @@ def test_nothing_is_imported_on_the_encoders_thread(log_dir):
         import sys, numpy as np, tbc
         from tbc import background
         run, imported = background.run, set()
-        def watched(work):
+        def watched(work, reservation):
             def job():
                 before = set(sys.modules)
                 work()
                 imported.update(set(sys.modules) - before)
-            run(job)
+            run(job, reservation)
         background.run = watched
         for compression in ("fast", "small"):
             with tbc.SummaryWriter(sys.argv[1], image_compression=compression) as writer:
@@ -408,7 +408,7 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
     def fail(self):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(background, "_thread", None)
+    background.before_fork()  # ends the thread
     monkeypatch.setattr(threading.Thread, "start", fail)
     with tbc.SummaryWriter(log_dir) as writer:
         for step in range(3):

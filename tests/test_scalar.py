@@ -202,7 +202,9 @@ def test_a_dict_that_changes_while_it_is_logged(log_dir):
     )
     assert result.stdout == "0 300\n"
     (event,) = read_back(log_dir)
-    assert [(value.tag, value.simple_value) for value in event.summary.value] == [(f"{i}" * 50, 1.5) for i in range(300)]
+    assert [(value.tag, value.simple_value) for value in event.summary.value] == [
+        (f"{i}" * 50, 1.5) for i in range(300)
+    ]
     assert event.step == 7
 
 
