@@ -26,6 +26,8 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
     if isinstance(bins, str) and bins == "tensorflow":
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
+        if isinstance(bins, np.ndarray):
+            bins = bins.copy()  # what is checked is what counts, though the array may change
         try:
             edges = np.histogram_bin_edges(sample(array, dtype, moments, bins), bins)
         except (TypeError, ValueError) as error:
@@ -80,7 +82,7 @@ def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> 
     """What numpy needs to know of the finite values to make the edges: all, for an estimator, or their range."""
     if not isinstance(bins, str):
         return np.array(moments[:2])
-    doubles = np.array(convert.to_doubles(array, dtype))  # a copy: values that change after a look stay finite here
+    doubles: Doubles = np.array(convert.to_doubles(array, dtype))  # a copy, whose values stay as they are looked at
     return doubles[np.isfinite(doubles)]
 
 

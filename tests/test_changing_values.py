@@ -1,6 +1,7 @@
 """Arrays that another thread writes to while they are logged, as shared memory is: what is logged may be any mixture of
 their values, but nothing raises or warns. (tests/csrc_changing.c tries the same on the kernels, under sanitizers.)"""
 
+import re
 import threading
 from contextlib import contextmanager
 
@@ -31,6 +32,16 @@ def changing(values, *numbers):
     finally:
         stopped = True
         thread.join()
+
+
+@contextmanager
+def only_errors(pattern):
+    """Ignores a ValueError whose message matches."""
+    try:
+        yield
+    except ValueError as error:
+        if not re.search(pattern, str(error)):
+            raise
 
 
 KINDS = {
@@ -65,17 +76,13 @@ def test_rules_for_bins_see_finite_values(bins):
     values = np.full(20_000, 0.5)
     with changing(values, 0.5, np.nan):
         for _ in range(100):
-            try:
+            with only_errors("lies within the bins"):  # all are NaN when they are counted
                 histograms.count(values, bins, None)
-            except ValueError as error:  # all are NaN when they are counted
-                assert "lies within the bins" in str(error)
 
 
 def test_edges_may_change_after_numpy_has_looked_at_them():
     edges = np.linspace(0, 1, 5000)
     with changing(edges, 0.5, np.nan, -1):
         for _ in range(300):
-            try:
+            with only_errors("monotonically|NaN among them|lies within"):  # of the copy that is checked
                 histograms.count(np.linspace(0, 1, 1000), edges, None)
-            except ValueError as error:
-                assert "monotonically" in str(error) or "NaN among them" in str(error) or "lies within" in str(error)

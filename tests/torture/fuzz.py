@@ -31,8 +31,10 @@ with instrumented:
     from tbc.reader.events import DTYPES, read_events, values_of
     from tbc.reader.tags import PLUGIN_KINDS
 
+import test_any_memory
 from eventfiles import loaded
 from google.protobuf.message import DecodeError
+from hypothesis import HealthCheck, settings
 from torture.row import Row
 
 from tbc import _core
@@ -129,6 +131,14 @@ def kernel(seconds):
             for how in range(RAW):
                 (corpus / f"{path.name}.{how}").write_bytes(bytes([how, 50, 1]) + records)
         return _search([program], what, seconds, corpus)
+
+
+def memory(count):
+    """test_any_memory.py, with so many examples of each test."""
+    tests = [test for name, test in vars(test_any_memory).items() if name.startswith("test_")]
+    for test in tests:
+        settings(max_examples=count, database=None, suppress_health_check=list(HealthCheck))(test)()
+    return Row("the kernels on arrays of any type in any memory, beside numpy", count * len(tests), 0, 0)
 
 
 def _fuzz(check, what, seconds):

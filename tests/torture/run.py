@@ -51,6 +51,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("fuzz.command_line", 120, 10, {}),
     ("fuzz.columns", 120, 10, {}),
     ("fuzz.kernel", 120, 10, {}),
+    ("fuzz.memory", 10_000, 200, {}),
     ("sanitize.driver", 1, 1, {}),
     ("sanitize.suite", 1000, 3, {}),  # files of tests
 ]
