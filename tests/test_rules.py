@@ -42,7 +42,7 @@ IMPORTS = {  # what each module may import of tbc
     "tbc.background": {"tbc._core"},
     "tbc.images": {"tbc._core", "tbc.convert", "tbc.dynamo"},
     "tbc.boxes": {"tbc.convert", "tbc.dynamo", "tbc.images"},
-    "tbc.video": {"tbc.convert", "tbc.images"},
+    "tbc.video": {"tbc._core", "tbc.convert", "tbc.images"},
     "tbc.audio": {"tbc.convert"},
     "tbc.histograms": {"tbc._core", "tbc.convert"},
     "tbc.pr_curves": {"tbc._core", "tbc.convert"},
