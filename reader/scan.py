@@ -15,7 +15,7 @@ class Purges:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         self._numbers: list[int] = []
         self._steps: list[int] = []
 

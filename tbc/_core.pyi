@@ -1,5 +1,5 @@
-from collections.abc import Mapping, Sequence
-from typing import Any, SupportsFloat, SupportsInt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsFloat, SupportsInt, TypeVar
 
 from tbc.file_writer import FileWriter
 
@@ -11,12 +11,13 @@ _Array = tuple[Any, str]
 
 TENSOR_DTYPES: dict[str, int]
 
+_Answer = TypeVar("_Answer")
+
 ON_DISK_ERROR: tuple[str, ...]
 
 class LargeBytes:
     def add(self, part: bytes) -> None: ...
     def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def check(
     tag: _Text, step: _Step, walltime: _Walltime, display_name: _Text = None, description: _Text = None
@@ -34,6 +35,7 @@ def count_pr_curve(
 def table(values: Any) -> bytes: ...
 def tile(out: Any, images: Any, dtype: str, in_double: bool = False) -> None: ...
 def set_queue_limit(limit: int) -> None: ...
+def leave() -> None: ...
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...
 
@@ -102,12 +104,13 @@ class EventEncoder:
         sample_rate: float,
         channels: int,
         frames: int,
-        file: bytes,
+        size: int,
+        fill: Callable[[memoryview], _Answer],
         step: _Step = None,
         walltime: _Walltime = None,
         display_name: _Text = None,
         description: _Text = None,
-    ) -> None: ...
+    ) -> _Answer | None: ...
     def text(
         self,
         tag: _Text,

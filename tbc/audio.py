@@ -45,9 +45,9 @@ class Sound:
         to_int16(frames[:1])  # which raises what all would
         self._samples = frames
         self._rate = round(float(sample_rate))
-        self.channels = frames.ndim
-        self.frames = len(frames)
-        self.size = HEADER.size + WIDTH * frames.size
+        self.channels: int = frames.ndim
+        self.frames: int = len(frames)
+        self.size: int = HEADER.size + WIDTH * frames.size
 
     def fill(self, file: memoryview) -> int:
         """Writes the WAV file; answers how many samples were cut off."""

@@ -264,8 +264,8 @@ def _read_list(log_dir: str) -> Any:
     return config
 
 
-def _fill(log_dir: str, name: str, data: Iterable[bytes]) -> None:
-    """Writes a file that is there; FileNotFoundError if it is not."""
+def _fill(log_dir: str, name: str, data: Iterable[Any]) -> None:
+    """Writes buffers to a file that is there; FileNotFoundError if it is not."""
     with open(os.open(os.path.join(log_dir, name), os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.writelines(data)
 

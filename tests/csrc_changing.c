@@ -155,7 +155,8 @@ static void encode_bytes(const struct changing *values, tbc_buffer *buffer)
     tbc_crc32c(bytes.data, bytes.size);
     const size_t start = tbc_record_begin(buffer);
     tbc_event_tensor(buffer, (tbc_stamp){0}, &label, bytes, &(tbc_tensor){TBC_DT_STRING, &shape, 1, &bytes, 1});
-    tbc_event_audio(buffer, (tbc_stamp){0}, &label, 8000, 1, shape, bytes);
+    uint8_t *sound = tbc_event_audio(buffer, (tbc_stamp){0}, &label, 8000, 1, shape, bytes.size);
+    memset(sound, 0, bytes.size);
     tbc_event_image(buffer, (tbc_stamp){0}, &label, 1, 1, 1, bytes);
     tbc_event_pr_curve(buffer, (tbc_stamp){0}, &label, bytes, values->n / 6);
     tbc_event_encoded(buffer, bytes);
