@@ -59,8 +59,8 @@ int tbc_file_close(tbc_file *file);
 /* Removes a file of which nothing is needed. */
 void tbc_file_remove(const tbc_file *file, const tbc_place *place);
 
-/* These three have the disk itself keep something, and answer errno: what was written to the file whose descriptor, or a
-   duplicate, is fd; what was written to the file of that path, if it is still there and the same; the names in a
+/* These three have the disk itself keep something, and answer errno: what was written to the file whose descriptor, or
+   a duplicate, is fd; what was written to the file of that path, if it is still there and the same; the names in a
    directory and in those above it in its file system, as far as they may be read. */
 int tbc_file_sync(int fd, const tbc_file *file);
 int tbc_file_sync_path(const char *path, dev_t device, ino_t inode);

@@ -270,8 +270,8 @@ void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
         list(queue, pause > 0 ? pause : queue->linger);
     else if (pause > 0 && queue->listed) /* by events that came meanwhile */
         queue->due = tbc_queue_now() + pause;
-    if (pause == 0 && (queue->first != NULL || queue->sent < queue->taken.size)) /* events may have listed it meanwhile */
-        tbc_queue_hurry(queue);
+    if (pause == 0 && (queue->first != NULL || queue->sent < queue->taken.size))
+        tbc_queue_hurry(queue); /* it may be listed by events that came meanwhile */
     tbc_queue_announce_progress();
 }
 

@@ -9,11 +9,11 @@
  * Large things, records and what waits elsewhere to become one, and small records are counted apart, and have a limit
  * in bytes each: a small record never waits for a large one.
  *
- * All queues share one lock, these limits, and one list of the queues that hold something, each with the time at
- * which it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody
- * flushes, when much has gathered, a large record came or half the limit is reached. Only the hurry wakes the consumer, and a first byte
- * after a break: while programs log it looks by itself. All other events cost no system call, which is dear where other
- * programs want the processor, too. A producer that finds no room waits for the consumer's progress.
+ * All queues share one lock, these limits, and one list of the queues that hold something, each with the time at which
+ * it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody flushes, when
+ * much has gathered, when a large record came or when half the limit is reached. Only the hurry wakes the consumer, and
+ * a first byte after a break: while programs log it looks by itself. All other events cost no system call, which is
+ * dear where other programs want the processor, too. A producer that finds no room waits for the consumer's progress.
  * The queues whose disk fails have the same limits once more, for themselves: they take no room from the others.
  *
  * The lock is held to encode one small event or to swap two buffers. It is never held during I/O or while the memory of
@@ -84,7 +84,8 @@ void tbc_queue_hurry(tbc_queue *queue);
 /* Sleeps, without the lock, until the consumer has made progress, or for so many milliseconds. */
 void tbc_queue_wait_progress(unsigned milliseconds);
 
-/* Forgets all bytes that are not done, and gives the memory back: little, if none are left. What is reserved stays so. */
+/* Forgets all bytes that are not done, and gives the memory back, which is little if none are left. What is reserved
+   stays so. */
 void tbc_queue_clear(tbc_queue *queue);
 
 /* --- the consumer --- */

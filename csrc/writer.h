@@ -4,8 +4,8 @@
  * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
  * whole records in one write(2) where the system allows it. It never touches Python.
  *
- * A large event, from 256 KiB on, is encoded and sealed by the thread that logs it, in memory of its own and without the
- * lock. It is written in pieces of 2 MiB, between which other files get their turn.
+ * A large event, from 256 KiB on, is encoded and sealed by the thread that logs it, in memory of its own and without
+ * the lock. It is written in pieces of 2 MiB, between which other files get their turn.
  *
  * What is promised:
  *   - a record is handed to the kernel 100 ms after tbc_writer_end at the latest, if the disk keeps up;
@@ -75,12 +75,12 @@ typedef struct tbc_frame {
 
 static inline tbc_size tbc_counted(size_t size) { return size >= 256 << 10 ? TBC_LARGE : TBC_SMALL; }
 
-/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. It is made as a large one
-   if `counted` says so: tbc_counted(size), or TBC_LARGE for one that takes a while to make. On TBC_OK the caller
-   appends the event to *frame->to and calls tbc_writer_end, whatever happens; at once unless it is large, since the lock
-   of all queues is held. On TBC_FULL it calls tbc_writer_wait and tries again.
-   waited: the event is what became of reserved bytes, which are released after it. It does not wait for events that came
-   after it, and counts as logged when they were reserved.
+/* Opens a frame for an event of about `size` bytes that is logged `now`, in seconds since 1970. `counted` says whether
+   it is made as a large one: tbc_counted(size), or TBC_LARGE for one that takes a while to make. On TBC_OK the caller
+   appends the event to *frame->to and calls tbc_writer_end, whatever happens. It does so at once unless the event is
+   large, since the lock of all queues is held. On TBC_FULL it calls tbc_writer_wait and tries again.
+   waited: the event is what became of reserved bytes, which are released after it. It does not wait for events that
+   came after it, and counts as logged when they were reserved.
    tbc_writer_end answers TBC_FAILING for an event that waits for the disk to recover, and TBC_DROPPED for one that was
    left out; TBC_CLOSED if the file was closed behind a large one, which may be ended again when there is another. */
 tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, tbc_size counted, double now,

@@ -1144,8 +1144,9 @@ enum { LARGE = 5 << 20 };
 static void begin_large(tbc_writer *writer, tbc_frame *frame, int64_t step, bool waited)
 {
     static char bytes[LARGE];
+    const tbc_label label = {.tag = {"0", 1}, .description = {bytes, LARGE}};
     CHECK(tbc_writer_begin(writer, frame, LARGE, TBC_LARGE, now++, waited) == TBC_OK && frame->to == &frame->own);
-    tbc_event_scalar(frame->to, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {"0", 1}, .description = {bytes, LARGE}}, 1);
+    tbc_event_scalar(frame->to, (tbc_stamp){1.5, step}, &label, 1);
 }
 
 /* A large event is made without the lock, and goes to its place among the others when it ends. */
