@@ -100,6 +100,7 @@ static void list(tbc_queue *queue, int64_t delay)
 {
     queue->listed = true;
     queue->next = NULL;
+    queue->link = tail;
     *tail = queue;
     tail = &queue->next;
     set_due(queue, tbc_queue_now() + delay);
@@ -109,12 +110,8 @@ void tbc_queue_unlist(tbc_queue *queue)
 {
     if (!queue->listed)
         return;
-    tbc_queue **link = &head;
-    while (*link != queue)
-        link = &(*link)->next;
-    *link = queue->next;
-    if (tail == &queue->next)
-        tail = link;
+    *queue->link = queue->next;
+    *(queue->next == NULL ? &tail : &queue->next->link) = queue->link;
     queue->listed = false;
 }
 

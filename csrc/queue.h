@@ -48,7 +48,7 @@ typedef struct tbc_queue {
     int64_t due;             /* on the monotonic clock, in nanoseconds */
     bool listed;             /* in the list of queues that hold something */
     bool sick;               /* its disk fails */
-    struct tbc_queue *next;
+    struct tbc_queue *next, **link; /* in that list; what points to this one */
 } tbc_queue;
 
 /* These three are called without the lock, the first one once, before any thread waits. */

@@ -62,7 +62,7 @@ struct tbc_writer {
     int error;          /* errno of the last attempt, 0 if it succeeded */
     uint64_t failures;  /* attempts that failed, ever */
     uint64_t dropped, rotations;
-    tbc_writer *next;   /* in the list of open files */
+    tbc_writer *next, **link; /* in the list of open files; what points to this one */
 };
 
 /* All below is under the lock of the queues. */
@@ -380,10 +380,9 @@ static int close_file(tbc_writer *writer)
     bool given = writer->place.directory == NULL;
     if (!given && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
         remember(writer, &writer->file);
-    tbc_writer **link = &files;
-    while (*link != writer)
-        link = &(*link)->next;
-    *link = writer->next;
+    *writer->link = writer->next;
+    if (writer->next != NULL)
+        writer->next->link = writer->link;
     tbc_queue_clear(&writer->queue);
     tbc_queue_set_sick(&writer->queue, false);
     writer->open = writer->busy = false;
@@ -498,6 +497,9 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     writer->quick = writer->outlived = writer->spared = writer->named = false;
     writer->looked = 0;
     writer->next = files;
+    writer->link = &files;
+    if (files != NULL)
+        files->link = &writer->next;
     files = writer;
 }
 
