@@ -72,6 +72,7 @@ static struct {
     long number;               /* as the system counts it */
     bool running, stop, ended; /* created and not joined; asked to end; at its end */
     int64_t since;             /* when its attempt began, 0 while it makes none */
+    const tbc_writer *at;      /* for this file */
 } thread;
 static bool leaving; /* the program ends */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -273,6 +274,7 @@ static void *run(void *unused)
         if (writer == NULL || writer->busy) /* the flush that is at it lists what is left */
             continue;
         thread.since = tbc_queue_now();
+        thread.at = writer;
         serve(writer, false);
         thread.since = 0;
     }
@@ -345,6 +347,17 @@ static bool hopeful(void)
         if (!tbc_queue_is_empty(&writer->queue) && writer->error == 0)
             return true;
     return false;
+}
+
+/* Whether a caller does the thread's work for a file: since it takes a moment, or since the thread is in a write to
+   another file system that does not end. */
+static bool takes_over(const tbc_writer *writer)
+{
+    if (writer->busy || tbc_queue_is_empty(&writer->queue) || writer->place.directory == NULL)
+        return false;
+    bool apart = thread.since != 0 &&
+                 (thread.at->place.directory == NULL || thread.at->file.device != writer->file.device);
+    return writer->quick || (apart && hangs(HANGS));
 }
 
 static void hurry_all(void)
@@ -447,6 +460,12 @@ static void at_exit(void)
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
     hurry_all();
+    for (tbc_writer *writer = files; writer != NULL;) {
+        bool mine = writer->error == 0 && takes_over(writer);
+        if (mine)
+            serve(writer, false);
+        writer = mine ? files : writer->next;
+    }
     while (hopeful() && !hangs(LOST) && start_thread() == TBC_OK)
         tbc_queue_wait_progress(100);
     stop_thread();
@@ -755,7 +774,7 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
 {
     tbc_queue_lock();
     tbc_status status = flush_status(writer, flush);
-    if (status == TBC_WAITING && writer->quick && !writer->busy) {
+    if (status == TBC_WAITING && takes_over(writer)) {
         tbc_queue_unlist(&writer->queue);
         serve(writer, true);
         status = flush_status(writer, flush);

@@ -99,8 +99,9 @@ tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
-   is up, or a signal came; TBC_ERRNO when a write failed since. On a disk that was quick the last time it does the
-   writing itself, which may then take longer than so many milliseconds, and brings SIGXFSZ, which Python ignores. */
+   is up, or a signal came; TBC_ERRNO when a write failed since. On a disk that was quick the last time, and while the
+   thread is in a write to another file system that does not end, it does the writing itself, which may then take longer
+   than so many milliseconds, and brings SIGXFSZ, which Python ignores. */
 typedef struct tbc_flush {
     uint64_t target, failures;
 } tbc_flush;
