@@ -252,12 +252,7 @@ bool tbc_queue_take(tbc_queue *queue)
     return true;
 }
 
-bool tbc_queue_keeps(const tbc_buffer *buffer)
-{
-    return buffer->capacity <= SPARE;
-}
-
-void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
+tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
 {
     ptrdiff_t more = (ptrdiff_t)sent - (ptrdiff_t)queue->sent;
     queue->done += (uint64_t)more;
@@ -270,6 +265,12 @@ void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
     if (pause == 0 && (queue->first != NULL || queue->sent < queue->taken.size))
         tbc_queue_hurry(queue); /* it may be listed by events that came meanwhile */
     tbc_queue_announce_progress();
+    tbc_buffer spent = {0};
+    if (sent == queue->taken.size && queue->taken.capacity > SPARE) {
+        spent = queue->taken;
+        queue->taken = (tbc_buffer){0};
+    }
+    return spent;
 }
 
 void tbc_queue_set_sick(tbc_queue *queue, bool sick)

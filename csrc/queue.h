@@ -102,13 +102,11 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Whether a buffer is worth its memory until its next turn, else the consumer frees `taken` when all of it is sent:
-   after that, without the lock, and before tbc_queue_done. */
-bool tbc_queue_keeps(const tbc_buffer *buffer);
-
 /* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so
-   many nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when it has lingered. */
-void tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
+   many nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when it has lingered.
+   Answers what the caller frees without the lock: a buffer that is not worth its memory until its next turn. (A child
+   of fork must not find one that is being freed.) */
+tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
 
 /* Says whether the disk fails. */
 void tbc_queue_set_sick(tbc_queue *queue, bool sick);

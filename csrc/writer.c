@@ -243,9 +243,9 @@ static void serve(tbc_writer *writer, bool hasty)
     if (fresh && queue->counted == TBC_SMALL)
         tbc_record_seal(queue->taken.data, queue->taken.size);
     try_to_write(&attempt, &writer->place, &queue->taken);
-    if (attempt.sent == queue->taken.size && !tbc_queue_keeps(&queue->taken))
-        tbc_buffer_free(&queue->taken);
     tbc_queue_lock();
+    if (thread.at == writer)
+        thread.since = 0; /* it was the thread's attempt */
     writer->busy = false;
     writer->quick = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < QUICK;
     writer->named = writer->named && strcmp(writer->file.name, attempt.file.name) == 0;
@@ -257,9 +257,14 @@ static void serve(tbc_writer *writer, bool hasty)
     writer->failures += attempt.error != 0;
     writer->rotations += attempt.rotations;
     tbc_queue_set_sick(queue, attempt.error != 0);
-    tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.spared ? RETRY : 0);
+    tbc_buffer spent = tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.spared ? RETRY : 0);
     if (writer->abandoned && tbc_queue_is_empty(queue))
         dispose(writer);
+    if (spent.data != NULL) {
+        tbc_queue_unlock();
+        tbc_buffer_free(&spent);
+        tbc_queue_lock();
+    }
 }
 
 static void *run(void *unused)
@@ -276,7 +281,6 @@ static void *run(void *unused)
         thread.since = tbc_queue_now();
         thread.at = writer;
         serve(writer, false);
-        thread.since = 0;
     }
     thread.ended = true;
     tbc_queue_announce_progress();
