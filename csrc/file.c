@@ -218,27 +218,29 @@ int tbc_file_sync_path(const char *path, dev_t device, ino_t inode)
     return error == ENOENT || error == ENOTDIR ? 0 : error;
 }
 
+/* Answers errno; 0 for a directory that may not be read. */
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES || errno == ENOENT ? 0 : errno;
+    int error = sync_descriptor(fd);
+    close(fd);
+    return error;
+}
+
 int tbc_file_sync_directories(const char *directory)
 {
-    char path[TBC_PATH_MAX], *end = path;
-    struct stat first = {0}, now;
-    bool any = false;
+    char path[TBC_PATH_MAX];
+    struct stat first, now;
     snprintf(path, sizeof path, "%s", directory);
-    while (end != NULL) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 || fstat(fd, &now) != 0 ? errno : 0;
-        bool inside = error != 0 || !any || now.st_dev == first.st_dev;
-        if (error == 0 && !any)
-            first = now;
-        any = any || error == 0;
-        if (error == 0 && inside)
-            error = sync_descriptor(fd);
-        if (fd >= 0)
-            close(fd);
-        if (error != 0 && error != EACCES && error != ENOENT)
-            return error;
-        end = inside && path[1] != '\0' ? strrchr(path, '/') : NULL;
-        if (end != NULL)
-            end[end == path] = '\0'; /* "/" is above "/runs" */
+    int error = stat(path, &first) != 0 ? errno : 0;
+    while (error == 0 && stat(path, &now) == 0 && now.st_dev == first.st_dev) {
+        error = sync_directory(path);
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || path[1] == '\0')
+            break;
+        slash[slash == path] = '\0'; /* "/" is above "/runs" */
     }
-    return 0;
+    return error == EACCES || error == ENOENT ? 0 : error;
 }

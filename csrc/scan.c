@@ -294,6 +294,16 @@ static inline void hide(tbc_series *series, int64_t step)
         series->hidden++;
 }
 
+/* An array with room for twice as many elements, 16 at least; NULL without memory, and all is as it was. */
+static void *grown(void *array, size_t *capacity, size_t size)
+{
+    size_t wanted = *capacity == 0 ? 16 : 2 * *capacity;
+    void *larger = realloc(array, wanted * size);
+    if (larger != NULL)
+        *capacity = wanted;
+    return larger;
+}
+
 /* Hides what the purges hide that the series has not seen: finds the first of them, which has the lowest step. */
 static void catch_up(const struct tbc_scan_memory *memory, tbc_series *series)
 {
@@ -324,12 +334,10 @@ tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step)
     while (memory->n_purges > 0 && memory->purges[memory->n_purges - 1].step >= step)
         memory->n_purges--;
     if (memory->n_purges == memory->purges_capacity) {
-        size_t capacity = memory->purges_capacity == 0 ? 16 : 2 * memory->purges_capacity;
-        purge *purges = realloc(memory->purges, capacity * sizeof *purges);
+        purge *purges = grown(memory->purges, &memory->purges_capacity, sizeof *purges);
         if (purges == NULL)
             return TBC_NO_MEMORY;
         memory->purges = purges;
-        memory->purges_capacity = capacity;
     }
     memory->purges[memory->n_purges++] = (purge){++memory->purged, step};
     return TBC_OK;
@@ -363,12 +371,10 @@ tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wal
 
 static bool grow_stage(struct tbc_scan_memory *memory)
 {
-    size_t capacity = memory->stage_capacity == 0 ? 16 : 2 * memory->stage_capacity;
-    staged *stage = realloc(memory->stage, capacity * sizeof *stage);
+    staged *stage = grown(memory->stage, &memory->stage_capacity, sizeof *stage);
     if (stage == NULL)
         return false;
     memory->stage = stage;
-    memory->stage_capacity = capacity;
     return true;
 }
 

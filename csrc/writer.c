@@ -675,9 +675,9 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
     return TBC_OK;
 }
 
-/* What follows an event that was appended; there is no thread after a fork. If it cannot be made, the next event tries
-   again, and flush says so. */
-static tbc_status status_of(const tbc_writer *writer)
+/* Sees that there is a thread, as there is none after a fork, and answers for an event that was appended. If no thread
+   can be made, the next event tries again, and flush says so. */
+static tbc_status appended(const tbc_writer *writer)
 {
     if (!thread.running)
         start_thread();
@@ -694,7 +694,7 @@ static tbc_status end_large(tbc_writer *writer, tbc_frame *frame)
     if (status == TBC_OK)
         status = writer->open ? tbc_queue_append_large(&writer->queue, &frame->own) : TBC_CLOSED;
     if (status == TBC_OK)
-        status = status_of(writer);
+        status = appended(writer);
     if (status != TBC_CLOSED)
         tbc_queue_release(&writer->queue, frame->reserved);
     tbc_queue_unlock();
@@ -710,7 +710,7 @@ tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
     tbc_status status = tbc_record_end(frame->to, frame->start);
     if (status == TBC_OK) {
         tbc_queue_appended(&writer->queue, frame->to->size - frame->start);
-        status = status_of(writer);
+        status = appended(writer);
     }
     tbc_queue_unlock();
     return status;
