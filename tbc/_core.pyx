@@ -876,7 +876,7 @@ cdef class EventFile(EventEncoder):
         return stats.queued, stats.written, stats.dropped, stats.retries, stats.rotations, stats.error
 
     def reserve(self, size_t size):
-        """A Reservation of bytes that wait to be encoded; None if the event they become is dropped."""
+        """A Reservation of bytes that wait to be encoded."""
         cdef double now = _clock()
         cdef Reservation reservation = Reservation.__new__(Reservation) # first: without memory nothing is reserved
         cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
@@ -885,7 +885,8 @@ cdef class EventFile(EventEncoder):
             status = tbc_writer_reserve(self._writer, size, now)
         if status == TBC_DROPPED:
             self.tell(DROPPED)
-            return None
+            reservation.dropped = True
+            return reservation
         reservation._file = self
         reservation._size = size
         reservation._process = getpid()
@@ -945,8 +946,12 @@ cdef class EventFile(EventEncoder):
 cdef class Reservation:
     """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives.
 
-    A traceback may keep it alive, so who reserves calls cancel() on any exception until a job has it (see hand_over).
+    A traceback may keep it alive, so who reserves does it in a with statement, which releases it unless a job will (see
+    hand_over).
+
+    dropped: nothing is reserved, since the event is dropped that the bytes would become.
     """
+    cdef readonly bint dropped
     cdef EventFile _file
     cdef bint _is_a_jobs
     cdef size_t _size
@@ -958,8 +963,10 @@ cdef class Reservation:
         if file is not None and self._process == getpid():
             tbc_writer_release(file._writer, self._size)
 
-    def cancel(self):
-        """Releases it, unless a job will."""
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         if not self._is_a_jobs:
             self.release()
 

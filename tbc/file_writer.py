@@ -236,8 +236,8 @@ class FileWriter(_core.EventFile):
     def flush(self, *, sync: bool = False) -> None:
         """Returns when everything added so far can be read in the file, whoever dies then.
 
-        On a disk that was quick the last time it writes itself, and Ctrl-C may have to wait for that; else the thread
-        does, and Ctrl-C works.
+        On a disk that was quick the last time, and while the thread hangs in another file system, it writes itself, and
+        Ctrl-C may have to wait for that; else the thread does, and Ctrl-C works.
 
         sync: when it is on the disk, and a power failure does not take it away (fsync, of the file, of those before it
         that were given up or closed, and of the directories above: some milliseconds on most disks, much more on a
@@ -325,7 +325,7 @@ class Relay(_core.EventRelay):
         else:
             self._file.add_event(message, message.step, message.wall_time)
 
-    def reserve(self, size: int) -> _core.Reservation | None:
+    def reserve(self, size: int) -> _core.Reservation:
         return self._file.reserve(size) if isinstance(self._file, FileWriter) else _core.Reservation()
 
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:

@@ -466,10 +466,9 @@ class SummaryWriter(_core.FastWriter):
         log_dir = os.path.abspath(
             self._get_file_writer().get_logdir()
         )  # which the process may leave before the files are written
-        reservation, prepared = None, False
-        try:
-            reservation = file.reserve(embedding.nbytes)
-            if reservation is None:
+        prepared = False
+        with file.reserve(embedding.nbytes) as reservation:
+            if reservation.dropped:
                 return
             try:
                 if embeddings.prepare(log_dir, info):
@@ -480,10 +479,6 @@ class SummaryWriter(_core.FastWriter):
                 if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
                     raise
             file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
-        except BaseException:  # Ctrl-C, too
-            if reservation is not None:
-                reservation.cancel()
-            raise
 
     @explained
     def add_pr_curve(
@@ -928,17 +923,11 @@ class SummaryWriter(_core.FastWriter):
         """
         file = self._to()
         step, seconds = _core.check(*at, **label)
-        reservation = None
-        try:
-            reservation = file.reserve(size)
-            if reservation is None:
+        with file.reserve(size) as reservation:
+            if reservation.dropped:
                 return
             copied = copy()
             file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
-        except BaseException:  # Ctrl-C, too
-            if reservation is not None:
-                reservation.cancel()
-            raise
 
     def _warn_once(self, what: str, message: str) -> None:
         """Warns of the line that called the writer."""
