@@ -241,7 +241,7 @@ def beside(kind, megabytes):
         command = [sys.executable, "-c", BYSTANDER]
         bystander = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         time.sleep(0.2)  # until it has started
-        with HighWater() as memory:
+        with Peak() as memory:
             thread.start()
             while thread.is_alive():
                 for each in longest:
@@ -258,21 +258,6 @@ def beside(kind, megabytes):
         "flushed": 1e3 * seconds[1],
         "MB of memory": memory.growth * MIB / 1e6,
     }
-
-
-class HighWater:
-    """How many MiB the memory of the process grows at most, as Linux counts it; elsewhere NaN."""
-
-    def __enter__(self):
-        self.before, self.growth = resident(), float("nan")
-        with suppress(FileNotFoundError), open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the peak begins here
-        return self
-
-    def __exit__(self, *_):
-        with suppress(FileNotFoundError), open("/proc/self/status") as file:
-            peak = next(line for line in file if line.startswith("VmHWM"))
-            self.growth = int(peak.split()[1]) / 1024 - self.before
 
 
 # --- memory, and the queue under load ---
@@ -410,21 +395,18 @@ def pace(seconds):
 
 
 class Peak:
-    """How many MiB the memory of the process grows at most."""
+    """How many MiB the memory of the process grows at most, as Linux counts it; elsewhere NaN."""
 
     def __enter__(self):
-        self.before, self.growth, self.stop = resident(), 0, threading.Event()
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
+        self.before, self.growth = resident(), float("nan")
+        with suppress(FileNotFoundError), open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the peak begins here
         return self
 
     def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-
-    def _watch(self):
-        while not self.stop.wait(0.005):
-            self.growth = max(self.growth, resident() - self.before)
+        with suppress(FileNotFoundError), open("/proc/self/status") as file:
+            peak = next(line for line in file if line.startswith("VmHWM"))
+            self.growth = int(peak.split()[1]) / 1024 - self.before
 
 
 def resident():
