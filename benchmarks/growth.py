@@ -40,7 +40,7 @@ while True:
     time.sleep(seconds)
 """
 
-# A process beside all this, that only sleeps: how late it wakes up at most, in ms.
+# A process that only sleeps, and prints how late it wakes up at most, in ms.
 BYSTANDER = """
 import sys, threading, time
 end = threading.Thread(target=sys.stdin.read)

@@ -63,9 +63,9 @@ int64_t tbc_queue_now(void);
 
 /* --- producers --- */
 
-/* Whether a thing of `size` bytes fits below its limit. A queue that holds none of its kind takes one of any size, lest
-   it wait for ever for itself, or for another one whose disk fails. A large thing waits for small ones above their
-   limit, since an image is large while it waits and small as a record. */
+/* Whether a thing of `size` bytes fits below its limit. A queue that holds none of its kind takes one of any size, since
+   it could wait for ever for itself, or for another one whose disk stands still. A large thing waits for small ones
+   above their limit, since an image is large while it waits and small as a record. */
 bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted);
 
 /* Counts bytes that will become a record later; releases them. */

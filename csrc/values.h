@@ -33,7 +33,7 @@ typedef struct tbc_array {
     tbc_dtype dtype;
 } tbc_array;
 
-/* Copies values `first` to `first` + `n`, each of which it reads once. */
+/* Copies values `first` to `first` + `n`, and reads each once. */
 void tbc_array_load(double *to, const tbc_array *array, size_t first, size_t n);
 
 /* Reads 32 bits of any alignment, once: without volatile, the compiler may read plain memory again. */

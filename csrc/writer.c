@@ -359,9 +359,8 @@ static bool takes_over(const tbc_writer *writer)
 {
     if (writer->busy || tbc_queue_is_empty(&writer->queue) || writer->place.directory == NULL)
         return false;
-    bool apart = thread.since != 0 &&
-                 (thread.at->place.directory == NULL || thread.at->file.device != writer->file.device);
-    return writer->quick || (apart && hangs(HANGS));
+    return writer->quick || (hangs(HANGS) && (thread.at->place.directory == NULL ||
+                                              thread.at->file.device != writer->file.device));
 }
 
 static void hurry_all(void)
@@ -464,7 +463,7 @@ static void at_exit(void)
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
     hurry_all();
-    for (tbc_writer *writer = files; writer != NULL;) {
+    for (tbc_writer *writer = files; writer != NULL;) { /* first what need not wait for the thread */
         bool mine = writer->error == 0 && takes_over(writer);
         if (mine)
             serve(writer, false);
