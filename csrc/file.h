@@ -7,7 +7,7 @@
  * before, also if the clock was set back. The file is created with O_EXCL: a name that is taken, by a process of the
  * same pid in another container, is left alone, and the next number tried.
  *
- * So every opening reads the names of the directory, 4,000 of them in some 2 ms, and files that are opened faster than
+ * So every opening reads the names of the directory, 4,000 of them in 2 to 3 ms, and files that are opened faster than
  * one a second have names that are ahead of the clock.
  *
  * A file starts with its head, the record that says which format it has. A file whose head cannot be written is
