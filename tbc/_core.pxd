@@ -16,6 +16,7 @@ cdef extern from "buffer.h" nogil:
         tbc_status status
 
     void tbc_buffer_free(tbc_buffer *buffer)
+    uint8_t *tbc_buffer_extend(tbc_buffer *buffer, size_t size)
 
 cdef extern from "wire.h" nogil:
     ctypedef struct tbc_bytes:

@@ -78,10 +78,17 @@ cdef tbc_bytes _bytes(bytes data) noexcept:
 
 
 cdef class LargeBytes:
-    """Bytes that are put together, and freed, without the GIL: with a bytes object either stops all threads, for 0.1 s
-    a GB and more. A buffer, once all is added."""
+    """Bytes that are put together, and freed, without the GIL: with a bytes object, or an array, that stops all threads,
+    for 0.1 s a GB. A buffer, once all is added.
+
+    size: of those it begins with, which hold anything.
+    """
     cdef tbc_buffer _buffer
     cdef bint _complete # others look at it, so that it may not move
+
+    def __cinit__(self, size_t size=0):
+        if size > 0 and tbc_buffer_extend(&self._buffer, size) == NULL:
+            _raise(self._buffer.status)
 
     def add(self, bytes part not None):
         cdef tbc_bytes content = _bytes(part)
@@ -97,7 +104,7 @@ cdef class LargeBytes:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         self._complete = True
-        PyBuffer_FillInfo(view, self, self._buffer.data, self._buffer.size, True, flags)
+        PyBuffer_FillInfo(view, self, self._buffer.data, self._buffer.size, False, flags)
 
     def __dealloc__(self):
         with nogil:

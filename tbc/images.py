@@ -86,8 +86,10 @@ class Tiles:
         if images.dtype.str[1:] not in convert.KERNEL_DTYPES or not images.dtype.isnative:
             with np.errstate(over="ignore"):
                 images = images.astype(np.float64 if self.in_double else np.float32)
-        full = images.shape[1] == self.rows * self.columns
-        frames = np.empty(self.shape, np.uint8) if full else np.zeros(self.shape, np.uint8)
+        memory: Any = _core.LargeBytes(self.nbytes)
+        frames: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8).reshape(self.shape)
+        if images.shape[1] < self.rows * self.columns:
+            frames.fill(0)
         _core.tile(frames, images, images.dtype.str[1:], self.in_double)
         return frames
 
