@@ -81,7 +81,7 @@ cdef class LargeBytes:
     """Bytes that are put together, and freed, without the GIL: with a bytes object, or an array, that stops all threads,
     for 0.1 s a GB. A buffer, once all is added.
 
-    size: of those it begins with, which hold anything.
+    size: how many bytes it begins with; what they hold is undefined until they are written.
     """
     cdef tbc_buffer _buffer
     cdef bint _complete # others look at it, so that it may not move
