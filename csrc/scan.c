@@ -2,9 +2,9 @@
    with the one that came behind the last one's before, and only then looked up in the table (open addressing, a power
    of two, at most half full). The values of an event are staged, and become rows when it has been read to its end.
 
-   A purge only notes its step. Of all purges since a series was last used, the one with the lowest step decides. So
-   the notes are a stack: a purge drops those before it whose step is not lower, and the steps grow from the bottom to
-   the top. The first note that a series has not seen has the lowest step of all it has not seen. */
+   The starts of sessions that matter are a stack: a start makes those before it needless whose step is not lower, as it
+   hides all that they hide. So files and steps grow from the bottom to the top, and of all starts in later files than a
+   given one, the first on the stack has the lowest step. */
 #include "scan.h"
 #include "crc32c.h"
 #include "record.h"
@@ -38,10 +38,10 @@ typedef struct staged {
     uint64_t bytes;
 } staged;
 
-typedef struct purge {
-    uint64_t number; /* from 1 on */
+typedef struct start {
+    size_t file;
     int64_t step;
-} purge;
+} start;
 
 struct tbc_scan_memory {
     entry *entries;
@@ -49,9 +49,10 @@ struct tbc_scan_memory {
     size_t last; /* the place of the key before */
     staged *stage;
     size_t staged, stage_capacity;
-    purge *purges; /* numbers and steps both grow */
-    size_t n_purges, purges_capacity;
-    uint64_t purged; /* the number of the last purge */
+    size_t file;   /* the number of the one that is read, from 1 on */
+    bool is_again; /* the files are read for the second time */
+    start *starts; /* files and steps grow */
+    size_t n_starts, starts_capacity;
 };
 
 /* --- fields --- */
@@ -287,13 +288,6 @@ static bool grow_series(tbc_series *series)
     return true;
 }
 
-/* Where purges are wanted the steps of a series only grow: what one hides stands at the end. */
-static inline void hide(tbc_series *series, int64_t step)
-{
-    for (; series->n > 0 && series->step[series->n - 1] >= step; series->n--)
-        series->hidden++;
-}
-
 /* An array with room for twice as many elements, 16 at least; NULL without memory, and all is as it was. */
 static void *grown(void *array, size_t *capacity, size_t size)
 {
@@ -304,63 +298,159 @@ static void *grown(void *array, size_t *capacity, size_t size)
     return larger;
 }
 
-/* Hides what the purges hide that the series has not seen: finds the first of them, which has the lowest step. */
-static void catch_up(const struct tbc_scan_memory *memory, tbc_series *series)
+/* Drops all rows but the last `keep`. */
+static void fold(tbc_series *series, size_t keep)
 {
-    size_t first = 0;
-    for (size_t end = memory->n_purges; first < end;) {
-        size_t middle = first + (end - first) / 2;
-        if (memory->purges[middle].number > series->purged)
-            end = middle;
-        else
-            first = middle + 1;
+    if (series->n <= keep)
+        return;
+    const size_t dropped = series->n - keep;
+    for (size_t i = 0; i < dropped; i++) {
+        const int64_t step = series->step[i];
+        if (series->folded == 0 && i == 0)
+            series->min_step = series->max_step = step;
+        series->min_step = step < series->min_step ? step : series->min_step;
+        series->max_step = step > series->max_step ? step : series->max_step;
     }
-    if (first < memory->n_purges)
-        hide(series, memory->purges[first].step);
-    series->purged = memory->purged;
+    memmove(series->step, series->step + dropped, keep * sizeof *series->step);
+    memmove(series->wall_time, series->wall_time + dropped, keep * sizeof *series->wall_time);
+    memmove(series->cell, series->cell + dropped, keep * sizeof *series->cell);
+    series->folded += dropped;
+    series->n = keep;
 }
 
-tbc_series *tbc_scan_series(tbc_scan *scan, int index)
+/* Folding half of the rows or more each time, it takes constant time a row. */
+static bool make_room(const tbc_scan *scan, tbc_series *series)
+{
+    if (series->n > 0 && series->n / 2 >= scan->keep) {
+        fold(series, scan->keep);
+        return true;
+    }
+    return grow_series(series);
+}
+
+/* The first value of a file has come. */
+static bool enter_file(const struct tbc_scan_memory *memory, tbc_series *series, int64_t step)
+{
+    series->file = memory->file;
+    if (memory->is_again) { /* its segment is there, unless the file has grown */
+        while (series->segment < series->n_segments && series->segments[series->segment].file < memory->file)
+            series->segment++;
+        const bool is_there =
+            series->segment < series->n_segments && series->segments[series->segment].file == memory->file;
+        series->is_cut = is_there && series->segments[series->segment].is_cut;
+        series->cut = is_there ? series->segments[series->segment].cut : 0;
+        return true;
+    }
+    if (series->n_segments == series->segment_capacity) {
+        tbc_segment *segments = grown(series->segments, &series->segment_capacity, sizeof *segments);
+        if (segments == NULL)
+            return false;
+        series->segments = segments;
+    }
+    series->segments[series->n_segments++] =
+        (tbc_segment){.file = memory->file, .first_row = series->n, .step = step};
+    return true;
+}
+
+/* Sets what is hidden of each segment. From the last to the first, the steps from which on rows are hidden only fall. */
+static void cut_segments(const struct tbc_scan_memory *memory, tbc_series *series)
+{
+    bool is_cut = false;
+    int64_t cut = 0;
+    size_t starts = memory->n_starts; /* those before it are in this file, or earlier */
+    for (size_t i = series->n_segments; i-- > 0;) {
+        tbc_segment *segment = &series->segments[i];
+        while (starts > 0 && memory->starts[starts - 1].file > segment->file)
+            starts--;
+        segment->is_cut = is_cut;
+        segment->cut = cut;
+        if (starts < memory->n_starts && (!is_cut || memory->starts[starts].step < cut)) {
+            segment->is_cut = true;
+            segment->cut = memory->starts[starts].step;
+        }
+        if (!is_cut || segment->step < cut)
+            cut = segment->step;
+        is_cut = true;
+    }
+}
+
+/* Moves the rows together that are not hidden. */
+static void hide_rows(tbc_series *series)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < series->n_segments; i++) {
+        const tbc_segment *segment = &series->segments[i];
+        const size_t end = i + 1 < series->n_segments ? series->segments[i + 1].first_row : series->n;
+        for (size_t row = segment->first_row; row < end; row++) {
+            if (segment->is_cut && series->step[row] >= segment->cut)
+                continue;
+            series->step[kept] = series->step[row];
+            series->wall_time[kept] = series->wall_time[row];
+            series->cell[kept++] = series->cell[row];
+        }
+    }
+    series->hidden += series->n - kept;
+    series->n = kept;
+}
+
+void tbc_scan_next_file(tbc_scan *scan) { scan->memory->file++; }
+
+tbc_status tbc_scan_start_session(tbc_scan *scan, int64_t step)
+{
+    struct tbc_scan_memory *memory = scan->memory;
+    while (memory->n_starts > 0 && memory->starts[memory->n_starts - 1].step >= step)
+        memory->n_starts--;
+    if (memory->n_starts == memory->starts_capacity) {
+        start *starts = grown(memory->starts, &memory->starts_capacity, sizeof *starts);
+        if (starts == NULL)
+            return TBC_NO_MEMORY;
+        memory->starts = starts;
+    }
+    memory->starts[memory->n_starts++] = (start){memory->file, step};
+    return TBC_OK;
+}
+
+tbc_series *tbc_scan_finish(tbc_scan *scan, int index)
 {
     tbc_series *series = &scan->series[index];
-    if (!series->is_lasting)
-        catch_up(scan->memory, series);
+    if (scan->hides && !series->is_lasting && !scan->memory->is_again && series->folded == 0) {
+        cut_segments(scan->memory, series);
+        hide_rows(series);
+    }
+    fold(series, scan->keep);
     return series;
 }
 
-tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step)
+void tbc_scan_again(tbc_scan *scan)
 {
-    struct tbc_scan_memory *memory = scan->memory;
-    while (memory->n_purges > 0 && memory->purges[memory->n_purges - 1].step >= step)
-        memory->n_purges--;
-    if (memory->n_purges == memory->purges_capacity) {
-        purge *purges = grown(memory->purges, &memory->purges_capacity, sizeof *purges);
-        if (purges == NULL)
-            return TBC_NO_MEMORY;
-        memory->purges = purges;
+    scan->memory->file = 0;
+    scan->memory->is_again = true;
+    for (size_t i = 0; i < scan->n_series; i++) {
+        tbc_series *series = &scan->series[i];
+        cut_segments(scan->memory, series);
+        series->n = series->file = 0;
+        series->bytes = series->hidden = series->folded = 0;
     }
-    memory->purges[memory->n_purges++] = (purge){++memory->purged, step};
-    return TBC_OK;
 }
 
 static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
 {
     tbc_series *series = &scan->series[index];
-    if (step > scan->last_step)
+    if (scan->hides && !series->is_lasting && series->file != scan->memory->file &&
+        !enter_file(scan->memory, series, step))
+        return false;
+    if (step < scan->first_step || step > scan->last_step)
         return true;
-    if (scan->purges && !series->is_lasting) {
-        if (series->purged != scan->memory->purged)
-            catch_up(scan->memory, series);
-        hide(series, step);
+    series->bytes += bytes;
+    if (series->is_cut && step >= series->cut) {
+        series->hidden++;
+        return true;
     }
-    if (step < scan->first_step)
-        return true;
-    if (series->n == series->capacity && !grow_series(series))
+    if (series->n == series->capacity && !make_room(scan, series))
         return false;
     series->step[series->n] = step;
     series->wall_time[series->n] = wall_time;
     series->cell[series->n++] = cell;
-    series->bytes += bytes;
     return true;
 }
 
@@ -538,7 +628,7 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
         stop = read_other(scan, what, offset, &starts);
     if (stop != TBC_SCAN_MORE)
         return stop;
-    if (starts && scan->purges && tbc_scan_purge(scan, step) != TBC_OK)
+    if (starts && tbc_scan_start_session(scan, step) != TBC_OK)
         return TBC_SCAN_NO_MEMORY;
     return commit(scan, step, wall_time, TBC_RECORD_HEAD + length + TBC_RECORD_TAIL);
 }
@@ -654,6 +744,7 @@ void tbc_scan_free(tbc_scan *scan)
         free(scan->series[i].step);
         free(scan->series[i].wall_time);
         free(scan->series[i].cell);
+        free(scan->series[i].segments);
     }
     free(scan->series);
     struct tbc_scan_memory *memory = scan->memory;
@@ -662,7 +753,7 @@ void tbc_scan_free(tbc_scan *scan)
     if (memory != NULL) {
         free(memory->entries);
         free(memory->stage);
-        free(memory->purges);
+        free(memory->starts);
     }
     free(memory);
     scan->series = NULL;

@@ -16,10 +16,17 @@
  * than these) is odd, and so is what is no Event: such a record is left to the caller, who knows all of protobuf. No row
  * of a record is taken unless all of them are.
  *
+ * A run that restarts goes on in a new file, often from an earlier step. Where the caller wants it, a file hides rows of
+ * the files before it, and never a row of its own:
+ *
+ *   - the first value of a series in a file, at step s, hides the earlier files' rows of that series from step s on;
+ *   - the start of a session, a SessionLog with status START at step s, hides those of all series. (But a series that
+ *     lasts, as a graph does, loses no row.)
+ *
  * The file may come from an attacker, who knows this code. Time and memory are linear in the size of the file: in the
- * number and the length of keys, in values of an event, records, rows, and starts of sessions. For that the hash of
- * keys has a random seed, and a start takes the same time whatever the number of series: a series hides its rows when
- * it is next used. (What a start hid is found by bisection, the one logarithm.)
+ * number and the length of keys, in values of an event, records, rows, files, and starts of sessions. For that the hash
+ * of keys has a random seed, and rows are hidden once, when all files were read: one pass over the rows of a series,
+ * which knows where each file began.
  */
 #ifndef TBC_SCAN_H
 #define TBC_SCAN_H
@@ -39,14 +46,30 @@ typedef union tbc_cell {
     int64_t offset;
 } tbc_cell;
 
+/* Of a series, what one file holds. */
+typedef struct tbc_segment {
+    size_t file;      /* its number */
+    size_t first_row; /* the rows of the file begin here */
+    int64_t step;     /* of the first value, whether that is wanted or not */
+    bool is_cut;      /* rows from step `cut` on are hidden */
+    int64_t cut;
+} tbc_segment;
+
 typedef struct tbc_series {
     int64_t *step;
     double *wall_time;
     tbc_cell *cell;
     size_t n, capacity;
+    size_t file;           /* the number of the one whose rows are added */
+    tbc_segment *segments; /* in the order of the files; empty unless the scan hides rows */
+    size_t n_segments, segment_capacity;
+    size_t segment; /* that of the file, and what is hidden of it, when files are read again */
+    bool is_cut;
+    int64_t cut;
     uint64_t bytes; /* of the file, in all: a value's own, and the first one's of an event has the rest of its record */
     uint64_t hidden; /* rows */
-    uint64_t purged; /* the number of starts whose purges the rows have had; see tbc_scan_series */
+    uint64_t folded; /* rows that were dropped, since no more than `keep` were wanted, */
+    int64_t min_step, max_step; /* and the steps of these, if there are any */
     bool is_scalar;
     bool is_lasting; /* nothing hides rows of it */
 } tbc_series;
@@ -61,7 +84,9 @@ typedef struct tbc_scan {
     tbc_resolve resolve;
     void *context;
     int64_t first_step, last_step; /* of the rows that are wanted */
-    bool purges; /* a row hides the ones of its series, and a session's start those of all, that have no smaller step */
+    size_t keep; /* how many rows of each series are kept, the last ones; SIZE_MAX keeps all */
+    bool hides;  /* a file hides rows of earlier ones, see above. With another `keep` than SIZE_MAX, and more than one
+                    file, the files are to be read twice: see tbc_scan_again */
     uint64_t seed[2]; /* of the hash of keys: random, or an attacker makes all of them collide */
     tbc_series *series;
     size_t n_series;
@@ -87,11 +112,19 @@ int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting);
 /* Appends a row, if its step is wanted. */
 tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes);
 
-/* Hides the rows whose step is `step` or more, of a scan that purges. */
-tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step);
+/* The next rows are of another file. It comes before the first file, too. */
+void tbc_scan_next_file(tbc_scan *scan);
 
-/* A series whose rows are to be read: those in scan->series may still hold rows that a purge hides. */
-tbc_series *tbc_scan_series(tbc_scan *scan, int series);
+/* Notes the start of a session at that step, in the file that is read. */
+tbc_status tbc_scan_start_session(tbc_scan *scan, int64_t step);
+
+/* All files were read. Hides what is to be hidden of a series, and drops rows down to `keep`. After it, the series takes
+   no more rows. */
+tbc_series *tbc_scan_finish(tbc_scan *scan, int series);
+
+/* Forgets all rows, but not what hides them: the same files are to be read once more. Rows that are hidden are only
+   counted then, so that a scan with a small `keep` needs no memory for them. */
+void tbc_scan_again(tbc_scan *scan);
 
 /* Takes the records that begin at data, at `offset` of the file; `used` is how many bytes of them were taken. */
 tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,

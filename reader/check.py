@@ -29,7 +29,7 @@ from typing import Any
 from .events import event_of
 from .files import find_event_files, run_of, size_at
 from .records import RecordError, TruncatedRecordError, end_of, read_frames
-from .scan import Purges
+from .scan import Starts
 from .tags import SESSION_START, kind_of, plugin_of
 
 BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
@@ -189,7 +189,8 @@ class _Run:
         self.oddities = _Oddities()  # of its tags
         self._tags: dict[str, _Tag] = {}
         self._plugins: dict[str, str] = {}
-        self._starts = Purges()  # each makes void what was logged before with its step or a higher one
+        self._n_starts = 0
+        self._starts = Starts()  # each makes void what was logged before with its step or a higher one
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
 
@@ -238,7 +239,8 @@ class _Run:
                 for value in values:
                     self._value(path, offset, step, value)
             elif what == "session_log" and event.session_log.status == SESSION_START:
-                self._starts.add(event.step)
+                self._n_starts += 1
+                self._starts.add(self._n_starts, event.step)
         if not report.records and not damages.places:
             report.findings.append(Finding(path, None, "warning", "version", "the file is empty"))
         same = self._contents.setdefault((content, report.records), path) if report.values else path
@@ -271,7 +273,7 @@ class _Run:
             kind = kind_of(what, plugin_of(name, value.metadata.plugin_data.plugin_name, self._plugins))
         tag = self._tags.get(name)
         if tag is None:
-            self._tags[name] = _Tag(kind, step, self._starts.count)
+            self._tags[name] = _Tag(kind, step, self._n_starts)
             return
         if kind != tag.kind:
             message = f"{_quoted(name)} is a {tag.kind} first, and a {kind}"
@@ -283,7 +285,7 @@ class _Run:
             else:
                 self.oddities.add(path, offset, "repeat", name, f"{_quoted(name)} has step {step} once more")
         tag.step = step
-        tag.starts = self._starts.count
+        tag.starts = self._n_starts
 
 
 def _quoted(tag: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .export import write_parquet
 from .files import filesystem, find_event_files, is_url
-from .load import Loader, OnError, Run, Steps, by_run, bytes_in, step_range, warn
+from .load import Loader, OnError, Run, Steps, by_run, bytes_in, step_range, warn, warn_of_hidden
 from .records import RecordError
 from .tags import Patterns, matcher
 
@@ -21,12 +21,14 @@ PART_SIZE = 1 << 25  # bytes of event files
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to_dataset wrote: so many files, with so many rows of so many runs; and how many errors it told of."""
+    """What to_dataset wrote: the numbers of files, of rows in them, and of runs; how many errors it reported; and how
+    many values are left out, since a later event file of their run logs their steps again."""
 
     files: int
     rows: int
     runs: int
     errors: int
+    hidden: int
 
 
 def to_dataset(
@@ -36,7 +38,7 @@ def to_dataset(
     runs: Patterns = None,
     tags: Patterns = None,
     steps: Steps = None,
-    purge: bool = True,
+    purge: bool | None = None,
     part_size: int = PART_SIZE,
     client: Any = None,
     on_error: OnError | None = None,
@@ -85,11 +87,15 @@ def to_dataset(
         for i, names in enumerate(_parts(sizes, part_size))
     ]
     parts = dask.compute(*tasks, scheduler="threads" if client is None else client)
-    for part_errors, _, _ in parts:
+    for part_errors, *_ in parts:
         errors += part_errors
     for error in errors:
         (on_error or warn)(error)
-    return Dataset(len(parts), sum(rows for _, rows, _ in parts), sum(runs for _, _, runs in parts), len(errors))
+    hidden = {name: n for *_, part_hidden in parts for name, n in part_hidden.items()}
+    if purge is None:
+        warn_of_hidden(root, hidden, stacklevel=3)
+    rows, runs_written = (sum(part[i] for part in parts) for i in (1, 2))
+    return Dataset(len(parts), rows, runs_written, len(errors), sum(hidden.values()))
 
 
 def _parts(sizes: dict[str, int], part_size: int) -> list[list[str]]:
@@ -120,9 +126,10 @@ def _make_empty(home: str) -> None:
 
 
 def _write_part(
-    path: str, files: dict[str, list[str]], tags: Patterns, steps: Steps, purge: bool
-) -> tuple[list[RecordError | OSError], int, int]:
-    """A task: the files of some runs to a file of Parquet. Answers the errors, how many rows, and of how many runs."""
+    path: str, files: dict[str, list[str]], tags: Patterns, steps: Steps, purge: bool | None
+) -> tuple[list[RecordError | OSError], int, int, dict[str, int]]:
+    """Write the files of some runs to a Parquet file: a task. Return the errors, how many rows there are, of how many
+    runs, and how many values of each run are left out."""
     errors: list[RecordError | OSError] = []
     wants_tag = matcher(tags)
 
@@ -133,4 +140,5 @@ def _write_part(
     with ThreadPoolExecutor(16 if is_remote else 1) as threads:
         runs = {run.name: run for run in threads.map(load, files) if run.scalars}
     write_parquet(runs, path)
-    return errors, sum(len(of) for run in runs.values() for of in run.scalars.values()), len(runs)
+    rows = sum(len(of) for run in runs.values() for of in run.scalars.values())
+    return errors, rows, len(runs), {name: run.hidden for name, run in runs.items()}

@@ -13,13 +13,15 @@ import errno
 import math
 import operator
 import os
+import posixpath
+import re
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, overload
 
 from . import scan
 from .files import (
@@ -44,7 +46,7 @@ from .records import (
     read_frames,
     read_record,
 )
-from .tags import EVENT_KINDS, KINDS, PLUGIN_KINDS, SESSION_START, Patterns, kind_of, matcher, plugin_of
+from .tags import EVENT_KINDS, KINDS, SESSION_START, Patterns, kind_of, matcher, plugin_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +68,10 @@ PEEK = 1 << 12  # of these are looked at first
 LEAP = 1 << 14  # bytes that are read behind one that was
 FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
 INT64 = (-(2**63), 2**63 - 1)
+SESSION_START_INFO = "_hparams_/session_start_info"  # the tag of hyperparameters
+TIME_NAME = re.compile(r"\d{9,11}\.\d+")  # of the runs that torch's add_hparams makes: str(time.time())
 UNWANTED = -1
+SHOWN = 3  # runs that a warning names
 FIELDS: dict[int, str | None] = {  # of Summary.Value, and negated of Event, as the kernel has them
     0: None,
     2: "simple_value",
@@ -90,8 +95,8 @@ class Scalars:
     step: int64[n]
     wall_time: float64[n], seconds since 1970
     value: float64[n]
-    size: of their records, in bytes; also of those that are hidden, and about, of odd ones
-    hidden: how many values a purge has left out
+    size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
+    hidden: how many values are left out, since a later event file logs their steps again
     """
 
     step: NDArray[np.int64]
@@ -104,7 +109,7 @@ class Scalars:
         return len(self.step)
 
     def __repr__(self) -> str:
-        return f"Scalars({brief_steps(self.step)})"
+        return f"Scalars({brief(self)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +119,8 @@ class Values(Sequence[Any]):
 
     step: int64[n]
     wall_time: float64[n], seconds since 1970
-    size: of their records, in bytes; also of those that are hidden, and about, of odd ones
-    hidden: how many values a purge has left out
+    size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
+    hidden: how many values are left out, since a later event file logs their steps again
     """
 
     tag: str
@@ -124,14 +129,14 @@ class Values(Sequence[Any]):
     wall_time: NDArray[np.float64]
     size: int
     hidden: int
-    _place: NDArray[np.int64]  # of the record: its offset in the file, plus FILE for each before it
-    _files: list[str]  # of the run
+    _place: NDArray[np.int64]  # of the record: its offset in the file, plus FILE for each file before it
+    _records: Records
 
     def __len__(self) -> int:
         return len(self.step)
 
     def __repr__(self) -> str:
-        return f"Values({self.tag!r}, {self.kind!r}, {brief_steps(self.step)})"
+        return f"Values({self.tag!r}, {self.kind!r}, {brief(self)})"
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -146,25 +151,47 @@ class Values(Sequence[Any]):
 
     def message(self, index: int) -> Value:
         """The value as it was logged: its content is the protobuf message."""
-        from .events import event_of, values_of
-
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self!r} has no value {index}")
         index %= len(self)
         place = int(self._place[index])
+        nth = index - int(self._place.searchsorted(place))  # of the event, which may hold several
+        values = self._records.values_at(place).get((self.tag, self.kind), [])
+        if nth >= len(values):
+            path, offset = self._records.where(place)
+            raise CorruptRecordError(path, offset, f"no {self.kind} of {self.tag!r}, which was there,")
+        return values[nth]
+
+
+class Records:
+    """The records of a run's files, to be read again."""
+
+    def __init__(self, plugins: dict[str, str]) -> None:
+        self.files: list[str] = []
+        self._plugins = plugins  # of tags, see tags.plugin_of
+        self._last: tuple[int, dict[tuple[str, str], list[Value]]] = (-1, {})  # a place, and values_at it
+
+    def where(self, place: int) -> tuple[str, int]:
         number, offset = divmod(place, FILE)
-        path = self._files[number]
+        return self.files[number], offset
+
+    def values_at(self, place: int) -> dict[tuple[str, str], list[Value]]:
+        """The values of a record, by tag and kind. An event of many values is decoded once, if they are asked for in
+        turn."""
+        from .events import event_of, values_of
+
+        at, values = self._last
+        if at == place:
+            return values
+        path, offset = self.where(place)
         with open_file(path, whole=False) as file:
             data = read_record(file, path, offset)
         event = event_of(data or b"", path, offset, raise_error)
-        plugin = next((plugin for plugin, kind in PLUGIN_KINDS.items() if kind == self.kind), "")
-        values = values_of(event, {self.tag: plugin})
-        found = [value for value in values if (value.tag, value.kind) == (self.tag, self.kind)]
-        # An event may hold several, and a purge leaves the last ones. Places only grow.
-        behind = int(self._place.searchsorted(place, "right")) - index
-        if behind > len(found):
-            raise CorruptRecordError(path, offset, f"no {self.kind} of {self.tag!r}, which was there,")
-        return found[-behind]
+        values = {}
+        for value in values_of(event, self._plugins):
+            values.setdefault((value.tag, value.kind), []).append(value)
+        self._last = (place, values) if len(values) > 1 else (-1, {})  # a single one may be large
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,22 +206,46 @@ class Run:
     name: str
     scalars: dict[str, Scalars]
     values: dict[str, dict[str, Values]]
+    _child_files: Sequence[str] = ()  # of the runs below that add_hparams has made, in order of time
 
     @property
     def hparams(self) -> dict[str, Any]:
-        """The hyperparameters of the run, as logged last; empty if there are none."""
-        starts: Sequence[Any] = self.values.get("hparams", {}).get("_hparams_/session_start_info", [])
-        return dict(starts[-1].hparams) if len(starts) else {}
+        """The hyperparameters of the run, as logged last; empty if there are none. torch's add_hparams puts them into a
+        run below, named by the time: if the run has none of its own, they are those of the latest such run."""
+        own = self.values.get("hparams", {}).get(SESSION_START_INFO)
+        starts: Sequence[Any] = own or self._starts_below()
+        return dict(starts[-1].hparams) if starts else {}
+
+    def _starts_below(self) -> Sequence[Any]:
+        loader = Loader(SESSION_START_INFO.__eq__, {"hparams"}, None, False, None)
+        run = loader.load_run(self.name, self._child_files)
+        return run.values.get("hparams", {}).get(SESSION_START_INFO, ())
+
+    @property
+    def hidden(self) -> int:
+        """How many values are left out, since a later event file logs their steps again."""
+        return sum(values.hidden for values in self.all())
+
+    def all(self) -> Iterator[Scalars | Values]:
+        """Iterate over what is under each tag."""
+        yield from self.scalars.values()
+        for tags in self.values.values():
+            yield from tags.values()
 
     def __repr__(self) -> str:
         counts = {"scalar": len(self.scalars)} | {kind: len(tags) for kind, tags in self.values.items()}
-        return f"Run({self.name!r}, {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)})"
+        parts = [f"{n} {kind}" for kind, n in counts.items() if n]
+        return f"Run({', '.join([repr(self.name), *parts])}{hidden_note(self.hidden)})"
 
 
-def brief_steps(step: NDArray[np.int64]) -> str:
-    n = len(step)
+def brief(values: Scalars | Values) -> str:
+    step, n = values.step, len(values)
     steps = "" if not n else f", step {step[0]}" if n == 1 else f", steps {step.min()} to {step.max()}"
-    return f"{n:,} value{'s' * (n != 1)}{steps}"
+    return f"{n:,} value{'s' * (n != 1)}{steps}{hidden_note(values.hidden)}"
+
+
+def hidden_note(n: int) -> str:
+    return f", {n:,} hidden" if n else ""
 
 
 def load_scalars(
@@ -202,19 +253,27 @@ def load_scalars(
     *,
     tags: Patterns = None,
     steps: Steps = None,
-    purge: bool = False,
+    purge: bool | None = None,
     on_error: OnError | None = None,
 ) -> dict[str, Scalars]:
     """The scalars of an event file, or of a run: the event files of a directory, in order. By tag; old style and new.
 
     tags: the wanted ones: a tag or a glob (* is any text), a compiled regular expression, or several of them
     steps: (first, last), both inclusive; None for either is no limit
-    purge: leave out what was logged again after a restart, as load_runs does; by default everything is there
+    purge: whether the values are left out that a later event file logs again, see below. By default they are, and a
+        UserWarning says how many; with True they are without a warning, with False nothing is left out
     on_error: is told of damage, a RecordError with path and offset, and reading goes on behind it. By default a
         RuntimeWarning tells, but not of a file that ends within a record: that may still be growing.
 
-    Both checksums of each record are checked, but a record of 64 KiB or more whose beginning says that it holds no
-    wanted scalar is passed over unread. Raises OSError for what cannot be read.
+    What is left out: a run that restarts writes a new event file, often from an earlier step on. Within one event file
+    nothing is left out. A later event file of the run (in the order of names, in which TensorBoard reads them, too)
+    replaces the earlier files' values of a tag from the first step on that it logs for that tag. If it begins with
+    SummaryWriter's purge_step (a SessionLog of status START), it replaces those of all tags from that step on. A tag
+    whose values are all left out stays, empty. (TensorBoard's servers have other rules, which also hide values within a
+    file, and differ from each other: docs/reading.md has a table.)
+
+    Both checksums of each record are checked. But a record of 64 KiB or more is skipped unread if its beginning says
+    that it holds no wanted scalar. Raises OSError for what cannot be read.
     """
     name = os.fsdecode(path)
     files = [name]
@@ -226,7 +285,10 @@ def load_scalars(
     loader = Loader(matcher(tags), {"scalar"}, steps, purge, on_error)
     for file in files:
         loader.load(file)
-    return loader.run(".").scalars
+    run = loader.run(".")
+    if purge is None:
+        warn_of_hidden(name, {name: run.hidden}, stacklevel=3)
+    return run.scalars
 
 
 def load_runs(
@@ -236,7 +298,7 @@ def load_runs(
     tags: Patterns = None,
     kinds: str | Iterable[str] | None = None,
     steps: Steps = None,
-    purge: bool = True,
+    purge: bool | None = None,
     workers: int | None = None,
     progress: bool | None = None,
     on_error: OnError | None = None,
@@ -247,9 +309,7 @@ def load_runs(
     kinds: the wanted ones of tags.KINDS ("scalar", "image", ...); all by default, which costs little, since a value
         that is not a scalar is read when it is asked for
     steps: (first, last), both inclusive; None for either is no limit
-    purge: leave out what was logged again after a restart, as TensorBoard does: a value hides the ones of its tag whose
-        step is not smaller, if they were logged before it; the start of a session (purge_step) hides all tags' ones. A
-        tag that is logged without steps keeps its last value only: purge=False keeps everything
+    purge: as in load_scalars: what a later event file of the run logs again is left out, and a warning says so
     workers: threads; by default one for each processor, and 16 at least for a URL
     progress: a bar on stderr, by tqdm; by default if that is installed, stderr is a terminal, and it takes seconds
     on_error: as in load_scalars, and told of the OSErrors of files and directories below logdir, which do not keep the
@@ -259,37 +319,119 @@ def load_runs(
     file.
     """
     root = os.fsdecode(logdir)
-    wants_run, wants_tag, wanted_kinds = matcher(runs), matcher(tags), kinds_of(kinds)
+    wanted = matcher(tags), kinds_of(kinds), steps, purge, on_error or warn
     step_range(steps)  # raises now
-    on_error = on_error or warn
-    unlisted: list[OSError] = []
-    found = find_event_files(root, unlisted.append)
-    if not found:
-        raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
-    for error in unlisted:
-        on_error(error)
-    files = by_run(found, root, wants_run)
-    workers = workers or max(os.cpu_count() or 1, 16 if is_url(root) else 1)
-    with Bar(progress, files.values()) as bar, ThreadPoolExecutor(workers) as threads:
+    tree = Tree(root, matcher(runs), on_error or warn)
+    loaded = tree.load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
+    children = add_hparams_files(tree.all_files) if kinds is None or "hparams" in kinds_of(kinds) else {}
+    found = {
+        name: replace(run, _child_files=children.get(name, ()))
+        for name, run in loaded.items()
+        if run.scalars or run.values
+    }
+    if purge is None:
+        warn_of_hidden(root, {name: run.hidden for name, run in found.items()}, stacklevel=3)
+    return found
 
-        def load(name: str) -> Run:
-            loader = Loader(wants_tag, wanted_kinds, steps, purge, on_error, bar.advance)
-            if found == [root]:  # no tree: what is wrong with it is raised
-                loader.load(root)
-                return loader.run(name)
-            return loader.load_run(name, files[name])
 
-        # Small ones are loaded here: most of their time goes into Python, which does one thing at a time.
-        large = [name for name, several in files.items() if is_url(root) or bytes_in(several) > PIECE]
-        loading = {name: threads.submit(load, name) for name in large}
-        try:
-            loaded = {name: load(name) for name in files if name not in loading}
-            loaded |= {name: future.result() for name, future in loading.items()}
-        except BaseException:  # Ctrl-C, too
-            bar.is_over = True
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {name: loaded[name] for name in files if loaded[name].scalars or loaded[name].values}
+def load_totals(
+    logdir: str | os.PathLike[str],
+    *,
+    runs: Patterns = None,
+    tags: Patterns = None,
+    kinds: str | Iterable[str] | None = None,
+    steps: Steps = None,
+    purge: bool | None = None,
+    on_error: OnError | None = None,
+) -> dict[str, list[Total]]:
+    """Count the values under each tag of each run below a directory, without their rows: memory grows with the tags.
+
+    The arguments are those of load_runs. A run of several files is read twice, unless purge is False.
+    """
+    wanted = matcher(tags), kinds_of(kinds), steps, purge, on_error or warn
+    step_range(steps)  # raises now
+    tree = Tree(os.fsdecode(logdir), matcher(runs), on_error or warn)
+    loaded = tree.load(lambda advance: Loader(*wanted, advance, keep=0), lambda loader, name: loader.totals())
+    return {name: totals for name, totals in loaded.items() if totals}
+
+
+T = TypeVar("T")
+
+
+class Tree:
+    """The event files at or below a path, by run. `files` are those of the wanted runs.
+
+    Raises OSError if the path cannot be read, or has no event file; what is wrong below it is reported to on_error.
+    """
+
+    def __init__(self, root: str, wants_run: Callable[[str], bool], on_error: OnError) -> None:
+        unlisted: list[OSError] = []
+        found = find_event_files(root, unlisted.append)
+        if not found:
+            raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
+        for error in unlisted:
+            on_error(error)
+        self.root = root
+        self.is_file: bool = found == [root]
+        self.all_files: dict[str, list[str]] = by_run(found, root, lambda name: True)
+        self.files: dict[str, list[str]] = {name: of for name, of in self.all_files.items() if wants_run(name)}
+
+    def load(
+        self,
+        make_loader: Callable[[Callable[[int], object]], Loader],
+        result: Callable[[Loader, str], T],
+        workers: int | None = None,
+        progress: bool | None = False,
+    ) -> dict[str, T]:
+        """Load the runs, in threads: a loader for each, told how to advance the bar, and its result."""
+        workers = workers or max(os.cpu_count() or 1, 16 if is_url(self.root) else 1)
+        with Bar(progress, self.files.values()) as bar, ThreadPoolExecutor(workers) as threads:
+
+            def load(name: str) -> T:
+                loader = make_loader(bar.advance)
+                if self.is_file:  # what is wrong with it is raised
+                    loader.load(self.root)
+                else:
+                    loader.load_files(self.files[name])
+                return result(loader, name)
+
+            # Small ones are loaded here: most of their time goes into Python, which does one thing at a time.
+            large = [name for name, of in self.files.items() if is_url(self.root) or bytes_in(of) > PIECE]
+            loading = {name: threads.submit(load, name) for name in large}
+            try:
+                loaded = {name: load(name) for name in self.files if name not in loading}
+                loaded |= {name: future.result() for name, future in loading.items()}
+            except BaseException:  # Ctrl-C, too
+                bar.is_over = True
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        return {name: loaded[name] for name in self.files}
+
+
+def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
+    """Warn of values that are left out: how many, and of which runs."""
+    total, names = sum(hidden.values()), [name for name, n in hidden.items() if n]
+    if not total:
+        return
+    some = ", ".join(f"{hidden[name]:,} of {name!r}" for name in names[:SHOWN])
+    more = f", and of {len(names) - SHOWN:,} more runs" if len(names) > SHOWN else ""
+    of_runs = f" ({some}{more})" if len(hidden) > 1 else ""
+    warnings.warn(
+        f"{path}: {total:,} values are left out, since a later event file of the run logs their steps again{of_runs}; "
+        "purge=False keeps them, purge=True leaves them out without a warning",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def add_hparams_files(runs: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return, by run, the event files of the runs directly below it that add_hparams named by the time, in order."""
+    named = [(posixpath.dirname(name) or ".", posixpath.basename(name)) for name in runs]
+    by_time = sorted((float(base), parent, base) for parent, base in named if TIME_NAME.fullmatch(base))
+    files: dict[str, list[str]] = {}
+    for _, parent, base in by_time:
+        files.setdefault(parent, []).extend(runs[posixpath.normpath(posixpath.join(parent, base))])
+    return files
 
 
 def by_run(files: Iterable[str], root: str, wants_run: Callable[[str], bool]) -> dict[str, list[str]]:
@@ -405,20 +547,23 @@ class Loader:
         wants_tag: Callable[[str], bool],
         kinds: set[str],
         steps: Steps,
-        purge: bool,
+        purge: bool | None,
         on_error: OnError | None,
         advance: Callable[[int], object] = lambda n: None,
+        keep: int | None = None,
     ) -> None:
+        """keep: the last rows of each tag are kept, so many of them; of the others, `totals` tells. None keeps all."""
         self.wants_tag = wants_tag
         self.kinds = kinds
         self.steps: tuple[int, int] = step_range(steps)
-        self.purge = purge
+        self.purge: bool = purge is not False
+        self.keep = keep
         self.on_error: OnError = on_error or warn
         self.advance = advance
         self.series: dict[tuple[str, str], int] = {}  # by tag and kind
         self.plugins: dict[str, str] = {}
-        self.files: list[str] = []
-        self.scan: Any = (_scan or scan).Scan(*self.steps, purge)
+        self.records = Records(self.plugins)
+        self.scan: Any = (_scan or scan).Scan(*self.steps, self.purge, keep)
 
     def series_of_key(self, tag: bytes, field: int, plugin: bytes) -> int:
         name = tag.decode()
@@ -433,17 +578,33 @@ class Loader:
         return self.series[tag, kind]
 
     def load_run(self, name: str, files: Iterable[str]) -> Run:
-        """What is in the files of a run. One that cannot be read is told, and does not keep the rest from it."""
+        """Return what is in the files of a run. One that cannot be read is reported, and the others are loaded."""
+        self.load_files(files)
+        return self.run(name)
+
+    def load_files(self, files: Iterable[str]) -> None:
+        """Load the files of a run. If not all rows are kept, what hides some has to be known before, so that several
+        files are read twice."""
+        files = list(files)
+        if self.purge and self.keep is not None and len(files) > 1:
+            on_error, self.on_error = self.on_error, lambda error: None
+            self._load_each(files)
+            self.on_error = on_error
+            self.records.files.clear()
+            self.scan.again()
+        self._load_each(files)
+
+    def _load_each(self, files: list[str]) -> None:
         for file in files:
             try:
                 self.load(file)
             except OSError as error:
                 self.on_error(error)
-        return self.run(name)
 
     def load(self, path: str) -> int:
         """Answers where the last record ends that could be read."""
-        self.files.append(path)
+        self.records.files.append(path)
+        self.scan.next_file()
         try:
             return self.load_in_python(path) if _scan is None else self.load_fast(path)
         except OSError as error:
@@ -460,7 +621,7 @@ class Loader:
 
     def place(self, offset: int) -> int:
         """Of a record of the last file, for its row."""
-        return (len(self.files) - 1) * FILE + offset
+        return (len(self.records.files) - 1) * FILE + offset
 
     def load_fast(self, path: str) -> int:
         with open_file(path) as file:
@@ -509,7 +670,7 @@ class Loader:
             name, its_plugin = tag.decode(), (plugin or b"").decode()
         except UnicodeDecodeError:
             return False
-        is_void = step > self.steps[1] or (step < self.steps[0] and not self.purge)
+        is_void = not self.purge and not self.steps[0] <= step <= self.steps[1]
         if is_void and name in self.plugins:  # it tells nothing
             window.move(end)
             return True
@@ -540,8 +701,8 @@ class Loader:
         event = event_of(data, path, offset, self.on_error)
         if event is None:
             return
-        if self.purge and event.WhichOneof("what") == "session_log" and event.session_log.status == SESSION_START:
-            self.scan.purge(event.step)
+        if event.WhichOneof("what") == "session_log" and event.session_log.status == SESSION_START:
+            self.scan.start_session(event.step)
         rows = []
         rest = end_of(0, len(data))
         for value in values_of(event, self.plugins):
@@ -566,17 +727,46 @@ class Loader:
         import numpy as np
 
         run = Run(name, {}, {})
-        for (tag, kind), series in self.series.items():
-            if series == UNWANTED:
-                continue
-            *columns, size, hidden = self.scan.columns(series)
+        for (tag, kind), series in self.wanted_series():
+            *columns, size, hidden, _ = self.scan.columns(series)
             step, wall_time, cell = map(np.asarray, columns)
-            if len(step) and kind == "scalar":
+            if not len(step) and not hidden:
+                continue
+            if kind == "scalar":
                 run.scalars[tag] = Scalars(step, wall_time, cell, size, hidden)
-            elif len(step):
-                values = Values(tag, kind, step, wall_time, size, hidden, cell, self.files)
+            else:
+                values = Values(tag, kind, step, wall_time, size, hidden, cell, self.records)
                 run.values.setdefault(kind, {})[tag] = values
         return run
+
+    def wanted_series(self) -> Iterator[tuple[tuple[str, str], int]]:
+        """Iterate over the tag, kind and number of each series that is loaded."""
+        return ((key, series) for key, series in self.series.items() if series != UNWANTED)
+
+    def totals(self) -> list[Total]:
+        """Return how many values there are under each tag; of a loader that keeps no rows."""
+        totals = []
+        for (tag, kind), series in self.wanted_series():
+            *_, size, hidden, (count, first, last) = self.scan.columns(series)
+            if count:
+                totals.append(Total(tag, kind, count, first, last, size, hidden))
+            elif hidden:
+                totals.append(Total(tag, kind, 0, None, None, size, hidden))
+        return totals
+
+
+@dataclass(frozen=True)
+class Total:
+    """How many values are under a tag, from which to which step, and how many bytes their records have. first_step and
+    last_step are None if all are hidden."""
+
+    tag: str
+    kind: str
+    count: int
+    first_step: int | None
+    last_step: int | None
+    size: int
+    hidden: int
 
 
 def warn(error: RecordError | OSError) -> None:

@@ -29,6 +29,9 @@ cdef extern from "scan.h":
         size_t capacity
         uint64_t bytes
         uint64_t hidden
+        uint64_t folded
+        int64_t min_step
+        int64_t max_step
         bint is_scalar
 
     enum:
@@ -43,7 +46,8 @@ cdef extern from "scan.h":
         void *context
         int64_t first_step
         int64_t last_step
-        bint purges
+        size_t keep
+        bint hides
         uint64_t seed[2]
         tbc_series *series
         size_t n_series
@@ -61,8 +65,10 @@ cdef extern from "scan.h":
     int tbc_scan_add_series(tbc_scan *scan, bint is_scalar, bint is_lasting)
     tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell,
                                 uint64_t bytes)
-    tbc_status tbc_scan_purge(tbc_scan *scan, int64_t step)
-    tbc_series *tbc_scan_series(tbc_scan *scan, int series)
+    void tbc_scan_next_file(tbc_scan *scan)
+    tbc_status tbc_scan_start_session(tbc_scan *scan, int64_t step)
+    tbc_series *tbc_scan_finish(tbc_scan *scan, int series)
+    void tbc_scan_again(tbc_scan *scan)
     tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
                                    size_t *used) nogil
 

@@ -1,6 +1,7 @@
 """The seam between load.py and csrc/scan.c. Its Scan has the methods of the one in scan.py, and `records` and `peek`."""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport SIZE_MAX
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
@@ -61,12 +62,13 @@ cdef class Scan:
     cdef object resolve_key # while records() runs
     cdef object error       # of it
 
-    def __cinit__(self, int64_t first_step, int64_t last_step, bint purges):
+    def __cinit__(self, int64_t first_step, int64_t last_step, bint hides=False, keep=None):
         self.scan.resolve = resolve
         self.scan.context = <void *>self
         self.scan.first_step = first_step
         self.scan.last_step = last_step
-        self.scan.purges = purges
+        self.scan.hides = hides
+        self.scan.keep = SIZE_MAX if keep is None else keep
         seed = urandom(sizeof(self.scan.seed))
         memcpy(self.scan.seed, <const char *>seed, sizeof(self.scan.seed))
         if tbc_scan_init(&self.scan) != TBC_OK:
@@ -95,14 +97,20 @@ cdef class Scan:
         if tbc_scan_add_row(&self.scan, series, step, wall_time, c, size) != TBC_OK:
             raise MemoryError()
 
-    def purge(self, int64_t step):
-        if tbc_scan_purge(&self.scan, step) != TBC_OK:
+    def next_file(self):
+        tbc_scan_next_file(&self.scan)
+
+    def start_session(self, int64_t step):
+        if tbc_scan_start_session(&self.scan, step) != TBC_OK:
             raise MemoryError()
+
+    def again(self):
+        tbc_scan_again(&self.scan)
 
     def columns(self, int series):
         cdef tbc_series *s
         self._check(series)
-        s = tbc_scan_series(&self.scan, series)
+        s = tbc_scan_finish(&self.scan, series)
         step = column(s.step, s.n, "q")
         s.step = NULL
         wall_time = column(s.wall_time, s.n, "d")
@@ -110,7 +118,7 @@ cdef class Scan:
         cell = column(s.cell, s.n, "d" if s.is_scalar else "q")
         s.cell = NULL
         s.n = s.capacity = 0
-        return step, wall_time, cell, s.bytes, s.hidden
+        return step, wall_time, cell, s.bytes, s.hidden, (s.folded, s.min_step, s.max_step)
 
     def records(self, resolve_key, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
         """Takes the records of buffer[start:end], which begins at `offset`; answers why it stopped, and before which

@@ -1639,8 +1639,10 @@ static int resolve_tag(void *context, const tbc_key *key)
 
 static void begin_scan(void)
 {
-    scan_of = (tbc_scan){.resolve = resolve_tag, .first_step = INT64_MIN, .last_step = INT64_MAX, .seed = {1, 2}};
+    scan_of = (tbc_scan){.resolve = resolve_tag, .first_step = INT64_MIN, .last_step = INT64_MAX, .keep = SIZE_MAX,
+                         .hides = true, .seed = {1, 2}};
     CHECK(tbc_scan_init(&scan_of) == TBC_OK);
+    tbc_scan_next_file(&scan_of);
 }
 
 /* Tags in turn: plain scalars, scalars as tensors of floats and of doubles, and texts. */
@@ -1703,11 +1705,30 @@ static void test_scan(void)
         }
         CHECK(at == buffer.size);
         check_rows(&buffer);
-        CHECK(tbc_scan_purge(&scan_of, 10) == TBC_OK);
+        tbc_scan_next_file(&scan_of);
+        CHECK(tbc_scan_start_session(&scan_of, 10) == TBC_OK);
         for (int i = 0; i < SCAN_TAGS; i++)
-            CHECK(tbc_scan_series(&scan_of, i)->n == 15 && scan_of.series[i].step[14] == 9);
+            CHECK(tbc_scan_finish(&scan_of, i)->n == 15 && scan_of.series[i].step[14] == 9);
         tbc_scan_free(&scan_of);
     }
+    begin_scan();
+    scan_of.keep = 3;
+    for (int reading = 0; reading < 2; reading++) { /* a file, then the same once more, from its first step on */
+        for (int file = 0; file < 2; file++) {
+            CHECK(tbc_scan_records(&scan_of, buffer.data, buffer.size, 0, UINT64_MAX, &used) == TBC_SCAN_MORE);
+            tbc_scan_next_file(&scan_of);
+        }
+        if (reading == 0) {
+            tbc_scan_again(&scan_of);
+            tbc_scan_next_file(&scan_of);
+        }
+    }
+    for (int i = 0; i < SCAN_TAGS; i++) {
+        const tbc_series *series = tbc_scan_finish(&scan_of, i);
+        CHECK(series->n == 3 && series->step[2] == SCAN_STEPS - 6 && series->hidden == SCAN_STEPS);
+        CHECK(series->folded == SCAN_STEPS - 3 && series->min_step == -5 && series->max_step == SCAN_STEPS - 9);
+    }
+    tbc_scan_free(&scan_of);
     begin_scan();
     scan_of.first_step = scan_of.last_step = 3;
     CHECK(tbc_scan_records(&scan_of, buffer.data, buffer.size, 0, UINT64_MAX, &used) == TBC_SCAN_MORE);

@@ -34,7 +34,9 @@ def rows(table):
 @pytest.mark.parametrize("part_size", [0, 4000, dataset.PART_SIZE])
 def test_it_holds_what_load_runs_loads(logdir, tmp_path, part_size):
     found = to_dataset(logdir, tmp_path / "new" / "dataset", part_size=part_size)
-    assert found == Dataset(files={0: 12, 4000: 6, dataset.PART_SIZE: 1}[part_size], rows=360, runs=12, errors=0)
+    assert found == Dataset(
+        files={0: 12, 4000: 6, dataset.PART_SIZE: 1}[part_size], rows=360, runs=12, errors=0, hidden=0
+    )
     table = pq.read_table(tmp_path / "new" / "dataset")
     assert [str(t) for t in table.schema.types] == ["string", "string", "int64", "double", "double"]
     assert rows(table) == rows(to_arrow(load_runs(logdir)))
@@ -43,10 +45,10 @@ def test_it_holds_what_load_runs_loads(logdir, tmp_path, part_size):
 
 def test_filters(logdir, tmp_path):
     wanted = {"runs": "group1/*", "tags": (tag for tag in ["loss"]), "steps": (3, 4)}
-    assert to_dataset(logdir, tmp_path / "dataset", part_size=0, **wanted) == Dataset(5, 10, 5, 0)
+    assert to_dataset(logdir, tmp_path / "dataset", part_size=0, **wanted) == Dataset(5, 10, 5, 0, 0)
     wanted["tags"] = "loss"
     assert rows(pq.read_table(tmp_path / "dataset")) == rows(to_arrow(load_runs(logdir, **wanted)))
-    assert to_dataset(logdir, tmp_path / "nothing", runs="nothing") == Dataset(1, 0, 0, 0)
+    assert to_dataset(logdir, tmp_path / "nothing", runs="nothing") == Dataset(1, 0, 0, 0, 0)
     assert pq.read_table(tmp_path / "nothing").schema.equals(pq.read_table(tmp_path / "dataset").schema)
     for wrong in ({"runs": 1}, {"tags": [1]}, {"steps": 3}):
         with pytest.raises(TypeError):
@@ -83,7 +85,7 @@ def test_damage_does_not_keep_the_rest_from_it(logdir, tmp_path):
     path.write_bytes(path.read_bytes()[:-1])  # may still be growing
     errors = []
     found = to_dataset(logdir, tmp_path / "dataset", on_error=errors.append)
-    assert found == Dataset(1, 358, 12, 3)
+    assert found == Dataset(1, 358, 12, 3, 0)
     assert len(pq.read_table(tmp_path / "dataset")) == 358
     assert {type(error).__name__ for error in errors} == {
         "CorruptRecordError",
@@ -137,7 +139,7 @@ def test_a_cluster(logdir, tmp_path):
         distributed.Client(cluster) as client,
     ):
         found = to_dataset(logdir, tmp_path / "dataset", part_size=0, client=client, on_error=errors.append)
-    assert found == Dataset(12, 359, 12, 1)
+    assert found == Dataset(12, 359, 12, 1, 0)
     assert rows(pq.read_table(tmp_path / "dataset")) == rows(to_arrow(load_runs(logdir, on_error=errors.append)))
     assert [type(error) for error in errors] == 2 * [CorruptRecordError]
     assert str(errors[0]) == str(errors[1])

@@ -3,8 +3,6 @@
 import math
 import re
 import struct
-import tempfile
-from pathlib import Path
 from unittest import mock
 
 import eventfiles
@@ -15,8 +13,6 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import run_script
-from tensorboard.backend.event_processing import event_accumulator
-from torture import readers
 from torture.fuzz import check_load
 
 import tbc
@@ -213,10 +209,13 @@ def test_what_holds_no_number_is_nan(path):
 def test_the_status_of_a_session_is_an_enum_of_32_bits(path):
     events = [Event(step=step, summary={"value": [{"tag": "x", "simple_value": 1.0}]}) for step in (1, 2, 3)]
     messages = [event.SerializeToString() for event in events]
-    messages.append(b"\x10\x02" + field(7, b"\x08" + varint(2**32 + 1)))
     path.write_bytes(b"".join(map(frame, messages)))
+    restart = path.parent / "events.out.tfevents.2"
+    restart.write_bytes(frame(b"\x10\x02" + field(7, b"\x08" + varint(2**32 + 1))))
     check_both(path, True)
-    assert load_scalars(path, purge=True)["x"].step.tolist() == [1]
+    check_both(restart, True)
+    assert load_scalars(path.parent, purge=True)["x"].step.tolist() == [1]
+    restart.unlink()
 
 
 @given(st.lists(odd_messages(), max_size=8), event_files(max_events=3), st.booleans())
@@ -296,92 +295,6 @@ def count_bytes(monkeypatch):
 
     monkeypatch.setattr(load, "Window", Counting)
     return lambda: counts[0]
-
-
-# --- what a restart hides: TensorBoard's two readers disagree on some of it, and each is asked where it is right ---
-
-RUNS = st.lists(  # each a list of files, each a list of (tag, step)
-    st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=12), min_size=1, max_size=3),
-    min_size=1,
-    max_size=12,
-)
-
-
-def write_runs(logdir, runs):
-    """The value of a point tells where it was logged; a tag of None is a session's start."""
-    for number, files in enumerate(runs):
-        (logdir / f"run{number}").mkdir(parents=True)
-        values = iter(range(10_000))
-        for index, points in enumerate(files):
-            events = [Event(wall_time=1e9, file_version="brain.Event:2")]
-            for tag, step in points:
-                what = {"summary": {"value": [{"tag": tag, "simple_value": next(values)}]}}
-                if tag is None:
-                    what = {"session_log": {"status": 1}}
-                events.append(Event(wall_time=1e9 + len(events), step=step, **what))
-            content = b"".join(frame(event.SerializeToString()) for event in events)
-            (logdir / f"run{number}" / f"events.out.tfevents.{index}").write_bytes(content)
-
-
-def points_of(run):
-    return {
-        tag: [*zip(scalars.step.tolist(), scalars.value.tolist(), strict=True)] for tag, scalars in run.scalars.items()
-    }
-
-
-@pytest.mark.skipif(not readers.has_rustboard, reason="no RustBoard")
-@settings(max_examples=15, deadline=None)
-@given(RUNS)
-def test_a_step_that_is_logged_again_as_rustboard_has_it(runs):
-    with tempfile.TemporaryDirectory() as logdir:
-        write_runs(Path(logdir), runs)
-        ours = {name: points_of(run) for name, run in load_runs(logdir).items() if run.scalars}
-        with readers.RustBoard(logdir, once=True) as rustboard:
-            assert rustboard.view(lambda view: view == ours) == ours
-
-
-def test_steps_are_chosen_of_what_is_not_hidden(tmp_path):
-    write_runs(tmp_path, [[[("a", step) for step in (*range(11), 3, 4)]], [[("a", 1), ("a", 7), (None, 5), ("a", 8)]]])
-    for kernel in (load._scan, None):
-        with mock.patch.object(load, "_scan", kernel):
-            for steps, expected in (((5, None), []), ((3, 3), [3]), ((None, 2), [0, 1, 2])):
-                found = load_runs(tmp_path, steps=steps, runs="run0").values()
-                assert [run.scalars["a"].step.tolist() for run in found] == ([expected] if expected else [])
-            assert load_runs(tmp_path, steps=(2, 9))["run1"].scalars["a"].step.tolist() == [8]
-            everything = load_runs(tmp_path, steps=(5, None), purge=False)
-            assert everything["run0"].scalars["a"].step.tolist() == [5, 6, 7, 8, 9, 10]
-
-
-def test_a_graph_outlasts_a_restart(tmp_path):
-    events = [Event(file_version="brain.Event:2"), Event(step=5, graph_def=b"graph")]
-    events += [Event(step=step, session_log={"status": 1}) for step in (5, 0)]
-    (tmp_path / "tfevents").write_bytes(b"".join(frame(event.SerializeToString()) for event in events))
-    for kernel in (load._scan, None):
-        with mock.patch.object(load, "_scan", kernel):
-            values = load_runs(tmp_path)["."].values
-            assert values["graph"][""][:] == [b"graph"]
-            assert values["session_log"][""].step.tolist() == [5, 0]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.sampled_from("ab"), max_size=9)), min_size=1, max_size=4))
-def test_a_session_that_starts_again_as_tensorboards_loader_has_it(sessions):
-    """Each session goes on from its first step; where steps only grow, both of TensorBoard's readers agree."""
-    files = []
-    for first, tags in sessions:
-        files.append([(None, first), *((tag, first + i) for i, tag in enumerate(tags))])
-    with tempfile.TemporaryDirectory() as logdir:
-        write_runs(Path(logdir), [files])
-        accumulator = event_accumulator.EventAccumulator(f"{logdir}/run0", size_guidance={"scalars": 0})
-        accumulator.Reload()
-        theirs = {
-            tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
-            for tag in accumulator.Tags()["scalars"]
-        }
-        run = load_runs(logdir)["run0"]
-        assert points_of(run) == {tag: points for tag, points in theirs.items() if points}
-        everything = load_runs(logdir, purge=False)["run0"]
-        assert sum(map(len, everything.scalars.values())) == sum(len(tags) for _, tags in sessions)
 
 
 # --- what is chosen, and what is wrong ---
@@ -521,8 +434,8 @@ def test_several_values_of_a_tag_in_one_event(path):
         *({"tag": "t", "tensor": text} for text in texts[1:]),
     ]
     path.write_bytes(frame(Event(step=1, summary={"value": values}).SerializeToString()))
-    assert load_runs(path, purge=False)["."].values["text"]["t"][:] == ["first", "second", "third"]
-    assert load_runs(path)["."].values["text"]["t"][:] == ["third"]
+    for purge in (False, None):
+        assert load_runs(path, purge=purge)["."].values["text"]["t"][:] == ["first", "second", "third"]
 
 
 def test_a_value_that_is_not_there_any_more(tree):
@@ -568,19 +481,21 @@ def test_ctrl_c_ends_a_load(tmp_path):
         except KeyboardInterrupt:
             print("interrupted")
     """
-    write_runs(tmp_path, [[[("a", 1)]]] * 50)
+    for number in range(50):
+        eventfiles.write(tmp_path / f"run{number}" / "tfevents", VERSION, scalar(1))
     result = run_script(script, tmp_path, timeout=30)
     assert (result.stdout, result.stderr) == ("interrupted\n", "")
 
 
-# --- pieces, and purges between them ---
+# --- pieces, and files between them ---
 
 CUTS = st.lists(st.integers(0, 3000), max_size=10).map(sorted)
 ANY_BYTES = st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(frame)).map(b"".join)
 
 
-def scanned(content, cuts, purge_steps, large=1 << 16):
-    """The kernel's columns of `content`, cut in pieces, with a purge after each; where each purge came; and the end.
+def scanned(content, cuts, start_steps, large=1 << 16):
+    """The kernel's columns of `content`, cut in pieces, each its own file that begins with a session; where each piece
+    ended; and the end.
 
     What the kernel leaves is passed over. Events without a summary are lasting series.
     """
@@ -593,26 +508,28 @@ def scanned(content, cuts, purge_steps, large=1 << 16):
         return whole.add_series(field == 2, field < 0)
 
     at, places = 0, []
-    for end, step in zip([*cuts, len(content)], [*purge_steps, 100], strict=True):
+    for end, step in zip([*cuts, len(content)], [100, *start_steps], strict=True):
+        if step is not None:
+            whole.next_file()
+            whole.start_session(step)
         stop = kernel.ODD
         while at < end <= len(content) and stop in (kernel.ODD, kernel.LARGE):
             stop, at = whole.records(resolve, content, at, end, at, large)
             if stop in (kernel.ODD, kernel.LARGE):
                 at += 16 + int.from_bytes(content[at : at + 8], "little")
-        whole.purge(step)
         places.append(min(at, len(content)))
     columns = []
     for i in range(len(keys)):
-        *arrays, size, hidden = whole.columns(i)
+        *arrays, size, hidden, _ = whole.columns(i)
         columns.append((*(list(map(repr, np.asarray(array).tolist())) for array in arrays), size, hidden))
     return keys, columns, at, places
 
 
 @given(event_files() | ANY_BYTES, CUTS, st.data())
 def test_pieces_have_the_columns_of_the_whole(content, cuts, data):
-    """Whole records between the same purges. Large is what has 40 bytes, at times: it is known by its head."""
+    """Whole records between the same files. Large is what has 40 bytes, at times: it is known by its head."""
     cuts = [cut for cut in cuts if cut <= len(content)]
-    steps = data.draw(st.lists(st.integers(-5, 25), min_size=len(cuts), max_size=len(cuts)))
+    steps = data.draw(st.lists(st.none() | st.integers(-5, 25), min_size=len(cuts), max_size=len(cuts)))
     large = data.draw(st.sampled_from([40, 1 << 16]))
     *found, places = scanned(content, cuts, steps, large)
     assert scanned(content, places[:-1], steps, large)[:3] == tuple(found)
@@ -626,8 +543,8 @@ def test_a_file_cut_at_every_byte_has_the_columns_of_the_whole():
     whole = scanned(content, [], [])[:3]
     assert whole[2] == len(content)
     for cut in range(len(content) + 1):
-        assert scanned(content, [cut], [100])[:3] == whole
-    assert scanned(content, range(len(content)), [100] * len(content))[:3] == whole
+        assert scanned(content, [cut], [None])[:3] == whole
+    assert scanned(content, range(len(content)), [None] * len(content))[:3] == whole
 
 
 @given(event_files() | ANY_BYTES, st.booleans(), st.integers(1, 50))
@@ -647,57 +564,100 @@ def test_any_bytes_by_both_paths(path, content):
 
 
 STEP = st.integers(-6, 25)
-CALLS = st.lists(  # of a Scan: a row of a series that may be new, or a purge
-    st.tuples(st.integers(0, 4), STEP) | st.tuples(st.none(), STEP), max_size=60
+CALLS = st.lists(  # of a Scan: a row of a series that may be new, the start of a session, or the next file
+    st.tuples(st.integers(0, 4), STEP) | st.tuples(st.just("start"), STEP) | st.tuples(st.just("file"), STEP),
+    max_size=60,
 )
 
 
+def modelled(calls, hides):
+    """What is left of each series, and how much is hidden, by the rule in scan.h. Series 0 and 3 are lasting."""
+    rows, firsts, starts, file = {}, {}, [], 0
+    for what, step in calls:
+        if what == "file":
+            file += 1
+        elif what == "start":
+            starts.append((file, step))
+        else:
+            rows.setdefault(what, []).append((file, step))
+            firsts.setdefault(what, {}).setdefault(file, step)
+    left = {}
+    for series, of in rows.items():
+        cuts = [*firsts[series].items(), *starts] if hides and series not in (0, 3) else []
+        wanted = [(file, step) for file, step in of if -3 <= step <= 20]
+        kept = [step for file, step in wanted if not any(file < later and step >= cut for later, cut in cuts)]
+        left[series] = kept, len(wanted) - len(kept)
+    return left
+
+
+def give(kept, calls):
+    kept.next_file()
+    for what, step in calls:
+        if what == "file":
+            kept.next_file()
+        elif what == "start":
+            kept.start_session(step)
+        else:
+            kept.add_row(what, step, 1.0, step, 1)
+
+
 @given(CALLS, st.booleans())
-def test_a_scan_hides_what_a_plain_model_hides(calls, purges):
-    """Which goes through all series for each purge. Series 0 and 3 are lasting."""
+def test_a_scan_hides_what_a_plain_model_hides(calls, hides):
     for of in filter(None, (load._scan, scan)):
-        kept = of.Scan(-3, 20, purges)
-        model = {}
-        for series, step in calls:
-            if series is None and purges:
-                kept.purge(step)
-            elif series is not None:
-                while len(model) <= series:
-                    model[len(model)] = [[], 0]
-                    kept.add_series(True, len(model) % 3 == 1)
-                kept.add_row(series, step, 1.0, step, 1)
-            if step > 20 and series is not None:
-                continue
-            for number, rows in model.items():
-                if purges and number % 3 and series in (None, number):
-                    left = [row for row in rows[0] if row < step]
-                    rows[:] = left, rows[1] + len(rows[0]) - len(left)
-                if series == number and step >= -3:
-                    rows[0].append(step)
-        for number, (rows, hidden) in model.items():
-            step, _, _, _, was_hidden = kept.columns(number)
-            assert (np.asarray(step).tolist(), was_hidden) == (rows, hidden)
+        kept = of.Scan(-3, 20, hides)
+        for series in range(5):
+            kept.add_series(True, series in (0, 3))
+        give(kept, calls)
+        for series, (rows, hidden) in modelled(calls, hides).items():
+            step, _, cell, size, was_hidden, _ = kept.columns(series)
+            assert (np.asarray(step).tolist(), was_hidden, size) == (rows, hidden, len(rows) + hidden)
+            assert np.asarray(cell).tolist() == rows
+
+
+@given(CALLS | CALLS.map(lambda calls: 3 * calls), st.booleans(), st.integers(0, 30))
+def test_a_scan_that_keeps_some_rows_knows_of_the_others(calls, hides, keep):
+    """As the one that keeps all, and is given the files once."""
+    for of in filter(None, (load._scan, scan)):
+        kept = of.Scan(-3, 20, hides, keep)
+        for series in range(5):
+            kept.add_series(True, series in (0, 3))
+        give(kept, calls)
+        kept.again()
+        give(kept, calls)
+        for series, (rows, hidden) in modelled(calls, hides).items():
+            step, _, _, size, was_hidden, (folded, low, high) = kept.columns(series)
+            others = rows[: max(len(rows) - keep, 0)]
+            assert np.asarray(step).tolist() == rows[len(others) :]
+            assert (was_hidden, size, folded) == (hidden, len(rows) + hidden, len(others))
+            assert not others or (low, high) == (min(others), max(others))
+
+
+@given(st.lists(st.tuples(event_files(max_events=5), event_files(max_events=3)), min_size=1, max_size=3))
+def test_a_run_that_grows_between_its_two_readings(tmp_path_factory, contents):
+    directory = tmp_path_factory.mktemp("grows")
+    paths = [directory / f"events.out.tfevents.{i}" for i in range(len(contents))]
+
+    class Growing(load.Loader):
+        def _load_each(self, files):
+            super()._load_each(files)
+            for path, (first, then) in zip(paths, contents, strict=True):
+                path.write_bytes(first + then)
+
+    found = []
+    for kernel in (load._scan, None):
+        for path, (first, _) in zip(paths, contents, strict=True):
+            path.write_bytes(first)
+        with mock.patch.object(load, "_scan", kernel):
+            loader = Growing(lambda tag: True, set(load.KINDS), None, True, lambda error: None, keep=0)
+            loader.load_files(list(map(str, paths)))
+            found.append(loader.totals())
+    assert found[0] == found[1]
+    everything = load_runs(directory, purge=False, on_error=lambda error: None).get(".")
+    logged = sum(map(len, everything.all())) if everything else 0
+    assert sum(total.count + total.hidden for total in found[0]) == logged
 
 
 # --- files that are made to take time; `hostile.growth` of `make torture` measures it ---
-
-
-def test_a_purge_goes_through_no_series(monkeypatch):
-    """Each series hides rows once after all of them, and once for a row that comes between."""
-    calls = []
-    hide = scan.Series.hide
-    monkeypatch.setattr(scan.Series, "hide", lambda self, step: (calls.append(step), hide(self, step)))
-    for steps in (range(500), range(500, 0, -1), [9] * 500):
-        kept = scan.Scan(0, 1000, True)
-        for series in range(500):
-            kept.add_row(kept.add_series(True, False), series, 1.0, 1.0, 1)
-        calls.clear()
-        for step in steps:
-            kept.purge(step)
-        assert calls == []
-        lengths = [len(kept.columns(series)[0]) for series in range(500)]
-        assert lengths == [int(series < min(steps)) for series in range(500)]
-        assert calls == [min(steps)] * 500
 
 
 def test_a_file_of_many_tags_and_starts_is_loaded():
@@ -710,10 +670,12 @@ def test_a_file_of_many_tags_and_starts_is_loaded():
         tags = [tag.encode() for tag in colliding_tags(80_000)]
         content = b"".join(_core.frame(scalar(tag.decode()).SerializeToString()) for tag in tags)
         scan = _scan.Scan(0, 9, True)
+        scan.next_file()
         stop, used = scan.records(lambda *key: scan.add_series(True, False), content, 0, len(content), 0, 1 << 20)
         assert (stop, used) == (_scan.MORE, len(content))
-        for _ in range(300_000):
-            scan.purge(1)
+        for step in range(300_000):
+            scan.next_file()
+            scan.start_session(step % 2)
         assert sum(scan.columns(i)[4] for i in range(len(set(tags)))) == len(tags)
     """
     run_script(script, timeout=60)

@@ -1,16 +1,17 @@
 /* csrc/scan.c on what libFuzzer makes of it, under ASan and UBSan: see kernel() in fuzz.py.
  *
  * The first byte of an input says how to scan, the second how large the pieces are that the scan gets, the third the
- * step of the purges between pieces. The rest are records: of each, a byte that is half its length, then its data. They
- * are framed here, since no search gets past the checksums; or the rest is the file as it is.
+ * step of the sessions that start between pieces, each in a file of its own. The rest are records: of each, a byte that
+ * is half its length, then its data. They are framed here, since no search gets past the checksums; or the rest is the
+ * file as it is.
  *
- * A second scan gets whole records, and each series of it hides its rows at once. Both must have the same rows. */
+ * A second scan gets whole records. Both must have the same rows. */
 #include "record.h"
 #include "scan.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { PURGES = 1, SMALL_IS_LARGE = 2, PURGES_BETWEEN = 4, RAW = 8 };
+enum { HIDES = 1, SMALL_IS_LARGE = 2, FILES_BETWEEN = 4, RAW = 8 };
 
 #define REQUIRE(condition) ((condition) ? (void)0 : abort())
 
@@ -33,11 +34,13 @@ static uint8_t *exact_copy(const uint8_t *data, size_t size)
     return copy;
 }
 
-static void begin(tbc_scan *scan, bool purges)
+static void begin(tbc_scan *scan, bool hides)
 {
-    *scan = (tbc_scan){.resolve = resolve, .first_step = -5, .last_step = 1 << 20, .purges = purges, .seed = {1, 2}};
+    *scan = (tbc_scan){.resolve = resolve, .first_step = -5, .last_step = 1 << 20, .keep = SIZE_MAX, .hides = hides,
+                       .seed = {1, 2}};
     scan->context = scan;
     REQUIRE(tbc_scan_init(scan) == TBC_OK);
+    tbc_scan_next_file(scan);
 }
 
 /* Hands file[at:end] over, passes over what the kernel leaves, and answers how far that is. */
@@ -64,7 +67,7 @@ static void require_same(tbc_scan *one, tbc_scan *other)
 {
     REQUIRE(one->n_series == other->n_series);
     for (int i = 0; i < (int)one->n_series; i++) {
-        const tbc_series *a = tbc_scan_series(one, i), *b = tbc_scan_series(other, i);
+        const tbc_series *a = tbc_scan_finish(one, i), *b = tbc_scan_finish(other, i);
         REQUIRE(a->n == b->n && a->bytes == b->bytes && a->hidden == b->hidden && a->is_scalar == b->is_scalar);
         REQUIRE(a->n == 0 || (memcmp(a->step, b->step, a->n * sizeof *a->step) == 0 &&
                               memcmp(a->wall_time, b->wall_time, a->n * sizeof *a->wall_time) == 0 &&
@@ -75,8 +78,8 @@ static void require_same(tbc_scan *one, tbc_scan *other)
 static void scan_in_pieces(const uint8_t *file, size_t size, int how, size_t piece, int64_t step)
 {
     tbc_scan pieces, whole;
-    begin(&pieces, how & PURGES);
-    begin(&whole, how & PURGES);
+    begin(&pieces, how & HIDES);
+    begin(&whole, how & HIDES);
     size_t at = 0, before = 0;
     for (size_t end = 0; end < size;) {
         end = size - end > piece ? end + piece : size;
@@ -85,14 +88,13 @@ static void scan_in_pieces(const uint8_t *file, size_t size, int how, size_t pie
             size_t next = before + TBC_RECORD_HEAD + (size_t)tbc_load_le64(file + before) + TBC_RECORD_TAIL;
             REQUIRE(feed(&whole, file, before, next < size ? next : size, how) == next);
             before = next;
-            for (int i = 0; i < (int)whole.n_series; i++)
-                tbc_scan_series(&whole, i);
         }
         REQUIRE(before == at);
-        if (how & PURGES && how & PURGES_BETWEEN) {
-            REQUIRE(tbc_scan_purge(&pieces, step) == TBC_OK && tbc_scan_purge(&whole, step) == TBC_OK);
-            for (int i = 0; i < (int)whole.n_series; i++)
-                tbc_scan_series(&whole, i);
+        if (how & FILES_BETWEEN) {
+            tbc_scan_next_file(&pieces);
+            tbc_scan_next_file(&whole);
+            REQUIRE(tbc_scan_start_session(&pieces, step) == TBC_OK);
+            REQUIRE(tbc_scan_start_session(&whole, step) == TBC_OK);
         }
     }
     REQUIRE(at == size || how & RAW);
