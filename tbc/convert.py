@@ -296,13 +296,13 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
     tensor = _own_data(tensor)
     if tensor.is_quantized:
         tensor = tensor.dequantize()
-    if tensor.layout != sys.modules["torch"].strided:
-        tensor = tensor.to_dense()
     name = str(tensor.dtype)
     if name.startswith(("torch.bfloat16", "torch.float8")):
         tensor = tensor.float()
     elif name == "torch.complex32":
         tensor = tensor.cfloat()
+    if tensor.layout != sys.modules["torch"].strided:  # after the above: torch cannot make float8 dense
+        tensor = tensor.to_dense()
     tensor = tensor if tensor.is_cpu else tensor.cpu()
     if not _has_memory(tensor):
         raise ValueError(_why_unreadable(tensor))

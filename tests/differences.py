@@ -429,9 +429,9 @@ DIFFERENCES = [
     Difference(
         "a call that raises half-way",
         "add_scalars",
-        lambda a: (
-            not isinstance(a.main_tag, str)
-            or any(is_refused(value) or not isinstance(key, str) for key, value in a.tag_scalar_dict.items())
+        lambda a: any(
+            is_refused(value) or not isinstance(key, str) or not isinstance(a.main_tag, str)
+            for key, value in a.tag_scalar_dict.items()
         ),
         RAISES,
     ),

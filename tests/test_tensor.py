@@ -152,7 +152,9 @@ def test_tensors_of_every_kind(log_dir):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are deprecated
         quantized = torch.quantize_per_tensor(plain, 0.5, 0, torch.qint8)
+        float8 = plain.to(torch.float8_e4m3fn).to_sparse_csr()
     tensors = [
+        float8,
         plain.clone().requires_grad_(),
         torch.nn.Parameter(plain),
         plain.to_sparse(),
