@@ -416,9 +416,11 @@ def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
     some = ", ".join(f"{hidden[name]:,} of {name!r}" for name in names[:SHOWN])
     more = f", and of {len(names) - SHOWN:,} more runs" if len(names) > SHOWN else ""
     of_runs = f" ({some}{more})" if len(hidden) > 1 else ""
+    values = "values are left out, since a later event file of the run logs their steps again"
+    if total == 1:
+        values = "value is left out, since a later event file of the run logs its step again"
     warnings.warn(
-        f"{path}: {total:,} values are left out, since a later event file of the run logs their steps again{of_runs}; "
-        "purge=False keeps them, purge=True leaves them out without a warning",
+        f"{path}: {total:,} {values}{of_runs}; purge=False keeps them, purge=True leaves them out without a warning",
         UserWarning,
         stacklevel=stacklevel,
     )
