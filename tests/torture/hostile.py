@@ -110,18 +110,32 @@ SHAPES = {  # of n each: events, the data of records, or what has been framed
 }
 
 
-def content(shape, n):
+FILES = {  # of n files each, with the events of each
+    "files that go on": lambda n: ([scalar("x", i)] for i in range(n)),
+    "files that begin again": lambda n: ([scalar("x", 0), scalar(f"{i}", 0)] for i in range(n)),
+    "files that go back": lambda n: ([scalar("x", n - i)] for i in range(n)),
+    "files with starts": lambda n: ([start(i), scalar("x", i), scalar(f"{i}", i)] for i in range(n)),
+}
+
+
+def write(logdir, shape, n):
+    """The files of a shape."""
+
     def framed(part):
         if isinstance(part, Event):
             part = part.SerializeToString()
         return part if shape in ("damaged records", "torn records") else _core.frame(part)
 
-    return b"".join(map(framed, [*SHAPES[shape](n)]))
+    files = FILES[shape](n // 5) if shape in FILES else [SHAPES[shape](n)]
+    os.mkdir(logdir)
+    for i, parts in enumerate(files):
+        with open(os.path.join(logdir, f"events.out.tfevents.{i:06}"), "wb") as file:
+            file.write(b"".join(map(framed, [*parts])))
 
 
 def in_python(logdir):
     with patch.object(load, "_scan", None):
-        load.load_runs(logdir, on_error=ignore)
+        load.load_runs(logdir, purge=True, on_error=ignore)
 
 
 def ignore(error):
@@ -135,7 +149,8 @@ def values(logdir):
 
 
 READERS = {
-    "load_runs": lambda logdir: load.load_runs(logdir, on_error=ignore),
+    "load_runs": lambda logdir: load.load_runs(logdir, purge=True, on_error=ignore),
+    "load_totals": lambda logdir: load.load_totals(logdir, on_error=ignore),
     "load_runs in pure Python": in_python,
     "read_values": values,
     "verify": lambda logdir: list(verify(logdir)),
@@ -145,13 +160,11 @@ READERS = {
 
 def growth(turns):
     worst = {}
-    for shape in SHAPES:
+    for shape in (*SHAPES, *FILES):
         with tempfile.TemporaryDirectory() as root:
             logdirs = [os.path.join(root, str(n)) for n in (N, 4 * N)]
             for logdir, n in zip(logdirs, (N, 4 * N), strict=True):
-                os.mkdir(logdir)
-                with open(os.path.join(logdir, "events.out.tfevents.1"), "wb") as file:
-                    file.write(content(shape, n))
+                write(logdir, shape, n)
             for name, read in READERS.items():
                 seconds = []
                 ratio = MOST
@@ -162,7 +175,7 @@ def growth(turns):
                 assert ratio < MOST, f"{shape}, {name}: {once:.3g} s, {four_times:.3g} s for four times the file"
                 worst[shape] = max(worst.get(shape, 0), ratio)
     note = "from n to 4n, at the worst: " + ", ".join(f"{shape} {ratio:.1f}" for shape, ratio in worst.items())
-    return Row("files made to take the reader's time", len(SHAPES) * len(READERS), 0, 0, note)
+    return Row("files made to take the reader's time", len(SHAPES | FILES) * len(READERS), 0, 0, note)
 
 
 def seconds_of(read, logdir):
