@@ -596,6 +596,16 @@ class Loader:
             self.scan.again()
         self._load_each(files)
 
+    def cuts(self, files: list[str]) -> dict[tuple[str, str, str], int]:
+        """Read the files of a run; return, by file, tag and kind, the step from which on values are hidden."""
+        self._load_each(files)
+        self.scan.again()
+        return {
+            (self.records.files[file - 1], tag, kind): step
+            for (tag, kind), series in self.wanted_series()
+            for file, step in self.scan.cuts(series)
+        }
+
     def _load_each(self, files: list[str]) -> None:
         for file in files:
             try:

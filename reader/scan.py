@@ -160,6 +160,11 @@ class Scan:
             for column in (series.step, series.wall_time, series.cell):
                 del column[:]
 
+    def cuts(self, series: int) -> list[tuple[int, int]]:
+        """After `again`: return the files of which rows of a series are hidden, each with the step from which on."""
+        segments = self.series[series].segments.values()
+        return [(segment.file, segment.cut) for segment in segments if segment.cut is not None]
+
     def columns(self, series: int) -> tuple[array[int], array[float], array[Any], int, int, tuple[int, int, int]]:
         """Finish a series. Return its steps, wall times and cells, for numpy.asarray; its size in bytes of the file;
         how many rows are hidden; and the number of rows that are not kept, with their lowest and highest step."""

@@ -21,12 +21,19 @@ cdef extern from "scan.h":
         double number
         int64_t offset
 
+    ctypedef struct tbc_segment:
+        size_t file
+        bint is_cut
+        int64_t cut
+
     ctypedef struct tbc_series:
         int64_t *step
         double *wall_time
         tbc_cell *cell
         size_t n
         size_t capacity
+        const tbc_segment *segments
+        size_t n_segments
         uint64_t bytes
         uint64_t hidden
         uint64_t folded

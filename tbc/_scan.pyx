@@ -107,6 +107,15 @@ cdef class Scan:
     def again(self):
         tbc_scan_again(&self.scan)
 
+    def cuts(self, int series):
+        cdef size_t i
+        self._check(series)
+        segments = self.scan.series[series].segments
+        return [
+            (segments[i].file, segments[i].cut)
+            for i in range(self.scan.series[series].n_segments) if segments[i].is_cut
+        ]
+
     def columns(self, int series):
         cdef tbc_series *s
         self._check(series)

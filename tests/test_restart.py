@@ -5,6 +5,7 @@ that a new version of TensorBoard that answers otherwise is noticed. docs/readin
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -362,3 +363,20 @@ def test_totals_of_any_run(files, by_kernel, purge):
 
 def ends_of(steps):
     return (min(steps), max(steps)) if steps else (None, None)
+
+
+@given(st.lists(POINTS, min_size=1, max_size=4), st.booleans())
+def test_cuts_of_any_run(files, by_kernel):
+    """A value is hidden if it is not before the step at which its file is cut."""
+    with tempfile.TemporaryDirectory() as directory:
+        write_run(Path(directory), files)
+        with mock.patch.object(load, "_scan", load._scan if by_kernel else None):
+            loader = load.Loader(lambda tag: True, {"scalar"}, None, True, None, keep=0)
+            cuts = loader.cuts([os.path.join(directory, f"events.out.tfevents.{i}") for i in range(len(files))])
+    for tag, left in left_by_the_rule(files).items():
+        logged = [(number, step) for number, of in enumerate(files) for t, step in of if t == tag]
+        assert left == [
+            (number, step)
+            for number, step in logged
+            if step < cuts.get((os.path.join(directory, f"events.out.tfevents.{number}"), tag, "scalar"), 99)
+        ]
