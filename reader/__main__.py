@@ -29,12 +29,11 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import commands
-from .commands import Report
+from .commands import Report, UsageError
 from .describe import printable
-from .files import is_url
 from .tags import KINDS
 
 Add = Callable[..., argparse.Action]
@@ -46,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a tag that the terminal's encoding lacks
     report = Report()
     try:
+        if hasattr(options, "paths"):
+            options.paths = commands.distinct(options.paths)
         options.run(options, report)
         print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
@@ -53,19 +54,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         discard_output()
+        report.finish()
         return 130  # as shells have it
     except OSError as error:
-        if error.filename is None and not is_url(options.path):  # of the output
+        if error.filename is None:  # of the output
             discard_output()
-        report.fail(error, options.path if is_url(options.path) else "output")
+        report.fail(error)
+    except UsageError as error:
+        report.complain(str(error))
+        return 2
     except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
         report.complain(str(error))
     except MemoryError:
-        report.complain(f"{options.path}: not enough memory")
-    except Exception as error:  # fsspec's filesystems have errors of their own: no credentials, no such host
-        if not is_url(options.path) and not is_url(getattr(options, "other", "")):
-            raise
-        report.complain(f"{options.path}: {error}")
+        report.complain("not enough memory")
+    report.finish()
     return report.status
 
 
@@ -79,16 +81,31 @@ class Parser(argparse.ArgumentParser):
         super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
 
 
+class Command(Parser):
+    """Options may stand between the arguments, too: `tags a --json b`."""
+
+    is_parsing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.is_parsing:  # parse_known_intermixed_args calls it
+            return super().parse_known_args(args, namespace)
+        self.is_parsing = True
+        return self.parse_known_intermixed_args(args, namespace)
+
+
 def parser() -> argparse.ArgumentParser:
     several = Parser(prog="tbc-reader", description="What is in event files, and whether they are intact.")
-    subparsers = several.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = several.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Command)
 
-    def command(run: Callable[[argparse.Namespace, Report], None], help: str, select: str = "") -> Add:
-        """select: by what its values can be chosen."""
+    def command(
+        run: Callable[[argparse.Namespace, Report], None], help: str, select: str = "", paths: Any = "+"
+    ) -> Add:
+        """select: by what its values can be chosen. paths: how many; None for one, which is options.path."""
         name = run.__name__
         one = subparsers.add_parser(name, help=help, description=(run.__doc__ or help).strip())
         one.set_defaults(run=run)
-        one.add_argument("path", metavar="PATH", help="an event file, a run, or a directory of runs")
+        about = "an event file, a run, or a directory of runs"
+        one.add_argument("paths" if paths else "path", nargs=paths, metavar="PATH", help=about)
         one.add_argument("--json", action="store_true", help="one JSON object a line")
         if "run" in select:
             one.add_argument("--run", dest="runs", action="append", metavar="RUN", help="only this run, or a glob")
@@ -113,9 +130,9 @@ def parser() -> argparse.ArgumentParser:
     command(commands.dump, "print every value, one a line", "run tag kind")
     command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
 
-    add = command(commands.show, "draw a curve; write images and sounds into files", "run kind")
+    add = command(commands.show, "draw a curve; write images and sounds into files", "run tag kind", paths=1)
+    add("arguments", nargs="*", metavar="PATH|TAG", help="more paths, and tags or globs: what exists is a path")
     add("--all", action="store_true", help="also values that were logged again after a restart")
-    add("tags", nargs="+", metavar="TAG", help="a tag, or a glob")
     add("--out", metavar="DIR", help="write images, sounds, texts and arrays into files there")
 
     add = command(commands.tail, "print the last scalars, and those to come", "run tag")
@@ -135,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     add("--wide", action="store_true", help="a column for each tag, a row for each step")
     add("--all", action="store_true", help="also values that were logged again after a restart")
 
-    add = command(commands.diff, "compare the scalars of two runs, or trees of runs", "run tag")
+    add = command(commands.diff, "compare the scalars of two runs, or trees of runs", "run tag", paths=None)
     add("other", metavar="PATH", help="what to compare with")
     add("--shown", action="store_true", help="not what was logged again after a restart, as TensorBoard shows it")
     add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")

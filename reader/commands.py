@@ -13,15 +13,17 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .describe import brief, printable, shortest, strict, to_json
 from .events import Value, read_values
-from .files import find_event_files, is_url, run_of
+from .files import find_event_files, is_directory, is_url, run_of
 from .kinds import Audio, Histogram, HParams, Image, Mesh, decode
 from .load import Run, Scalars, Values, load_runs, step_range
 from .records import RecordError, TruncatedRecordError
@@ -29,40 +31,78 @@ from .tags import Patterns, matcher
 
 if TYPE_CHECKING:
     from .diff import Difference
+    from .rescue import Repaired
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
 MOST_CURVES = 8  # that are drawn
+FEW = 3  # lines about one file that is damaged
+SCREEN = 20  # and about all of them
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
 
 
+class UsageError(ValueError):
+    """Wrong arguments: exit status 2."""
+
+
 class Report:
-    """What is wrong, and the exit status that follows from it."""
+    """What is wrong, and the exit status that follows from it.
+
+    Its lines are few, whatever a file holds: those that name what they are `about` (a file, a tag) end after FEW for
+    one and SCREEN for all, and finish() prints how many were left out.
+    """
 
     def __init__(self) -> None:
         self.status: int = 0
+        self.said: Counter[str] = Counter()
+        self.unsaid: Counter[str] = Counter()
+        self.damaged: set[str] = set()
 
-    def complain(self, problem: str) -> None:
-        print(f"error: {printable(problem)}", file=sys.stderr)
+    def complain(self, problem: str, about: str | None = None) -> None:
         self.status = 1
+        self._print("error", problem, about)
 
-    def fail(self, error: OSError, path: str = "output") -> None:
+    def note(self, text: str, about: str | None = None) -> None:
+        self._print("note", text, about)
+
+    def fail(self, error: OSError, path: str = "output", about: str | None = None) -> None:
         """path: where it was, if it does not say so itself."""
         where = path if error.filename is None else os.fsdecode(error.filename)
         missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec's are terse
-        self.complain(f"{where}: {error.strerror or missing or error}")
-
-    def note(self, text: str) -> None:
-        print(f"note: {printable(text)}", file=sys.stderr)
+        self.complain(f"{where}: {error.strerror or missing or error}", about or where)
 
     def tell(self, error: RecordError | OSError) -> None:
-        """As on_error."""
-        if isinstance(error, TruncatedRecordError):
-            self.note(f"{error}: it is still being written, or its writer was killed")
-        elif isinstance(error, RecordError):
-            self.complain(str(error))
-        else:
+        """Report damage: an `on_error`."""
+        if isinstance(error, OSError):
             self.fail(error)
+            return
+        self.damaged.add(error.path)
+        if isinstance(error, TruncatedRecordError):
+            self.note(f"{error}: it is still being written, or its writer was killed", error.path)
+        else:
+            self.complain(str(error), error.path)
+
+    def skip(self, about: str, n: int) -> None:
+        """Count n problems of a file that nobody prints."""
+        self.unsaid[about] += n
+
+    def finish(self) -> None:
+        """Print how many lines were left out."""
+        rest = dict(self.unsaid)
+        for about, n in self.unsaid.most_common(FEW):
+            see = f"; see tbc-reader verify {about}" if about in self.damaged else ""
+            self.note(f"{about}: {plural(n, 'more problem')}{see}")
+            del rest[about]
+        if rest:
+            self.note(f"{plural(sum(rest.values()), 'more problem')} of {len(rest):,} others")
+
+    def _print(self, level: str, text: str, about: str | None) -> None:
+        if about is not None:
+            if self.said[about] >= FEW or self.said.total() >= SCREEN:
+                self.unsaid[about] += 1
+                return
+            self.said[about] += 1
+        print(f"{level}: {printable(text)}", file=sys.stderr)
 
 
 # --- what is looked at ---
@@ -75,22 +115,106 @@ def patterns(options: Namespace, name: str) -> Patterns:
     try:
         return [re.compile(pattern) for pattern in given]
     except re.error as error:
-        raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"{error.pattern!r} is no regular expression: {error}") from None
 
 
-def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> dict[str, Run]:
-    """The runs at a path, as they are chosen. That there are none is told, and that a purge hides something."""
-    errors: list[RecordError | OSError] = []
-    chosen = {"runs": patterns(options, "runs"), "tags": patterns(options, "tags"), "steps": options.steps}
-    runs = load_runs(path, kinds=kinds, purge=purge, on_error=errors.append, **chosen)
-    for error in sorted(errors, key=lambda error: (str(getattr(error, "path", "")), getattr(error, "offset", 0))):
-        report.tell(error)
-    if not runs and not report.status and (kinds or is_chosen(options)):
-        report.complain(f"{path}: no such {'scalars' if kinds == 'scalar' else 'values'} here")
-    hidden = sum(values.hidden for *_, values in series(runs))
-    if hidden:
-        report.note(f"{path}: {plural(hidden, 'value')} hidden by later ones, of no greater step; --all shows them")
-    return dict(sorted(runs.items()))
+class Runs(dict[str, Run]):
+    """Loaded runs by the name that is printed, and the path that each belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path: dict[str, str] = {}
+
+
+@contextmanager
+def reading(path: str, report: Report) -> Iterator[None]:
+    """Report what keeps a path from being read, so that the other paths are read all the same.
+
+    Within it, report.status is that of this path.
+    """
+    before, report.status = report.status, 0
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and not is_url(path):  # of the output
+            raise
+        report.fail(error, path)
+    except MemoryError:
+        report.complain(f"{path}: not enough memory")
+    except UsageError:
+        raise
+    except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
+        report.complain(str(error))
+    except Exception as error:  # fsspec's filesystems have errors of their own: no credentials, no such host
+        if not is_url(path):
+            raise
+        report.complain(f"{path}: {error}")
+    finally:
+        report.status |= before
+
+
+def named(path: str, run: str, paths: list[str]) -> str:
+    """The name of a run among those of several paths: its path, as typed, and the run. Of one path, the run alone."""
+    if len(paths) == 1 or path in (".", "./"):
+        return run
+    root = path.rstrip("/") or path
+    return root if run == "." else os.path.join(root, run)
+
+
+def runs_wanted(path: str, options: Namespace, paths: list[str]) -> Callable[[str], bool]:
+    """Whether a run of this path is wanted: by its name there, or by the one that is printed."""
+    wants = matcher(patterns(options, "runs"))
+    return lambda run: wants(run) or wants(named(path, run, paths))
+
+
+def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> Runs:
+    """load_all of one path."""
+    return load_all([path], options, report, kinds, purge)
+
+
+def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> Runs:
+    """Load the chosen runs of all paths, by the name that is printed. Report damage, that there are none, and that a
+    purge hides something."""
+    wants_tag = patterns(options, "tags")
+    loaded = Runs()
+    for path in paths:
+        wants_run = runs_wanted(path, options, paths)
+        first: list[RecordError | OSError] = []
+        counts: Counter[str] = Counter()
+
+        def on_error(error: RecordError | OSError) -> None:
+            counts[place_of(error)] += 1  # noqa: B023
+            if counts[place_of(error)] <= FEW:  # noqa: B023
+                first.append(error)  # noqa: B023
+
+        runs: dict[str, Run] = {}
+        with reading(path, report):
+            chosen: Any = {"runs": wants_run, "tags": wants_tag, "steps": options.steps}
+            runs = load_runs(path, kinds=kinds, purge=purge, on_error=on_error, **chosen)
+        for error in sorted(first, key=lambda error: (place_of(error), getattr(error, "offset", 0))):
+            report.tell(error)
+        for place, n in counts.items():
+            if n > FEW:
+                report.skip(place, n - FEW)
+        hidden = sum(values.hidden for *_, values in series(runs))
+        if hidden:
+            report.note(
+                f"{path}: {plural(hidden, 'value')} hidden by later ones, of no greater step; --all shows them", path
+            )
+        for run in sorted(runs.values(), key=lambda run: run.name):
+            name = named(path, run.name, paths)
+            if name not in loaded:  # paths may lie in one another
+                loaded[name] = replace(run, name=name)
+                loaded.path[name] = path
+    if not loaded and not report.status and (kinds or is_chosen(options)):
+        where = f"{paths[0]}: " if len(paths) == 1 else ""
+        report.complain(f"{where}no such {'scalars' if kinds == 'scalar' else 'values'} here")
+    return loaded
+
+
+def place_of(error: RecordError | OSError) -> str:
+    """The file an error is about."""
+    return error.path if isinstance(error, RecordError) else os.fsdecode(error.filename or "")
 
 
 def is_chosen(options: Namespace) -> bool:
@@ -98,35 +222,44 @@ def is_chosen(options: Namespace) -> bool:
     return any(getattr(options, name, None) is not None for name in ("runs", "tags", "kinds", "steps"))
 
 
-def values(options: Namespace, report: Report) -> Iterator[tuple[str, Value]]:
-    """Each value that is chosen, with its run. That there are none is told."""
-    wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
+def values(options: Namespace, report: Report) -> Iterator[tuple[str, str, Value]]:
+    """Yield each value that is chosen, with its path and its run. Report that there are none."""
+    wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
-    files = find_event_files(options.path, report.tell)
-    if not files:
-        report.complain(f"{options.path}: no event file here")
     found = False
-    for file in files:
-        run = run_of(file, options.path)
-        if not wants_run(run):
-            continue
-        try:
-            for value in read_values(file, report.tell):
-                is_kind = not options.kinds or value.kind in options.kinds
-                if is_kind and first <= value.step <= last and wants_tag(value.tag):
-                    found = True
-                    yield run, value
-        except OSError as error:
-            report.fail(error, file)
+    done: set[str] = set()  # runs of paths before this one, which may lie in one another
+    for path in options.paths:
+        wants_run = runs_wanted(path, options, options.paths)
+        names: set[str] = set()
+        with reading(path, report):
+            files = find_event_files(path, report.tell)
+            if not files:
+                report.complain(f"{path}: no event file here")
+            for file in files:
+                run = run_of(file, path)
+                name = named(path, run, options.paths)
+                if not wants_run(run) or name in done:
+                    continue
+                names.add(name)
+                try:
+                    for value in read_values(file, report.tell):
+                        is_kind = not options.kinds or value.kind in options.kinds
+                        if is_kind and first <= value.step <= last and wants_tag(value.tag):
+                            found = True
+                            yield path, name, value
+                except OSError as error:
+                    report.fail(error, file)
+        done |= names
     if not found and not report.status and is_chosen(options):
-        report.complain(f"{options.path}: no such values here")
+        where = f"{options.paths[0]}: " if len(options.paths) == 1 else ""
+        report.complain(f"{where}no such values here")
 
 
 # --- how it is printed ---
 
 
 class Heading:
-    """Names a run above its first line; the run that was asked for itself needs no name."""
+    """Print a run's name above its first line. The run that was asked for needs no name."""
 
     def __init__(self) -> None:
         self.run: str = "."
@@ -139,6 +272,11 @@ class Heading:
 
 def print_json(data: Any) -> None:
     print(json.dumps(strict(data)))
+
+
+def row_of(options: Namespace, path: str, run: str, **more: Any) -> dict[str, Any]:
+    """A row of JSON: with several paths, it has the path, too."""
+    return {"run": run} | ({"path": path} if len(options.paths) > 1 else {}) | more
 
 
 def time_of(wall_time: float) -> str:
@@ -167,10 +305,10 @@ def plural(n: int, noun: str) -> str:
 def dump(options: Namespace, report: Report) -> None:
     """Prints every value: its step, time, tag, kind, and what it is."""
     heading = Heading()
-    for run, value in values(options, report):
+    for path, run, value in values(options, report):
         if options.json:
-            data = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": value.tag, "kind": value.kind}
-            print_json(data | {"value": to_json(value)})
+            data = {"step": value.step, "wall_time": value.wall_time, "tag": value.tag, "kind": value.kind}
+            print_json(row_of(options, path, run, **data, value=to_json(value)))
         else:
             heading.print(run)
             tag, time = printable(value.tag), time_of(value.wall_time)
@@ -179,18 +317,15 @@ def dump(options: Namespace, report: Report) -> None:
 
 def tags(options: Namespace, report: Report) -> None:
     """Lists the tags of each run: the kind, how many values, the first and the last step."""
-    found = [
-        entry
-        for entry in series(load(options.path, options, report, options.kinds, purge=False))
-        if options.json or entry[1]
-    ]
+    runs = load_all(options.paths, options, report, options.kinds, purge=False)
+    found = [entry for entry in series(runs) if options.json or entry[1]]
     width = min(max((len(printable(tag)) for _, tag, _, _ in found), default=0), 80)  # a long tag does not widen all
     heading = Heading()
     for run, tag, kind, values in found:
         first, last, n = int(values.step.min()), int(values.step.max()), len(values)
         if options.json:
-            row = {"run": run, "tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
-            print(json.dumps(row))
+            row = {"tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
+            print_json(row_of(options, runs.path[run], run, **row))
         else:
             heading.print(run)
             steps = f"step {first}" if first == last else f"steps {first} to {last}"
@@ -210,7 +345,8 @@ def series(runs: dict[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Valu
 def show(options: Namespace, report: Report) -> None:
     """Draws the curve of a scalar, and says where it was least and greatest: of many, a line for each. Prints any other
     value, or with --out writes images, sounds, texts, arrays and graphs into files."""
-    runs = load(options.path, options, report, options.kinds, purge=not options.all)
+    split_arguments(options)
+    runs = load_all(options.paths, options, report, options.kinds, purge=not options.all)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
     for pattern in options.tags if runs else []:
         wants = matcher(re.compile(pattern) if options.regex else pattern)
@@ -221,12 +357,36 @@ def show(options: Namespace, report: Report) -> None:
         print_summary(curves)
     else:
         for run, tag, scalars in curves:
-            show_scalars(run, tag, scalars, options.json)
+            show_scalars(runs.path[run], run, tag, scalars, options)
     for tag in dict.fromkeys(tag for _, tag, _ in curves) if not options.json else ():
         show_best(tag, [(run, scalars) for run, its_tag, scalars in curves if its_tag == tag])
     for run, tag, kind, values in found:
         if isinstance(values, Values):
-            show_values(run, tag, kind, values, options, report)
+            show_values(runs.path[run], run, tag, kind, values, options, report)
+
+
+def split_arguments(options: Namespace) -> None:
+    """Tell paths from tags among the arguments of show: with --tag all are paths, else those that exist."""
+    first, rest = options.paths, options.arguments
+    if options.tags is None:
+        options.tags = [each for each in rest if not is_path(each)]
+        rest = [each for each in rest if is_path(each)]
+        if not options.tags:
+            hint = f"; {rest[-1]!r} is a path, and --tag {rest[-1]} asks for the tag" if rest else ""
+            raise UsageError(f"expected a tag: show PATH TAG, or show PATH --tag TAG{hint}")
+    options.paths = distinct([*first, *rest])
+
+
+def is_path(argument: str) -> bool:
+    return is_url(argument) or os.path.lexists(argument)
+
+
+def distinct(paths: list[str]) -> list[str]:
+    """Each path once, however it is spelled: a, a/ and ./a are one."""
+    found: dict[str, str] = {}
+    for path in paths:
+        found.setdefault(path.rstrip("/") if is_url(path) else str(PurePath(path)), path)
+    return list(found.values())
 
 
 def print_summary(curves: list[tuple[str, str, Scalars]]) -> None:
@@ -253,12 +413,12 @@ def extremes(scalars: Scalars) -> dict[str, dict[str, Any]]:
     return points
 
 
-def show_scalars(run: str, tag: str, scalars: Scalars, as_json: bool) -> None:
+def show_scalars(path: str, run: str, tag: str, scalars: Scalars, options: Namespace) -> None:
     points = extremes(scalars)
-    if as_json:
+    if options.json:
         first, last = int(scalars.step.min()), int(scalars.step.max())
-        row = {"run": run, "tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
-        print_json(row | points)
+        row = {"tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
+        print_json(row_of(options, path, run, **row, **points))
         return
     from .plot import curve
 
@@ -301,7 +461,7 @@ def has_characters(text: str) -> bool:
     return True
 
 
-def show_values(run: str, tag: str, kind: str, values: Values, options: Namespace, report: Report) -> None:
+def show_values(path: str, run: str, tag: str, kind: str, values: Values, options: Namespace, report: Report) -> None:
     if not options.json:
         print(f"{title(run, tag)}  ({kind}, {plural(len(values), 'value')})")
     for i in range(len(values)):
@@ -321,8 +481,9 @@ def show_values(run: str, tag: str, kind: str, values: Values, options: Namespac
                 report.complain(f"{title(run, tag)}: {error}")
                 continue
         if options.json:
-            row = {"run": run, "step": value.step, "wall_time": value.wall_time, "tag": tag, "kind": kind}
-            print_json(row | {"value": to_json(value)} | ({"files": files} if files else {}))
+            row = {"step": value.step, "wall_time": value.wall_time, "tag": tag, "kind": kind}
+            more = {"files": files} if files else {}
+            print_json(row_of(options, path, run, **row, value=to_json(value), **more))
             continue
         said = ", ".join(map(printable, files)) or brief(value)
         if options.out and not files:
@@ -399,43 +560,52 @@ def tail(options: Namespace, report: Report) -> None:
     """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too."""
     from .live import Follower
 
-    wants_run, wants_tag = matcher(patterns(options, "runs")), matcher(patterns(options, "tags"))
+    wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
     heading = Heading()
 
-    def print_line(run: str, tag: str, step: int, wall_time: float, value: Any, text: str) -> None:
+    def print_line(path: str, run: str, tag: str, step: int, wall_time: float, value: Any, text: str) -> None:
+        run = named(path, run, options.paths)
         if options.json:
-            data = {"run": run, "step": step, "wall_time": wall_time, "tag": tag, "kind": "scalar"}
-            print_json(data | {"value": value})
+            data = {"step": step, "wall_time": wall_time, "tag": tag, "kind": "scalar", "value": value}
+            print_json(row_of(options, path, run, **data))
         else:
             heading.print(run)
             print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
 
-    follower = Follower(options.path)
-    runs = follower.load({"scalar"}, report.tell)
-    if not runs and not report.status and not options.follow:
-        report.complain(f"{options.path}: no event file here")
-    if report.status and not runs:
-        return
-    rows = [
-        (run.name, tag, *row)
-        for run in runs.values()
-        for tag, scalars in run.scalars.items()
-        if wants_tag(tag) and wants_run(run.name)
-        for row in last_rows(scalars, options.lines, first, last)
-    ]
-    rows.sort(key=lambda row: row[3])
+    followers: list[tuple[str, Callable[[str], bool], Follower]] = []
+    rows: list[tuple[str, str, str, int, float, float]] = []
+    for path in options.paths:
+        wants_run = runs_wanted(path, options, options.paths)
+        with reading(path, report):
+            follower = Follower(path)
+            runs = follower.load({"scalar"}, report.tell)
+            if not runs and not report.status and not options.follow:
+                report.complain(f"{path}: no event file here")
+            if report.status and not runs:
+                continue
+            followers.append((path, wants_run, follower))
+            rows += [
+                (path, run.name, tag, *row)
+                for run in runs.values()
+                for tag, scalars in run.scalars.items()
+                if wants_tag(tag) and wants_run(run.name)
+                for row in last_rows(scalars, options.lines, first, last)
+            ]
+    rows.sort(key=lambda row: row[4])
     for row in rows[max(len(rows) - options.lines, 0) :]:
         print_line(*row, shortest(row[-1]))
     if not rows and options.lines and not report.status and not options.follow:
-        report.complain(f"{options.path}: no such scalars here")
-    while options.follow and not is_output_closed():
+        where = f"{options.paths[0]}: " if len(options.paths) == 1 else ""
+        report.complain(f"{where}no such scalars here")
+    while options.follow and followers and not is_output_closed():
         print(end="", flush=True)
         time.sleep(INTERVAL)
-        for run_name, value in follower.poll(report.tell):
-            is_scalar = value.kind == "scalar" and first <= value.step <= last
-            if is_scalar and wants_tag(value.tag) and wants_run(run_name):
-                print_line(run_name, value.tag, value.step, value.wall_time, to_json(value), brief(value))
+        for path, wants_run, follower in followers:
+            for run_name, value in follower.poll(report.tell):
+                is_scalar = value.kind == "scalar" and first <= value.step <= last
+                if is_scalar and wants_tag(value.tag) and wants_run(run_name):
+                    print_line(path, run_name, value.tag, value.step, value.wall_time, to_json(value), brief(value))
 
 
 def is_output_closed() -> bool:
@@ -462,7 +632,13 @@ def verify(options: Namespace, report: Report) -> None:
 
     files = records = size = 0
     counts = {"error": 0, "warning": 0}
-    for found in verify(options.path, live=options.live):
+
+    def reports() -> Iterator[Any]:
+        for path in options.paths:
+            with reading(path, report):
+                yield from verify(path, live=options.live)
+
+    for found in reports():
         is_file = not any(finding.what in ("missing", "unreadable") for finding in found.findings)
         files, records, size = files + is_file, records + found.records, size + found.bytes
         if options.json:
@@ -483,22 +659,35 @@ def repair(options: Namespace, report: Report) -> None:
     what was lost. Nothing is overwritten, and the originals stay as they are."""
     from .rescue import repair
 
-    n = 0
-    for n, done in enumerate(repair(options.path, options.destination, report.fail), 1):  # noqa: B007
-        if options.json:
-            print_json(asdict(done))
-            continue
-        lost = sum(damage.length for damage in done.lost)
-        print(
-            printable(f"{done.copy}: {plural(done.records, 'record')}, {readable(done.bytes)}")
-            + f"; lost {readable(lost)}"
-        )
-        for damage in done.lost:
-            print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.message)}")
-        if done.version_added:
-            print("  a first record, of the version, was added")
-    if not n and not report.status:
-        report.complain(f"{options.path}: no event file here")
+    for path in options.paths:
+        with reading(path, report):
+            n = 0
+            for n, done in enumerate(repair(path, copies_of(path, options), report.fail), 1):  # noqa: B007
+                print_repaired(done, options.json)
+            if not n and not report.status:
+                report.complain(f"{path}: no event file here")
+
+
+def copies_of(path: str, options: Namespace) -> str:
+    """Where the copies of a path go: of one path into DIR, of several into a directory each, named as by cp."""
+    if len(options.paths) == 1 or not is_directory(path):
+        return str(options.destination)
+    name = path.rstrip("/") if is_url(path) else os.path.abspath(path)
+    return os.path.join(options.destination, os.path.basename(name))
+
+
+def print_repaired(done: Repaired, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(done))
+        return
+    lost = sum(damage.length for damage in done.lost)
+    print(
+        printable(f"{done.copy}: {plural(done.records, 'record')}, {readable(done.bytes)}") + f"; lost {readable(lost)}"
+    )
+    for damage in done.lost:
+        print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.message)}")
+    if done.version_added:
+        print("  a first record, of the version, was added")
 
 
 def export(options: Namespace, report: Report) -> None:
@@ -506,7 +695,7 @@ def export(options: Namespace, report: Report) -> None:
     from .export import write_csv, write_jsonl, write_parquet
 
     form = export_format(options)
-    runs = load(options.path, options, report, "scalar", purge=not options.all)
+    runs = load_all(options.paths, options, report, "scalar", purge=not options.all)
     if not runs:
         return
     if form == "parquet":
@@ -526,15 +715,15 @@ def export_format(options: Namespace) -> str:
     asked = "jsonl" if options.json else options.format
     form = asked or (suffix if output else "csv")
     if form not in FORMATS:
-        raise ValueError(f"{output}: the name ends in none of {', '.join(FORMATS)}: say --format")
+        raise UsageError(f"{output}: the name ends in none of {', '.join(FORMATS)}: say --format")
     if asked and suffix in FORMATS and suffix != asked:
-        raise ValueError(f"{output}: the name says {suffix}, but {asked} was asked for")
+        raise UsageError(f"{output}: the name says {suffix}, but {asked} was asked for")
     if form == "parquet" and not output:
-        raise ValueError("Parquet needs a file: -o FILE")
+        raise UsageError("Parquet needs a file: -o FILE")
     if form != "parquet" and is_url(output):
-        raise ValueError(f"{output}: only Parquet is written to a URL")
+        raise UsageError(f"{output}: only Parquet is written to a URL")
     if form == "jsonl" and options.wide:
-        raise ValueError("--wide is for CSV and Parquet")
+        raise UsageError("--wide is for CSV and Parquet")
     return form
 
 
@@ -575,11 +764,12 @@ def words_of(found: Difference) -> str:
 
 def stats(options: Namespace, report: Report) -> None:
     """Says what fills the disk: bytes by kind, by run and by tag, the largest first."""
-    runs = load(options.path, options, report, options.kinds, purge=False)
+    runs = load_all(options.paths, options, report, options.kinds, purge=False)
     found = list(series(runs))
     if options.json:
         for run, tag, kind, values in sorted(found, key=lambda each: -each[3].size):
-            print(json.dumps({"run": run, "tag": tag, "kind": kind, "count": len(values), "bytes": values.size}))
+            row = {"tag": tag, "kind": kind, "count": len(values), "bytes": values.size}
+            print_json(row_of(options, runs.path[run], run, **row))
         return
     if not found:
         return

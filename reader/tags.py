@@ -51,17 +51,23 @@ def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
     return plugin or first
 
 
-def matcher(patterns: Patterns) -> Callable[[str], bool]:
-    """Whether a name is wanted: a str is the name itself or a glob, in which * is any text, slashes included; a
-    compiled regular expression is searched for; of several patterns one is enough, and None wants all."""
+def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return a function that says whether a name is wanted.
+
+    A str is the name itself or a glob, in which * is any text, slashes included; a compiled regular expression is
+    searched for; of several patterns one is enough, and None wants all. A function answers for itself.
+    """
     if patterns is None:
         return lambda name: True
+    if callable(patterns):
+        return patterns
     several = [patterns] if isinstance(patterns, str | re.Pattern) else list(patterns)
     names, finders = set(), []
     for pattern in several:
         if isinstance(pattern, str):
             names.add(pattern)
-            finders.append(re.compile(translate(pattern)).match)
+            if re.search(r"[*?[]", pattern):  # thousands of plain names cost no more than one
+                finders.append(re.compile(translate(pattern)).match)
         elif isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
             finders.append(pattern.search)
         else:

@@ -320,7 +320,7 @@ def test_show_of_nothing_is_an_error(capsys, curves):
     assert lines[0] == "a: loss/val  (40 points)"
     status, _, errors = run(capsys, "show", curves, "(", "--regex")
     assert (status, errors) == (
-        1,
+        2,
         "error: '(' is no regular expression: missing ), unterminated subpattern at position 0\n",
     )
 
@@ -479,7 +479,7 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
 )
 def test_export_of_what_cannot_be(capsys, curves, arguments, message):
     status, lines, errors = run(capsys, "export", curves, *arguments)
-    assert status == 1
+    assert status == (1 if "none" in arguments[1] else 2)
     assert lines == []
     assert errors.startswith("error: ")
     assert message in errors
@@ -525,6 +525,92 @@ def test_what_matches_nothing_is_an_error(capsys, runs, command):
         status, lines, errors = run(capsys, command, runs, *more, *wrong)
         assert (status, lines) == (1, [])
         assert re.match(rf"error: {re.escape(str(runs))}: no such (values|scalars) here\n", errors)
+
+
+@pytest.fixture
+def several(curves, monkeypatch):
+    """The two runs, as typed from the directory that holds them; and a file that is no event file."""
+    (curves / "notes.txt").write_text("no event file")
+    monkeypatch.chdir(curves)
+    return ["a", "b/"]
+
+
+@pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "stats"])
+def test_of_several_paths_a_run_is_named_by_its_path(capsys, several, command):
+    more = {"show": ["loss/val"], "tail": ["-n", "80"]}.get(command, [])
+    status, lines, errors = run(capsys, command, *several, *more)
+    assert (status, errors) == (0, "")
+    if command == "stats":
+        assert {line.split()[-1] for line in lines if re.search("[^/](a|b)$", line)} == {"a", "b"}
+    else:
+        assert [line for line in lines if re.match(r"[ab]:", line)][:2] in (
+            ["a:", "b:"],
+            [f"{name}: loss/val  (40 points)" for name in "ab"],
+        )
+    status, lines, errors = run(capsys, command, "--json", *several, *more)
+    rows = list(map(json.loads, lines))
+    assert {(row["run"], row["path"]) for row in rows} == {("a", "a"), ("b", "b/")}
+    alone = [row for path in several for row in map(json.loads, run(capsys, command, path, "--json", *more)[1])]
+    assert {row["run"] for row in alone} == {"."}
+    assert sorted(map(json.dumps, alone)) == sorted(json.dumps(row | {"run": "."}) for row in map(without_path, rows))
+
+
+def without_path(row):
+    return {name: cell for name, cell in row.items() if name != "path"}
+
+
+def test_verify_repair_and_export_of_several_paths(capsys, tmp_path, several):
+    assert run(capsys, "verify", *several)[1][-1].startswith("2 files, 88 records, ")
+    status, lines, errors = run(capsys, "repair", *several, "--json", tmp_path / "copies")
+    assert (status, errors) == (0, "")
+    assert [Path(json.loads(line)["copy"]).parent for line in lines] == [tmp_path / "copies" / name for name in "ab"]
+    status, lines, errors = run(capsys, "export", *several, "--steps", "3:3", "--format", "jsonl")
+    assert [json.loads(line)["run"] for line in lines] == ["a", "b"]
+    status, lines, _ = run(capsys, "export", ".", "b", "a", "--steps", "3:3", "--json")  # nested: once
+    assert [json.loads(line)["run"] for line in lines] == ["a", "b"]
+
+
+@pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "verify", "stats", "export", "repair"])
+def test_a_bad_path_among_good_ones_does_not_keep_them_from_being_read(capsys, tmp_path, several, command):
+    more = {"show": ["loss/val"], "repair": [tmp_path / "copies"]}.get(command, [])
+    expected = run(capsys, command, *several, "--json", *more)[1]
+    shutil.rmtree(tmp_path / "copies", ignore_errors=True)
+    for bad in ("none", "notes.txt") if command != "repair" else ("none",):
+        arguments = {"show": ["--tag", *more, bad], "repair": [bad, *more]}.get(command, [bad])
+        status, lines, errors = run(capsys, command, *several, "./a", "a", "--json", *arguments)
+        assert (status, lines[: len(expected)]) == (1, expected)
+        if command != "verify":  # whose result it is
+            assert lines == expected
+            assert errors.startswith(f"error: {bad}: ")
+
+
+def test_show_tells_paths_from_tags(capsys, several, curves):
+    def rows(*arguments):
+        status, lines, errors = run(capsys, "show", *arguments, "--json")
+        return status, [(row["run"], row["tag"]) for row in map(json.loads, lines)], errors
+
+    both = [("a", "loss/val"), ("b", "loss/val")]
+    assert (
+        rows("a", "b", "loss/val") == rows("a", "b", "--tag", "loss/*") == rows("a", "loss/val", "b") == (0, both, "")
+    )
+    assert rows(".", "loss/val", "--run", "b") == (0, both[1:], "")
+    assert rows("a", "b", "loss/val", "--run", "b") == (0, both[1:], "")  # as printed; "." is what b calls it
+    status, lines, errors = rows("a", "b")
+    assert (status, lines) == (2, [])
+    assert errors == (
+        "error: expected a tag: show PATH TAG, or show PATH --tag TAG; 'b' is a path, and --tag b asks for the tag\n"
+    )
+    assert rows("a")[0] == 2
+    status, lines, errors = rows("a", "notes.txt", "loss/val")
+    assert (status, lines) == (1, both[:1])
+    assert errors.startswith("error: notes.txt: ")
+
+
+def test_options_may_stand_anywhere(capsys, several):
+    expected = run(capsys, "tags", *several, "--json")
+    for arguments in (["--json", *several], ["a", "--json", "b/"]):
+        assert run(capsys, "tags", *arguments) == expected
+    assert run(capsys, "tags", "--json", "--", *several) == expected
 
 
 def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
