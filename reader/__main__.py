@@ -121,14 +121,15 @@ def parser() -> argparse.ArgumentParser:
                 "--kind",
                 dest="kinds",
                 action="append",
-                choices=KINDS,
+                type=kind,
                 metavar="KIND",
                 help=f"only this kind: {', '.join(KINDS)}",
             )
         return one.add_argument
 
     command(commands.dump, "print every value, one a line", "run tag kind")
-    command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
+    add = command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
+    add("--all", action="store_true", help="count also values that were logged again after a restart")
 
     add = command(commands.show, "draw a curve; write images and sounds into files", "run tag kind", paths=1)
     add("arguments", nargs="*", metavar="PATH|TAG", help="more paths, and tags or globs: what exists is a path")
@@ -170,6 +171,12 @@ def steps(text: str) -> tuple[int | None, int | None]:
     if first is not None and last is not None and last < first:
         raise argparse.ArgumentTypeError(f"{text} ends before it begins")
     return first, last
+
+
+def kind(text: str) -> str:
+    if text not in KINDS:
+        raise argparse.ArgumentTypeError(f"no kind {text!r}{commands.nearest(text, KINDS)}")
+    return text
 
 
 def natural(text: str) -> int:

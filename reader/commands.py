@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import re
@@ -13,21 +12,24 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeAlias
+from unicodedata import combining, east_asian_width
 
-from .describe import brief, printable, shortest, strict, to_json
-from .events import Value, read_values
+from .describe import brief, plain, printable, shortest, strict, to_json
+from .events import Value, read_values, tensor_values
 from .files import find_event_files, is_directory, is_url, run_of
-from .kinds import Audio, Histogram, HParams, Image, Mesh, decode
-from .load import Run, Scalars, Values, load_runs, step_range
+from .kinds import Histogram, HParams, decode, text_of
+from .load import Loader, Run, Scalars, Values, by_run, bytes_in, kinds_of, load_runs, step_range
 from .records import RecordError, TruncatedRecordError
-from .tags import Patterns, matcher
+from .tags import KINDS, Patterns, is_glob, matcher
+from .unpack import Folder
 
 if TYPE_CHECKING:
     from .diff import Difference
@@ -35,10 +37,17 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
 MOST_CURVES = 8  # that are drawn
+MOST_COLUMNS = 32  # that a tag is padded to: a long one does not widen all lines
 FEW = 3  # lines about one file that is damaged
 SCREEN = 20  # and about all of them
+MOST_NAMES = 1000  # that are compared with one that is not there
+LONG_NAME = 100  # characters
+MOST_TEXTS = 100  # of one value that are printed
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
+
+
+Points: TypeAlias = "dict[str, dict[str, Any]]"  # by what they are: last, min, max
 
 
 class UsageError(ValueError):
@@ -177,6 +186,7 @@ def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = 
     purge hides something."""
     wants_tag = patterns(options, "tags")
     loaded = Runs()
+    found: set[str] = set()  # runs, by both names
     for path in paths:
         wants_run = runs_wanted(path, options, paths)
         first: list[RecordError | OSError] = []
@@ -203,12 +213,11 @@ def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = 
             )
         for run in sorted(runs.values(), key=lambda run: run.name):
             name = named(path, run.name, paths)
+            found |= {run.name, name}
             if name not in loaded:  # paths may lie in one another
                 loaded[name] = replace(run, name=name)
                 loaded.path[name] = path
-    if not loaded and not report.status and (kinds or is_chosen(options)):
-        where = f"{paths[0]}: " if len(paths) == 1 else ""
-        report.complain(f"{where}no such {'scalars' if kinds == 'scalar' else 'values'} here")
+    explain(paths, options, report, kinds, found, {tag for _, tag, _, _ in series(loaded)})
     return loaded
 
 
@@ -223,11 +232,12 @@ def is_chosen(options: Namespace) -> bool:
 
 
 def values(options: Namespace, report: Report) -> Iterator[tuple[str, str, Value]]:
-    """Yield each value that is chosen, with its path and its run. Report that there are none."""
+    """Yield each value that is chosen, with its path and its run. Report what there is none of."""
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
-    found = False
-    done: set[str] = set()  # runs of paths before this one, which may lie in one another
+    found: set[str] = set()  # runs, by both names
+    tags: set[str] = set()
+    done: set[str] = set()  # runs of paths before this one: paths may lie in one another
     for path in options.paths:
         wants_run = runs_wanted(path, options, options.paths)
         names: set[str] = set()
@@ -245,14 +255,112 @@ def values(options: Namespace, report: Report) -> Iterator[tuple[str, str, Value
                     for value in read_values(file, report.tell):
                         is_kind = not options.kinds or value.kind in options.kinds
                         if is_kind and first <= value.step <= last and wants_tag(value.tag):
-                            found = True
+                            found |= {run, name}
+                            tags.add(value.tag)
                             yield path, name, value
                 except OSError as error:
                     report.fail(error, file)
         done |= names
-    if not found and not report.status and is_chosen(options):
-        where = f"{options.paths[0]}: " if len(options.paths) == 1 else ""
-        report.complain(f"{where}no such values here")
+    explain(options.paths, options, report, options.kinds, found, tags)
+
+
+# --- what is not there ---
+
+
+def explain(
+    paths: list[str], options: Namespace, report: Report, kinds: Any, found_runs: set[str], found_tags: set[str]
+) -> None:
+    """Report each run and tag that was asked for and has no value, and if there is no value at all, why."""
+    runs = unmatched(patterns(options, "runs"), found_runs)
+    tags = unmatched(patterns(options, "tags"), found_tags)
+    if found_runs and not tags and not runs:
+        return
+    there = Names(paths, options)
+    where = f"{paths[0]}: " if len(paths) == 1 else ""
+    wanted = kinds_of(kinds)
+    before, report.status = report.status, 0
+    for run in unmatched(runs, there.runs):
+        report.complain(f"{where}no run {spelled(run)} here{nearest(run, there.runs)}")
+    for tag in tags if there.kinds else []:
+        wants = matcher(tag)
+        its_kinds = {kind for name, several in there.kinds.items() if wants(name) for kind in several}
+        if not its_kinds:
+            report.complain(f"{where}no tag {spelled(tag)} here{nearest(tag, there.kinds)}")
+        elif not its_kinds & wanted:
+            words = f"no {' or '.join(sorted(wanted))}, but {' and '.join(sorted(its_kinds))}"
+            report.complain(f"{where}{spelled(tag)} is {words}")
+    all_kinds = {kind for several in there.kinds.values() for kind in several}
+    if not found_runs and not report.status and there.files:
+        if all_kinds <= {"file_version"}:
+            report.complain(f"{where}{there.files_in_words()}")
+        elif kinds and not all_kinds & wanted:
+            others = ", ".join(sorted(all_kinds - {"file_version"}))
+            report.complain(f"{where}no {' or '.join(sorted(wanted))} here, but {others}")
+        elif is_chosen(options):
+            report.complain(f"{where}no such values here{', at these steps' if options.steps else ''}")
+    report.status |= before
+
+
+class Names:
+    """What is at paths: the runs, and of those that are wanted the tags with their kinds, and how many files."""
+
+    def __init__(self, paths: list[str], options: Namespace) -> None:
+        self.runs: dict[str, None] = {}  # by the names that are printed, and those at their paths
+        self.kinds: dict[str, set[str]] = {}  # by tag
+        self.files: int = 0
+        self.size: int = 0
+        for path in paths:
+            wants_run = runs_wanted(path, options, paths)
+            with suppress(Exception):  # which were reported before
+                files = by_run(find_event_files(path, ignore), path, lambda run: True)
+                self.runs |= dict.fromkeys(name for run in files for name in (named(path, run, paths), run))
+                for run in filter(wants_run, files):
+                    self.files += len(files[run])
+                    self.size += bytes_in(files[run])
+                    loader = Loader(lambda tag: False, set(KINDS), None, False, ignore)
+                    loader.load_run(run, files[run])
+                    for tag, kind in loader.series:
+                        self.kinds.setdefault(tag, set()).add(kind)
+
+    def files_in_words(self) -> str:
+        return f"{plural(self.files, 'event file')}, no values{'' if self.size else ' (empty)'}"
+
+
+def ignore(error: Exception) -> None:
+    pass
+
+
+def unmatched(given: Patterns, names: Iterable[str]) -> list[str | re.Pattern[str]]:
+    """The patterns that match none of these names."""
+    several = [] if given is None else [given] if isinstance(given, str | re.Pattern) else list(given)
+    names = set(names) if several else set()
+    return [
+        pattern
+        for pattern in several
+        if pattern not in names and (is_name(pattern) or not any(map(matcher(pattern), names)))
+    ]
+
+
+def is_name(pattern: str | re.Pattern[str]) -> bool:
+    return isinstance(pattern, str) and not is_glob(pattern)
+
+
+def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
+    """Words about the names that are there: those like this one, or else some."""
+    names = list(names)
+    part = pattern.strip("*")[:LONG_NAME] if isinstance(pattern, str) else pattern.pattern[:LONG_NAME]
+    close = get_close_matches(part, [name for name in names[:MOST_NAMES] if len(name) <= LONG_NAME], 3)
+    containing = (name for name in names if part and part.casefold() in name.casefold())
+    found = list(dict.fromkeys([*close, *islice(containing, 3)]))[:3]
+    if found:
+        return f"; nearest: {', '.join(map(spelled, found))}"
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f", but {', '.join(map(spelled, names[:3]))}{more}" if names else ""
+
+
+def spelled(name: str | re.Pattern[str]) -> str:
+    text = name if isinstance(name, str) else name.pattern
+    return repr(text) if len(text) <= LONG_NAME else f"{text[:LONG_NAME]!r}..."
 
 
 # --- how it is printed ---
@@ -295,6 +403,17 @@ def readable(n: float) -> str:
     return f"{n:,.3g} TB"
 
 
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes: letters of East Asia take two, and combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def padded(text: str, width: int) -> str:
+    return text + " " * max(width - columns_of(text), 0)
+
+
 def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
@@ -312,24 +431,44 @@ def dump(options: Namespace, report: Report) -> None:
         else:
             heading.print(run)
             tag, time = printable(value.tag), time_of(value.wall_time)
-            print(f"{value.step:>8}  {time}  {tag:<24}  {value.kind:<14}  {brief(value)}")
+            print(f"{value.step:>8}  {time}  {padded(tag, 24)}  {value.kind:<14}  {brief(value)}")
 
 
 def tags(options: Namespace, report: Report) -> None:
     """Lists the tags of each run: the kind, how many values, the first and the last step."""
-    runs = load_all(options.paths, options, report, options.kinds, purge=False)
-    found = [entry for entry in series(runs) if options.json or entry[1]]
-    width = min(max((len(printable(tag)) for _, tag, _, _ in found), default=0), 80)  # a long tag does not widen all
+    runs = load_all(options.paths, options, report, options.kinds, purge=not options.all)
+    rows = [
+        (run, tag, kind, values)
+        for run, tag, kind, values in series(runs)
+        if kind != "file_version" or options.kinds or options.json
+    ]
+    width = min(max((columns_of(printable(tag)) for _, tag, _, _ in rows), default=0), MOST_COLUMNS)
     heading = Heading()
-    for run, tag, kind, values in found:
-        first, last, n = int(values.step.min()), int(values.step.max()), len(values)
+    for run, tag, kind, values in rows:
+        n = len(values)
+        first, last = (int(values.step.min()), int(values.step.max())) if n else (None, None)
         if options.json:
             row = {"tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
             print_json(row_of(options, runs.path[run], run, **row))
         else:
             heading.print(run)
-            steps = f"step {first}" if first == last else f"steps {first} to {last}"
-            print(f"{printable(tag):<{width}}  {kind:<14}  {n:>8}  {steps}")
+            steps = "all hidden" if first is None else f"step {first}" if n == 1 else f"steps {first} to {last}"
+            print(f"{padded(printable(tag or '-'), width)}  {kind:<14}  {n:>8}  {steps}")
+    if not is_chosen(options) and (rows or not report.status):  # else load_all has said it
+        report_runs_without_values({run for run, _, kind, _ in rows if kind != "file_version"}, options, report)
+
+
+def report_runs_without_values(runs: set[str], options: Namespace, report: Report) -> None:
+    """runs: those that have some."""
+    for path in options.paths:
+        with suppress(Exception):
+            for run, files in by_run(find_event_files(path, ignore), path, lambda run: True).items():
+                name = named(path, run, options.paths)
+                if name not in runs:
+                    empty = "" if bytes_in(files) else " (empty)"
+                    where = path if name == "." else os.path.join(path, run) if len(options.paths) == 1 else name
+                    say = report.note if runs else report.complain
+                    say(f"{where}: {plural(len(files), 'event file')}, no values{empty}", where)
 
 
 def series(runs: dict[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Values]]:
@@ -348,21 +487,22 @@ def show(options: Namespace, report: Report) -> None:
     split_arguments(options)
     runs = load_all(options.paths, options, report, options.kinds, purge=not options.all)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
-    for pattern in options.tags if runs else []:
-        wants = matcher(re.compile(pattern) if options.regex else pattern)
-        if not any(wants(tag) for _, tag, _, _ in found):
-            report.complain(f"no tag {pattern!r} here")
+    folder = Folder(options.out) if options.out else None
     curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]
-    if len(curves) > MOST_CURVES and not options.json:
-        print_summary(curves)
+    points = [extremes(scalars) for _, _, scalars in curves]
+    if options.json:
+        for (run, tag, scalars), its_points in zip(curves, points, strict=True):
+            print_curve_as_json(runs.path[run], run, tag, scalars, its_points, options)
+    elif len(curves) > MOST_CURVES:
+        print_summary(curves, points)
     else:
-        for run, tag, scalars in curves:
-            show_scalars(runs.path[run], run, tag, scalars, options)
-    for tag in dict.fromkeys(tag for _, tag, _ in curves) if not options.json else ():
-        show_best(tag, [(run, scalars) for run, its_tag, scalars in curves if its_tag == tag])
+        for curve, its_points in zip(curves, points, strict=True):
+            show_scalars(*curve, its_points)
+    if not options.json:
+        show_best(curves, points)
     for run, tag, kind, values in found:
         if isinstance(values, Values):
-            show_values(runs.path[run], run, tag, kind, values, options, report)
+            show_values(runs.path[run], run, tag, kind, values, options, folder, report)
 
 
 def split_arguments(options: Namespace) -> None:
@@ -389,37 +529,43 @@ def distinct(paths: list[str]) -> list[str]:
     return list(found.values())
 
 
-def print_summary(curves: list[tuple[str, str, Scalars]]) -> None:
-    """A line for each of many curves."""
-    print(f"{'points':>9}  {'last':>11}  {'min':>11}  {'at step':>9}  {'max':>11}  {'at step':>9}  tag")
-    for run, tag, scalars in curves:
-        points = extremes(scalars)
-        cells = [f"{points['last']['value']:>11.6g}"]
-        for name in ("min", "max"):
-            at = points.get(name)
-            cells.append(f"{at['value']:>11.6g}  {at['step']:>9}" if at else f"{'nan':>11}  {'':>9}")
-        print(f"{len(scalars):>9}  {'  '.join(cells)}  {title(run, tag)}")
+def print_summary(curves: list[tuple[str, str, Scalars]], points: list[Points]) -> None:
+    """Print a line for each of many curves."""
+    rows: list[tuple[str, ...]] = [("points", "last", "min", "at step", "max", "at step", "tag")]
+    for (run, tag, scalars), its_points in zip(curves, points, strict=True):
+        last = shortest(its_points["last"]["value"]) if its_points else ""
+        cells = ["nan", ""] * 2 if its_points else [""] * 4
+        if "min" in its_points:
+            cells = [cell for name in ("min", "max") for cell in cells_of(its_points[name])]
+        rows.append((str(len(scalars)), last, *cells, title(run, tag)))
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    for *cells, name in rows:
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)), name, sep="  ")
     print()
 
 
-def extremes(scalars: Scalars) -> dict[str, dict[str, Any]]:
+def cells_of(point: dict[str, Any]) -> tuple[str, str]:
+    return shortest(point["value"]), str(point["step"])
+
+
+def extremes(scalars: Scalars) -> Points:
     """The last point, and those with the least and the greatest value; NaN is neither."""
     import numpy as np
 
-    points = {"last": point(scalars, len(scalars) - 1)}
+    points: Points = {"last": point(scalars, len(scalars) - 1)} if len(scalars) else {}
     if not np.isnan(scalars.value).all():
         points["min"] = point(scalars, int(np.nanargmin(scalars.value)))
         points["max"] = point(scalars, int(np.nanargmax(scalars.value)))
     return points
 
 
-def show_scalars(path: str, run: str, tag: str, scalars: Scalars, options: Namespace) -> None:
-    points = extremes(scalars)
-    if options.json:
-        first, last = int(scalars.step.min()), int(scalars.step.max())
-        row = {"tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
-        print_json(row_of(options, path, run, **row, **points))
-        return
+def print_curve_as_json(path: str, run: str, tag: str, scalars: Scalars, points: Points, options: Namespace) -> None:
+    first, last = (int(scalars.step.min()), int(scalars.step.max())) if len(scalars) else (None, None)
+    row = {"tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
+    print_json(row_of(options, path, run, **row, **points))
+
+
+def show_scalars(run: str, tag: str, scalars: Scalars, points: Points) -> None:
     from .plot import curve
 
     print(f"{title(run, tag)}  ({plural(len(scalars), 'point')})")
@@ -427,7 +573,7 @@ def show_scalars(path: str, run: str, tag: str, scalars: Scalars, options: Names
     for line in curve(scalars.step, scalars.value, min(size.columns, 120), ascii=not has_characters("⣿┤")):
         print(line.rstrip())
     for name, at in points.items():
-        print(f"  {name:<4}  {at['value']:<12.6g}  step {at['step']:<10}  {time_of(at['wall_time'])}")
+        print(f"  {name:<4}  {shortest(at['value']):<12}  step {at['step']:<10}  {time_of(at['wall_time'])}")
     print()
 
 
@@ -436,16 +582,18 @@ def point(scalars: Scalars, index: int) -> dict[str, Any]:
     return dict(zip(("step", "wall_time", "value"), (column.item() for column in columns), strict=True))
 
 
-def show_best(tag: str, curves: list[tuple[str, Scalars]]) -> None:
-    """Of several runs, the least and the greatest value of a tag."""
-    if len(curves) < 2:
-        return
-    for word, name, best in (("least", "min", min), ("greatest", "max", max)):
-        points = [(extremes(scalars)[name], run) for run, scalars in curves if name in extremes(scalars)]
-        if points:
-            at, run = best(points, key=lambda each: each[0]["value"])
-            where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
-            print(f"{word} {printable(tag)}: {at['value']:.6g} at {where}")
+def show_best(curves: list[tuple[str, str, Scalars]], points: list[Points]) -> None:
+    """Print the least and the greatest value of each tag that several runs have."""
+    by_tag: dict[str, list[tuple[str, Points]]] = {}
+    for (run, tag, _), its_points in zip(curves, points, strict=True):
+        by_tag.setdefault(tag, []).append((run, its_points))
+    for tag, several in by_tag.items():
+        for word, name, best in (("least", "min", min), ("greatest", "max", max)):
+            found = [(its_points[name], run) for run, its_points in several if name in its_points]
+            if len(several) > 1 and found:
+                at, run = best(found, key=lambda each: each[0]["value"])
+                where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
+                print(f"{word} {printable(tag)}: {shortest(at['value'])} at {where}")
 
 
 def title(run: str, tag: str) -> str:
@@ -461,24 +609,33 @@ def has_characters(text: str) -> bool:
     return True
 
 
-def show_values(path: str, run: str, tag: str, kind: str, values: Values, options: Namespace, report: Report) -> None:
+def show_values(
+    path: str,
+    run: str,
+    tag: str,
+    kind: str,
+    values: Values,
+    options: Namespace,
+    folder: Folder | None,
+    report: Report,
+) -> None:
     if not options.json:
         print(f"{title(run, tag)}  ({kind}, {plural(len(values), 'value')})")
     for i in range(len(values)):
         try:
             value = values.message(i)
-        except RecordError as error:
+        except (RecordError, OSError) as error:
             report.tell(error)
             continue
-        files = []
-        if options.out:
+        files: list[str] = []
+        if folder is not None:
             try:
-                files = write_files(options.out, run, value)
-            except FileExistsError as error:
-                report.fail(error)
+                files = folder.write(run, value)
+            except OSError as error:
+                report.fail(error, about=options.out)
                 continue
             except ValueError as error:
-                report.complain(f"{title(run, tag)}: {error}")
+                report.complain(f"{title(run, tag)}: {error}", title(run, tag))
                 continue
         if options.json:
             row = {"step": value.step, "wall_time": value.wall_time, "tag": tag, "kind": kind}
@@ -500,8 +657,11 @@ def show_whole(value: Value) -> None:
     except ValueError:
         return  # its line has said so
     if value.kind == "text":
-        for text in [data] if isinstance(data, str) else data.flat:
+        texts = tensor_values(value.content.tensor, MOST_TEXTS + 1)  # not data, which may be one text a million times
+        for text in map(text_of, texts[:MOST_TEXTS]):
             print("\n".join(f"    {printable(line)}" for line in text.splitlines()))
+        if len(texts) > MOST_TEXTS:
+            print("    ... and more; --out writes all")
     elif value.kind == "histogram":
         from .plot import bars
 
@@ -510,7 +670,7 @@ def show_whole(value: Value) -> None:
             print(f"    {line}".rstrip())
     elif isinstance(data, HParams):
         for name, hparam in sorted(data.hparams.items()):
-            print(f"    {printable(name)} = {printable(str(hparam))}")
+            print(f"    {printable(name)} = {printable(plain(hparam))}")
 
 
 def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
@@ -520,40 +680,6 @@ def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
     edges = np.linspace(histogram.min, histogram.max, n + 1)
     below = np.interp(edges, histogram.edges, np.concatenate([[0], histogram.counts.cumsum()]))
     return [f"{low:.4g}" for low in edges[:-1]], np.diff(below).round()
-
-
-def write_files(directory: str, run: str, value: Value) -> list[str]:
-    """What a value holds, in files of its own below a directory; their names. None for what no file format is usual."""
-    data = decode(value)
-    contents: list[tuple[str, bytes]] = []
-    if isinstance(data, Image):
-        contents = [((data.format or "bin").lower(), file) for file in data.files]
-    elif isinstance(data, Audio):
-        contents = [("wav", file) for file in data.files]
-    elif value.kind == "text":
-        contents = [("txt", text.encode()) for text in ([data] if isinstance(data, str) else data.flat)]
-    elif value.kind in ("tensor", "mesh"):
-        contents = [("npy", npy_of(data.data if isinstance(data, Mesh) else data))]
-    elif isinstance(data, bytes):  # a graph
-        contents = [("pb", data)]
-    names = []
-    for i, (suffix, content) in enumerate(contents):
-        nth = f"-{i}" if len(contents) > 1 else ""
-        tag = quote(value.tag or value.kind, safe=" ")[:150]  # a name of a file cannot hold any tag
-        name = os.path.normpath(os.path.join(directory, run, f"{tag}-{value.step}{nth}.{suffix}"))
-        os.makedirs(os.path.dirname(name), exist_ok=True)
-        with open(name, "xb") as file:
-            file.write(content)
-        names.append(name)
-    return names
-
-
-def npy_of(array: Any) -> bytes:
-    import numpy as np
-
-    file = io.BytesIO()
-    np.save(file, array.astype(bytes) if array.dtype == object else array, allow_pickle=False)
-    return file.getvalue()
 
 
 def tail(options: Namespace, report: Report) -> None:
@@ -571,7 +697,7 @@ def tail(options: Namespace, report: Report) -> None:
             print_json(row_of(options, path, run, **data))
         else:
             heading.print(run)
-            print(f"{step:>8}  {time_of(wall_time)}  {printable(tag):<24}  {text}")
+            print(f"{step:>8}  {time_of(wall_time)}  {padded(printable(tag), 24)}  {text}")
 
     followers: list[tuple[str, Callable[[str], bool], Follower]] = []
     rows: list[tuple[str, str, str, int, float, float]] = []
@@ -595,9 +721,9 @@ def tail(options: Namespace, report: Report) -> None:
     rows.sort(key=lambda row: row[4])
     for row in rows[max(len(rows) - options.lines, 0) :]:
         print_line(*row, shortest(row[-1]))
-    if not rows and options.lines and not report.status and not options.follow:
-        where = f"{options.paths[0]}: " if len(options.paths) == 1 else ""
-        report.complain(f"{where}no such scalars here")
+    if followers and options.lines and not options.follow:
+        found = {name for path, run, *_ in rows for name in (run, named(path, run, options.paths))}
+        explain(options.paths, options, report, "scalar", found, {row[2] for row in rows})
     while options.follow and followers and not is_output_closed():
         print(end="", flush=True)
         time.sleep(INTERVAL)
@@ -788,8 +914,9 @@ def print_sizes(name: str, found: list[tuple[str, Scalars | Values]]) -> None:
     for each, values in found:
         sizes[each] += values.size
         counts[each] += len(values)
+    whole = sizes.total()
     print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {name}")
     for each, size in sizes.most_common():
-        share, n = size / sizes.total(), counts[each]
-        print(f"{readable(size):>9}  {share:>6.1%}  {n:>11,}  {readable(size / n):>9}  {each}")
+        share, n = size / (whole or 1), counts[each]
+        print(f"{readable(size):>9}  {share:>6.1%}  {n:>11,}  {readable(size / (n or 1)):>9}  {each}")
     print()

@@ -35,12 +35,12 @@ def brief(value: Value) -> str:
     """The value in a few words, without control characters."""
     data = to_json(value, SHORT + 1)
     unreadable = isinstance(data, dict) and "unreadable" in data
-    if value.kind == "scalar" and not unreadable:
-        return _number(value.content, data)
     if value.kind in _BRIEF and not unreadable:
         data = _BRIEF[value.kind](data)
     elif isinstance(data, dict):
-        data = ", ".join(f"{key}={_plain(element)}" for key, element in data.items())
+        data = ", ".join(f"{key}={plain(element)}" for key, element in data.items())
+    elif isinstance(data, float):
+        data = shortest(data)
     line = data if isinstance(data, str) else json.dumps(data)
     line = printable(line[: SHORT + 1])  # before the work of it: a value may have any size
     return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
@@ -162,7 +162,7 @@ def _brief_pr_curve(data: dict[str, Any]) -> str:
 
 def _brief_tensor(data: dict[str, Any]) -> str:
     shape = "x".join(map(str, data["shape"])) or "scalar"
-    return f"{data['dtype']} {shape}: {', '.join(map(_plain, data['values']))}"
+    return f"{data['dtype']} {shape}: {', '.join(map(plain, data['values']))}"
 
 
 _BRIEF: dict[str, Callable[[Any], str]] = {
@@ -176,13 +176,13 @@ _BRIEF: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _number(content: Any, number: float) -> str:
-    is_single = not content.HasField("tensor") or DTYPES.get(content.tensor.dtype, ("",))[0] == "float32"
-    return shortest(number) if is_single else repr(number)
-
-
 def shortest(number: float) -> str:
-    """In the fewest digits that give the number back: those of a float32, if it is one."""
+    """Spell a number in the fewest digits that give it back: as a float32, if it is one, else as a float64.
+
+    Integers have all their digits, up to 1e16, where those of a float64 end. Commands spell every number so.
+    """
+    if number.is_integer() and abs(number) < 1e16:
+        return f"{number:.0f}"
     try:
         single = struct.pack("<f", number)
     except OverflowError:
@@ -196,8 +196,8 @@ def shortest(number: float) -> str:
     return f"{number:.9g}"
 
 
-def _plain(element: Any) -> str:
-    return f"{element:.6g}" if isinstance(element, float) else str(element)
+def plain(element: Any) -> str:
+    return shortest(element) if isinstance(element, float) else str(element)
 
 
 def _decoded(element: Any, limit: int | None) -> Any:

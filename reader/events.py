@@ -42,9 +42,10 @@ DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the fie
 class Value:
     """One thing that was logged.
 
-    kind: scalar, histogram, image, audio, text, pr_curve, mesh, hparams, custom_scalars, tensor; of events without a
-    summary, under an empty tag, file_version, session_log, graph, run_metadata.
-    content: the Summary.Value, or what the event holds instead of a summary.
+    kind: scalar, histogram, image, audio, text, pr_curve, mesh, hparams, custom_scalars, keras_model, tensor; of events
+        without a summary, under an empty tag, file_version, session_log, graph, meta_graph, run_metadata
+    content: the protobuf message: the Summary.Value, or what the event holds instead of a summary. Writers store one
+        kind in several ways; decode() reads them all.
     """
 
     step: int
@@ -52,6 +53,12 @@ class Value:
     tag: str
     kind: str
     content: Any
+
+    def decode(self) -> Any:
+        """Return the number, text, array or object, as the function `decode` does. Raises ValueError."""
+        from .kinds import decode
+
+        return decode(self)
 
 
 def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error) -> Iterator[Any]:

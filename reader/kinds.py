@@ -2,7 +2,7 @@
 
     for value in read_values(path):
         if value.kind == "image":
-            decode(value).image().show()
+            value.decode().image().show()
 
 A file may hold anything: contents that are not what their kind holds raise ValueError, and a few bytes do not become
 gigabytes. numpy and Pillow are imported where arrays and pictures are made; the rest needs protobuf alone.
@@ -223,7 +223,8 @@ def decode(value: Value) -> Any:
     scalar: float. text: str, or an object array of str if it is not one. tensor: an array, see array_of.
     histogram, pr_curve, image, audio, mesh: Histogram, PRCurve, Image, Audio, Mesh.
     hparams: HParams, SessionEnd or Experiment. custom_scalars: {category: {chart: [tag, ...]}}.
-    file_version, session_log: str. graph, meta_graph, run_metadata: bytes, of protobuf messages. empty: None.
+    file_version, session_log: str. graph, meta_graph, run_metadata: bytes, of protobuf messages. keras_model: str, of
+    JSON. empty: None.
 
     Raises ValueError for contents that are not of their kind.
     """
@@ -415,6 +416,18 @@ def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
     return {category.title: {chart.title: _charted(chart) for chart in category.chart} for category in layout.category}
 
 
+def _run_metadata(content: Any) -> bytes:
+    """Of a TaggedRunMetadata, or of a Summary.Value that TensorFlow 2 wrote."""
+    return bytes(content.run_metadata) if hasattr(content, "run_metadata") else _one_string(content.tensor)
+
+
+def _one_string(tensor: Any) -> bytes:
+    strings = _strings(tensor)
+    if len(strings) != 1:
+        raise ValueError(f"{len(strings)} strings where one belongs")
+    return strings[0]
+
+
 def _charted(chart: Any) -> list[str]:
     series = [tag for one in chart.margin.series for tag in (one.value, one.lower, one.upper)]
     return [*chart.multiline.tag, *series]
@@ -440,6 +453,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "session_log": lambda content: _enum_name(content, "SessionStatus", content.status),
     "graph": bytes,
     "meta_graph": bytes,
-    "run_metadata": lambda content: content.run_metadata,
+    "run_metadata": _run_metadata,
+    "keras_model": lambda content: text_of(_one_string(content.tensor)),
     "empty": lambda content: None,
 }

@@ -17,6 +17,9 @@ PLUGIN_KINDS = {  # of the values that are stored as tensors
     "mesh": "mesh",
     "custom_scalars": "custom_scalars",
     "hparams": "hparams",
+    "graph_run_metadata": "run_metadata",  # of tf.summary.trace_export
+    "graph_run_metadata_graph": "run_metadata",
+    "graph_keras_model": "keras_model",
 }
 VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
 EVENT_KINDS = {  # of what events hold that have no summary
@@ -51,6 +54,10 @@ def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
     return plugin or first
 
 
+def is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
+
+
 def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]:
     """Return a function that says whether a name is wanted.
 
@@ -66,7 +73,7 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
     for pattern in several:
         if isinstance(pattern, str):
             names.add(pattern)
-            if re.search(r"[*?[]", pattern):  # thousands of plain names cost no more than one
+            if is_glob(pattern):  # thousands of plain names cost no more than one
                 finders.append(re.compile(translate(pattern)).match)
         elif isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
             finders.append(pattern.search)

@@ -211,6 +211,7 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
         "mesh": of_plugin("mesh", matrix),
         "custom_scalars": of_plugin("custom_scalars", strings),
         "hparams": of_plugin("hparams", st.none()),
+        "keras_model": of_plugin("graph_keras_model", strings),
         "tensor": of_plugin("", numbers | strings),
         "empty": st.just({}),
     }

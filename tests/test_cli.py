@@ -16,7 +16,7 @@ from PIL import Image
 import tbc
 from tbc import _core
 from tbc.proto import Event, GraphDef
-from tbc.reader import find_event_files
+from tbc.reader import commands, find_event_files
 from tbc.reader.__main__ import main
 from tbc.reader.describe import printable
 
@@ -316,7 +316,7 @@ def test_show_where_the_terminal_has_no_braille(curves):
 
 def test_show_of_nothing_is_an_error(capsys, curves):
     status, lines, errors = run(capsys, "show", curves, "loss/val", "los", "--run", "a")
-    assert (status, errors) == (1, "error: no tag 'los' here\n")
+    assert (status, errors) == (1, f"error: {curves}: no tag 'los' here; nearest: 'loss/val'\n")
     assert lines[0] == "a: loss/val  (40 points)"
     status, _, errors = run(capsys, "show", curves, "(", "--regex")
     assert (status, errors) == (
@@ -472,14 +472,14 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
         (["-o", "x.xlsx"], "x.xlsx: the name ends in none of csv, jsonl, parquet: say --format"),
         (["-o", "x.csv", "--json"], "x.csv: the name says csv, but jsonl was asked for"),
         (["-o", "s3://x/x.csv"], "s3://x/x.csv: only Parquet is written to a URL"),
-        (["--tag", "none"], "no such scalars here"),
+        (["--tag", "none"], "no tag 'none' here, but "),
         (["-o", "none/x.csv"], "/none/x.csv: No such file or directory"),
         (["-o", "none/x.parquet"], "/none/x.parquet: No such file or directory"),
     ],
 )
 def test_export_of_what_cannot_be(capsys, curves, arguments, message):
     status, lines, errors = run(capsys, "export", curves, *arguments)
-    assert status == (1 if "none" in arguments[1] else 2)
+    assert status == (1 if arguments[1].startswith("none") else 2)
     assert lines == []
     assert errors.startswith("error: ")
     assert message in errors
@@ -521,10 +521,92 @@ def test_stats_add_up(capsys, runs):
 @pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "export", "diff", "stats"])
 def test_what_matches_nothing_is_an_error(capsys, runs, command):
     more = {"show": ["*"], "diff": [runs]}.get(command, [])
-    for wrong in (["--run", "none"], ["--steps", "100:"]) + ((["--tag", "los"],) if command != "show" else ()):
-        status, lines, errors = run(capsys, command, runs, *more, *wrong)
-        assert (status, lines) == (1, [])
-        assert re.match(rf"error: {re.escape(str(runs))}: no such (values|scalars) here\n", errors)
+    for wrong, words in (
+        (["--run", "pair"], "no run 'pair' here; nearest: 'pair_b', 'pair_a'"),
+        (["--run", "none"], "no run 'none' here, but '.', 'pair_a', 'pair_b'"),
+        (["--steps", "100:"], "no such values here, at these steps"),
+        (["--tag", "los"], "no tag 'los' here; nearest: 'loss'"),
+        (["--tag", "ext*"], "no tag 'ext*' here; nearest: 'text/text_summary'"),
+        (["--tag", "mag"], "no tag 'mag' here; nearest: 'image'"),
+        (["--tag", "^z", "--regex"], "no tag '^z' here, but "),
+    ):
+        if command == "show" and wrong[0] == "--tag":
+            more = []
+        for as_json in ([], ["--json"]):
+            status, lines, errors = run(capsys, command, runs, *more, *wrong, *as_json)
+            assert (status, lines) == (1, [])
+            assert errors.startswith(f"error: {runs}: {words}")
+            assert errors.count("\n") == 1 + (command == "diff")
+
+
+def test_each_tag_and_run_that_is_not_there_is_named(capsys, curves, runs):
+    status, lines, errors = run(
+        capsys, "tags", curves, "--tag", "loss/val", "--tag", "loss/tran", "--run", "a", "--run", "bb"
+    )
+    assert (status, len(lines)) == (1, 2)
+    assert errors == (
+        f"error: {curves}: no run 'bb' here; nearest: 'b'\n"
+        f"error: {curves}: no tag 'loss/tran' here; nearest: 'loss/val'\n"
+    )
+    status, lines, errors = run(capsys, "export", runs, "--tag", "image")
+    assert (status, errors) == (1, f"error: {runs}: 'image' is no scalar, but image\n")
+    status, lines, errors = run(capsys, "dump", runs, "--kind", "mesh", "--kind", "audio")
+    assert (status, errors) == (
+        1,
+        f"error: {runs}: no audio or mesh here, but scalar, histogram, text, image\n".replace(
+            "scalar, histogram, text, image", "histogram, image, scalar, text"
+        ),
+    )
+    with pytest.raises(SystemExit) as caught:
+        main(["tags", str(runs), "--kind", "imag"])
+    assert caught.value.code == 2
+    assert "no kind 'imag'; nearest: 'image'" in capsys.readouterr().err
+
+
+def test_many_and_long_names_cost_little_where_one_is_not_there(monkeypatch):
+    calls = []
+    monkeypatch.setattr(commands, "get_close_matches", lambda name, names, n: calls.append((name, names)) or [])
+    names = [f"tag{number}" for number in range(100_000)] + ["x" * 10**6]
+    assert commands.nearest("y" * 10**6, names) == ", but 'tag0', 'tag1', 'tag2' and 99,998 more"
+    ((name, compared),) = calls
+    assert len(name) <= 100
+    assert len(compared) <= 1000
+    assert len(commands.nearest("xx", names)) < 200
+
+
+@pytest.mark.parametrize("content", [b"", _core.frame(Event(file_version="brain.Event:2").SerializeToString())])
+def test_files_without_values_are_named(capsys, tmp_path, content):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(content)
+    message = "1 event file, no values" + " (empty)" * (not content)
+    for where in (path, tmp_path):
+        assert run(capsys, "tags", where) == (1, [], f"error: {where}: {message}\n")
+    for command in ("stats", "export", "dump", "tail"):
+        status, lines, errors = run(capsys, command, path)
+        if command in ("stats", "dump") and content:
+            assert (status, errors) == (0, "")  # the file_version
+        else:
+            assert (status, errors) == (1, f"error: {path}: {message}\n")
+    with tbc.SummaryWriter(tmp_path / "other") as writer:
+        writer.add_scalar("loss", 1)
+    status, lines, errors = run(capsys, "tags", tmp_path)
+    assert (status, len(lines), errors) == (0, 2, f"note: {tmp_path}: {message}\n")
+    status, lines, errors = run(capsys, "tags", path, tmp_path / "other")
+    assert (status, len(lines), errors) == (0, 2, f"note: {path}: {message}\n")
+
+
+def test_tags_lists_what_has_no_tag(capsys, tmp_path):
+    with tbc.SummaryWriter(tmp_path, purge_step=3) as writer:
+        writer.add_graph(GraphDef(node=[{"name": "a"}]))
+        writer.add_scalar("loss", 1, 3)
+    status, lines, errors = run(capsys, "tags", tmp_path)
+    assert (status, errors) == (0, "")
+    assert [line.split() for line in lines] == [
+        ["loss", "scalar", "1", "step", "3"],
+        ["-", "session_log", "1", "step", "3"],
+        ["-", "graph", "1", "step", "0"],
+    ]
+    assert {json.loads(line)["tag"] for line in run(capsys, "tags", tmp_path, "--json")[1]} == {"loss", ""}
 
 
 @pytest.fixture
