@@ -1,23 +1,25 @@
 """python -m tbc.reader, or tbc-reader: what is in event files, whether they are intact, and what to make of them.
 
-  dump PATH             prints every value, one a line
-  tags PATH             lists the tags, with kind, count and steps
-  show PATH TAG         draws a curve, with its least and greatest value; --out writes images, sounds, ... into files
-  tail PATH             prints the last scalars; -f: and those to come
-  verify PATH           says where files are damaged, torn or odd
-  repair PATH DIR       copies every good record of damaged files to another directory
-  export PATH           writes the scalars as CSV, JSON lines or Parquet
-  diff PATH PATH        compares the scalars of two runs, or trees of runs
-  stats PATH            says what fills the disk
+  dump PATH...          print every value, one a line
+  tags PATH...          list the tags, with kind, count and steps
+  show PATH... TAG...   draw a curve, with its least and greatest value; --out writes images, sounds, ... into files
+  tail PATH...          print the last scalars; -f: and those to come
+  verify PATH...        say where files are damaged, torn or odd
+  repair PATH... DIR    copy every good record of damaged files to another directory
+  export PATH...        write the scalars as CSV, JSON lines or Parquet
+  diff PATH PATH        compare two runs, or trees of runs
+  stats PATH...         say what fills the disk
 
-PATH is an event file, or a directory of runs, or, but for tail, a URL of one (s3://bucket/runs).
+PATH is an event file, a directory of runs or, but for tail, a URL of one (s3://bucket/runs). Of several paths, each run
+is named by its path, and rows of JSON have the path. For show, what exists is a path, and the rest are tags; with --tag
+all are paths.
 
-Exit status: 0; 1 where something is damaged, differs, is missing or cannot be read or written; 2 for wrong arguments.
-What is wrong is told on stderr, and reading goes on behind it; only verify and diff have it for a result.
+Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; 2 for wrong
+arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.
 
-The files need not be anyone's friend: control characters of tags, texts, names and errors are escaped, and memory goes
-with the largest record, of which protobuf can make some 50 times its size. (Commands that load scalars take 24 bytes
-for each, and tags, show and stats as many for every other value.)
+Files may be untrusted: control characters of tags, texts, names and errors are escaped, and memory goes with the
+largest record, of which protobuf can make some 50 times its size. (Commands that load scalars take 24 bytes for each,
+and tags, show and stats as many for every other value.)
 """
 
 from __future__ import annotations
@@ -76,6 +78,12 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+STATUS = (
+    "Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; "
+    "2 for wrong arguments."
+)
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
@@ -94,7 +102,8 @@ class Command(Parser):
 
 
 def parser() -> argparse.ArgumentParser:
-    several = Parser(prog="tbc-reader", description="What is in event files, and whether they are intact.")
+    about = "What is in event files, and whether they are intact."
+    several = Parser(prog="tbc-reader", description=about, epilog=STATUS)
     subparsers = several.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Command)
 
     def command(
@@ -102,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     ) -> Add:
         """select: by what its values can be chosen. paths: how many; None for one, which is options.path."""
         name = run.__name__
-        one = subparsers.add_parser(name, help=help, description=(run.__doc__ or help).strip())
+        one = subparsers.add_parser(name, help=help, description=(run.__doc__ or help).strip(), epilog=STATUS)
         one.set_defaults(run=run)
         about = "an event file, a run, or a directory of runs"
         one.add_argument("paths" if paths else "path", nargs=paths, metavar="PATH", help=about)

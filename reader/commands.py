@@ -187,6 +187,7 @@ def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = 
     wants_tag = patterns(options, "tags")
     loaded = Runs()
     found: set[str] = set()  # runs, by both names
+    before, report.status = report.status, 0
     for path in paths:
         wants_run = runs_wanted(path, options, paths)
         first: list[RecordError | OSError] = []
@@ -218,6 +219,7 @@ def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = 
                 loaded[name] = replace(run, name=name)
                 loaded.path[name] = path
     explain(paths, options, report, kinds, found, {tag for _, tag, _, _ in series(loaded)})
+    report.status |= before
     return loaded
 
 
@@ -273,7 +275,7 @@ def explain(
     """Report each run and tag that was asked for and has no value, and if there is no value at all, why."""
     runs = unmatched(patterns(options, "runs"), found_runs)
     tags = unmatched(patterns(options, "tags"), found_tags)
-    if found_runs and not tags and not runs:
+    if (found_runs or report.status) and not tags and not runs:
         return
     there = Names(paths, options)
     where = f"{paths[0]}: " if len(paths) == 1 else ""

@@ -45,8 +45,8 @@ class Folder:
 
     def _free_name(self, run: str, stem: str, suffix: str) -> str:
         """The tags "a" and "a-1" can want one name, as can "a" and "A" on some file systems."""
-        below = [part.replace("..", "%2E%2E") if part == ".." else part for part in run.split("/")]
-        directory = os.path.join(self.directory, *(part for part in below if part not in ("", ".")))
+        parts = ["%2E%2E" if part == ".." else part for part in run.split("/") if part not in ("", ".")]
+        directory = os.path.join(self.directory, *parts)
         wanted = os.path.join(directory, f"{stem}.{suffix}")
         key = unicodedata.normalize("NFC", wanted).casefold()
         self._taken[key] = n = self._taken.get(key, 0) + 1

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import tbc
@@ -18,7 +21,7 @@ from tbc import _core
 from tbc.proto import Event, GraphDef
 from tbc.reader import commands, find_event_files
 from tbc.reader.__main__ import main
-from tbc.reader.describe import printable
+from tbc.reader.describe import printable, shortest
 
 DATA = Path(__file__).parent / "data"
 BASE = int(time.time()) + 3600.0  # times only grow: files begin now
@@ -788,3 +791,155 @@ def test_it_works_where_the_extension_is_not_built(tmp_path, runs):
     """
     check = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert check.stdout.split() == ["True", "None", str(tmp_path / "tbc/reader/records.py")]
+
+
+def opcodes_of(*arguments):
+    """How many steps the interpreter takes in commands.py: unlike time, the same on any machine."""
+    counts = Counter()
+
+    def count(frame, event, argument):
+        if frame.f_code.co_filename != commands.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        counts["opcodes"] += event == "opcode"
+        return count
+
+    sys.settrace(count)
+    try:
+        assert main(list(map(str, arguments))) == 0
+    finally:
+        sys.settrace(None)
+    return counts["opcodes"]
+
+
+@pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "export", "stats"])
+@pytest.mark.parametrize("what", ["tags", "runs", "values"])
+def test_work_is_linear(capsys, tmp_path, monkeypatch, command, what):
+    """Twice the tags, runs or values of an event: at most twice the work."""
+    totals = Counter()
+    monkeypatch.setattr(Counter, "total", lambda self: totals.update(calls=1) or sum(self.values()))
+    events = {}
+    for number in (100, 200):
+        root = tmp_path / str(number)
+        for run in range(number if what == "runs" else 2):
+            (root / f"run{run}").mkdir(parents=True)
+            each = range(1 if what == "runs" else number)
+            values = [{"tag": f"tag{i}" if what == "tags" else "tag", "simple_value": i} for i in each]
+            several = [values] if what == "values" else [[value] for value in values]
+            content = b"".join(
+                _core.frame(Event(wall_time=1e9, step=1, summary={"value": values}).SerializeToString())
+                for values in several
+            )
+            (root / f"run{run}" / "events.out.tfevents.1").write_bytes(content)
+        events[number] = opcodes_of(command, root, *["*"] * (command == "show"))
+    assert events[200] < 2.3 * events[100]
+    assert totals["calls"] < 20
+
+
+def test_a_number_has_one_spelling(capsys, tmp_path):
+    numbers = {"2**53": 2.0**53, "-0.0": -0.0, "sevenths": 16777216 / 7, "tenth": 0.1, "single": 0.1, "large": 1e300}
+    words = {"2**53": "9007199254740992", "-0.0": "-0", "sevenths": "2396745.1428571427", "tenth": "0.1"}
+    words |= {"single": "0.1", "large": "1e+300"}
+    with tbc.SummaryWriter(tmp_path) as writer:
+        for tag, number in numbers.items():
+            writer.add_scalar(tag, number, 1, new_style=True, double_precision=tag != "single")
+    for command in ("dump", "tail"):
+        _, lines, _ = run(capsys, command, tmp_path, *["--kind", "scalar"] * (command == "dump"))
+        assert {line.split()[3]: line.split()[-1] for line in lines} == words
+    _, lines, _ = run(capsys, "show", tmp_path, *numbers)
+    shown = dict(zip(numbers, [line.split()[1] for line in lines if line.startswith("  last")], strict=True))
+    assert shown == words
+    with tbc.SummaryWriter(tmp_path) as writer:
+        for number in range(9):  # a table then
+            writer.add_scalar(f"more{number}", 1, 1)
+    _, lines, _ = run(capsys, "show", tmp_path, "*")
+    assert {line.split()[-1]: line.split()[1] for line in lines[1:7]} == words
+    _, lines, _ = run(capsys, "export", tmp_path, "--tag", "single", "--tag", "tenth", "--json")
+    assert [json.loads(line)["value"] for line in lines] == [0.1, 0.10000000149011612]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (1.0, "1"),
+        (2.0**24 + 1, "16777217"),
+        (2.0**53, "9007199254740992"),
+        (-(2.0**53), "-9007199254740992"),
+        (1e15, "1000000000000000"),
+        (1e16, "1e+16"),
+        (16777216 / 7, "2396745.1428571427"),
+        (float(np.float32(16777216 / 7)), "2396745.2"),
+        (float(np.float32(0.1)), "0.1"),
+        (0.1, "0.1"),
+        (1 / 3, "0.3333333333333333"),
+        (5e-324, "5e-324"),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_shortest(number, text):
+    assert shortest(number) == text
+
+
+@given(st.floats(allow_nan=False))
+def test_a_spelling_gives_the_number_back(number):
+    text = shortest(number)
+    single = np.float32(number) if abs(number) < 3e38 else np.float32(0)
+    assert float(text) == number or (float(single) == number and np.float32(text) == single)
+    assert np.copysign(1, float(text)) == np.copysign(1, number)
+
+
+def test_damage_takes_a_few_lines_of_a_file(capsys, tmp_path):
+    with tbc.SummaryWriter(tmp_path / "0") as writer:
+        for step in range(300):
+            writer.add_text("loss", "\n", step)
+    (path,) = (tmp_path / "0").iterdir()
+    content = path.read_bytes().replace(b"\n", b"\r\n")
+    for number in range(50):
+        (tmp_path / str(number)).mkdir(exist_ok=True)
+        (tmp_path / str(number) / path.name).write_bytes(content)
+    for command in ("tags", "dump", "show", "export", "stats", "tail"):
+        more = ["loss*"] if command == "show" else []
+        status, lines, errors = run(capsys, command, path, *more)
+        assert status == 1
+        assert len(errors.splitlines()) <= 6
+        errors = run(capsys, command, tmp_path, *more)[2]
+        assert len(errors.splitlines()) <= 30
+    errors = run(capsys, "stats", path)[2]
+    assert re.search(rf"^note: {re.escape(str(path))}: \d+ more problems?; see tbc-reader verify {path}$", errors, re.M)
+
+
+def test_a_text_that_stands_for_a_million_is_shown_once(capsys, tmp_path):
+    tensor = {"dtype": 7, "string_val": [b"x" * 1000], "tensor_shape": {"dim": [{"size": 1 << 20}]}}
+    metadata = {"plugin_data": {"plugin_name": "text"}}
+    many = {"dtype": 7, "string_val": [b"y"] * 1000, "tensor_shape": {"dim": [{"size": 1000}]}}
+    values = [
+        {"tag": "one", "tensor": tensor, "metadata": metadata},
+        {"tag": "many", "tensor": many, "metadata": metadata},
+    ]
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(_core.frame(Event(summary={"value": values}).SerializeToString()))
+    assert len(run(capsys, "show", path, "one")[1]) < 10
+    assert len(run(capsys, "show", path, "many")[1]) < 120
+
+
+def test_help_says_the_exit_codes(capsys):
+    for arguments in (["--help"], ["tags", "--help"], ["show", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        text = capsys.readouterr().out
+        assert re.search("exit status", text, re.I)
+        assert all(word in " ".join(text.split()) for word in ("2 for wrong arguments", "1 for damage"))
+
+
+def test_wide_letters_stand_in_columns(capsys, tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        for tag in ("损失", "loss", "e\u0301", "x" * 100):
+            writer.add_scalar(tag, 1)
+    _, lines, _ = run(capsys, "tags", tmp_path)
+    assert [
+        line.index("scalar") + line.count("损") + line.count("失") - line.count("\u0301") for line in lines[:3]
+    ] == [34] * 3
+    assert lines[3] == "x" * 100 + "  scalar                 1  step 0"
