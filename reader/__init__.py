@@ -12,11 +12,11 @@
 Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet`; of thousands of runs, `to_dataset`.
 While they are written: `follow`. What is wrong with them: `verify`, `repair`. Two of them: `compare`.
 
-Event by event, in pure Python and bounded memory: `read_values` gives what was logged (`decode` makes objects of it:
-Histogram, Image, ...), `read_events` the Event messages, `read_records` the data of the frames, `read_frames` also
-their offsets, from any of them on, and `find_event_files` the files of a tree. A file that ends within a record raises
-TruncatedRecordError there (it may still be growing); bytes that were damaged raise CorruptRecordError. To read on
-behind damage, have it told: `read_events(path, on_error=print)`.
+Event by event, in pure Python and bounded memory: `read_values` yields what was logged (`value.decode()` is the number,
+the text or an object: Histogram, Image, ...), `read_events` the Event messages, `read_records` the data of the frames,
+`read_frames` also their offsets, from any of them on, and `find_event_files` the files of a tree. A file that ends
+within a record raises TruncatedRecordError there (it may still be growing); bytes that were damaged raise
+CorruptRecordError. To read on after damage, have it reported: `read_events(path, on_error=print)`.
 
 Paths may be URLs, such as s3://bucket/runs, where fsspec is installed. In a terminal: `tbc-reader --help`.
 """
@@ -31,22 +31,37 @@ from .records import CorruptRecordError, RecordError, TruncatedRecordError, read
 from .tags import KINDS
 
 if TYPE_CHECKING:
-    from .check import verify
-    from .dataset import to_dataset
-    from .diff import compare
+    from .check import Damage, Finding, Report, verify
+    from .dataset import Dataset, to_dataset
+    from .diff import Difference, compare
     from .events import Value, read_events, read_values
     from .export import to_arrow, to_pandas, write_csv, write_jsonl, write_parquet
-    from .kinds import decode
-    from .live import follow
+    from .kinds import Audio, Experiment, Histogram, HParams, Image, Mesh, PRCurve, SessionEnd, decode
+    from .live import ChangedFileError, follow
     from .load import Run, Scalars, Values, load_runs, load_scalars
-    from .rescue import repair
+    from .rescue import Repaired, repair
 
 __all__ = [
     "KINDS",
+    "Audio",
+    "ChangedFileError",
     "CorruptRecordError",
+    "Damage",
+    "Dataset",
+    "Difference",
+    "Experiment",
+    "Finding",
+    "HParams",
+    "Histogram",
+    "Image",
+    "Mesh",
+    "PRCurve",
     "RecordError",
+    "Repaired",
+    "Report",
     "Run",
     "Scalars",
+    "SessionEnd",
     "TruncatedRecordError",
     "Value",
     "Values",
@@ -71,15 +86,18 @@ __all__ = [
 ]
 
 _MODULES = {  # what needs more than the standard library is imported when it is asked for
-    "check": ["verify"],
-    "diff": ["compare"],
-    "dataset": ["to_dataset"],
+    "check": ["Damage", "Finding", "Report", "verify"],
+    "diff": ["Difference", "compare"],
+    "dataset": ["Dataset", "to_dataset"],
     "events": ["Value", "read_events", "read_values"],
     "export": ["to_arrow", "to_pandas", "write_csv", "write_jsonl", "write_parquet"],
-    "live": ["follow"],
-    "kinds": ["decode"],
+    "kinds": [
+        *("Audio", "Experiment", "HParams", "Histogram", "Image", "Mesh", "PRCurve", "SessionEnd"),
+        "decode",
+    ],
+    "live": ["ChangedFileError", "follow"],
     "load": ["Run", "Scalars", "Values", "load_runs", "load_scalars"],
-    "rescue": ["repair"],
+    "rescue": ["Repaired", "repair"],
 }
 
 

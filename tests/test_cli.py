@@ -902,7 +902,7 @@ def test_damage_takes_a_few_lines_of_a_file(capsys, tmp_path):
         (tmp_path / str(number) / path.name).write_bytes(content)
     for command in ("tags", "dump", "show", "export", "stats", "tail"):
         more = ["loss*"] if command == "show" else []
-        status, lines, errors = run(capsys, command, path, *more)
+        status, _, errors = run(capsys, command, path, *more)
         assert status == 1
         assert len(errors.splitlines()) <= 6
         errors = run(capsys, command, tmp_path, *more)[2]

@@ -1,5 +1,7 @@
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,22 @@ from tensorboard.util import tensor_util
 import tbc
 from tbc import _core
 from tbc.proto import Event, TensorProto
-from tbc.reader import CorruptRecordError, TruncatedRecordError, find_event_files, read_events
+from tbc.reader import (
+    CorruptRecordError,
+    TruncatedRecordError,
+    compare,
+    decode,
+    find_event_files,
+    follow,
+    load_runs,
+    load_scalars,
+    read_events,
+    read_values,
+    repair,
+    verify,
+)
 from tbc.reader.events import DTYPES, tensor_values, values_of
+from tbc.reader.tags import PLUGIN_KINDS
 
 DATA = Path(__file__).parent / "data"
 
@@ -41,6 +57,63 @@ def test_what_pytorch_wrote():
         ("note/text_summary", "text", 3),
         ("dot", "image", 3),
     ]
+
+
+@pytest.mark.parametrize("new_style", [False, True])
+@pytest.mark.parametrize("package", ["tbc", "torch.utils.tensorboard"])
+def test_a_value_has_one_way_to_its_number(tmp_path, new_style, package):
+    """However its writer stored it: simple_value is 0.0 for a scalar in a tensor."""
+    writers = pytest.importorskip(package)
+    with writers.SummaryWriter(str(tmp_path)) as writer:
+        writer.add_scalar("loss", 0.25, 3, new_style=new_style)
+        writer.add_text("note", "hello", 3)
+    (path,) = find_event_files(tmp_path)
+    found = {value.kind: value.decode() for value in read_values(path)}
+    assert found == {"file_version": "brain.Event:2", "scalar": 0.25, "text": "hello"}
+    (value,) = (value for _, value in follow(tmp_path, idle=0) if value.kind == "scalar")
+    assert value.decode() == decode(value) == load_scalars(tmp_path)["loss"].value[0]
+    (text,) = load_runs(tmp_path)["."].values["text"].values()
+    assert text.message(0).decode() == text[0] == "hello"
+
+
+def test_a_value_of_something_else_than_its_kind_raises_value_error():
+    tensor = {"dtype": 7, "string_val": [b"text"]}
+    for plugin in PLUGIN_KINDS:
+        metadata = {"plugin_data": {"plugin_name": plugin, "content": b"\xff"}}
+        (value,) = values_of(Event(summary={"value": [{"tag": "t", "tensor": tensor, "metadata": metadata}]}))
+        if value.kind not in ("text", "audio", "run_metadata", "keras_model"):  # which strings are
+            with pytest.raises(ValueError, match=r"\w"):
+                value.decode()
+
+
+def test_every_name_is_exported_and_so_are_the_types_of_all_results(tmp_path):
+    script = """if True:
+        import sys, tbc.reader
+        assert "numpy" not in sys.modules
+        assert {*tbc.reader.__all__} <= {*dir(tbc.reader)}
+        assert [getattr(tbc.reader, name) for name in tbc.reader.__all__]
+    """
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, timeout=60)
+    with tbc.SummaryWriter(tmp_path / "run") as writer:
+        writer.add_histogram("weights", np.arange(5.0))
+        writer.add_hparams({"lr": 0.1}, {"loss": 1.0}, run_name=".")
+    results = [
+        *verify(tmp_path / "run"),
+        *repair(tmp_path / "run", tmp_path / "copies"),
+        *compare(load_runs(tmp_path / "run"), load_runs(tmp_path / "copies", runs="x")),
+        *(value.decode() for path in find_event_files(tmp_path / "run") for value in read_values(path)),
+        load_runs(tmp_path / "run")["."],
+    ]
+    assert {type(result).__name__ for result in results} >= {
+        "Difference",
+        "Experiment",
+        "HParams",
+        "Histogram",
+        "Report",
+    }
+    for result in results:
+        if type(result).__module__.startswith("tbc."):
+            assert getattr(tbc.reader, type(result).__name__) is type(result)
 
 
 def test_a_growing_file_is_read_to_its_last_whole_record(tmp_path):

@@ -74,12 +74,13 @@ IMPORTS = {  # what each module may import of tbc
 
 READER = [  # each of its modules imports of it only what stands before
     *("files", "tags", "records", "events", "kinds", "describe", "scan", "load", "live", "check", "rescue", "diff"),
-    *("export", "dataset", "plot", "commands", "__main__", "__init__"),
+    *("export", "dataset", "plot", "unpack", "commands", "__main__", "__init__"),
 ]
 for place, name in enumerate(READER):
     module = f"tbc.reader.{name}".removesuffix(".__init__")
     IMPORTS[module] = {"tbc.proto", "tbc.reader", *(f"tbc.reader.{before}" for before in READER[:place])}
 IMPORTS["tbc.reader.records"] |= {"tbc._core"}  # its CRC, and the kernel:
+IMPORTS["tbc.reader.events"] |= {"tbc.reader.kinds"}  # in Value.decode, when it is called
 IMPORTS["tbc.reader.load"] |= {"tbc._scan"}  # nothing else that is compiled, nor of the writer
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions

@@ -72,6 +72,7 @@ def event_by_event(log_dir: Path) -> int:
             assert_type(value.step, int)
             assert_type(value.tag, str)
             decode(value)
+            assert_type(value.decode(), Any)
             n += 1
         events, records, frames = list(read_events(path)), list(read_records(path)), list(read_frames(path))
         assert_type(records, list[bytes])
@@ -115,6 +116,14 @@ def copy(log_dir: Path, destination: Path) -> int:
     return sum(kept)
 
 
+def result_types() -> list[type]:
+    """For annotations of functions that take results."""
+    results: list[type] = [reader.Report, reader.Finding, reader.Damage, reader.Repaired, reader.Difference]
+    contents: list[type] = [reader.Histogram, reader.PRCurve, reader.Image, reader.Audio, reader.Mesh]
+    hparams: list[type] = [reader.HParams, reader.SessionEnd, reader.Experiment]
+    return [*results, *contents, *hparams, reader.ChangedFileError]
+
+
 def export(log_dir: Path, destination: Path) -> int:
     runs = load_runs(log_dir)
     text = io.StringIO()
@@ -124,5 +133,5 @@ def export(log_dir: Path, destination: Path) -> int:
     write_parquet(runs, destination / "scalars.parquet")
     assert to_arrow(runs).num_rows == len(to_pandas(runs))
     dataset = to_dataset(log_dir, destination / "dataset", tags="loss*")
-    assert_type(dataset, reader.dataset.Dataset)
+    assert_type(dataset, reader.Dataset)
     return dataset.rows
