@@ -7,7 +7,7 @@
   verify PATH...        say where files are damaged, torn or odd
   repair PATH... DIR    copy every good record of damaged files to another directory
   export PATH...        write the scalars as CSV, JSON lines or Parquet
-  diff PATH PATH        compare two runs, or trees of runs
+  diff PATH PATH        compare every value of two runs, or trees of runs
   stats PATH...         say what fills the disk
 
 PATH is an event file, a directory of runs or, but for tail, a URL of one (s3://bucket/runs). Of several paths, each run
@@ -162,9 +162,12 @@ def parser() -> argparse.ArgumentParser:
     add("--wide", action="store_true", help="a column for each tag, a row for each step")
     add("--all", action="store_true", help="also values that were logged again after a restart")
 
-    add = command(commands.diff, "compare the scalars of two runs, or trees of runs", "run tag", paths=None)
+    add = command(commands.diff, "compare every value of two runs, or trees of runs", "run tag kind", paths=None)
     add("other", metavar="PATH", help="what to compare with")
-    add("--shown", action="store_true", help="not what was logged again after a restart, as TensorBoard shows it")
+    add("--exclude-run", dest="exclude_runs", action="append", metavar="RUN", help="not this run, or a glob")
+    add("--exclude-tag", dest="exclude_tags", action="append", metavar="TAG", help="not this tag, or a glob")
+    add("--exclude-kind", dest="exclude_kinds", action="append", choices=KINDS, metavar="KIND", help="not this kind")
+    add("--all", action="store_true", help="also values that were logged again after a restart")
     add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")
     add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance (0)")
 

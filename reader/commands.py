@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import sys
+import textwrap
 import time
 from argparse import Namespace
 from collections import Counter
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from difflib import get_close_matches
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 from unicodedata import combining, east_asian_width
@@ -32,7 +33,7 @@ from .tags import KINDS, Patterns, is_glob, matcher
 from .unpack import Folder
 
 if TYPE_CHECKING:
-    from .diff import Difference
+    from .diff import Comparison, Difference
     from .rescue import Repaired
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
@@ -43,6 +44,7 @@ SCREEN = 20  # and about all of them
 MOST_NAMES = 1000  # that are compared with one that is not there
 LONG_NAME = 100  # characters
 MOST_TEXTS = 100  # of one value that are printed
+WIDTH = 80  # of a line of diff
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
 
@@ -856,38 +858,87 @@ def export_format(options: Namespace) -> str:
 
 
 def diff(options: Namespace, report: Report) -> None:
-    """Compares the scalars of two runs, or trees of runs, tag by tag and step by step; wall times do not count. Exits
-    with 1 if they differ: a regression test of a training."""
-    from .diff import compare
+    """Compares two runs, or trees of runs: every value of every kind, tag by tag and step by step. Wall times do not
+    count. Child runs that add_hparams named by the time are matched in the order of time. Exits with 1 if anything
+    differs: a regression test of a training. The last line says what was compared."""
+    from .diff import comparison
 
-    a = load(options.path, options, report, "scalar", purge=options.shown)
-    b = load(options.other, options, report, "scalar", purge=options.shown)
-    if not a or not b:
+    a = load(options.path, options, report, options.kinds, purge=not options.all)
+    b = load(options.other, options, report, options.kinds, purge=not options.all)
+    exclude = {f"exclude_{name}": patterns(options, f"exclude_{name}") for name in ("runs", "tags")}
+    done = comparison(a, b, rtol=options.rtol, atol=options.atol, exclude_kinds=options.exclude_kinds, **exclude)
+    if not a or not b or not done.tags:
+        if not report.status:
+            where = [path for path, runs in ((options.path, a), (options.other, b)) if not runs]
+            report.complain(
+                f"{', '.join(where or [options.path, options.other])}: nothing to compare{chosen(options, done)}"
+            )
         return
-    differences = list(compare(a, b, rtol=options.rtol, atol=options.atol))
-    if differences:
+    if done.differences:
         report.status = 1
-    for found in differences:
-        if options.json:
+    if options.json:
+        for found in done.differences:
             print_json(asdict(found))
+        return
+    for run, several in groupby(done.differences, key=lambda found: found.run):
+        for line in lines_of(list(several), is_whole=run not in a or run not in b):
+            print(line)
+    kinds = sorted(done.tags.items(), key=lambda each: (each[0] != "scalar", each[0]))
+    compared = f"{plural(done.runs, 'run')}, {plural(done.tags.total(), 'tag')}"
+    compared += f" ({', '.join(f'{n:,} {kind}' for kind, n in kinds)}), {plural(done.values, 'value')}"
+    n = len({(found.run, found.tag, found.kind) for found in done.differences})
+    result = f"{plural(n, 'tag')} differ{'s' * (n == 1)}" if n else "no difference"
+    print(f"{compared}: {result}{chosen(options, done)}")
+
+
+def chosen(options: Namespace, done: Comparison) -> str:
+    """What was chosen and what was left out, for the last line."""
+    only = [
+        f"--{name} {pattern!r}"
+        for name, patterns in (("run", options.runs), ("tag", options.tags), ("kind", options.kinds))
+        for pattern in patterns or ()
+    ]
+    if options.steps:
+        first, last = ("" if end is None else end for end in options.steps)
+        only.append(f"--steps {first}:{last}")
+    counts = [(done.excluded_runs, "run"), (done.excluded_tags, "tag")]
+    left_out = ", ".join(plural(n, noun) for n, noun in counts if n) or "nothing"
+    is_excluding = options.exclude_runs or options.exclude_tags or options.exclude_kinds
+    return (f"; only {' '.join(only)}" if only else "") + (f"; left out: {left_out}" if is_excluding else "")
+
+
+def lines_of(differences: list[Difference], is_whole: bool) -> Iterator[str]:
+    """The differences of one run, each on a line, or on more if it is long. is_whole: one side lacks the run."""
+    first = differences[0]
+    if is_whole and first.run_b is None:
+        side = "first" if first.b is None else "second"
+        tags, values = plural(len(differences), "tag"), plural(sum(found.count for found in differences), "value")
+        yield f"run {printable(first.run)}: only in the {side}, {tags}, {values}"
+        return
+    for found in differences:
+        run = found.run if found.run_b is None else f"{found.run} and {found.run_b}"
+        tag = found.tag if found.kind == "scalar" else f"{found.tag} ({found.kind})" if found.tag else found.kind
+        head, text = f"{title(run, tag)}: {words_of(found)}", printable(found.text)
+        if len(head) + 2 + len(text) <= WIDTH:
+            yield f"{head}: {text}"
         else:
-            print(f"{title(found.run, found.tag)}: {words_of(found)}")
-    if not options.json:
-        tags = {(run.name, tag) for runs in (a, b) for run in runs.values() for tag in run.scalars}
-        n = len({(found.run, found.tag) for found in differences})
-        print(f"{n} of {plural(len(tags), 'tag')} differ" if n else f"{plural(len(tags), 'tag')}, no difference")
+            yield f"{head}:"
+            yield from textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def words_of(found: Difference) -> str:
-    verb = "differs" if found.count == 1 else "differ"
+    """What differs and where; found.text says how."""
+    values = plural(found.count, "value")
+    side = "first" if found.b is None else "second"
     if found.what == "missing":
-        return f"only in the {'first' if found.b is None else 'second'}, {plural(found.count, 'value')}"
-    if found.a is None or found.b is None:
-        side, value = ("first", found.a) if found.b is None else ("second", found.b)
-        first = f"{shortest(value or 0.0)} in the {side}, at step {found.step}"
-        return f"{plural(found.count, 'value')} on one side only, the first is {first}"
-    pair = f"{shortest(found.a)} and {shortest(found.b)}, by {abs(found.a - found.b):.3g}"
-    return f"{plural(found.count, 'value')} {verb}, most at step {found.step}: {pair}"
+        return f"only in the {side}, {values}, the first at step {found.step}"
+    if found.what == "steps":
+        return f"{values} on one side only, the first in the {side} at step {found.step}"
+    if found.what == "unreadable":
+        return f"{values}, the first at step {found.step}"
+    if found.count == 1:
+        return f"1 value differs, at step {found.step}"
+    return f"{values} differ, most at step {found.step}"
 
 
 def stats(options: Namespace, report: Report) -> None:

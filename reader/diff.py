@@ -1,91 +1,320 @@
-"""Two trees of runs compared: the scalars of each run and tag, step by step."""
+"""Compare two trees of runs: every value of every kind, run by run, tag by tag, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .load import Run, Scalars
+from .describe import brief
+from .events import Value
+from .load import Run, Scalars, Values, kinds_of, load_runs
+from .pairs import (
+    NAMED_BY_TIME,
+    Apart,
+    Indices,
+    Tolerance,
+    UnreadableError,
+    elements_apart,
+    numbers_text,
+    spelled,
+    unreadable,
+    value_apart,
+)
+from .tags import Patterns, matcher
+
+Series: TypeAlias = "Scalars | Values"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs of one tag of one run.
+    """How one tag of one run differs. There is at most one for each run, tag, kind and `what`.
 
-    what: "missing" (the tag is on one side only), "steps" (some steps are), or "values"
-    count: how many of them
-    step, a, b: the one where values are furthest apart, or the first step of one side only, and the values there; None
-        on a side that has none
+    run, tag, kind: where; kind is one of KINDS
+    what: "missing" (one side has no such tag), "steps" (one side lacks some steps), "values", or "unreadable" (a value
+        cannot be read or decoded, and the bytes of the two differ)
+    count: how many values
+    step: of the two values that differ most; where no number says how far they are apart, of the first two. Of
+        "missing" and "steps", the lowest step that one side lacks
+    a, b: the values there: numbers for scalars, a short description for other kinds; None on the side that has none
+    text: how the two differ; or the value that one side lacks
+    run_b: the name of the run in b, if that is another (see compare); else None
     """
 
     run: str
     tag: str
+    kind: str
     what: str
     count: int
     step: int
-    a: float | None
-    b: float | None
+    a: float | str | None
+    b: float | str | None
+    text: str
+    run_b: str | None = None
+
+
+@dataclass
+class Comparison:
+    """The differences, and what was compared: the runs, the tags by kind, and the values of both sides, each pair once.
+
+    excluded_runs, excluded_tags: what the caller excluded; a tag counts once for each kind
+    """
+
+    differences: list[Difference] = field(default_factory=list)
+    runs: int = 0
+    tags: Counter[str] = field(default_factory=Counter)
+    values: int = 0
+    excluded_runs: int = 0
+    excluded_tags: int = 0
 
 
 def compare(
-    a: Mapping[str, Run], b: Mapping[str, Run], *, rtol: float = 0.0, atol: float = 0.0
-) -> Iterator[Difference]:
-    """The differences between what load_runs gave of two trees, by run and tag.
+    a: Mapping[str, Run] | str | os.PathLike[str],
+    b: Mapping[str, Run] | str | os.PathLike[str],
+    *,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    exclude_runs: Patterns = None,
+    exclude_tags: Patterns = None,
+    exclude_kinds: str | Iterable[str] | None = None,
+) -> list[Difference]:
+    """Compare two trees of runs and return the differences, by run, tag and kind. An empty list means no difference.
 
-    Values are equal if |a - b| <= atol + rtol * |b|, as numpy.isclose has it, or if both are NaN. Of a step that was
-    logged several times the first values are compared with each other, then the second ones, and so on: with
-    load_runs(purge=False) nothing is left out. Wall times do not count. Raises ValueError for a negative tolerance, or
-    NaN.
+    a, b: what load_runs returned, or a path, for which load_runs(path) is called
+    rtol, atol: numbers are equal if |a - b| <= atol + rtol * |b|, as in numpy.isclose, or if both are NaN. This holds
+        for scalars, tensors, pixels, samples, and the numbers in histograms, PR curves, meshes and hyperparameters
+    exclude_runs, exclude_tags: what not to compare: a name or a glob (* is any text), a compiled regular expression, or
+        several of them
+    exclude_kinds: the kinds not to compare, of KINDS. To choose the kinds, runs, tags or steps to compare, pass what
+        load_runs(path, kinds=..., runs=..., tags=..., steps=...) returns
+
+    Values are equal if they hold the same, however they were stored: images by their pixels, sounds by their samples,
+    graphs by their nodes, in any order. What Pillow or `wave` cannot read is compared by its bytes. Wall times, the
+    times in hyperparameters, and titles and descriptions of tags do not count; nor does into how many files a run was
+    split. Of a step that was logged several times the first values are compared, then the second ones, and so on.
+
+    add_hparams names its child run by the time. Where only one side has a child run of that name, it is compared with
+    one of the other side, in the same parent: the first with the first, and so on, in the order of time.
+
+    One pair of values is in memory at a time. Raises TypeError for other arguments, ValueError for a tolerance below 0
+    or NaN, OSError for a path that cannot be read.
     """
-    if not (rtol >= 0 and atol >= 0):
-        raise ValueError(f"a tolerance must be 0 or more, got rtol={rtol!r}, atol={atol!r}")
-    for run in sorted({*a, *b}):
-        ours = a[run].scalars if run in a else {}
-        theirs = b[run].scalars if run in b else {}
-        for tag in sorted({*ours, *theirs}):
-            yield from _compare_tag(run, tag, ours.get(tag), theirs.get(tag), rtol, atol)
+    return comparison(
+        a,
+        b,
+        rtol=rtol,
+        atol=atol,
+        exclude_runs=exclude_runs,
+        exclude_tags=exclude_tags,
+        exclude_kinds=exclude_kinds,
+    ).differences
 
 
-def _compare_tag(
-    run: str, tag: str, a: Scalars | None, b: Scalars | None, rtol: float, atol: float
-) -> Iterator[Difference]:
-    (step_a, nth_a, value_a), (step_b, nth_b, value_b) = _in_order(a), _in_order(b)
-    steps = np.concatenate([step_a, step_b])
-    if nth_a.any() or nth_b.any():
-        pairs = np.stack([steps, np.concatenate([nth_a, nth_b])], axis=1)
-        _, key = np.unique(pairs, axis=0, return_inverse=True)
+def comparison(
+    a: Mapping[str, Run] | str | os.PathLike[str],
+    b: Mapping[str, Run] | str | os.PathLike[str],
+    *,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    exclude_runs: Patterns = None,
+    exclude_tags: Patterns = None,
+    exclude_kinds: str | Iterable[str] | None = None,
+) -> Comparison:
+    """Compare as `compare` does; say also what was compared."""
+    tolerance = Tolerance(_tolerance("rtol", rtol), _tolerance("atol", atol))
+    is_excluded_run = matcher([] if exclude_runs is None else exclude_runs)
+    is_excluded_tag = matcher([] if exclude_tags is None else exclude_tags)
+    no_kinds = set() if exclude_kinds is None else kinds_of(exclude_kinds)
+    done = Comparison()
+    runs_a, runs_b = _runs("a", a), _runs("b", b)
+    for name_a, name_b in _matched(runs_a, runs_b):
+        if any(name is not None and is_excluded_run(name) for name in (name_a, name_b)):
+            done.excluded_runs += 1
+            continue
+        series_a = {} if name_a is None else _series(runs_a[name_a])
+        series_b = {} if name_b is None else _series(runs_b[name_b])
+        run = name_b if name_a is None else name_a
+        run_b = None if name_b == run or name_b is None else name_b
+        done.runs += 1
+        for tag, kind in sorted({*series_a, *series_b}):
+            if is_excluded_tag(tag) or kind in no_kinds:
+                done.excluded_tags += 1
+                continue
+            done.tags[kind] += 1
+            done.values += _compare_series(
+                (run or "", tag, kind, run_b),
+                series_a.get((tag, kind)),
+                series_b.get((tag, kind)),
+                tolerance,
+                done.differences,
+            )
+    return done
+
+
+def _tolerance(name: str, number: float) -> float:
+    if isinstance(number, str) or not hasattr(number, "__float__"):
+        raise TypeError(f"{name} must be a number, got {number!r}")
+    tolerance = float(number)
+    if not tolerance >= 0:
+        raise ValueError(f"a tolerance must be 0 or more, got {name}={number!r}")
+    return tolerance
+
+
+def _runs(name: str, runs: Any) -> Mapping[str, Run]:
+    if isinstance(runs, str | os.PathLike):
+        return load_runs(runs)
+    if isinstance(runs, Mapping) and all(isinstance(run, Run) for run in runs.values()):
+        return runs
+    got = type(runs).__name__
+    if isinstance(runs, Mapping):
+        got += f" of {type(next(run for run in runs.values() if not isinstance(run, Run))).__name__}"
+    raise TypeError(f"{name} must be a path, or what load_runs returns: a dict of Run; got a {got}")
+
+
+def _matched(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str | None]]:
+    """The runs in pairs, by name; child runs that are named by the time, and are on one side only, in their order."""
+    names_a, names_b = set(a), set(b)
+    both = [(name, name) for name in names_a & names_b]
+    timed_a, timed_b = _timed(names_a - names_b), _timed(names_b - names_a)
+    timed = [
+        pair
+        for parent in timed_a.keys() & timed_b.keys()
+        for pair in zip(timed_a[parent], timed_b[parent], strict=False)
+    ]
+    matched = {name for pair in (*both, *timed) for name in pair}
+    only_a: list[tuple[str | None, str | None]] = [(name, None) for name in names_a - matched]
+    only_b: list[tuple[str | None, str | None]] = [(None, name) for name in names_b - matched]
+    return sorted([*both, *timed, *only_a, *only_b], key=lambda pair: pair[0] or pair[1] or "")
+
+
+def _timed(names: Iterable[str]) -> dict[str, list[str]]:
+    """The runs that are named by the time, by parent, the earliest first."""
+    timed: dict[str, list[tuple[float, str]]] = {}
+    for name in names:
+        parent, _, last = name.rpartition("/")
+        if NAMED_BY_TIME.fullmatch(last):
+            timed.setdefault(parent, []).append((float(last), name))
+    return {parent: [name for _, name in sorted(several)] for parent, several in timed.items()}
+
+
+def _series(run: Run) -> dict[tuple[str, str], Series]:
+    """What is in a run, by tag and kind."""
+    found: dict[tuple[str, str], Series] = {(tag, "scalar"): scalars for tag, scalars in run.scalars.items()}
+    return found | {(tag, kind): values for kind, tags in run.values.items() for tag, values in tags.items()}
+
+
+# --- one tag ---
+
+
+def _compare_series(
+    where: tuple[str, str, str, str | None],
+    a: Series | None,
+    b: Series | None,
+    tolerance: Tolerance,
+    differences: list[Difference],
+) -> int:
+    """Append the differences of one tag; return how many values were compared or are on one side only."""
+    run, tag, kind, run_b = where
+    step_a, step_b = (np.empty(0, np.int64) if series is None else series.step for series in (a, b))
+    if kind == "file_version" and len(step_a) and len(step_b):
+        # Each file has one, and into how many files a run is split does not count.
+        order = np.arange(max(len(step_a), len(step_b)))
+        index_a, index_b = np.minimum(order, len(step_a) - 1), np.minimum(order, len(step_b) - 1)
+        only_a = only_b = np.empty(0, np.intp)
     else:
-        key = steps
-    key_a, key_b = key[: len(step_a)], key[len(step_a) :]
-    only_a, only_b = ~np.isin(key_a, key_b), ~np.isin(key_b, key_a)
-    if only_a.any() or only_b.any():
+        index_a, index_b, only_a, only_b = _paired(step_a, step_b)
+
+    def add(what: str, count: int, step: int, i: int | None, j: int | None, text: str = "") -> None:
+        ends = [None if n is None else _said(series, n) for series, n in ((a, i), (b, j))]
+        text = text or next(spelled(end) if isinstance(end, float) else end for end in ends if end is not None)
+        differences.append(Difference(run, tag, kind, what, count, step, ends[0], ends[1], text, run_b))
+
+    if len(only_a) or len(only_b):
         what = "missing" if a is None or b is None else "steps"
-        first = int(np.concatenate([step_a[only_a], step_b[only_b]]).min())
-        ends = (_at(first, step_a[only_a], value_a[only_a]), _at(first, step_b[only_b], value_b[only_b]))
-        yield Difference(run, tag, what, int(only_a.sum() + only_b.sum()), first, *ends)
-    step, value_a, value_b = step_a[~only_a], value_a[~only_a], value_b[~only_b]
-    with np.errstate(invalid="ignore", over="ignore"):
-        differ = ~np.isclose(value_a, value_b, rtol=rtol, atol=atol, equal_nan=True)
-        distance = np.nan_to_num(np.abs(value_a - value_b), nan=np.inf)  # one NaN is as far as can be
-    if differ.any():
-        worst = np.argmax(np.where(differ, distance, -1))
-        pair = float(value_a[worst]), float(value_b[worst])
-        yield Difference(run, tag, "values", int(differ.sum()), int(step[worst]), *pair)
+        first = min((int(step[only].min()) for step, only in ((step_a, only_a), (step_b, only_b)) if len(only)))
+        i, j = (
+            next(iter(only[step[only] == first].tolist()), None) for step, only in ((step_a, only_a), (step_b, only_b))
+        )
+        add(what, len(only_a) + len(only_b), first, i, j)
+    if isinstance(a, Scalars) and isinstance(b, Scalars):
+        differ, distance = elements_apart(a.value[index_a], b.value[index_b], tolerance)
+        if len(differ):
+            worst = differ[np.argmax(distance)]
+            i, j = int(index_a[worst]), int(index_b[worst])
+            add("values", len(differ), int(step_a[i]), i, j, numbers_text(float(a.value[i]), float(b.value[j])))
+    elif isinstance(a, Values) and isinstance(b, Values):
+        counts: Counter[str] = Counter()
+        worst_of: dict[str, tuple[int, int, Apart]] = {}
+        for i, j in zip(index_a.tolist(), index_b.tolist(), strict=True):
+            found = _pair_apart(a, i, b, j, tolerance)
+            if found is None:
+                continue
+            what, apart = found
+            counts[what] += 1
+            if what not in worst_of or apart.distance > worst_of[what][2].distance:
+                worst_of[what] = i, j, apart
+        for what, (i, j, apart) in worst_of.items():
+            add(what, counts[what], int(step_a[i]), i, j, apart.text)
+    return len(index_a) + len(only_a) + len(only_b)
 
 
-def _in_order(scalars: Scalars | None) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Steps in order, how often each was there before, and the values; nothing of a tag that is not there."""
-    if scalars is None:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
-    order = np.argsort(scalars.step, kind="stable")
-    step = scalars.step[order]
-    first = np.searchsorted(step, step)
-    return step, np.arange(len(step)) - first, scalars.value[order]
+def _paired(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Indices, Indices, Indices, Indices]:
+    """The indices of the values that belong together, in the order of a, and of those of a and of b that are alone.
+
+    The n-th value that a has of a step belongs to the n-th that b has of it.
+    """
+    if np.array_equal(a, b):
+        every, nothing = np.arange(len(a)), np.empty(0, np.intp)
+        return every, every, nothing, nothing
+    _, step = np.unique(np.concatenate([a, b]), return_inverse=True)
+    nth_a, nth_b = _nth(step[: len(a)]), _nth(step[len(a) :])
+    key = step * (max(nth_a.max(initial=0), nth_b.max(initial=0)) + 1) + np.concatenate([nth_a, nth_b])
+    _, index_a, index_b = np.intersect1d(key[: len(a)], key[len(a) :], assume_unique=True, return_indices=True)
+    order = np.argsort(index_a)
+    only_a, only_b = np.ones(len(a), bool), np.ones(len(b), bool)
+    only_a[index_a] = only_b[index_b] = False
+    return index_a[order], index_b[order], np.flatnonzero(only_a), np.flatnonzero(only_b)
 
 
-def _at(wanted: int, step: NDArray[np.int64], value: NDArray[np.float64]) -> float | None:
-    found = value[step == wanted]
-    return float(found[0]) if len(found) else None
+def _nth(step: NDArray[np.intp]) -> Indices:
+    """How often each was there before."""
+    order = np.argsort(step, kind="stable")
+    in_order = step[order]
+    nth = np.empty(len(step), np.intp)
+    nth[order] = np.arange(len(step)) - np.searchsorted(in_order, in_order)
+    return nth
+
+
+def _said(series: Series | None, index: int) -> float | str:
+    """A number, or the value in a few words."""
+    if isinstance(series, Scalars):
+        return float(series.value[index])
+    assert series is not None
+    try:
+        return brief(series.message(index))
+    except (OSError, ValueError) as error:
+        return f"unreadable: {error}"
+
+
+def _pair_apart(a: Values, i: int, b: Values, j: int, tolerance: Tolerance) -> tuple[str, Apart] | None:
+    """What differs ("values" or "unreadable") and how; None if nothing does."""
+    values: list[Value] = []
+    problems: dict[str, str] = {}
+    for side, series, index in (("first", a, i), ("second", b, j)):
+        try:
+            values.append(series.message(index))
+        except (OSError, ValueError) as error:
+            problems[side] = str(error)
+    try:
+        if problems:
+            raise UnreadableError(unreadable(problems))
+        apart = value_apart(values[0], values[1], tolerance)
+    except UnreadableError as error:
+        return "unreadable", Apart(math.inf, str(error))
+    return None if apart is None else ("values", apart)
