@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eventfiles import VERSION, scalar, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -489,22 +490,124 @@ def test_export_of_what_cannot_be(capsys, curves, arguments, message):
 
 
 def test_diff_of_two_trainings(capsys, curves):
-    assert run(capsys, "diff", curves / "a", curves / "a") == (0, ["1 tag, no difference"], "")
+    compared = "1 run, 5 tags (1 scalar, 1 file_version, 3 hparams), 44 values"
+    assert run(capsys, "diff", curves / "a", curves / "a") == (0, [f"{compared}: no difference"], "")
     status, lines, errors = run(capsys, "diff", curves / "a", curves / "b")
     assert (status, errors) == (1, "")
-    assert lines == ["loss/val: 39 values differ, most at step 30: 0.5625 and 0.125, by 0.438", "1 of 1 tag differ"]
-    status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--atol", "0.5")
-    assert (status, lines) == (0, ["1 tag, no difference"])
-    status, lines, _ = run(capsys, "diff", curves, curves / "a", "--json")
+    assert lines == [
+        "_hparams_/session_start_info (hparams): 1 value differs, at step 0:",
+        "    name: 'a' and 'b'",
+        "loss/val: 39 values differ, most at step 30: 0.5625 and 0.125, by 0.438",
+        f"{compared}: 2 tags differ",
+    ]
+    status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--atol", "0.5", "--kind", "scalar")
+    assert (status, lines) == (0, ["1 run, 1 tag (1 scalar), 40 values: no difference; only --kind 'scalar'"])
+    status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--json")
     assert status == 1
+    assert list(map(json.loads, lines))[1] == {
+        "run": ".",
+        "tag": "loss/val",
+        "kind": "scalar",
+        "what": "values",
+        "count": 39,
+        "step": 30,
+        "a": 0.5625,
+        "b": 0.125,
+        "text": "0.5625 and 0.125, by 0.438",
+        "run_b": None,
+    }
+    for wrong in ("-1", "x", "nan"):
+        with pytest.raises(SystemExit):
+            main(["diff", str(curves), str(curves), "--rtol", wrong])
+
+
+def test_diff_of_runs_that_one_side_lacks(capsys, curves):
+    status, lines, errors = run(capsys, "diff", curves, curves / "a")
+    assert (status, errors) == (1, "")
+    assert lines == [
+        "run .: only in the second, 5 tags, 44 values",
+        "run a: only in the first, 5 tags, 44 values",
+        "run b: only in the first, 5 tags, 44 values",
+        "3 runs, 15 tags (3 scalar, 3 file_version, 9 hparams), 132 values: 15 tags differ",
+    ]
+    status, lines, _ = run(capsys, "diff", curves, curves / "a", "--json", "--kind", "scalar")
     assert [(row["run"], row["what"]) for row in map(json.loads, lines)] == [
         (".", "missing"),
         ("a", "missing"),
         ("b", "missing"),
     ]
-    for wrong in ("-1", "x", "nan"):
-        with pytest.raises(SystemExit):
-            main(["diff", str(curves), str(curves), "--rtol", wrong])
+
+
+def test_diff_leaves_out_what_is_excluded_and_says_so(capsys, curves):
+    shutil.copytree(curves, curves.with_name("other"))
+    with tbc.SummaryWriter(curves / "c") as writer:
+        writer.add_scalar("loss/val", 1, 1)
+    exclude = ["--exclude-run", "c", "--exclude-tag", "_hparams_*", "--exclude-kind", "file_version"]
+    status, lines, errors = run(capsys, "diff", curves, curves.with_name("other"), *exclude)
+    counts = "2 runs, 2 tags (2 scalar), 80 values"
+    assert (status, errors) == (0, "")
+    assert lines == [f"{counts}: no difference; left out: 1 run, 8 tags"]
+    exclude = [
+        "--exclude-run",
+        "^c$",
+        "--exclude-tag",
+        "^_",
+        "--steps",
+        "3:5",
+        "--regex",
+        "--tag",
+        "loss",
+        "--tag",
+        "_",
+    ]
+    status, lines, _ = run(capsys, "diff", curves, curves.with_name("other"), *exclude)
+    assert (status, lines) == (
+        0,
+        [
+            "2 runs, 2 tags (2 scalar), 6 values: no difference; only --tag 'loss' --tag '_' --steps 3:5; left out: nothing"
+        ],
+    )
+    status, lines, errors = run(capsys, "diff", curves, curves, "--exclude-run", "*")
+    assert (status, lines) == (1, [])
+    assert errors == f"error: {curves}, {curves}: nothing to compare; left out: 3 runs\n"
+    assert run(capsys, "diff", curves, curves, "--exclude-tag", "(", "--regex")[0] == 1
+    with pytest.raises(SystemExit):
+        main(["diff", str(curves), str(curves), "--exclude-kind", "scalars"])
+
+
+def test_diff_of_nothing(capsys, tmp_path, curves):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "events.out.tfevents.1").touch()
+    status, lines, errors = run(capsys, "diff", curves, tmp_path / "empty")
+    assert (status, lines, errors) == (1, [], f"error: {tmp_path}/empty: nothing to compare\n")
+
+
+def test_diff_of_child_runs_names_both(capsys, tmp_path):
+    for name, lr in (("a", 1), ("b", 2)):
+        with tbc.SummaryWriter(tmp_path / name) as writer:
+            writer.add_hparams({"lr": lr}, {})
+    (child,) = (path.name for path in (tmp_path / "a").iterdir() if path.is_dir())
+    (other,) = (path.name for path in (tmp_path / "b").iterdir() if path.is_dir())
+    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b")
+    assert status == 1
+    head = f"{child} and {other}: _hparams_/session_start_info (hparams): 1 value differs, at step 0"
+    assert lines[:2] == [f"{head}:", "    lr: 1 and 2, by 1"]
+    assert lines[2].endswith("1 tag differs")
+
+
+def test_diff_keeps_to_the_screen(capsys, tmp_path):
+    """What a file holds does not widen a line, nor reach the terminal unescaped."""
+    for name in "ab":
+        with tbc.SummaryWriter(tmp_path / name) as writer:
+            writer.add_text("text", "\x1b[31m" + "word " * 100 + name * 500)
+            writer.add_hparams({f"name {i}\x1b": name for i in range(9)}, {}, run_name=".")
+            if name == "a":
+                writer.add_text("more", "\x1b[31m" * 100)
+    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b")
+    assert status == 1
+    assert all(len(line) <= 80 for line in lines[:-1])
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) < 20
 
 
 def test_stats_add_up(capsys, runs):
@@ -710,10 +813,20 @@ def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
         status, lines, errors = run(capsys, *arguments, "--all")
         assert (status, errors) == (0, "")
         assert len(lines) == 3 or json.loads(lines[0])["count"] == 3
-    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b")
+    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--all")
     assert (status, lines[0]) == (1, "loss: 2 values differ, most at step 0: 2 and 4, by 2")
-    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--shown")
-    assert (status, lines, errors.count("note: ")) == (0, ["1 tag, no difference"], 2)
+
+
+def test_diff_says_what_a_restart_hides(capsys, tmp_path):
+    write(tmp_path / "a" / "events.1.tfevents", VERSION, scalar(1), scalar(2), scalar(3, value=7))
+    write(tmp_path / "a" / "events.2.tfevents", VERSION, scalar(3))
+    write(tmp_path / "b" / "events.1.tfevents", VERSION, scalar(1), scalar(2), scalar(3))
+    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b")
+    assert (status, len(lines)) == (0, 1)
+    assert errors.startswith(f"note: {tmp_path}/a: 1 value hidden")
+    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--all")
+    assert (status, errors) == (1, "")
+    assert lines[0] == "loss: 1 value on one side only, the first in the first at step 3: 0.5"
 
 
 def test_many_curves_are_a_line_each(capsys, tmp_path):

@@ -16,9 +16,8 @@ from tensorboard import data_compat
 from tensorboard.compat.proto import event_pb2
 
 import tbc
-from tbc import _core
 from tbc.proto import Event, GraphDef, HParamsPluginData
-from tbc.reader import KINDS, find_event_files, pairs, read_events
+from tbc.reader import KINDS, find_event_files, read_events
 from tbc.reader.diff import Difference, compare, comparison
 from tbc.reader.load import Run, Scalars, load_runs
 from tbc.testing import event_files
@@ -252,7 +251,7 @@ def test_every_kind_against_itself_and_logged_again(everything, tmp_path):
     done = comparison(everything, again)
     assert done.differences == []
     assert done.tags.keys() == set(KINDS)
-    assert done.values > 2 * len(KINDS)
+    assert done.values == 32
 
 
 def test_the_times_of_hyperparameters_do_not_count(tmp_path):
@@ -296,11 +295,16 @@ HUGE = np.array([2**53, 2**63 - 1, -(2**63)])
 CASES = [  # kind, how a and b are logged, how they differ
     (
         "histogram",
-        lambda w: w.add_histogram("x", [1, 2.5]),
-        lambda w: w.add_histogram("x", [1, 2.25]),
+        lambda w: w.add_histogram("x", np.array([1, 2.5])),
+        lambda w: w.add_histogram("x", np.array([1, 2.25])),
         "max: 2.5 and 2.25",
     ),
-    ("pr_curve", lambda w: w.add_pr_curve("x", [0, 1], [0, 1]), lambda w: w.add_pr_curve("x", [1, 0], [0, 1]), "tp: "),
+    (
+        "pr_curve",
+        lambda w: w.add_pr_curve("x", np.array([0, 1]), np.array([0, 1])),
+        lambda w: w.add_pr_curve("x", np.array([1, 0]), np.array([0, 1])),
+        "tp: ",
+    ),
     (
         "image",
         lambda w: w.add_image("x", PIXELS),
@@ -487,8 +491,7 @@ def test_tolerances_hold_for_every_number(everything, tmp_path):
     assert len(compare(a, b)) == 7
     assert len(compare(a, b, atol=0.5)) == 7
     assert compare(a, b, atol=1) == []
-    assert {d.kind for d in compare(a, b, rtol=0.125)} <= {"image"}
-    assert compare(a, b, rtol=1) == []
+    assert compare(a, b, rtol=0.25) == []
 
 
 def test_a_value_is_said_where_one_side_lacks_it(tmp_path):
@@ -565,12 +568,12 @@ def test_scalars_of_either_style(tmp_path):
 
 def test_values_that_tensorboard_turns_into_the_new_style(everything, tmp_path):
     """TensorBoard's own migration is the oracle; a histogram becomes float32, and loses its sums."""
-    metadata, migrated = {}, 0
+    migrated = 0
     for path in find_event_files(everything):
         events = []
         for event in read_events(path):
             old = event_pb2.Event.FromString(event.SerializeToString())
-            new = data_compat.migrate_event(old, metadata)
+            new = data_compat.migrate_event(old)
             migrated += new != old
             events.append(new.SerializeToString())
         write(tmp_path / "new" / os.path.relpath(path, everything), *events)
@@ -613,7 +616,7 @@ def test_child_runs_are_matched_in_the_order_of_time(parent):
         (f"{prefix}1700000000.5", None, "missing", 1.0, None),
         (f"{prefix}1700000001.0", None, "missing", 3.0, None),
     ]
-    assert [(d.run, d.run_b) for d in compare(b, a)][0] == (f"{prefix}1700000000.5", None)
+    assert next((d.run, d.run_b) for d in compare(b, a)) == (f"{prefix}1700000000.5", None)
     assert {d.what for d in compare(a, {})} == {"missing"}
 
 
@@ -638,9 +641,9 @@ def test_child_runs_of_add_hparams(tmp_path):
             writer.add_hparams({"lr": lr}, {"loss": lr})
             time.sleep(0.002)
 
-    a, b, c = (
-        logged(tmp_path / name, lambda w: log(w, lrs)) for name, lrs in (("a", [1, 2]), ("b", [1, 2]), ("c", [1, 3]))
-    )  # noqa: B023
+    a = logged(tmp_path / "a", lambda writer: log(writer, [1, 2]))
+    b = logged(tmp_path / "b", lambda writer: log(writer, [1, 2]))
+    c = logged(tmp_path / "c", lambda writer: log(writer, [1, 3]))
     assert len(load_runs(a)) == 3
     assert compare(a, b) == []
     found = compare(a, c)
@@ -695,7 +698,7 @@ def test_a_file_that_changes_after_it_was_loaded(tmp_path):
     assert {d.what for d in compare(runs_a, runs_b)} == {"unreadable"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(event_files(), event_files())
 def test_any_files(tmp_path_factory, a, b):
     """Nothing raises, a file is the same as itself, and what differs one way differs the other way."""
@@ -750,7 +753,7 @@ def change_leaf(message, path, at):
 FILES = ("image", "audio")  # not every byte of a PNG or WAV says something
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.data())
 def test_one_changed_byte_of_one_value_is_found(everything, tmp_path_factory, data):
     (path,) = find_event_files(everything / "")[:1]
@@ -777,7 +780,7 @@ def test_one_changed_byte_of_one_value_is_found(everything, tmp_path_factory, da
 
 
 @pytest.mark.parametrize("kind", ["image", "video", "audio"])
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_one_changed_pixel_or_sample_is_found(tmp_path_factory, kind, data):
     shape = {"image": (3, 4, 8), "video": (1, 3, 3, 4, 5), "audio": (80,)}[kind]
