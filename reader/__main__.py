@@ -7,7 +7,7 @@
   verify PATH...        say where files are damaged, torn or odd
   repair PATH... DIR    copy every good record of damaged files to another directory
   export PATH...        write the scalars as CSV, JSON lines or Parquet
-  diff PATH PATH        compare every value of two runs, or trees of runs
+  diff PATH PATH        compare two runs, or trees of runs
   stats PATH...         say what fills the disk
 
 PATH is an event file, a directory of runs or, but for tail, a URL of one (s3://bucket/runs). Of several paths, each run

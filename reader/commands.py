@@ -44,7 +44,6 @@ SCREEN = 20  # and about all of them
 MOST_NAMES = 1000  # that are compared with one that is not there
 LONG_NAME = 100  # characters
 MOST_TEXTS = 100  # of one value that are printed
-WIDTH = 80  # of a line of diff
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
 
@@ -919,11 +918,11 @@ def lines_of(differences: list[Difference], is_whole: bool) -> Iterator[str]:
         run = found.run if found.run_b is None else f"{found.run} and {found.run_b}"
         tag = found.tag if found.kind == "scalar" else f"{found.tag} ({found.kind})" if found.tag else found.kind
         head, text = f"{title(run, tag)}: {words_of(found)}", printable(found.text)
-        if len(head) + 2 + len(text) <= WIDTH:
+        if len(head) + 2 + len(text) <= 80:
             yield f"{head}: {text}"
         else:
             yield f"{head}:"
-            yield from textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
+            yield from textwrap.wrap(text, 80, initial_indent="    ", subsequent_indent="    ")
 
 
 def words_of(found: Difference) -> str:
