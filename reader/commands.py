@@ -894,8 +894,8 @@ def chosen(options: Namespace, done: Comparison) -> str:
     """What was chosen and what was left out, for the last line."""
     only = [
         f"--{name} {pattern!r}"
-        for name, patterns in (("run", options.runs), ("tag", options.tags), ("kind", options.kinds))
-        for pattern in patterns or ()
+        for name, given in (("run", options.runs), ("tag", options.tags), ("kind", options.kinds))
+        for pattern in given or ()
     ]
     if options.steps:
         first, last = ("" if end is None else end for end in options.steps)

@@ -437,6 +437,7 @@ def _texts_text(a: str, b: str) -> str:
 
 _READ: dict[str, Callable[[Value], Any]] = {
     "text": _tensor,
+    "keras_model": _tensor,
     "tensor": _tensor,
     "hparams": _hparams,
     "custom_scalars": _layout,
@@ -450,6 +451,7 @@ _APART: dict[str, Callable[[Any, Any, Tolerance], Apart | None]] = {
     "image": _images_apart,
     "audio": _sounds_apart,
     "text": _texts_apart,
+    "keras_model": _texts_apart,
     "tensor": _tensors_apart,
     "graph": _graphs_apart,
 }

@@ -566,7 +566,8 @@ def test_diff_leaves_out_what_is_excluded_and_says_so(capsys, curves):
     status, lines, errors = run(capsys, "diff", curves, curves, "--exclude-run", "*")
     assert (status, lines) == (1, [])
     assert errors == f"error: {curves}, {curves}: nothing to compare; left out: 3 runs\n"
-    assert run(capsys, "diff", curves, curves, "--exclude-tag", "(", "--regex")[0] == 1
+    status, lines, errors = run(capsys, "diff", curves, curves, "--exclude-tag", "(", "--regex")
+    assert (status != 0, lines, errors.startswith("error: '(' is no regular expression")) == (True, [], True)
     with pytest.raises(SystemExit):
         main(["diff", str(curves), str(curves), "--exclude-kind", "scalars"])
 
@@ -575,7 +576,8 @@ def test_diff_of_nothing(capsys, tmp_path, curves):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "events.out.tfevents.1").touch()
     status, lines, errors = run(capsys, "diff", curves, tmp_path / "empty")
-    assert (status, lines, errors) == (1, [], f"error: {tmp_path}/empty: nothing to compare\n")
+    assert (status, lines, errors.count("\n")) == (1, [], 1)
+    assert errors.startswith(f"error: {tmp_path}/empty: ")
 
 
 def test_diff_of_child_runs_names_both(capsys, tmp_path):
