@@ -13,6 +13,7 @@ import os
 import posixpath
 import secrets
 import stat
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO
@@ -49,31 +50,78 @@ def is_directory(path: str) -> bool:
     return bool(there.isdir(path))
 
 
-def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] = raise_error) -> list[str]:
-    """`path` itself unless it is a directory, else the event files below it, in the order TensorBoard reads them.
+def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] | None = None) -> list[str]:
+    """Return `path` itself unless it is a directory, else the event files below it.
 
-    Links to directories are not followed. A directory that cannot be listed raises OSError, or is told `on_error`.
+    They are in the order TensorBoard reads them, and symbolic links are followed as it follows them. A linked directory
+    is a run under the name of the link, so a run that two links lead to is found twice. A linked file belongs to the
+    run of the directory the link stands in. A directory that is within itself is a loop of links: it is reported and
+    not followed. (RustBoard does the same at the next link; TensorBoard's Python loader goes around up to 40 times.) A
+    link that leads nowhere is reported too, unless it has the name of an event file: then it is in the list, and
+    reading it raises OSError.
+
+    on_error: called with the OSError of each directory that cannot be listed and of each link that cannot be followed.
+        By default the former is raised and the latter is a RuntimeWarning.
+
+    Links at a URL are followed if fsspec's filesystem follows them.
     """
     path = os.fsdecode(path)
+    links: list[OSError] = []
     if is_url(path):
-        found = _below_url(path, on_error)
+        found = _below_url(path, on_error or raise_error)
     elif os.path.isdir(path):
-        found = _below(path, on_error)
+        walked = walk(path, on_error or raise_error, on_error or links.append)
+        found = [file for _, files in walked for file in files]
     else:
         found = [path]
+    for error in links:
+        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     return sorted(found, key=os.path.split)
 
 
-def _below(path: str, on_error: Callable[[OSError], object]) -> list[str]:
-    found: list[str] = []
-    directories = [path]
-    while directories:  # os.walk would recurse, before Python 3.12: a deep tree ends it
+def walk(
+    root: str, on_error: Callable[[OSError], object], on_link: Callable[[OSError], object]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each directory at and below `root`, with the event files in it. Links are followed, but not in a loop.
+
+    on_error, on_link: called with the error of a directory that cannot be listed, and of a link to one
+    """
+    above: dict[tuple[int, int], str] = {}  # the directories that the next one is in, by device and inode
+    pending: list[tuple[str, tuple[int, int] | None]] = [(root, None)]
+    while pending:  # os.walk would recurse, before Python 3.12: a deep tree ends it
+        directory, done = pending.pop()
+        if done:
+            del above[done]
+            continue
+        files: list[str] = []
         try:
-            for path, is_directory in entries_of(directories.pop()):
-                (directories if is_directory else found).append(path)
+            seen = os.stat(directory)
+            identity = (seen.st_dev, seen.st_ino)
+            if identity in above:
+                raise loop_error(directory, above[identity])
+            above[identity] = directory
+            pending.append((directory, identity))
+            for path, is_directory in entries_of(directory):
+                if is_directory:
+                    pending.append((path, None))
+                else:
+                    files.append(path)
         except OSError as error:
-            on_error(error)
-    return found
+            name_link(error, directory)
+            is_link = error.errno == errno.ELOOP or os.path.islink(directory)
+            (on_link if is_link else on_error)(error)
+        yield directory, files
+
+
+def loop_error(directory: str, above: str) -> OSError:
+    return OSError(errno.ELOOP, f"Not followed: this is {above!r} again, a loop of links", directory)
+
+
+def name_link(error: OSError, path: str) -> None:
+    """Add to an error of the system what the link at `path` leads to, if that is a link."""
+    with suppress(OSError):
+        if error.errno is not None and error.strerror == os.strerror(error.errno):
+            error.strerror = f"{error.strerror} (a link to {os.readlink(path)!r})"
 
 
 def event_files_in(directory: str) -> list[str]:
@@ -84,13 +132,22 @@ def event_files_in(directory: str) -> list[str]:
 
 
 def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
-    """The directories and event files in it, each with whether it is a directory."""
+    """Yield the directories and event files in it, each with whether it is a directory. Links count as their targets.
+
+    A link that cannot be followed is yielded too: listing or reading it says why. It counts as an event file if it has
+    the name of one, else as a directory.
+    """
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield entry.path, True
-            elif "tfevents" in entry.name and not os.path.isdir(entry.path):
-                yield entry.path, False
+            is_event_file = "tfevents" in entry.name
+            try:
+                is_directory = entry.is_dir()
+                if not is_directory and not is_event_file and entry.is_symlink():
+                    entry.stat()  # raises for a link to nowhere
+            except OSError:
+                is_directory = not is_event_file
+            if is_directory or is_event_file:
+                yield entry.path, is_directory
 
 
 def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
@@ -122,7 +179,11 @@ def open_file(path: str, whole: bool = True) -> BinaryIO:
     """whole: all of it will be read. A FIFO would block, a device never end; that it is a directory is said by open."""
     if is_url(path):
         return _open_url(path, whole)
-    mode = os.stat(path).st_mode
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        name_link(error, path)
+        raise
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     return open(path, "rb")

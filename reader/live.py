@@ -7,20 +7,33 @@ a file was cut or replaced, and which of its records are the same still.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Generator, Iterator
-from typing import BinaryIO, Generic, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
 from .events import Value, event_of, values_of
-from .files import entries_of, is_url, open_file, run_of, size_of
-from .load import Loader, OnError, Run, warn
-from .records import HEAD, TAIL, CorruptRecordError, RecordError, TruncatedRecordError, end_of, next_head, read_record
+from .files import entries_of, is_url, loop_error, name_link, open_file, run_of, size_of
+from .load import Loader, OnError, Run, Steps, warn
+from .records import (
+    HEAD,
+    TAIL,
+    CorruptRecordError,
+    RecordError,
+    TruncatedRecordError,
+    end_of,
+    next_head,
+    read_record,
+)
 
 MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
+
+Stat: TypeAlias = tuple[int, int, int, int]  # inode, size, mtime in ns, device
+NEVER: Stat = (0, 0, 0, 0)
 
 T = TypeVar("T")
 
@@ -56,7 +69,7 @@ def follow(
     """
     follower = Follower(os.fsdecode(path))
     if from_end:
-        follower.load(set(), lambda error: None)
+        follower.load(set(), lambda error: on_error(error) if isinstance(error, OSError) else None)
     return _values(follower, interval, idle, on_error)
 
 
@@ -77,12 +90,23 @@ def _values(
 
 
 class Follower:
-    """What follow does, but for the waiting."""
+    """Follow a path as `follow` does, without the waiting.
 
-    def __init__(self, path: str) -> None:
+    wants_run: files of other runs are not read
+    wants_tag: values of other tags are left out
+    """
+
+    def __init__(
+        self,
+        path: str,
+        wants_run: Callable[[str], bool] = lambda run: True,
+        wants_tag: Callable[[str], bool] = lambda tag: True,
+    ) -> None:
         if is_url(path):
             raise ValueError(f"{path}: only files of this machine can be followed")
         self._path = path
+        self._wants_run = wants_run
+        self._wants_tag = wants_tag
         self._directories: dict[str, _Directory] = {}
         self._files: dict[str, _File] = {}  # in the order of find_event_files
         self._plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of the tags of each run, see values_of
@@ -100,36 +124,40 @@ class Follower:
                 event = event_of(data, file.path, offset, on_error)
                 if event is not None:
                     for value in values_of(event, self._plugins[file.run]):
-                        yield file.run, value
+                        if self._wants_tag(value.tag):
+                            yield file.run, value
             if file.is_gone:
                 del self._files[file.path]
 
-    def load(self, kinds: set[str], on_error: OnError) -> dict[str, Run]:
-        """What load_runs gives of what is there, without a purge. poll goes on behind it."""
+    def load(self, kinds: set[str], on_error: OnError, steps: Steps = None) -> dict[str, Run]:
+        """Return what load_runs returns of what is there, nothing hidden. `poll` continues after it."""
         self._find_files(time.monotonic(), on_error)
         loaders: dict[str, Loader] = {}
         found = set()
         for file in self._files.values():
             if file.run not in loaders:
-                loaders[file.run] = Loader(lambda tag: True, kinds, None, False, on_error)
+                loaders[file.run] = Loader(self._wants_tag, kinds, steps, False, on_error)
                 self._plugins[file.run] = loaders[file.run].plugins
             try:
                 file.go_to(loaders[file.run].load(file.path))
                 found.add(file.run)
-            except FileNotFoundError:  # not there yet, or any more
-                pass
             except OSError as error:
-                on_error(error)
+                if file.is_new(error):
+                    on_error(error)
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
     def _find_files(self, now: float, on_error: OnError) -> None:
         files = []
         if os.path.isdir(self._path):
-            self._directories.setdefault(self._path, _Directory(self._path))
+            self._files.pop(self._path, None)
+            self._directories.setdefault(self._path, _Directory(self._path, None, self._forget))
         else:
+            self._directories.pop(self._path, None)
             files.append(self._path)
         directories = list(self._directories.values())
         for directory in directories:  # it grows by what is found
+            if self._directories.get(directory.path) is not directory:  # forgotten
+                continue
             for found in directory.news(now):
                 if isinstance(found, OSError):
                     on_error(found)
@@ -138,13 +166,24 @@ class Follower:
                 if not is_directory:
                     files.append(path)
                 elif path not in self._directories:
-                    self._directories[path] = _Directory(path)
+                    self._directories[path] = _Directory(path, directory, self._forget)
                     directories.append(self._directories[path])
             if directory.is_gone:
                 del self._directories[directory.path]
-        new = {path: _File(path, run_of(path, self._path)) for path in files if path not in self._files}
+        new = {}
+        for path in files:
+            if path not in self._files and self._wants_run(run := run_of(path, self._path)):
+                new[path] = _File(path, run, path == self._path)
         if new:
             self._files = dict(sorted((self._files | new).items(), key=lambda item: os.path.split(item[0])))
+
+    def _forget(self, directory: str) -> None:
+        """Forget what was found below a directory: its link leads to another one now."""
+        below = os.path.join(directory, "")
+        for path in [path for path in self._files if path.startswith(below)]:
+            self._plugins.pop(self._files.pop(path).run, None)
+        for path in [path for path in self._directories if path.startswith(below)]:
+            del self._directories[path]
 
 
 class _Watched(Generic[T]):
@@ -152,32 +191,61 @@ class _Watched(Generic[T]):
 
     again = math.inf  # seconds after which it is read though that has not changed
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, is_root: bool) -> None:
         self.path = path
         self.is_gone = False
-        self._stat = (0, 0, 0)  # inode, size, mtime
+        self._is_root = is_root
+        self._seen = self._stat = NEVER  # at the last look, and when it was last read
+        self._target = ""  # what the path leads to
         self._due = 0.0  # when `again` is over, by time.monotonic
         self._failed: int | None = None  # the errno that was told
 
     def news(self, now: float) -> Iterator[T | OSError]:
         """What came since the last call, and an error unless it was told."""
+        self.is_gone = False
         try:
-            seen = os.stat(self.path)
-            stat = (seen.st_ino, seen.st_size, seen.st_mtime_ns)
+            stat = self._look()
             if stat == self._stat and now < self._due:
                 return
             yield from self._read()
-        except (FileNotFoundError, NotADirectoryError):
-            self.is_gone = True
         except OSError as error:
-            if error.errno != self._failed:
-                self._failed = error.errno
+            if self.is_new(error):
                 yield error
         else:
             self._failed = None
             # What comes within a tick of the filesystem's clock leaves the mtime as it is: the next look is inside.
             self._due = now + self.again if stat == self._stat else now
             self._stat = stat
+
+    def is_new(self, error: OSError) -> bool:
+        """Return whether to report an error: not if it was told, nor if the file or directory is gone or became the
+        other of the two. A link to nowhere is reported."""
+        is_missing = (isinstance(error, FileNotFoundError) and not os.path.islink(self.path)) or (
+            error.errno == errno.ELOOP and not os.path.lexists(self.path)  # a link above it leads nowhere now
+        )
+        if is_missing or isinstance(error, NotADirectoryError | IsADirectoryError):
+            self.is_gone = True
+            return False
+        name_link(error, self.path)
+        was_told = error.errno == self._failed
+        self._failed = error.errno
+        return not was_told
+
+    def _look(self) -> Stat:
+        """Its stat. What was read is forgotten if the path leads to something else now, by another link."""
+        seen = os.stat(self.path)
+        stat = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_dev)
+        if stat != self._seen:
+            target = os.path.realpath(self.path) if self._is_root or os.path.islink(self.path) else self.path
+            is_moved = (stat[0], stat[3]) == (self._seen[0], self._seen[3])  # the same thing, with a link to it
+            if self._target not in ("", target) and not is_moved:
+                self._stat = NEVER
+                self._forget()
+            self._seen, self._target = stat, target
+        return stat
+
+    def _forget(self) -> None:
+        raise NotImplementedError
 
     def _read(self) -> Iterator[T]:
         raise NotImplementedError
@@ -186,14 +254,30 @@ class _Watched(Generic[T]):
 class _Directory(_Watched[tuple[str, bool]]):
     again = 5.0  # the clock may tick in seconds, and some filesystems over a network keep no mtime of directories
 
+    def __init__(self, path: str, above: _Directory | None, forget: Callable[[str], None]) -> None:
+        super().__init__(path, above is None)
+        self._above = above
+        self._forget_below = forget
+
+    def _forget(self) -> None:
+        self._forget_below(self.path)
+
     def _read(self) -> Iterator[tuple[str, bool]]:
+        above = self._above
+        while above is not None:
+            if (above._seen[0], above._seen[3]) == (self._seen[0], self._seen[3]):
+                raise loop_error(self.path, above.path)
+            above = above._above
         return entries_of(self.path)
 
 
 class _File(_Watched[tuple[int, bytes] | RecordError]):
-    def __init__(self, path: str, run: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, run: str, is_root: bool) -> None:
+        super().__init__(path, is_root)
         self.run = run
+        self._forget()
+
+    def _forget(self) -> None:
         self._ends = array("Q")  # the marks: where a record that was read ended,
         self._sums = array("I")  # and the four bytes before
         self._known = 0  # so many marks hold; those behind did before the file was cut, and may again

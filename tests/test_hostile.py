@@ -361,7 +361,7 @@ def test_what_is_no_file_is_told_at_once(paths):
         "/dev/zero": "Not a regular file",
         "/dev/full": "Not a regular file",
         paths / "tfevents.fifo": "Not a regular file",
-        paths / "tfevents.loop": os.strerror(errno.ELOOP),
+        paths / "tfevents.loop": f"{os.strerror(errno.ELOOP)} (a link to 'tfevents.loop')",
         paths / "none": os.strerror(errno.ENOENT),
         paths / "folder" / "tfevents" / "below": os.strerror(errno.ENOTDIR),
         "": os.strerror(errno.ENOENT),
@@ -378,6 +378,8 @@ def test_what_is_no_file_does_not_keep_the_others_from_being_read(capsys, paths)
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 + len(list(read_events(SOUND[0])))
     assert sorted(line.split(":")[1].split("/")[-1] for line in err.splitlines()) == [
+        "around",
+        "tfevents.around",
         "tfevents.device",
         "tfevents.fifo",
         "tfevents.loop",
@@ -389,7 +391,15 @@ def test_the_library_says_what_is_no_file(paths):
         next(read_events(paths / "tfevents.fifo"))
     with pytest.raises(IsADirectoryError):
         next(read_events(paths))
-    assert find_event_files(paths / "folder") == [str(paths / "folder" / "tfevents")]
+    loops = []
+    found = find_event_files(paths / "folder", loops.append)
+    names = ("tfevents.device", "tfevents.fifo", "tfevents.loop")
+    links = [f"{link}/{name}" for link in ("around", "tfevents.around") for name in names]
+    assert [os.path.relpath(file, paths / "folder") for file in found] == ["tfevents", *links]
+    assert sorted(os.path.relpath(error.filename, paths / "folder") for error in loops) == [
+        "around/folder",
+        "tfevents.around/folder",
+    ]
 
 
 def test_a_socket_is_no_file(tmp_path, monkeypatch):

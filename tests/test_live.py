@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import shutil
@@ -161,18 +162,139 @@ def test_files_and_directories_that_are_deleted(tmp_path):
     assert not watch.errors
 
 
-def test_links(tmp_path):
-    """To files they are followed, to directories not, as by find_event_files."""
-    (tmp_path / "root" / "run").mkdir(parents=True)
-    append(tmp_path / "root" / "run" / NAME, records(1))
-    (tmp_path / "root" / "link").symlink_to("run")
-    (tmp_path / "root" / "tfevents.directory").symlink_to("run")
-    (tmp_path / "root" / "tfevents.link").symlink_to(tmp_path / "elsewhere")
+def make(directory, *steps, name=NAME):
+    directory.mkdir(parents=True, exist_ok=True)
+    append(directory / name, records(*steps))
+
+
+def point(link, target):
+    """Point a link elsewhere, as ln -sfn does: in one step."""
+    link.with_name("new link").symlink_to(target)
+    os.replace(link.with_name("new link"), link)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks follow one another within a tick of a coarse clock; hence all is listed and read at each."""
+    monkeypatch.setattr(module._Watched, "again", 0)
+    monkeypatch.setattr(module._Directory, "again", 0)
+
+
+def test_links_are_followed_as_by_find_event_files(tmp_path):
+    root = tmp_path / "root"
+    make(root / "run", 1)
+    make(tmp_path / "store" / "deep", 2)
+    (root / "link").symlink_to("run")
+    (root / "store").symlink_to("../store")
+    (root / "tfevents.directory").symlink_to("run")
+    (root / "tfevents.link").symlink_to(tmp_path / "elsewhere")
+    (root / "run" / "loop").symlink_to("../../root")
+    watch = Watch(root)
+    expected = [("link", 1), ("run", 1), ("store/deep", 2), ("tfevents.directory", 1)]
+    assert watch.runs() == expected
+    assert list(Follower(str(root)).load({"scalar"}, print)) == [run for run, _ in expected]
+    assert watch.runs() == []
+    assert sorted((error.errno, os.path.relpath(error.filename, root)) for error in watch.errors) == [
+        (errno.ENOENT, "tfevents.link"),
+        *[(errno.ELOOP, f"{run}/loop") for run in ("link", "run", "tfevents.directory")],
+    ]
+    watch.errors.clear()
+    append(tmp_path / "elsewhere", records(2))
+    append(root / "run" / NAME, records(3))
+    assert watch.runs() == [(".", 2), ("link", 3), ("run", 3), ("tfevents.directory", 3)]
+    assert watch.runs() == []
+    assert not watch.errors
+
+
+def test_a_link_that_leads_to_another_run(tmp_path, quick):
+    """What stood in files of the same name is neither damaged nor read on in the middle."""
+    for run, steps in {"1": [1, 2, 3], "2": [11, 12, 13, 14], "3": [21]}.items():
+        make(tmp_path / "store" / run / "deep", *steps)
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    latest = tmp_path / "root" / "latest"
+    latest.symlink_to("../store/1")
+    watches = [Watch(tmp_path / "root"), Watch(latest), Watch(latest / "deep"), Watch(latest / "deep" / NAME)]
+
+    def steps():
+        several = [watch.steps() for watch in watches]
+        assert several == several[:1] * len(watches)
+        return several[0]
+
+    assert steps() == [1, 2, 3]
+    make(tmp_path / "store" / "1" / "deep", 4)
+    assert steps() == [4]
+    point(latest, "../store/2")
+    assert steps() == [11, 12, 13, 14]
+    make(tmp_path / "store" / "1" / "deep", 5)
+    make(tmp_path / "store" / "2" / "deep", 15)
+    assert steps() == [15]
+    latest.unlink()
+    assert steps() == []
+    latest.symlink_to("../store/3")
+    assert steps() == [21]
+    point(latest, "nowhere")
+    assert [steps(), steps()] == [[], []]
+    assert [str(error.filename) for error in watches[0].errors] == [str(latest)]
+    make(tmp_path / "root" / "nowhere" / "deep", 31)
+    assert watches[0].runs() == [("latest/deep", 31), ("nowhere/deep", 31)]
+    for watch in watches[1:]:
+        assert watch.steps() == [31]
+    assert [len(watch.errors) for watch in watches] == [1, 1, 0, 0]  # below a link there is nothing yet
+
+
+def test_a_run_that_is_moved_and_linked_to_is_the_same(tmp_path, quick):
+    make(tmp_path / "root" / "run", 1)
     watch = Watch(tmp_path / "root")
     assert watch.runs() == [("run", 1)]
-    append(tmp_path / "elsewhere", records(2))
-    assert watch.runs() == [(".", 2)]
+    (tmp_path / "root" / "run").rename(tmp_path / "moved")
+    (tmp_path / "root" / "run").symlink_to("../moved")
+    assert watch.runs() == []
+    make(tmp_path / "moved", 2)
+    assert watch.runs() == [("run", 2)]
     assert not watch.errors
+
+
+def test_an_event_file_that_is_linked_to(tmp_path, quick):
+    for name, steps in {"1": [1, 2], "2": [11, 12, 13]}.items():
+        make(tmp_path / "store", *steps, name=name)
+    link = tmp_path / "root" / NAME
+    link.parent.mkdir()
+    link.symlink_to("../store/1")
+    watch = Watch(tmp_path / "root")
+    assert watch.steps() == [1, 2]
+    point(link, "../store/2")
+    assert watch.steps() == [11, 12, 13]
+    append(tmp_path / "store" / "2", records(14))
+    assert watch.steps() == [14]
+    os.truncate(tmp_path / "store" / "2", len(records(11)))
+    assert watch.steps() == []
+    assert watch.told() == [(ChangedFileError, len(records(11)))]
+
+
+def test_what_a_link_leads_to_may_change_its_kind(tmp_path, quick):
+    """Between a file, a directory, nothing and itself."""
+    make(tmp_path / "run", 1)
+    append(tmp_path / "file", records(2))
+    link = tmp_path / "root" / "tfevents"
+    link.parent.mkdir()
+    watches = [Watch(tmp_path / "root"), Watch(link)]
+    targets = {"nowhere": [], "../file": [2], "../run": [1], "tfevents": [], "../none/x": []}
+    for target in [*targets, *targets, *reversed(targets), "../run", "../none/x", "../file", "tfevents", "../run"]:
+        point(link, target)
+        for watch in watches:
+            assert watch.steps() == targets[target], target
+            assert watch.steps() == []
+            assert {type(error) for error in watch.errors} <= {FileNotFoundError, OSError}
+            watch.errors.clear()
+
+
+def test_errors_of_what_is_there_are_told_once_after_load(tmp_path):
+    make(tmp_path, 1)
+    os.mkfifo(tmp_path / "tfevents.pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    errors = []
+    assert list(follow(tmp_path, from_end=True, idle=0, on_error=errors.append)) == []
+    assert sorted(os.path.basename(error.filename) for error in errors) == ["link", "tfevents.pipe"]
 
 
 def test_a_plugin_is_remembered_through_the_files_of_a_run(tmp_path):
@@ -684,10 +806,7 @@ class Growing(RuleBasedStateMachine):
         assert [kind for kind, _ in self.watch.told()] == [ChangedFileError] * changed
 
 
-def test_whatever_writers_do_is_given_once_and_in_order(monkeypatch):
-    """Looks follow one another within a tick of a coarse clock; hence all is read at each."""
-    monkeypatch.setattr(module._Watched, "again", 0)
-    monkeypatch.setattr(module._Directory, "again", 0)
+def test_whatever_writers_do_is_given_once_and_in_order(quick):
     run_state_machine_as_test(Growing, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))
 
 
