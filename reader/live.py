@@ -25,12 +25,15 @@ from .records import (
     CorruptRecordError,
     RecordError,
     TruncatedRecordError,
+    crc32c,
     end_of,
+    mask,
     next_head,
     read_record,
 )
 
 MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
+PIECE = 1 << 20  # bytes that are read at a time
 
 Stat: TypeAlias = tuple[int, int, int, int]  # inode, size, mtime in ns, device
 NEVER: Stat = (0, 0, 0, 0)
@@ -145,6 +148,10 @@ class Follower:
                 if file.is_new(error):
                     on_error(error)
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
+
+    def unread(self) -> int:
+        """Return how many bytes have come into the files that were found and are not read yet."""
+        return sum(file.unread() for file in self._files.values())
 
     def _find_files(self, now: float, on_error: OnError) -> None:
         files = []
@@ -289,6 +296,13 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         """Where the next record begins."""
         return self._ends[self._known - 1] if self._known else 0
 
+    def unread(self) -> int:
+        """In bytes. Damage at the end, and a record that is not whole, count as read once they were looked at."""
+        try:
+            return max(os.path.getsize(self.path) - max(self._offset, self._stat[1]), 0)
+        except OSError:
+            return 0
+
     def go_to(self, offset: int) -> None:
         """To where a record begins: what is before was read in another way."""
         with open_file(self.path) as file:
@@ -321,6 +335,9 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
                         return
                     if self._go_on(file, end_of(offset, len(data))):
                         yield offset, data
+                    for offset, data, mark in _records_in_a_piece(file, self._offset, size):
+                        if self._mark(end_of(offset, len(data)), mark):
+                            yield offset, data
 
     def _go_back(self, file: BinaryIO, size: int) -> ChangedFileError | None:
         """To where the file differs from what was read, if so."""
@@ -339,7 +356,10 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
 
     def _go_on(self, file: BinaryIO, end: int) -> bool:
         """To `end`, with a mark. False if it was read before, by what is behind the marks that hold."""
-        mark = _sum_before(file, end)
+        return self._mark(end, _sum_before(file, end))
+
+    def _mark(self, end: int, mark: int) -> bool:
+        """As _go_on; mark: the four bytes before `end`."""
         was_read = self._known < len(self._ends) and (self._ends[self._known], self._sums[self._known]) == (end, mark)
         if not was_read:
             del self._ends[self._known :], self._sums[self._known :]
@@ -360,6 +380,28 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         head = next_head(file, max(error.end or error.offset + 1, self._scanned), whole=False)
         self._scanned = size - HEAD.size + 1
         return head and (error.end or head)
+
+
+def _records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes, int]]:
+    """Read a piece of the file at `offset`, and yield its records, each with its offset, data and checksum.
+
+    Stop at the first one that is damaged or not whole in the piece: read_record tells which.
+    """
+    file.seek(offset)
+    piece = file.read(min(PIECE, size - offset))
+    begin = 0
+    while begin + HEAD.size <= len(piece):
+        length, sum_of_length = HEAD.unpack_from(piece, begin)
+        start = begin + HEAD.size
+        end = start + length
+        if end + TAIL.size > len(piece) or sum_of_length != mask(crc32c(piece[begin : begin + 8])):
+            return
+        data = piece[start:end]
+        (sum_of_data,) = TAIL.unpack_from(piece, end)
+        if sum_of_data != mask(crc32c(data)):
+            return
+        yield offset + begin, data, sum_of_data
+        begin = end + TAIL.size
 
 
 def _is_blank(file: BinaryIO, offset: int) -> bool:
