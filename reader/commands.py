@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .rescue import Repaired
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
+LAG = 8 << 20  # bytes not read yet, from which on tail notes that it lags
+LAG_INTERVAL = 1.0  # seconds between two looks at that
 MOST_CURVES = 8  # that are drawn
 MOST_COLUMNS = 32  # that a tag is padded to: a long one does not widen all lines
 FEW = 3  # lines about one file that is damaged
@@ -702,24 +704,22 @@ def tail(options: Namespace, report: Report) -> None:
             heading.print(run)
             print(f"{step:>8}  {time_of(wall_time)}  {padded(printable(tag), 24)}  {text}")
 
-    followers: list[tuple[str, Callable[[str], bool], Follower]] = []
+    followers: list[tuple[str, Follower]] = []
     rows: list[tuple[str, str, str, int, float, float]] = []
     for path in options.paths:
-        wants_run = runs_wanted(path, options, options.paths)
         with reading(path, report):
-            follower = Follower(path)
-            runs = follower.load({"scalar"}, report.tell)
-            if not runs and not report.status and not options.follow:
+            follower = Follower(path, runs_wanted(path, options, options.paths), wants_tag)
+            runs = follower.load({"scalar"}, report.tell, options.steps, keep=options.lines)
+            if not runs and not report.status and not options.follow and not is_chosen(options):
                 report.complain(f"{path}: no event file here")
-            if report.status and not runs:
+            if report.status and not runs and not os.path.isdir(path):
                 continue
-            followers.append((path, wants_run, follower))
+            followers.append((path, follower))
             rows += [
                 (path, run.name, tag, *row)
                 for run in runs.values()
                 for tag, scalars in run.scalars.items()
-                if wants_tag(tag) and wants_run(run.name)
-                for row in last_rows(scalars, options.lines, first, last)
+                for row in rows_of(scalars)
             ]
     rows.sort(key=lambda row: row[4])
     for row in rows[max(len(rows) - options.lines, 0) :]:
@@ -727,14 +727,39 @@ def tail(options: Namespace, report: Report) -> None:
     if followers and options.lines and not options.follow:
         found = {name for path, run, *_ in rows for name in (run, named(path, run, options.paths))}
         explain(options.paths, options, report, "scalar", found, {row[2] for row in rows})
+    del rows
+    lag = Lag()
+
+    def unread() -> int:
+        return sum(follower.unread() for _, follower in followers)
+
     while options.follow and followers and not is_output_closed():
         print(end="", flush=True)
         time.sleep(INTERVAL)
-        for path, wants_run, follower in followers:
-            for run_name, value in follower.poll(report.tell):
-                is_scalar = value.kind == "scalar" and first <= value.step <= last
-                if is_scalar and wants_tag(value.tag) and wants_run(run_name):
-                    print_line(path, run_name, value.tag, value.step, value.wall_time, to_json(value), brief(value))
+        for path, follower in followers:
+            for run, value in follower.poll(report.tell):
+                if value.kind == "scalar" and first <= value.step <= last:
+                    print_line(path, run, value.tag, value.step, value.wall_time, to_json(value), brief(value))
+                lag.note(unread, report)
+        lag.note(unread, report)
+
+
+class Lag:
+    """Notes, once an episode, that more is logged than `tail` prints."""
+
+    def __init__(self) -> None:
+        self._is_there = False
+        self._due = 0.0
+
+    def note(self, unread: Callable[[], int], report: Report) -> None:
+        """unread: how many bytes there are to read; asked once in LAG_INTERVAL"""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + LAG_INTERVAL
+        n = unread()
+        was_there, self._is_there = self._is_there, n > (LAG / 2 if self._is_there else LAG)
+        if self._is_there and not was_there:
+            report.note(f"{readable(n)} are not read yet: more is logged than tail can print")
 
 
 def is_output_closed() -> bool:
@@ -747,11 +772,9 @@ def is_output_closed() -> bool:
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
-def last_rows(scalars: Scalars, n: int, first: int, last: int) -> Iterator[tuple[int, float, float]]:
-    wanted = ((first <= scalars.step) & (scalars.step <= last)).nonzero()[0]
-    wanted = wanted[max(len(wanted) - n, 0) :]
+def rows_of(scalars: Scalars) -> Iterator[tuple[int, float, float]]:
     columns = (scalars.step, scalars.wall_time, scalars.value)
-    return zip(*(column[wanted].tolist() for column in columns), strict=True)
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def verify(options: Namespace, report: Report) -> None:

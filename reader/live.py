@@ -70,6 +70,9 @@ def follow(
 
     Raises ValueError for a URL.
     """
+    for name, seconds in (("interval", interval), ("idle", idle)):
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"{name} must be a number of seconds, 0 or more, got {seconds}")
     follower = Follower(os.fsdecode(path))
     if from_end:
         follower.load(set(), lambda error: on_error(error) if isinstance(error, OSError) else None)
@@ -132,14 +135,17 @@ class Follower:
             if file.is_gone:
                 del self._files[file.path]
 
-    def load(self, kinds: set[str], on_error: OnError, steps: Steps = None) -> dict[str, Run]:
-        """Return what load_runs returns of what is there, nothing hidden. `poll` continues after it."""
+    def load(self, kinds: set[str], on_error: OnError, steps: Steps = None, keep: int | None = None) -> dict[str, Run]:
+        """Return what load_runs returns of what is there, nothing hidden. `poll` continues after it.
+
+        keep: the last rows of each tag, so many of them; by default all
+        """
         self._find_files(time.monotonic(), on_error)
         loaders: dict[str, Loader] = {}
         found = set()
         for file in self._files.values():
             if file.run not in loaders:
-                loaders[file.run] = Loader(self._wants_tag, kinds, steps, False, on_error)
+                loaders[file.run] = Loader(self._wants_tag, kinds, steps, False, on_error, keep=keep)
                 self._plugins[file.run] = loaders[file.run].plugins
             try:
                 file.go_to(loaders[file.run].load(file.path))

@@ -399,6 +399,53 @@ def test_tail_follows_a_run_that_begins_later(tmp_path):
         assert process.returncode == 130
 
 
+def test_tail_of_a_link(capsys, tmp_path, curves):
+    (tmp_path / "latest").symlink_to(curves)
+    (tmp_path / "none").symlink_to("nowhere")
+    assert run(capsys, "tail", tmp_path / "latest", "--json") == run(capsys, "tail", curves, "--json")
+    for arguments in ([], ["-f"]):
+        error = f"error: {tmp_path}/none: No such file or directory (a link to 'nowhere')\n"
+        assert run(capsys, "tail", tmp_path / "none", *arguments) == (1, [], error)
+
+
+def test_tail_notes_that_it_lags(tmp_path):
+    path = tmp_path / "tfevents"
+    with tbc.SummaryWriter(tmp_path / "source") as writer:
+        for step in range(100):
+            writer.add_scalar("loss", step, step)
+    (source,) = (tmp_path / "source").iterdir()
+    data = source.read_bytes()
+    path.write_bytes(data)
+    script = """if True:
+        from tbc.reader import __main__, commands
+        commands.LAG, commands.LAG_INTERVAL = 1000, 0
+        __main__.main(["tail", "-f", "-n1", "tfevents"])
+    """
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    with subprocess.Popen([sys.executable, "-c", script], **options) as process:
+        assert process.stdout.readline().startswith("      99")
+        with open(path, "ab") as file:
+            file.write(data)
+        for _ in range(100):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    assert out == ""
+    assert re.fullmatch(r"note: [\d.]+ kB are not read yet: more is logged than tail can print\n", errors)
+
+
+def test_tail_notes_once_an_episode_that_it_lags(capsys, monkeypatch):
+    lag, report = commands.Lag(), commands.Report()
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for n in [0, 1, 2, 2, 0.6, 2, 0.4, 1, 2, 0]:
+        now += 1
+        lag.note(lambda: n * commands.LAG, report)  # noqa: B023
+        lag.note(pytest.fail, report)  # not again within a second
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert report.status == 0
+
+
 def damage(path, offset=-1):
     content = bytearray(path.read_bytes())
     content[offset] ^= 1

@@ -12,6 +12,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -391,6 +392,50 @@ def test_what_cannot_be_read_is_told_once(tmp_path, monkeypatch):
     assert watch.steps() == [1]
 
 
+def test_only_what_is_wanted_is_read_and_kept(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(module, "open_file", lambda path: opened.append(path) or open_file(path))
+    for run in "ab":
+        make(tmp_path / run, *range(100))
+        append(tmp_path / run / NAME, record(1, tag="y"))
+    follower = Follower(str(tmp_path), "a".__eq__, "x".__eq__)
+    runs = follower.load({"scalar"}, raise_error, (None, 50), keep=3)
+    assert {name: {tag: x.step.tolist() for tag, x in run.scalars.items()} for name, run in runs.items()} == {
+        "a": {"x": [48, 49, 50]}
+    }
+    for run in "ab":
+        make(tmp_path / run, 200)
+        append(tmp_path / run / NAME, record(201, tag="y"))
+    assert [(run, value.tag, value.step) for run, value in follower.poll(raise_error)] == [("a", "x", 200)]
+    assert set(opened) == {str(tmp_path / "a" / NAME)}
+
+
+def test_how_much_is_unread(watch, path):
+    size = len(record(1))
+    assert (watch.follower.unread(), watch.steps()) == (0, [])
+    append(path, records(1, 2))
+    values = watch.follower.poll(raise_error)
+    next(values)
+    append(path, records(3) + record(4)[:-1])
+    assert watch.follower.unread() == 3 * size - 1
+    values.close()
+    assert watch.steps() == [2, 3]
+    assert watch.follower.unread() == 0  # a record that is not whole was looked at
+    append(path, record(4)[-1:] + b"?" * 99)
+    assert watch.follower.unread() == 100
+    assert watch.steps() == [4]
+    assert watch.follower.unread() == 0  # so was damage
+    os.truncate(path, size)
+    assert watch.follower.unread() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"interval": -1}, {"interval": float("nan")}, {"idle": -0.5}])
+def test_a_time_that_is_none(path, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{name} must be a number of seconds, 0 or more, got {value}"):
+        follow(path, **wrong)
+
+
 # --- torn and damaged records ---
 
 
@@ -510,9 +555,10 @@ PIECES = st.lists(
 
 
 @settings(max_examples=300)
-@given(PIECES, st.data())
-def test_whatever_comes_in_whatever_pieces_is_what_read_values_gives(data, draw):
-    with tempfile.TemporaryDirectory() as directory:
+@given(PIECES, st.sampled_from([1, 50, 100, 1 << 20]), st.data())
+def test_whatever_comes_in_whatever_pieces_is_what_read_values_gives(data, piece, draw):
+    """piece: bytes that are read at a time"""
+    with tempfile.TemporaryDirectory() as directory, mock.patch.object(module, "PIECE", piece):
         path = os.path.join(directory, NAME)
         watch = Watch(path)
         steps = []
