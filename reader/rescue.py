@@ -12,7 +12,7 @@ from typing import IO
 from tbc.proto import Event
 
 from .check import Damage, Damages, good_records
-from .files import find_event_files, is_directory, is_url, raise_error, run_of, whole_file
+from .files import find_event_files, is_directory, is_url, raise_error, run_of, walk, whole_file
 from .records import frame
 
 
@@ -35,15 +35,26 @@ def repair(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     on_error: Callable[[OSError], object] = raise_error,
-) -> Iterator[Repaired]:
-    """Copies the good records of each event file at or below `source`, which may be a URL, to a file of the same name.
+) -> list[Repaired]:
+    """Copy the good records of each event file at or below `source`, which may be a URL, to a file of the same name.
 
-    The copies stand below the directory `destination` as the files do below `source`, each from when it is whole. One
-    whose first record is no file_version gets one: TensorBoard would take it for a file of an early TensorFlow.
+    The copies stand below the directory `destination` as the files do below `source`, each from when it is whole. Links
+    are followed as find_event_files does; the copies are files. One whose first record is no file_version gets one:
+    TensorBoard would take it for a file of an early TensorFlow.
 
-    Raises ValueError at once if the copies would stand where TensorBoard finds the originals. OSError is raised, or
-    told `on_error`, and the next file follows; no file is overwritten, which is FileExistsError.
+    Raises ValueError before anything is copied if the copies would stand where TensorBoard finds the originals, through
+    a link too. OSError is raised, or given to `on_error`, and the next file follows. No file is overwritten: that is
+    FileExistsError.
     """
+    return list(repair_each(source, destination, on_error))
+
+
+def repair_each(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    on_error: Callable[[OSError], object] = raise_error,
+) -> Iterator[Repaired]:
+    """Do as `repair` does, and yield each copy when it is whole. The arguments are checked by the call."""
     root, destination = os.fsdecode(source), os.fsdecode(destination)
     if is_url(destination):
         raise ValueError(f"{destination}: expected a directory of this machine")
@@ -51,23 +62,43 @@ def repair(
         os.stat(root)  # raises if there is nothing
     if os.path.exists(destination) and not os.path.isdir(destination):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
-    if not is_url(root):
-        home = os.path.realpath(root if is_directory(root) else os.path.dirname(root))
-        if os.path.commonpath([home, os.path.realpath(destination)]) in (home, os.path.realpath(destination)):
+    if is_url(root):
+        return _copies(find_event_files(root, on_error), root, destination, on_error)
+    walked = list(walk(root, on_error, on_error)) if is_directory(root) else [(os.path.dirname(root), [root])]
+    files = sorted((file for _, several in walked for file in several), key=os.path.split)
+    homes = {os.path.realpath(directory) for directory, _ in walked}
+    homes |= {os.path.dirname(os.path.realpath(file)) for file in files}
+    above = {directory for home in homes for directory in _with_parents(home)}
+    for directory in [destination, *{os.path.dirname(_place(file, root, destination)): None for file in files}]:
+        place = os.path.realpath(directory)
+        if place in above or not homes.isdisjoint(_with_parents(place)):
             raise ValueError(
-                f"{destination}: expected a directory that is neither in {home} nor above it, "
+                f"{directory}: expected a directory that is neither in one with event files of {root} nor above it, "
                 "where TensorBoard would read the copies beside the originals"
             )
-    return _copies(root, destination, on_error)
+    return _copies(files, root, destination, on_error)
 
 
-def _copies(root: str, destination: str, on_error: Callable[[OSError], object]) -> Iterator[Repaired]:
-    for file in find_event_files(root, on_error):
-        run = run_of(file, root)
-        if run.split("/")[0] == os.pardir:  # the keys of a bucket may be anything
-            raise ValueError(f"{file}: expected a file below {root}")
+def _with_parents(path: str) -> Iterator[str]:
+    yield path
+    while (parent := os.path.dirname(path)) != path:
+        yield parent
+        path = parent
+
+
+def _place(file: str, root: str, destination: str) -> str:
+    """Where the copy of a file goes."""
+    run = run_of(file, root)
+    if run.split("/")[0] == os.pardir:  # the keys of a bucket may be anything
+        raise ValueError(f"{file}: expected a file below {root}")
+    return os.path.normpath(os.path.join(destination, run, os.path.basename(file)))
+
+
+def _copies(files: list[str], root: str, destination: str, on_error: Callable[[OSError], object]) -> Iterator[Repaired]:
+    for file in files:
+        copy = _place(file, root, destination)
         try:
-            yield _copy(file, os.path.normpath(os.path.join(destination, run, os.path.basename(file))))
+            yield _copy(file, copy)
         except OSError as error:
             error.filename = error.filename or file
             on_error(error)

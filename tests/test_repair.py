@@ -78,7 +78,7 @@ def test_tensorboard_reads_all_of_what_was_repaired(tmp_path):
     (tmp_path / "runs" / "a" / "tfevents").write_bytes(
         b"".join([*parts[1:3], bytes(64), *parts[3:6], b"torn", *parts[6:]])
     )
-    list(repair(tmp_path / "runs", tmp_path / "repaired"))
+    repair(tmp_path / "runs", tmp_path / "repaired")
     expected = {"a": {".": {"loss": points}}}
     for view in readers.fresh(tmp_path / "repaired", expected).values():
         assert view == expected
@@ -89,7 +89,7 @@ def test_a_tree_is_copied_byte_for_byte(tmp_path):
     for name in names:
         write(tmp_path / "runs" / name, VERSION, scalar(1, tag=name))
     (tmp_path / "runs" / "notes.txt").touch()
-    results = list(repair(tmp_path / "runs", tmp_path / "copy"))
+    results = repair(tmp_path / "runs", tmp_path / "copy")
     assert [(result.records, result.version_added, result.lost) for result in results] == [(2, False, [])] * 5
     assert find_event_files(tmp_path / "copy") == [str(tmp_path / "copy" / name) for name in names]
     for name in names:
@@ -126,6 +126,71 @@ def test_copies_do_not_stand_where_the_originals_are_read(tmp_path, path, monkey
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
+@pytest.fixture
+def linked(tmp_path):
+    """A tree of links to runs that are elsewhere, with a loop."""
+    for run in ("a", "b/deep"):
+        write(tmp_path / "store" / run / "tfevents.1", VERSION, scalar(1))
+    write(tmp_path / "files" / "tfevents.2", VERSION, scalar(2))
+    tree = tmp_path / "tree"
+    (tree / "run").mkdir(parents=True)
+    (tree / "a").symlink_to("../store/a")
+    (tree / "b").symlink_to("../store/b")
+    (tree / "run" / "tfevents.3").symlink_to("../../files/tfevents.2")
+    (tree / "run" / "loop").symlink_to("..")
+    return tree
+
+
+def content(root):
+    """All files below it, by path; links as such."""
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+def test_what_links_lead_to_is_copied_into_files(tmp_path, linked):
+    before = content(tmp_path)
+    errors = []
+    results = repair(linked, tmp_path / "copy", errors.append)
+    assert [os.path.relpath(result.copy, tmp_path / "copy") for result in results] == [
+        "a/tfevents.1",
+        "b/deep/tfevents.1",
+        "run/tfevents.3",
+    ]
+    assert [error.filename for error in errors] == [str(linked / "run" / "loop")]
+    after = content(tmp_path)
+    assert {path: after[path] for path in before} == before
+    assert len(after) == len(before) + 3
+    assert not any(path.is_symlink() for path in (tmp_path / "copy").rglob("*"))
+
+
+def test_copies_do_not_stand_where_links_lead_to_the_originals(tmp_path, linked):
+    (linked / "out").symlink_to("../to come")  # what is there is read as a part of the tree
+    (tmp_path / "link").symlink_to("store/b")
+    (tmp_path / "half" / "deeper").mkdir(parents=True)
+    (tmp_path / "half" / "b").symlink_to("../store/b")
+    (tmp_path / "half" / "run").symlink_to("deeper")
+    before = content(tmp_path)
+    for destination in [
+        *("store", "store/a", "store/a/x", "store/b/x", "store/b/deep", "files", "files/x", "to come", "to come/x"),
+        *("link", "link/x", "tree/a", "tree/a/x", "tree/run/loop/y", "tree/out/x", "tree", ".", "half"),
+    ]:
+        with pytest.raises(ValueError, match="expected a directory that is neither in"):
+            repair(linked, tmp_path / destination, lambda error: None)
+    assert content(tmp_path) == before
+    (tmp_path / "half" / "b").unlink()
+    assert len(repair(linked, tmp_path / "half", lambda error: None)) == 3
+    assert (tmp_path / "half" / "deeper" / "tfevents.3").exists()
+
+
+def test_the_call_does_it_all(tmp_path, path):
+    write(path, VERSION, scalar(1))
+    results = repair(path, tmp_path / "copy")
+    assert isinstance(results, list)
+    assert (tmp_path / "copy" / path.name).exists()
+    each = rescue.repair_each(path, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    assert [result.records for result in each] == [2]
+
+
 def test_no_file_is_overwritten(tmp_path):
     for name in ("tfevents.1", "tfevents.2"):
         write(tmp_path / "runs" / name, VERSION, scalar(1))
@@ -133,7 +198,7 @@ def test_no_file_is_overwritten(tmp_path):
     there.parent.mkdir()
     there.write_bytes(b"here first")
     with pytest.raises(FileExistsError):
-        next(repair(tmp_path / "runs", tmp_path / "copy"))
+        repair(tmp_path / "runs", tmp_path / "copy")
     errors = []
     (result,) = repair(tmp_path / "runs", tmp_path / "copy", errors.append)
     assert result.copy == str(tmp_path / "copy" / "tfevents.2")
@@ -153,7 +218,7 @@ def test_nothing_half_written_stays(tmp_path, path, monkeypatch, call, error):
 
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(type(error)):
-        list(repair(path, tmp_path / "copy"))
+        repair(path, tmp_path / "copy")
     assert sorted("tfevents" in name for name in seen) == [False, True]  # TensorBoard would read no unfinished file
     assert list((tmp_path / "copy").iterdir()) == []
 
@@ -184,7 +249,7 @@ def test_files_at_a_url(tmp_path):
 def test_a_key_of_a_bucket_does_not_lead_out_of_the_destination(tmp_path, monkeypatch):
     monkeypatch.setattr(rescue, "find_event_files", lambda *_: ["memory://check/../../tfevents.1"])
     with pytest.raises(ValueError, match="expected a file below memory://check"):
-        list(repair("memory://check", tmp_path / "copy"))
+        repair("memory://check", tmp_path / "copy")
 
 
 def test_where_there_is_nothing_to_copy_or_no_directory_to_copy_to(tmp_path, path):
