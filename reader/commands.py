@@ -688,7 +688,8 @@ def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
 
 
 def tail(options: Namespace, report: Report) -> None:
-    """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too."""
+    """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too. A note on
+    stderr says when more is logged than it can print."""
     from .live import Follower
 
     wants_tag = matcher(patterns(options, "tags"))

@@ -68,7 +68,14 @@ def follow(
     records that stand where they were read before are not given again. (The last 4,096 records that were given of a
     file are known, at least. One that is cut before them is given from its start.)
 
-    Raises ValueError for a URL.
+    Links are followed as find_event_files follows them. A link that leads nowhere is reported, and what it leads to
+    later is found. If a link leads to another directory or file than before, that is given from its start, and no
+    change of a file is reported.
+
+    Each value is an object of Python: some 100,000 a second on one core (Python 3.11). Behind a writer that logs more,
+    values come ever later. load_runs is hundreds of times as fast.
+
+    Raises ValueError for a URL, and for an interval or idle that is no number of seconds.
     """
     for name, seconds in (("interval", interval), ("idle", idle)):
         if seconds is not None and not seconds >= 0:
