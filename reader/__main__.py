@@ -148,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
     add = command(commands.tail, "print the last scalars, and those to come", "run tag")
     add("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
     add("-n", "--lines", type=natural, default=10, metavar="N", help="how many of the last ones (10)")
+    add("--all", action="store_true", help="also values that were logged again after a restart")
 
     add = command(commands.verify, "say where files are damaged, torn or odd")
     add("--live", action="store_true", help="runs are being written: the last file of each may end within a record")

@@ -13,21 +13,21 @@ import textwrap
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import groupby, islice
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from unicodedata import combining, east_asian_width
 
 from .describe import brief, plain, printable, shortest, strict, to_json
 from .events import Value, read_values, tensor_values
 from .files import find_event_files, is_directory, is_url, run_of
 from .kinds import Histogram, HParams, decode, text_of
-from .load import Loader, Run, Scalars, Values, by_run, bytes_in, kinds_of, load_runs, step_range
+from .load import Loader, Run, Scalars, Total, Values, by_run, bytes_in, kinds_of, load_runs, load_totals, step_range
 from .records import RecordError, TruncatedRecordError
 from .tags import KINDS, Patterns, is_glob, matcher
 from .unpack import Folder
@@ -130,7 +130,10 @@ def patterns(options: Namespace, name: str) -> Patterns:
         raise UsageError(f"{error.pattern!r} is no regular expression: {error}") from None
 
 
-class Runs(dict[str, Run]):
+T = TypeVar("T", Run, list[Total])
+
+
+class Runs(dict[str, T]):
     """Loaded runs by the name that is printed, and the path that each belongs to."""
 
     def __init__(self) -> None:
@@ -179,16 +182,23 @@ def runs_wanted(path: str, options: Namespace, paths: list[str]) -> Callable[[st
     return lambda run: wants(run) or wants(named(path, run, paths))
 
 
-def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> Runs:
+def load(path: str, options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> Runs[Run]:
     """load_all of one path."""
-    return load_all([path], options, report, kinds, purge)
+    return load_all([path], options, report, load_runs, kinds, purge)
 
 
-def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = None, purge: bool = True) -> Runs:
-    """Load the chosen runs of all paths, by the name that is printed. Report damage, that there are none, and that a
-    purge hides something."""
+def load_all(
+    paths: list[str],
+    options: Namespace,
+    report: Report,
+    read: Callable[..., dict[str, T]],
+    kinds: Any = None,
+    purge: bool = True,
+) -> Runs[T]:
+    """Load the chosen runs of all paths, by the name that is printed: with load_runs, or load_totals where counts are
+    enough. Report damage, that there are none, and how many values are hidden."""
     wants_tag = patterns(options, "tags")
-    loaded = Runs()
+    loaded = Runs[T]()
     found: set[str] = set()  # runs, by both names
     before, report.status = report.status, 0
     for path in paths:
@@ -201,29 +211,31 @@ def load_all(paths: list[str], options: Namespace, report: Report, kinds: Any = 
             if counts[place_of(error)] <= FEW:  # noqa: B023
                 first.append(error)  # noqa: B023
 
-        runs: dict[str, Run] = {}
+        runs: dict[str, T] = {}
         with reading(path, report):
             chosen: Any = {"runs": wants_run, "tags": wants_tag, "steps": options.steps}
-            runs = load_runs(path, kinds=kinds, purge=purge, on_error=on_error, **chosen)
+            runs = read(path, kinds=kinds, purge=purge, on_error=on_error, **chosen)
         for error in sorted(first, key=lambda error: (place_of(error), getattr(error, "offset", 0))):
             report.tell(error)
         for place, n in counts.items():
             if n > FEW:
                 report.skip(place, n - FEW)
-        hidden = sum(values.hidden for *_, values in series(runs))
-        if hidden:
-            report.note(
-                f"{path}: {plural(hidden, 'value')} hidden by later ones, of no greater step; --all shows them", path
-            )
-        for run in sorted(runs.values(), key=lambda run: run.name):
-            name = named(path, run.name, paths)
-            found |= {run.name, name}
+        note_hidden(path, sum(values.hidden for *_, values in series(runs)), report)
+        for run, of in sorted(runs.items()):
+            name = named(path, run, paths)
+            found |= {run, name}
             if name not in loaded:  # paths may lie in one another
-                loaded[name] = replace(run, name=name)
+                loaded[name] = replace(of, name=name) if isinstance(of, Run) else of
                 loaded.path[name] = path
     explain(paths, options, report, kinds, found, {tag for _, tag, _, _ in series(loaded)})
     report.status |= before
     return loaded
+
+
+def note_hidden(path: str, n: int, report: Report) -> None:
+    if n:
+        why = "a later event file logs their steps again" if n > 1 else "a later event file logs its step again"
+        report.note(f"{path}: {plural(n, 'value')} hidden, since {why}; --all shows them", path)
 
 
 def place_of(error: RecordError | OSError) -> str:
@@ -441,17 +453,16 @@ def dump(options: Namespace, report: Report) -> None:
 
 def tags(options: Namespace, report: Report) -> None:
     """Lists the tags of each run: the kind, how many values, the first and the last step."""
-    runs = load_all(options.paths, options, report, options.kinds, purge=not options.all)
+    runs = load_all(options.paths, options, report, load_totals, options.kinds, purge=not options.all)
     rows = [
-        (run, tag, kind, values)
-        for run, tag, kind, values in series(runs)
+        (run, tag, kind, total)
+        for run, tag, kind, total in series(runs)
         if kind != "file_version" or options.kinds or options.json
     ]
     width = min(max((columns_of(printable(tag)) for _, tag, _, _ in rows), default=0), MOST_COLUMNS)
     heading = Heading()
-    for run, tag, kind, values in rows:
-        n = len(values)
-        first, last = (int(values.step.min()), int(values.step.max())) if n else (None, None)
+    for run, tag, kind, total in rows:
+        n, first, last = total.count, total.first_step, total.last_step
         if options.json:
             row = {"tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
             print_json(row_of(options, runs.path[run], run, **row))
@@ -476,21 +487,29 @@ def report_runs_without_values(runs: set[str], options: Namespace, report: Repor
                     say(f"{where}: {plural(len(files), 'event file')}, no values{empty}", where)
 
 
-def series(runs: dict[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Values]]:
-    """Run, tag, kind and values; of each run the scalars first."""
-    for run in runs.values():
-        for tag, scalars in run.scalars.items():
-            yield run.name, tag, "scalar", scalars
-        for kind, several in run.values.items():
-            for tag, values in several.items():
-                yield run.name, tag, kind, values
+@overload
+def series(runs: Mapping[str, Run]) -> Iterator[tuple[str, str, str, Scalars | Values]]: ...
+@overload
+def series(runs: Mapping[str, list[Total]]) -> Iterator[tuple[str, str, str, Total]]: ...
+def series(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
+    """Iterate over run, tag, kind and values; of each run the scalars first."""
+    for name, run in runs.items():
+        if isinstance(run, Run):
+            for tag, scalars in run.scalars.items():
+                yield name, tag, "scalar", scalars
+            for kind, several in run.values.items():
+                for tag, values in several.items():
+                    yield name, tag, kind, values
+        else:
+            for total in sorted(run, key=lambda total: total.kind != "scalar"):
+                yield name, total.tag, total.kind, total
 
 
 def show(options: Namespace, report: Report) -> None:
     """Draws the curve of a scalar, and says where it was least and greatest: of many, a line for each. Prints any other
     value, or with --out writes images, sounds, texts, arrays and graphs into files."""
     split_arguments(options)
-    runs = load_all(options.paths, options, report, options.kinds, purge=not options.all)
+    runs = load_all(options.paths, options, report, load_runs, options.kinds, purge=not options.all)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
     folder = Folder(options.out) if options.out else None
     curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]
@@ -706,15 +725,17 @@ def tail(options: Namespace, report: Report) -> None:
             print(f"{step:>8}  {time_of(wall_time)}  {padded(printable(tag), 24)}  {text}")
 
     followers: list[tuple[str, Follower]] = []
+    runs: dict[str, Run] = {}
     rows: list[tuple[str, str, str, int, float, float]] = []
     for path in options.paths:
         with reading(path, report):
-            follower = Follower(path, runs_wanted(path, options, options.paths), wants_tag)
+            follower = Follower(path, runs_wanted(path, options, options.paths), wants_tag, purge=not options.all)
             runs = follower.load({"scalar"}, report.tell, options.steps, keep=options.lines)
             if not runs and not report.status and not options.follow and not is_chosen(options):
                 report.complain(f"{path}: no event file here")
             if report.status and not runs and not os.path.isdir(path):
                 continue
+            note_hidden(path, sum(run.hidden for run in runs.values()), report)
             followers.append((path, follower))
             rows += [
                 (path, run.name, tag, *row)
@@ -728,7 +749,7 @@ def tail(options: Namespace, report: Report) -> None:
     if followers and options.lines and not options.follow:
         found = {name for path, run, *_ in rows for name in (run, named(path, run, options.paths))}
         explain(options.paths, options, report, "scalar", found, {row[2] for row in rows})
-    del rows
+    del runs, rows
     lag = Lag()
 
     def unread() -> int:
@@ -810,12 +831,12 @@ def verify(options: Namespace, report: Report) -> None:
 def repair(options: Namespace, report: Report) -> None:
     """Copies every good record of the event files to another directory, each into a file of the same name, and says
     what was lost. Nothing is overwritten, and the originals stay as they are."""
-    from .rescue import repair
+    from .rescue import repair_each
 
     for path in options.paths:
         with reading(path, report):
             n = 0
-            for n, done in enumerate(repair(path, copies_of(path, options), report.fail), 1):  # noqa: B007
+            for n, done in enumerate(repair_each(path, copies_of(path, options), report.fail), 1):  # noqa: B007
                 print_repaired(done, options.json)
             if not n and not report.status:
                 report.complain(f"{path}: no event file here")
@@ -848,7 +869,7 @@ def export(options: Namespace, report: Report) -> None:
     from .export import write_csv, write_jsonl, write_parquet
 
     form = export_format(options)
-    runs = load_all(options.paths, options, report, "scalar", purge=not options.all)
+    runs = load_all(options.paths, options, report, load_runs, "scalar", purge=not options.all)
     if not runs:
         return
     if form == "parquet":
@@ -966,30 +987,30 @@ def words_of(found: Difference) -> str:
 
 def stats(options: Namespace, report: Report) -> None:
     """Says what fills the disk: bytes by kind, by run and by tag, the largest first."""
-    runs = load_all(options.paths, options, report, options.kinds, purge=False)
+    runs = load_all(options.paths, options, report, load_totals, options.kinds, purge=False)
     found = list(series(runs))
     if options.json:
-        for run, tag, kind, values in sorted(found, key=lambda each: -each[3].size):
-            row = {"tag": tag, "kind": kind, "count": len(values), "bytes": values.size}
+        for run, tag, kind, total in sorted(found, key=lambda each: -each[3].size):
+            row = {"tag": tag, "kind": kind, "count": total.count, "bytes": total.size}
             print_json(row_of(options, runs.path[run], run, **row))
         return
     if not found:
         return
-    print_sizes("kind", [(kind, values) for _, _, kind, values in found])
+    print_sizes("kind", [(kind, total) for _, _, kind, total in found])
     if len(runs) > 1:
-        print_sizes("run", [(printable(run), values) for run, _, _, values in found])
-    print_sizes("tag", [(f"{kind:<14}  {printable(tag)}", values) for _, tag, kind, values in found])
-    whole = sum(values.size for *_, values in found)
+        print_sizes("run", [(printable(run), total) for run, _, _, total in found])
+    print_sizes("tag", [(f"{kind:<14}  {printable(tag)}", total) for _, tag, kind, total in found])
+    whole = sum(total.size for *_, total in found)
     print(f"{readable(whole):>9}  in all")
 
 
-def print_sizes(name: str, found: list[tuple[str, Scalars | Values]]) -> None:
+def print_sizes(name: str, found: list[tuple[str, Total]]) -> None:
     """A line for each name, of the values under it."""
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for each, values in found:
-        sizes[each] += values.size
-        counts[each] += len(values)
+    for each, total in found:
+        sizes[each] += total.size
+        counts[each] += total.count
     whole = sizes.total()
     print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {name}")
     for each, size in sizes.most_common():

@@ -97,11 +97,13 @@ def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Val
     """
     what = event.WhichOneof("what")
     if what == "summary":
+        step, wall_time = event.step, event.wall_time
         for value in event.summary.value:
-            plugin = value.metadata.plugin_data.plugin_name
+            tag = value.tag
+            plugin = value.metadata.plugin_data.plugin_name if value.HasField("metadata") else ""  # it takes its time
             if plugins is not None:
-                plugin = plugin_of(value.tag, plugin, plugins)
-            yield Value(event.step, event.wall_time, value.tag, kind_of(value.WhichOneof("value"), plugin), value)
+                plugin = plugin_of(tag, plugin, plugins)
+            yield Value(step, wall_time, tag, kind_of(value.WhichOneof("value"), plugin), value)
     elif what is not None:
         tag = event.tagged_run_metadata.tag if what == "tagged_run_metadata" else ""
         yield Value(event.step, event.wall_time, tag, kind_of(what, ""), getattr(event, what))

@@ -18,7 +18,7 @@ from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
 from .events import Value, event_of, values_of
 from .files import entries_of, is_url, loop_error, name_link, open_file, run_of, size_of
-from .load import Loader, OnError, Run, Steps, warn
+from .load import Loader, OnError, Run, Steps, warn, warn_of_hidden
 from .records import (
     HEAD,
     TAIL,
@@ -31,6 +31,7 @@ from .records import (
     next_head,
     read_record,
 )
+from .tags import KINDS
 
 MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
 PIECE = 1 << 20  # bytes that are read at a time
@@ -51,6 +52,7 @@ def follow(
     interval: float = 0.25,
     from_end: bool = False,
     idle: float | None = None,
+    purge: bool | None = None,
     on_error: OnError = warn,
 ) -> Generator[tuple[str, Value], None, None]:
     """Each value that is logged below `path`, with its run: what is there, in the order of find_event_files, then what
@@ -61,6 +63,8 @@ def follow(
     interval: seconds between two looks
     from_end: gives only what is logged after this call
     idle: ends after so many seconds without a value; 0 gives what is there
+    purge: as in load_scalars: of what is there, values are left out that a later event file of the run logs again, and
+        a warning says how many. What was given stays given: a run that restarts later hides nothing
     on_error: is told once of each damaged record, a CorruptRecordError, of a file that was cut or replaced, a
         ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
 
@@ -80,20 +84,23 @@ def follow(
     for name, seconds in (("interval", interval), ("idle", idle)):
         if seconds is not None and not seconds >= 0:
             raise ValueError(f"{name} must be a number of seconds, 0 or more, got {seconds}")
-    follower = Follower(os.fsdecode(path))
+    follower = Follower(os.fsdecode(path), purge=purge is not False)
     if from_end:
         follower.load(set(), lambda error: on_error(error) if isinstance(error, OSError) else None)
-    return _values(follower, interval, idle, on_error)
+    return _values(follower, interval, idle, purge is None, on_error)
 
 
 def _values(
-    follower: Follower, interval: float, idle: float | None, on_error: OnError
+    follower: Follower, interval: float, idle: float | None, warns: bool, on_error: OnError
 ) -> Generator[tuple[str, Value], None, None]:
     last = time.monotonic()
     while True:
         for item in follower.poll(on_error):
             yield item
             last = time.monotonic()
+        if warns:
+            warn_of_hidden(follower.path, follower.hidden, stacklevel=3)
+            warns = False
         if idle is None:
             time.sleep(interval)
         elif (left := last + idle - time.monotonic()) > 0:
@@ -107,6 +114,7 @@ class Follower:
 
     wants_run: files of other runs are not read
     wants_tag: values of other tags are left out
+    purge: so are values that a later event file logs again, of the files that are there first
     """
 
     def __init__(
@@ -114,10 +122,14 @@ class Follower:
         path: str,
         wants_run: Callable[[str], bool] = lambda run: True,
         wants_tag: Callable[[str], bool] = lambda tag: True,
+        purge: bool = False,
     ) -> None:
         if is_url(path):
             raise ValueError(f"{path}: only files of this machine can be followed")
-        self._path = path
+        self.path = path
+        self.hidden: dict[str, int] = {}  # by run: how many values are left out, since a later file logs them again
+        self._purge = purge
+        self._cuts: dict[tuple[str, str, str], int] | None = None  # see Loader.cuts; None before they are known
         self._wants_run = wants_run
         self._wants_tag = wants_tag
         self._directories: dict[str, _Directory] = {}
@@ -128,6 +140,7 @@ class Follower:
         """The values that came since the last call, each with its run."""
         now = time.monotonic()
         self._find_files(now, on_error)
+        cuts = self._find_cuts()
         for file in list(self._files.values()):
             for found in file.news(now):
                 if isinstance(found, Exception):
@@ -137,23 +150,32 @@ class Follower:
                 event = event_of(data, file.path, offset, on_error)
                 if event is not None:
                     for value in values_of(event, self._plugins[file.run]):
-                        if self._wants_tag(value.tag):
+                        if not self._wants_tag(value.tag):
+                            continue
+                        cut = cuts.get((file.path, value.tag, value.kind))
+                        if cut is not None and value.step >= cut:
+                            self.hidden[file.run] += 1
+                        else:
                             yield file.run, value
             if file.is_gone:
                 del self._files[file.path]
 
     def load(self, kinds: set[str], on_error: OnError, steps: Steps = None, keep: int | None = None) -> dict[str, Run]:
-        """Return what load_runs returns of what is there, nothing hidden. `poll` continues after it.
+        """Return what load_runs returns of what is there. `poll` continues after it.
 
         keep: the last rows of each tag, so many of them; by default all
         """
         self._find_files(time.monotonic(), on_error)
+        self._cuts = {}  # what is there is loaded here
+        runs = self._by_run()
         loaders: dict[str, Loader] = {}
         found = set()
         for file in self._files.values():
             if file.run not in loaders:
-                loaders[file.run] = Loader(self._wants_tag, kinds, steps, False, on_error, keep=keep)
+                loaders[file.run] = Loader(self._wants_tag, kinds, steps, self._purge, on_error, keep=keep)
                 self._plugins[file.run] = loaders[file.run].plugins
+                if keep is not None:
+                    loaders[file.run].cuts(runs[file.run])
             try:
                 file.go_to(loaders[file.run].load(file.path))
                 found.add(file.run)
@@ -162,18 +184,34 @@ class Follower:
                     on_error(error)
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
+    def _find_cuts(self) -> dict[tuple[str, str, str], int]:
+        """Return what is hidden of the files that were there first. Files that come later hide nothing of them."""
+        if self._cuts is None:
+            self._cuts = {}
+            for run, files in self._by_run().items():
+                loader = Loader(self._wants_tag, set(KINDS), None, self._purge, None, keep=0)
+                self._cuts |= loader.cuts(files)
+                self.hidden[run] = 0
+        return self._cuts
+
+    def _by_run(self) -> dict[str, list[str]]:
+        runs: dict[str, list[str]] = {}
+        for file in self._files.values():
+            runs.setdefault(file.run, []).append(file.path)
+        return runs
+
     def unread(self) -> int:
         """Return how many bytes have come into the files that were found and are not read yet."""
         return sum(file.unread() for file in self._files.values())
 
     def _find_files(self, now: float, on_error: OnError) -> None:
         files = []
-        if os.path.isdir(self._path):
-            self._files.pop(self._path, None)
-            self._directories.setdefault(self._path, _Directory(self._path, None, self._forget))
+        if os.path.isdir(self.path):
+            self._files.pop(self.path, None)
+            self._directories.setdefault(self.path, _Directory(self.path, None, self._forget))
         else:
-            self._directories.pop(self._path, None)
-            files.append(self._path)
+            self._directories.pop(self.path, None)
+            files.append(self.path)
         directories = list(self._directories.values())
         for directory in directories:  # it grows by what is found
             if self._directories.get(directory.path) is not directory:  # forgotten
@@ -192,8 +230,8 @@ class Follower:
                 del self._directories[directory.path]
         new = {}
         for path in files:
-            if path not in self._files and self._wants_run(run := run_of(path, self._path)):
-                new[path] = _File(path, run, path == self._path)
+            if path not in self._files and self._wants_run(run := run_of(path, self.path)):
+                new[path] = _File(path, run, path == self.path)
         if new:
             self._files = dict(sorted((self._files | new).items(), key=lambda item: os.path.split(item[0])))
 

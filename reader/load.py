@@ -588,20 +588,22 @@ class Loader:
         """Load the files of a run. If not all rows are kept, what hides some has to be known before, so that several
         files are read twice."""
         files = list(files)
-        if self.purge and self.keep is not None and len(files) > 1:
-            on_error, self.on_error = self.on_error, lambda error: None
-            self._load_each(files)
-            self.on_error = on_error
-            self.records.files.clear()
-            self.scan.again()
+        if self.keep is not None:
+            self.cuts(files)
         self._load_each(files)
 
     def cuts(self, files: list[str]) -> dict[tuple[str, str, str], int]:
-        """Read the files of a run; return, by file, tag and kind, the step from which on values are hidden."""
+        """Read the files of a run to know what is hidden before they are loaded. Return, by file, tag and kind, the
+        step from which on values are hidden."""
+        if not self.purge or len(files) < 2:
+            return {}
+        on_error, self.on_error = self.on_error, lambda error: None
         self._load_each(files)
+        self.on_error = on_error
+        self.records.files.clear()
         self.scan.again()
         return {
-            (self.records.files[file - 1], tag, kind): step
+            (files[file - 1], tag, kind): step
             for (tag, kind), series in self.wanted_series()
             for file, step in self.scan.cuts(series)
         }

@@ -848,18 +848,24 @@ def test_options_may_stand_anywhere(capsys, several):
 
 def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
     for name, factor in (("a", 1), ("b", 2)):
-        with tbc.SummaryWriter(tmp_path / name) as writer:
-            for value in (1, 2, 3):
-                writer.add_scalar("loss", value * factor if value < 3 else 9)  # without steps
-    for arguments in (["show", tmp_path / "a", "loss", "--json"], ["export", tmp_path / "a", "--json"]):
-        status, lines, errors = run(capsys, *arguments)
-        assert (status, len(lines)) == (0, 1)
-        assert errors == f"note: {tmp_path}/a: 2 values hidden by later ones, of no greater step; --all shows them\n"
-        status, lines, errors = run(capsys, *arguments, "--all")
+        for number, values in enumerate(([1, 2, 9], [3 / factor])):  # the second file replaces the values of step 1 on
+            points = [scalar(step + number, "loss", 1e9, value * factor) for step, value in enumerate(values)]
+            write(tmp_path / name / f"tfevents.{number}", VERSION, *points)
+    note = "2 values hidden, since a later event file logs their steps again; --all shows them\n"
+    for arguments in (["show", "loss"], ["tags", "--kind", "scalar"], ["export"], ["tail"]):
+        command, *more = arguments
+        status, lines, errors = run(capsys, command, tmp_path / "a", *more, "--json")
+        assert (status, errors) == (0, f"note: {tmp_path}/a: {note}")
+        assert len(lines) == 2 or json.loads(lines[0])["count"] == 2
+        status, lines, errors = run(capsys, command, tmp_path / "a", *more, "--json", "--all")
         assert (status, errors) == (0, "")
-        assert len(lines) == 3 or json.loads(lines[0])["count"] == 3
-    status, lines, _ = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--all")
-    assert (status, lines[0]) == (1, "loss: 2 values differ, most at step 0: 2 and 4, by 2")
+        assert len(lines) == 4 or json.loads(lines[0])["count"] == 4
+    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--kind", "scalar")
+    assert (status, errors.count(note)) == (1, 2)
+    assert "loss: 1 value differs, at step 0: 1 and 2" in lines[0]
+    status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--kind", "scalar", "--all")
+    assert (status, errors) == (1, "")
+    assert "loss: 3 values differ" in lines[0]
 
 
 def test_diff_says_what_a_restart_hides(capsys, tmp_path):

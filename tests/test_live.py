@@ -361,7 +361,7 @@ def test_a_thousand_files_need_few_descriptors(tmp_path):
         import resource, sys
         from tbc.reader.live import follow
         resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
-        print(sum(1 for _ in follow(sys.argv[1], idle=0.1, interval=0.01)))
+        print(sum(1 for _ in follow(sys.argv[1], idle=0.1, interval=0.01, purge=False)))
     """
     assert run_script(script, tmp_path).stdout == "1000\n"
 

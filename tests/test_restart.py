@@ -25,7 +25,8 @@ from torture import readers
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import load, load_runs, load_scalars, to_dataset, to_pandas
+from tbc.reader import follow, load, load_runs, load_scalars, to_dataset, to_pandas
+from tbc.reader.__main__ import main
 
 PATIENCE = 120  # seconds for a server to start and to read; it takes some
 
@@ -380,3 +381,46 @@ def test_cuts_of_any_run(files, by_kernel):
             for number, step in logged
             if step < cuts.get((os.path.join(directory, f"events.out.tfevents.{number}"), tag, "scalar"), 99)
         ]
+
+
+# --- files that are followed ---
+
+
+@given(st.lists(POINTS, min_size=1, max_size=4))
+def test_follow_leaves_out_the_same(files):
+    with tempfile.TemporaryDirectory() as directory:
+        write_run(Path(directory), files)
+        found = [
+            (value.tag, value.step, value.decode())
+            for _, value in follow(directory, idle=0, purge=True)
+            if value.kind == "scalar"
+        ]
+        assert len([*follow(directory, idle=0, purge=False)]) == sum(len(points) + 1 for points in files)
+    expected = [
+        (tag, step, value_of(number, step)) for tag, of in left_by_the_rule(files).items() for number, step in of
+    ]
+    assert sorted(found) == sorted(expected)
+
+
+def test_follow_warns_once_and_hides_nothing_that_comes_later(tmp_path):
+    write_run(tmp_path / "x", [a(range(8)), a(range(5, 8))])
+    write_run(tmp_path / "y", [a(range(8))])
+    following = follow(tmp_path, idle=5, interval=0.01)
+    values = [next(following) for _ in range(16 + 3)]
+    write_run(tmp_path / "y", [a(range(8)), a(range(2, 4))])
+    with pytest.warns(UserWarning, match=r"3 values are left out, .* \(3 of 'x'\)") as caught:
+        later = [next(following) for _ in range(3)]
+    following.close()
+    assert [warning.filename for warning in caught] == [__file__]
+    assert [value.step for run, value in values if value.kind == "scalar" and run == "x"] == [*range(5), 5, 6, 7]
+    assert [value.step for _, value in later if value.kind == "scalar"] == [2, 3]
+
+
+def test_tail_prints_the_last_of_what_is_not_hidden(tmp_path, capsys):
+    write_run(tmp_path, [a(range(8)), a([3])])
+    for options, steps in ((["-n", "2"], [2, 3]), (["-n", "9"], [0, 1, 2, 3]), (["-n", "3", "--all"], [6, 7, 3])):
+        assert main(["tail", str(tmp_path), "--json", *options]) == 0
+        output = capsys.readouterr()
+        assert [json.loads(line)["step"] for line in output.out.splitlines()] == steps
+        note = f"note: {tmp_path}: 5 values hidden, since a later event file logs their steps again; --all shows them\n"
+        assert output.err == ("" if "--all" in options else note)
