@@ -9,7 +9,7 @@ This is the oracle of the writer's tests and shares no code with it. Where tbc's
 for speed instead of the one below; the tests hold both against others, and read with this one.
 
 A file may hold anything. Whatever it is, time goes with its size and memory with its largest record: a length is
-believed once its checksum holds and the file has room for it, and no byte is looked at more than twice.
+believed once its checksum holds and the file has room for it, and no byte is looked at more than a few times.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
 LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
 SURE = 1 << 12  # bytes that are read without a look whether the file has them
+SNIFFED = 1 << 12  # bytes that tell what a file is that is no event file
 
 # The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
 # plenty, is one match: twelve zeros are no head.
@@ -58,6 +59,14 @@ class TruncatedRecordError(RecordError):
 
 class CorruptRecordError(RecordError):
     """The bytes of a record are not those that were written."""
+
+
+class WrongFileError(CorruptRecordError):
+    """The file is no event file (gzip, HTML, a Git LFS pointer, ...), or a tool changed it as if it were text."""
+
+    def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
+        super().__init__(path, offset, problem, end)
+        self.problem = problem
 
 
 def _crc_table() -> list[int]:
@@ -99,6 +108,7 @@ def read_records(
     Raises OSError, TruncatedRecordError where the file ends within a record, and CorruptRecordError where a checksum is
     wrong; all that stands before has been given by then. With an `on_error` of the caller's, these two are given to it
     in place of being raised, and reading goes on: behind a record whose data is damaged, else at the next head of one.
+    Damage that adjoins is one error, however many records it spans.
     """
     for _, data in read_frames(path, on_error):
         yield data
@@ -116,23 +126,100 @@ def read_frames(
 def frames_of(
     file: BinaryIO, name: str, on_error: Callable[[RecordError], object], offset: int
 ) -> Iterator[tuple[int, bytes]]:
-    """As read_frames, of an open file."""
+    """As read_frames, of an open file. Damage is one error as far as no good record interrupts it."""
+    is_damaged = False
     while True:
         try:
             data = read_record(file, name, offset)
-        except RecordError as error:
-            on_error(error)
-            behind = error.end or next_head(file, offset + 1)
-            if behind is None:
-                return
-            if isinstance(error, TruncatedRecordError):
-                on_error(CorruptRecordError(name, offset, f"wrong length (another begins at byte {behind})"))
-            offset = behind
+        except RecordError as caught:
+            error = caught
         else:
             if data is None:
                 return
+            is_damaged = False
             yield offset, data
             offset = end_of(offset, len(data))
+            continue
+        following = error.end
+        if isinstance(error, TruncatedRecordError):
+            following = next_head(file, offset + 1)
+            if following is not None:
+                error = CorruptRecordError(name, offset, f"wrong length (another begins at byte {following})")
+        if not is_damaged:
+            on_error(named(error, file))
+            is_damaged = True
+        if following is None and not isinstance(error, TruncatedRecordError):
+            following = next_head(file, offset + 1)
+        if following is None:
+            return
+        offset = following
+
+
+def named(error: RecordError, file: BinaryIO) -> RecordError:
+    """Return the error, or one that names the cause where the bytes show it."""
+    problem = _wrong_file(file) if error.offset == 0 else None
+    if problem is None and _is_crlf(file, error.offset):
+        problem = r"a text-mode transfer turned \n into \r\n; copy the file again, as binary"
+    if problem is not None:
+        return WrongFileError(error.path, error.offset, problem, error.end)
+    file.seek(error.offset)
+    if isinstance(error, CorruptRecordError) and file.read(HEAD.size) == bytes(HEAD.size):
+        return CorruptRecordError(error.path, error.offset, "zeros, as a crash may leave them,", error.end)
+    return error
+
+
+_MAGIC = {  # what a file begins with: what it is
+    b"\x1f\x8b\x08": "the file is compressed with gzip; decompress it",
+    b"PK\x03\x04": "the file is a zip archive; unpack it",
+    b"BZh": "the file is compressed with bzip2; decompress it",
+    b"\xfd7zXZ\0": "the file is compressed with xz; decompress it",
+    b"\x28\xb5\x2f\xfd": "the file is compressed with zstd; decompress it",
+    b"version https://git-lfs": "the file is a pointer of Git LFS; run `git lfs pull` to get the event file",
+    b"\xff\xfe": "the file is text in UTF-16; a tool changed it, copy it again, as binary",
+    b"\xfe\xff": "the file is text in UTF-16; a tool changed it, copy it again, as binary",
+    b"\xef\xbb\xbf": "the file begins with UTF-8's byte order mark; a tool changed it, copy it again, as binary",
+}
+
+
+def _wrong_file(file: BinaryIO) -> str | None:
+    """Say what a file is whose first record is damaged; None where its first bytes do not show it."""
+    file.seek(0)
+    head = file.read(SNIFFED)
+    if len(head) >= HEAD.size and _length(head[: HEAD.size]) is not None:
+        return None  # a record begins
+    for magic, problem in _MAGIC.items():
+        if head.startswith(magic):
+            return problem
+    if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        return "the file is an HTML page, perhaps a login page in place of a download"
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < SNIFFED or error.start < SNIFFED - 3:  # else the last character is cut
+            return None
+        text = head[: error.start].decode()
+    # The fourth byte of a length is 0.
+    if len(head) >= 4 and all(character.isprintable() or character.isspace() for character in text):
+        return "the file is plain text"
+    if len(head) >= 100 and not text.isascii():  # checksums are random bytes, which form no UTF-8
+        return "a tool changed the file to text in UTF-8; copy it again, as binary"
+    return None
+
+
+def _is_crlf(file: BinaryIO, offset: int) -> bool:
+    r"""Return whether the damaged record at `offset` is whole once each \r\n is \n again."""
+    file.seek(offset)
+    found = file.read(2 * HEAD.size)
+    head = found.replace(b"\r\n", b"\n")[: HEAD.size]
+    length = _length(head) if len(head) == HEAD.size else None
+    if length is None or head != found[: HEAD.size]:
+        return length is not None
+    if length > SNIFFED:
+        return False
+    size = end_of(0, length)
+    file.seek(offset)
+    record = file.read(2 * size).replace(b"\r\n", b"\n")[:size]
+    return len(record) == size and TAIL.unpack(record[-TAIL.size :])[0] == mask(crc32c(record[HEAD.size : -TAIL.size]))
 
 
 def frame(data: bytes) -> bytes:

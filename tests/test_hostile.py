@@ -71,14 +71,11 @@ DAMAGE = {  # between record 1 and record 3: bytes, what is told of byte 26, and
     "a checksum of the data that is itself wrong": (flipped(TWO, 33), ["wrong checksum of the data"]),
     "a wrong length": (flipped(TWO, 0), ["wrong checksum of the length"]),
     "a checksum of the length that is itself wrong": (flipped(TWO, 9), ["wrong checksum of the length"]),
-    "zeros": (bytes(64), ["wrong checksum of the length"]),
-    "many zeros": (bytes(5000), ["wrong checksum of the length"]),
+    "zeros": (bytes(64), ["zeros, as a crash may leave them,"]),
+    "many zeros": (bytes(5000), ["zeros, as a crash may leave them,"]),
     "a single byte": (b"x", ["wrong checksum of the length"]),
     "noise": (bytes(range(256)) * 40, ["wrong checksum of the length"]),
-    "a torn record that goes beyond the end": (
-        head(1000) + b"torn",
-        ["the file ends", "wrong length (another begins at byte 42)"],
-    ),
+    "a torn record that goes beyond the end": (head(1000) + b"torn", ["wrong length (another begins at byte 42)"]),
     "a length of 2 GiB": (head(2**31), ["impossible length of 2147483648 bytes"]),
     "a length of 2**63": (head(2**63), ["impossible length of 9223372036854775808 bytes"]),
     "a length that overflows": (head(2**64 - 1), ["impossible length of 18446744073709551615 bytes"]),
@@ -107,12 +104,12 @@ def test_damage_of_the_data_says_where_the_record_ends(tmp_path):
 
 
 def test_every_record_that_is_not_damaged_is_read(tmp_path):
-    """Damage at the beginning, twice in a row, at the end."""
+    """Damage at the beginning, twice in a row (which is one error), at the end."""
     path = tmp_path / "file"
     path.write_bytes(flipped(ONE, 3) + TWO + flipped(ONE, 15) + flipped(ONE, 2) + THREE + TWO + bytes(20))
     records, errors = read_all(path)
     assert records == [b"\2" * 20, b"\3" * 30, b"\2" * 20]
-    assert [error.offset for error in errors] == [0, 62, 88, 196]
+    assert [error.offset for error in errors] == [0, 62, 196]
 
 
 noise = st.one_of(st.binary(max_size=40), st.builds(lambda n, data: bytes(n) + data, st.integers(0, 3000), st.binary()))
@@ -542,7 +539,7 @@ def test_heads_of_torn_records_cost_no_reads_of_the_rest():
     content = b"".join(torn(2000))
     errors = []
     assert len(list(frames_of(Counting(content), "file", errors.append, 0))) == 2000
-    assert len(errors) == 4000  # each is torn, and has another behind it
+    assert len(errors) == 2000  # each is torn, and has another behind it
     assert sum(counts) < 50 * len(content)
 
 
