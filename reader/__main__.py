@@ -34,6 +34,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import commands
+from .check import KINDS as FINDINGS
+from .check import kinds_of as findings_of
 from .commands import Report, UsageError
 from .describe import printable
 from .tags import KINDS
@@ -153,6 +155,14 @@ def parser() -> argparse.ArgumentParser:
     add = command(commands.verify, "say where files are damaged, torn or odd")
     add("--live", action="store_true", help="runs are being written: the last file of each may end within a record")
     add("--strict", action="store_true", help="exit with 1 for warnings, too")
+    add(
+        "--ignore",
+        type=finding_kind,
+        action="append",
+        default=[],
+        metavar="KIND",
+        help=f"leave findings of this kind out: {', '.join(FINDINGS)}",
+    )
 
     add = command(commands.repair, "copy the good records of damaged files to another directory")
     add("destination", metavar="DIR", help="where the copies go, outside of what is repaired")
@@ -189,6 +199,14 @@ def steps(text: str) -> tuple[int | None, int | None]:
 def kind(text: str) -> str:
     if text not in KINDS:
         raise argparse.ArgumentTypeError(f"no kind {text!r}{commands.nearest(text, KINDS)}")
+    return text
+
+
+def finding_kind(text: str) -> str:
+    try:
+        findings_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

@@ -1,17 +1,25 @@
-"""What is wrong with event files: `verify` tells what TensorBoard stumbles over. The kinds of findings:
+"""What is wrong with event files, and what TensorBoard does not show of them. The kinds of findings::
 
-    missing     error    no event file at all
+    missing     error    there is no event file at all
     unreadable  error    a file or directory that the system will not read
+    format      error    the file is something else (gzip, HTML, a Git LFS pointer, text), or was changed as text is
     corrupt     error    bytes that are no record, or a record that holds no Event
     truncated   error    the file ends within a record: its writer was killed, or has not finished yet
+                warning  if it is live
     wall_time   error    NaN (TensorBoard's data server reads no further) or infinite (it does not show the value)
                 warning  zero or negative, in the future, or going back
+    empty       warning  the file has 0 bytes; information if live
     version     warning  the first record is no file_version, or there is none
     order       warning  the file begins before the one whose name comes first, and TensorBoard reads by name
     copy        warning  the file holds the very records of another one of its run
-    step        warning  a tag's step goes back, and no START (of purge_step) announced it: TensorBoard drops points
-    repeat      warning  a tag has a step twice in a row: TensorBoard keeps the last
+    step        warning  a tag's step goes back: TensorBoard drops the values from that step on
     kinds       warning  a tag has values of two kinds: TensorBoard shows those of the first
+    repeat      info     a tag has a step twice in a row: TensorBoard shows the last value of each step
+    restart     info     a tag's step goes back as a session start (purge_step) announced: TensorBoard drops values
+
+What TensorBoard drops is by the rule of its data server, the default: within a tag, each value drops the earlier ones
+whose step is not smaller, whatever file of the run they are in. (Of what is left it shows a sample, of 1,000 scalars
+for each tag by default; `--samples_per_plugin scalars=0` shows all.)
 
 Time goes with the size of the files; memory with their largest record, and with the tags and the files of a run.
 """
@@ -21,43 +29,77 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from .events import event_of
 from .files import find_event_files, run_of, size_at
-from .records import RecordError, TruncatedRecordError, end_of, read_frames
-from .scan import Starts
-from .tags import SESSION_START, kind_of, plugin_of
+from .records import RecordError, TruncatedRecordError, WrongFileError, read_frames
+from .tags import SESSION_START
+from .tally import Place, TagPlace, Tally
 
-BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
-AHEAD = 86400.0  # seconds that it may be in the future: clocks differ
-MOST = 1000  # damaged places of a file that are told one by one
+AHEAD = 86400.0  # seconds that a wall_time may be in the future: clocks differ
+MOST = 1000  # findings of a kind that a report lists
 SHORT = 80  # characters of a tag that are enough to know it
+
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Kind: TypeAlias = Literal[
+    "missing",
+    "unreadable",
+    "format",
+    "corrupt",
+    "truncated",
+    "wall_time",
+    "empty",
+    "version",
+    "order",
+    "copy",
+    "step",
+    "kinds",
+    "repeat",
+    "restart",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, of the kinds above, and where it is so first.
+    """One thing that is wrong or worth knowing.
 
-    offset: of the record, in bytes; None if it is about the file as such. severity: "error" or "warning".
-    message: in plain words, without the path.
+    path: the file, or the directory that cannot be listed
+    kind: one of those above
+    severity: "error", "warning" or "info"
+    offset: of the first record it is about, in bytes; None if it is about the file as such
+    message: in plain words, without the path
+    tag: the tag it is about; None if it is about none
+    not_shown: how many values TensorBoard does not show because of it, at least
     """
 
     path: str
+    kind: Kind
+    severity: Severity
     offset: int | None
-    severity: str
-    what: str
     message: str
+    tag: str | None = None
+    not_shown: int = 0
 
 
 @dataclass
 class Report:
     """A file that was read to its end, or a path where nothing could be read.
 
-    bytes: its size, of which `damaged` are in no good record. records: the good ones. values: what these hold.
+    path: the file
+    run: its directory, seen from the path that was verified; "." for that itself
+    bytes: its size
+    damaged: how many of its bytes are in no good record
+    records: the good ones
+    values: what these hold
+    findings: at most 1,000 of each kind
+    omitted: by severity and kind ("warning step"), how many findings there are beyond those
     """
 
     path: str
@@ -67,50 +109,114 @@ class Report:
     records: int = 0
     values: int = 0
     findings: list[Finding] = field(default_factory=list)
+    omitted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
 class Damage:
-    """`length` bytes of a file, from `offset` on, without a good record; `records` is how many were tried there.
+    """`length` bytes of a file, from `offset` on, without a good record.
 
-    The last of MOST stands for all behind it, too, and has the sum of their bytes.
+    kind: "corrupt", "truncated" or "format". The last of MOST stands for all that follow, too: `places` is how many
+    they are, and `length` the sum of their bytes. So does the first of kind "format".
     """
 
     offset: int
     length: int
-    records: int
-    truncated: bool
+    kind: Literal["corrupt", "truncated", "format"]
     message: str
+    places: int = 1
 
 
-def verify(path: str | os.PathLike[str], *, live: bool = False) -> Iterator[Report]:
-    """A report of each event file at or below `path`, which may be a URL, in the order TensorBoard reads them.
+def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | Iterable[str] = ()) -> list[Report]:
+    """Return a report of each event file at or below `path`, which may be a URL, in the order TensorBoard reads them.
 
-    What is odd about the tags of a run is told with its last file. live: runs may still be written, so that the last
-    file of each may well end within a record; that is a warning then.
+    live: runs may still be written, so that the last file of each may well end within a record; that is a warning then
+    ignore: kinds of findings to leave out, of tbc.reader.check.KINDS
+
+    What is found about the tags of a run is in the report of its last file. A path that cannot be read is a finding,
+    too. Raises TypeError or ValueError for wrong arguments.
     """
-    root = os.fsdecode(path)
+    return list(reports_of(path, live, ignore))
+
+
+def reports_of(path: str | os.PathLike[str], live: bool, ignore: str | Iterable[str]) -> Iterator[Report]:
+    """As verify, file by file. Wrong arguments raise at once."""
+    return _reports(os.fsdecode(path), live, kinds_of(ignore))
+
+
+def kinds_of(names: str | Iterable[str]) -> set[str]:
+    """Return the kinds of findings by these names; raise ValueError if there is no such kind."""
+    try:
+        kinds = {names} if isinstance(names, str) else set(names)
+    except TypeError:
+        raise TypeError(f"kinds of findings must be a str or several, got {names!r}") from None
+    for name in kinds - set(KINDS):
+        if not isinstance(name, str):
+            raise TypeError(f"a kind of findings must be a str, got {name!r}")
+        near = get_close_matches(name, KINDS, 1, 0.0)[0]
+        raise ValueError(f"no kind of findings is called {name!r}: did you mean {near!r}? There are {', '.join(KINDS)}")
+    return kinds
+
+
+def _reports(root: str, live: bool, ignored: set[str]) -> Iterator[Report]:
     unlisted: list[OSError] = []
     files = find_event_files(root, unlisted.append)
+    found = _Findings(ignored)
     for error in unlisted:
         directory = error.filename or root
-        yield Report(directory, directory, findings=[_unreadable(directory, error)])
+        found.add(_unreadable(directory, error))
+        yield found.report(Report(directory, directory))
     if not files:
-        yield Report(root, ".", findings=[Finding(root, None, "error", "missing", "no event file here")])
+        found.add(Finding(root, "missing", "error", None, "no event file here"))
+        yield found.report(Report(root, "."))
     for name, group in groupby(files, lambda file: run_of(file, root)):
         run = _Run()
         of_run = list(group)
         for file in of_run:
             report = Report(file, name)
-            last = file is of_run[-1]
-            run.check(report, live and last)
-            if last:
-                report.findings += run.oddities.findings()
-            yield report
+            is_last = file is of_run[-1]
+            run.check(report, live and is_last, found)
+            if is_last:
+                run.add_tags(found)
+            yield found.report(report)
 
 
 def _unreadable(path: str, error: OSError) -> Finding:
-    return Finding(path, None, "error", "unreadable", error.strerror or str(error))
+    return Finding(path, "unreadable", "error", None, error.strerror or str(error))
+
+
+class _Findings:
+    """Collects the findings of a report."""
+
+    def __init__(self, ignored: set[str]) -> None:
+        self._ignored = ignored
+        self._clear()
+
+    def _clear(self) -> None:
+        self._found: list[Finding] = []
+        self._counts: Counter[tuple[Severity, Kind]] = Counter()
+
+    def add(self, finding: Finding, times: int = 1) -> None:
+        """times: how many places it stands for, of which it lists one."""
+        if finding.kind in self._ignored:
+            return
+        key = finding.severity, finding.kind
+        if self._counts[key] < MOST:
+            self._found.append(finding)
+        self._counts[key] += times
+
+    def report(self, report: Report) -> Report:
+        """Fill the findings of a report in, and begin anew."""
+        report.findings = sorted(self._found, key=lambda one: (one.path != report.path, one.path, _place(one)))
+        omitted = self._counts.copy()
+        omitted.subtract((one.severity, one.kind) for one in self._found)
+        report.omitted = {f"{severity} {kind}": n for (severity, kind), n in omitted.items() if n}
+        self._clear()
+        return report
+
+
+def _place(finding: Finding) -> int:
+    return -1 if finding.offset is None else finding.offset
 
 
 class Damages:
@@ -119,30 +225,30 @@ class Damages:
     def __init__(self) -> None:
         self.places: list[Damage] = []
         self.open: RecordError | None = None
-        self._tries = 0
 
     def tell(self, error: RecordError) -> None:
-        before = self.open
-        if before is not None and error.offset == before.offset:  # what seemed a torn tail is none
+        """Note an error, unless the damage before goes on with it."""
+        if self.open is None:
             self.open = error
-        elif before is not None and type(error) is type(before):
-            self._tries += 1
-        else:
-            self.close(error.offset)
-            self.open, self._tries = error, 1
 
     def close(self, end: int) -> None:
-        """What was damaged ends here, if anything was."""
+        """Note that a good record begins, or the file ends."""
         error, self.open = self.open, None
         if error is None:
             return
         length = end - error.offset
-        if len(self.places) < MOST:
-            torn = isinstance(error, TruncatedRecordError)
-            self.places.append(Damage(error.offset, length, self._tries, torn, error.problem))
+        if isinstance(error, WrongFileError):
+            before = next((place for place in self.places if place.kind == "format"), None)
+            damage = Damage(error.offset, length, "format", error.problem)
         else:
-            self.places[-1].length += length
-            self.places[-1].records += self._tries
+            before = self.places[-1] if len(self.places) >= MOST else None
+            is_torn = isinstance(error, TruncatedRecordError)
+            damage = Damage(error.offset, length, "truncated" if is_torn else "corrupt", error.problem)
+        if before is None:
+            self.places.append(damage)
+        else:
+            before.length += length
+            before.places += 1
 
 
 def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]]:
@@ -156,150 +262,125 @@ def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]
         damages.close(max(size_at(path), damages.open.offset))  # it may have been cut meanwhile
 
 
-class _Oddities:
-    """The first of each oddity, and how many there are."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], tuple[Finding, list[int]]] = {}
-
-    def add(self, path: str, offset: int, kind: str, about: str, message: str, severity: str = "warning") -> None:
-        """about: which of its kind it is, as a tag."""
-        first = Finding(path, offset, severity, kind, f"{message} in the record at byte {offset}")
-        _, count = self._found.setdefault((kind, about), (first, [0]))
-        count[0] += 1
-
-    def findings(self) -> Iterator[Finding]:
-        for first, (count,) in self._found.values():
-            yield replace(first, message=f"{first.message}, the first of {count:,}") if count > 1 else first
-
-
-@dataclass(slots=True)
-class _Tag:
-    """The kind of its first value, the step of its last, and how many STARTs the run had had by then."""
-
-    kind: str
-    step: int
-    starts: int
-
-
 class _Run:
     """What the files of a run have shown so far."""
 
     def __init__(self) -> None:
-        self.oddities = _Oddities()  # of its tags
-        self._tags: dict[str, _Tag] = {}
-        self._plugins: dict[str, str] = {}
-        self._n_starts = 0
-        self._starts = Starts()  # each makes void what was logged before with its step or a higher one
+        self._tally: Any = Tally()
+        self._files: list[str] = []
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
 
-    def check(self, report: Report, live: bool) -> None:
-        """Reads a file, and fills its report in."""
+    def check(self, report: Report, live: bool, found: _Findings) -> None:
+        """Read a file, and fill its report in."""
         path = report.path
-        findings = report.findings
+        tally = self._tally
         damages = Damages()
-        oddities = _Oddities()
+        self._files.append(path)
+        tally.begin_file(time.time() + AHEAD)
+        is_read = True
         try:
-            self._read(report, damages, oddities)
+            self._read(path, damages)
         except OSError as error:
-            findings.append(_unreadable(path, error))
+            found.add(_unreadable(path, error))
+            is_read = False
         for place in damages.places:
-            severity = "warning" if place.truncated and live else "error"
-            several = f", {place.records:,} records or more" if place.records > 1 else ""
+            severity: Severity = "warning" if place.kind == "truncated" and live else "error"
+            several = f" in {place.places:,} places" if place.places > 1 else ""
             message = f"{place.message} ({place.length:,} bytes{several})"
-            kind = "truncated" if place.truncated else "corrupt"
-            findings.append(Finding(path, place.offset, severity, kind, message))
-        findings += oddities.findings()
-        findings.sort(key=lambda finding: -1 if finding.offset is None else finding.offset)
+            # A file that was changed as a whole is one finding.
+            times = place.places if place.kind != "format" else 1
+            found.add(Finding(path, place.kind, severity, place.offset, message), times)
+        for what, at in tally.odd_times():
+            severity, message = _odd_time(what, at)
+            found.add(Finding(path, "wall_time", severity, at.offset, f"{message} {_first(at)}"))
+        report.records, report.values = tally.records, tally.values
         report.damaged = sum(place.length for place in damages.places)
-        report.bytes += report.damaged
+        report.bytes = tally.bytes + report.damaged
+        if tally.records:
+            self._check_begin(path, damages, found)
+            self._check_copy(path, found)
+        elif is_read and not damages.places:
+            found.add(Finding(path, "empty", "info" if live else "warning", None, "the file is empty"))
 
-    def _read(self, report: Report, damages: Damages, oddities: _Oddities) -> None:
-        path = report.path
-        future = time.time() + AHEAD
-        before = 0.0
-        content = 0
+    def _read(self, path: str, damages: Damages) -> None:
         for offset, data, event in good_records(path, damages):
-            what = event.WhichOneof("what")
-            wall_time = event.wall_time
-            if not report.records:
-                self._begin(report, offset, what, wall_time)
-            report.records += 1
-            report.bytes += end_of(0, len(data))
-            content = hash((content, data))
-            if not (0 < wall_time < future and before - wall_time < BACK):
-                oddities.add(path, offset, "wall_time", *_odd_time(wall_time, before))
-            if wall_time < future:
-                before = wall_time
-            if what == "summary":
-                step = event.step
-                values = event.summary.value
-                report.values += len(values)
-                for value in values:
-                    self._value(path, offset, step, value)
-            elif what == "session_log" and event.session_log.status == SESSION_START:
-                self._n_starts += 1
-                self._starts.add(self._n_starts, event.step)
-        if not report.records and not damages.places:
-            report.findings.append(Finding(path, None, "warning", "version", "the file is empty"))
-        same = self._contents.setdefault((content, report.records), path) if report.values else path
-        if same != path:
-            message = f"holds the very records of {os.path.basename(same)}"
-            report.findings.append(Finding(path, None, "warning", "copy", message))
+            self._take(offset, data, event)
 
-    def _begin(self, report: Report, offset: int, what: str | None, wall_time: float) -> None:
-        path = report.path
-        if what != "file_version" and not offset:
-            report.findings.append(Finding(path, 0, "warning", "version", "the first record is no file_version"))
+    def _take(self, offset: int, data: bytes, event: Any) -> None:
+        tally = self._tally
+        what = event.WhichOneof("what")
+        tally.add_record(offset, data, event.wall_time, what == "file_version")
+        if what == "summary":
+            for value in event.summary.value:
+                plugin = value.metadata.plugin_data.plugin_name
+                tally.add_value(offset, event.step, value.tag, value.WhichOneof("value"), plugin)
+        elif what == "session_log" and event.session_log.status == SESSION_START:
+            tally.add_start(event.step)
+
+    def _check_begin(self, path: str, damages: Damages, found: _Findings) -> None:
+        is_first_damaged = bool(damages.places) and damages.places[0].offset == 0
+        if not self._tally.has_version and not is_first_damaged:
+            found.add(Finding(path, "version", "warning", 0, "the first record is no file_version"))
+        wall_time = self._tally.first_time
         if 0 < wall_time < math.inf:
             name, earlier = self._begun
             if wall_time < earlier:
                 message = f"begins {earlier - wall_time:.3g} s before {os.path.basename(name)}, whose name comes first"
-                report.findings.append(Finding(path, None, "warning", "order", message))
+                found.add(Finding(path, "order", "warning", None, message))
             self._begun = path, wall_time
 
-    def _is_void(self, step: int, starts: int) -> bool:
-        """Whether a START has made this step void since there were so many."""
-        lowest = self._starts.lowest_after(starts)
-        return lowest is not None and lowest <= step
-
-    def _value(self, path: str, offset: int, step: int, value: Any) -> None:
-        name = value.tag
-        what = value.WhichOneof("value")
-        if what == "simple_value":  # as kind_of says, too; metadata take their time
-            kind = "scalar"
-        else:
-            kind = kind_of(what, plugin_of(name, value.metadata.plugin_data.plugin_name, self._plugins))
-        tag = self._tags.get(name)
-        if tag is None:
-            self._tags[name] = _Tag(kind, step, self._n_starts)
+    def _check_copy(self, path: str, found: _Findings) -> None:
+        if not self._tally.values:
             return
-        if kind != tag.kind:
-            message = f"{_quoted(name)} is a {tag.kind} first, and a {kind}"
-            self.oddities.add(path, offset, "kinds", name, message)
-        if step <= tag.step and not self._is_void(step, tag.starts):
-            if step < tag.step:
-                message = f"{_quoted(name)} goes back from step {tag.step} to {step}"
-                self.oddities.add(path, offset, "step", name, message)
-            else:
-                self.oddities.add(path, offset, "repeat", name, f"{_quoted(name)} has step {step} once more")
-        tag.step = step
-        tag.starts = self._n_starts
+        same = self._contents.setdefault((self._tally.content, self._tally.records), path)
+        if same != path:
+            message = f"holds the very records of {os.path.basename(same)}"
+            found.add(Finding(path, "copy", "warning", None, message))
+
+    def add_tags(self, found: _Findings) -> None:
+        """Add what is found about the tags of the run, whose files have been read."""
+        for tag_place in self._tally.odd_tags():
+            found.add(_of_tag(self._files[tag_place.place.file], tag_place))
 
 
-def _quoted(tag: str) -> str:
+def _first(place: Place) -> str:
+    return f"in the record at byte {place.offset}" + (f", the first of {place.times:,}" if place.times > 1 else "")
+
+
+def _odd_time(what: str, place: Place) -> tuple[Severity, str]:
+    if what == "nan":
+        return "error", "wall_time NaN, where TensorBoard's data server stops,"
+    if what == "infinite":
+        return "error", "wall_time infinite"
+    if what == "zero":
+        return "warning", f"wall_time {place.after:g}"
+    if what == "back":
+        return "warning", f"wall_time goes back by {place.before - place.after:.3g} s"
+    return "warning", f"wall_time {place.after:.0f} is in the future"
+
+
+def _of_tag(path: str, found: TagPlace) -> Finding:
+    tag, place = found.tag, found.place
+    if found.cause == "kinds":
+        message = f"{quoted(tag)} is a {found.kind} first, and a {found.other} {_first(place)}"
+        if place.times > 1:
+            message += " of other kinds"
+        return Finding(path, "kinds", "warning", place.offset, message, tag, place.times)
+    least = "at least " if place.is_least else ""
+    shows = f"TensorBoard does not show {least}{place.dropped:,} of its {found.values:,} values"
+    kind, severity, what = _STEPS[found.cause]
+    message = f"{quoted(tag)} {what.format(place)} {_first(place)}; {shows}"
+    return Finding(path, kind, severity, place.offset, message, tag, place.dropped)
+
+
+_STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said of a Place
+    "repeat": ("repeat", "info", "has step {0.after} once more"),
+    "step": ("step", "warning", "goes back from step {0.before} to {0.after}"),
+    "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start (purge_step)"),
+}
+
+
+def quoted(tag: str) -> str:
+    """A tag in quotes; of a long one, the beginning."""
     return repr(tag) if len(tag) <= SHORT else f"{tag[:SHORT]!r}..."
-
-
-def _odd_time(wall_time: float, before: float) -> tuple[str, str, str]:
-    """What is odd about it: a word, a message, and how severe that is."""
-    if math.isnan(wall_time):
-        return "nan", "wall_time NaN, where TensorBoard's data server stops,", "error"
-    if math.isinf(wall_time):
-        return "infinite", "wall_time infinite", "error"
-    if wall_time <= 0:
-        return "zero", f"wall_time {wall_time:g}", "warning"
-    if wall_time < before:
-        return "back", f"wall_time goes back by {before - wall_time:.3g} s", "warning"
-    return "future", f"wall_time {wall_time:.0f} is in the future", "warning"

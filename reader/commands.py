@@ -33,6 +33,8 @@ from .tags import KINDS, Patterns, is_glob, matcher
 from .unpack import Folder
 
 if TYPE_CHECKING:
+    from .check import Finding
+    from .check import Report as CheckReport
     from .diff import Comparison, Difference
     from .rescue import Repaired
 
@@ -46,6 +48,7 @@ SCREEN = 20  # and about all of them
 MOST_NAMES = 1000  # that are compared with one that is not there
 LONG_NAME = 100  # characters
 MOST_TEXTS = 100  # of one value that are printed
+MOST_INFOS = 10  # lines of mere information of a kind that verify prints
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
 
@@ -800,32 +803,56 @@ def rows_of(scalars: Scalars) -> Iterator[tuple[int, float, float]]:
 
 
 def verify(options: Namespace, report: Report) -> None:
-    """Reads every record, and says where files are damaged or torn, where TensorBoard would show something else than
-    was logged, and what else is odd. For CI: exits with 1 if there is an error."""
-    from .check import verify
+    """Reads every record, and says where files are damaged or torn, where TensorBoard shows something else than was
+    logged, and what else is odd: of each file a line for each kind of finding, and how many more there are. For CI:
+    exits with 1 if there is an error."""
+    from .check import reports_of
 
     files = records = size = 0
-    counts = {"error": 0, "warning": 0}
+    counts: Counter[str] = Counter()
+    infos: Counter[str] = Counter()  # by kind, those that are printed
 
-    def reports() -> Iterator[Any]:
+    def reports() -> Iterator[CheckReport]:
         for path in options.paths:
             with reading(path, report):
-                yield from verify(path, live=options.live)
+                yield from reports_of(path, options.live, options.ignore)
 
     for found in reports():
-        is_file = not any(finding.what in ("missing", "unreadable") for finding in found.findings)
+        is_file = not any(finding.kind in ("missing", "unreadable") for finding in found.findings)
         files, records, size = files + is_file, records + found.records, size + found.bytes
+        counts.update(finding.severity for finding in found.findings)
+        for name, n in found.omitted.items():
+            counts[name.split()[0]] += n
         if options.json:
             print_json(asdict(found))
-        for finding in found.findings:
-            counts[finding.severity] += 1
-            if not options.json:
-                print(f"{finding.severity}: {printable(f'{finding.path}: {finding.message}')}")
+        else:
+            print_findings(found, infos)
     if counts["error"] or (options.strict and counts["warning"]):
         report.status = 1
     if not options.json:
-        result = ", ".join(plural(n, severity) for severity, n in counts.items() if n) or "all intact"
+        told = ", ".join(plural(counts[severity], severity) for severity in ("error", "warning") if counts[severity])
+        result = (told or "all intact") + (f", {plural(counts['info'], 'info')}" if counts["info"] else "")
         print(f"{plural(files, 'file')}, {plural(records, 'record')}, {readable(size)}: {result}")
+
+
+def print_findings(found: CheckReport, infos: Counter[str]) -> None:
+    """Print the first finding of each kind and file, and how many there are beside it. infos: by kind, how many lines
+    of mere information have been printed."""
+    several: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in found.findings:
+        several.setdefault((finding.path, finding.severity, finding.kind), []).append(finding)
+    left = dict(found.omitted)
+    for (path, severity, kind), findings in several.items():
+        more = len(findings) - 1 + left.pop(f"{severity} {kind}", 0)
+        if severity == "info":
+            infos[kind] += 1
+            if infos[kind] > MOST_INFOS:
+                if infos[kind] == MOST_INFOS + 1:
+                    print(f"info: more files have findings of the kind {kind}; --json lists them")
+                continue
+        print(f"{severity}: {printable(f'{path}: {findings[0].message}')}")
+        if more:
+            print(f"{severity}: {printable(path)}: and {more:,} more of the kind {kind}; --json lists them")
 
 
 def repair(options: Namespace, report: Report) -> None:

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 
 
 def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
-    """Raises AssertionError, with all there is to say, unless there is an event file at or below `path` and all of them
-    are whole and undamaged, as `python -m tbc.reader verify` has it. strict: nor may there be a warning, as of steps
-    that go back."""
+    """Raise AssertionError, with all findings, unless there is an event file at or below `path` and all of them are
+    whole and undamaged, as `python -m tbc.reader verify` has it.
+
+    strict: also raise for warnings, as of steps that go back. Mere information, as of repeated steps, never raises.
+    """
     from tbc.reader.check import verify
 
     __tracebackhide__ = True  # pytest shows the caller's line
-    wrong = [finding for report in verify(path) for finding in report.findings if strict or finding.severity == "error"]
+    severities = ("error", "warning") if strict else ("error",)
+    wrong = [finding for report in verify(path) for finding in report.findings if finding.severity in severities]
     if wrong:
         lines = [f"{finding.severity}: {finding.path}: {finding.message}" for finding in wrong]
         raise AssertionError("\n".join(["event files are not valid:", *lines]))

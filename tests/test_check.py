@@ -1,8 +1,13 @@
+import bz2
 import dataclasses
 import errno
+import gzip
 import json
+import lzma
 import math
 import os
+import pickle
+import re
 import shutil
 import time
 from pathlib import Path
@@ -13,11 +18,15 @@ from eventfiles import NOW, VERSION, frames, histogram, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import INT64
+from torture import readers
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import check, read_events, read_records
+from tbc.reader import check, load_scalars, read_events, read_records
+from tbc.reader.__main__ import main
 from tbc.reader.check import verify
+from tbc.reader.tally import Tally
+from tbc.testing import assert_valid
 
 DATA = Path(__file__).parent / "data"
 SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
@@ -25,7 +34,7 @@ SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
 
 def found(path, **options):
     """(severity, kind, offset) of the findings at a path."""
-    return [(one.severity, one.what, one.offset) for report in verify(path, **options) for one in report.findings]
+    return [(one.severity, one.kind, one.offset) for report in verify(path, **options) for one in report.findings]
 
 
 def message(path):
@@ -58,8 +67,11 @@ def test_what_tbc_writes_is_intact(log_dir):
                 writer.add_scalar("loss", step, step)
                 writer.add_histogram("weights", np.arange(9), step)
                 writer.add_text("note", "text", step)
-    reports = list(verify(log_dir))
-    assert [report.findings for report in reports] == [[], []]
+    first, second = verify(log_dir)
+    assert first.findings == []
+    assert {(one.tag, one.kind, one.not_shown) for one in second.findings} == {
+        (tag, "restart", 5) for tag in ("loss", "weights", "note/text_summary")
+    }
 
 
 ODD = {  # the events of a file: what is found in which of them, and words of the message
@@ -79,14 +91,25 @@ ODD = {  # the events of a file: what is found in which of them, and words of th
     "steps back": (
         [VERSION, scalar(9), scalar(8), scalar(7), scalar(8)],
         ("warning", "step", 2),
-        "from step 9 to 8 in the record at byte {}, the first of 2",
+        "from step 9 to 8 in the record at byte {}, the first of 2; TensorBoard does not show 2 of its 4 values",
+    ),
+    "a START": (
+        [VERSION, scalar(8), scalar(9), start(5), scalar(5)],
+        ("info", "restart", 4),
+        "from step 9 to 5 after a session start (purge_step) in the record at byte {}; "
+        "TensorBoard does not show 2 of its 3 values",
+    ),
+    "a START at another one's restart": (
+        [VERSION, scalar(9), start(5), start(8), scalar(6)],
+        ("info", "restart", 4),
+        "does not show 1 of its 2 values",
     ),
     "a START above": ([VERSION, scalar(9), start(5), scalar(4)], ("warning", "step", 3), "from step 9 to 4"),
     "an old START": ([VERSION, start(1), scalar(9), scalar(4)], ("warning", "step", 3), "from step 9 to 4"),
     "a step twice": (
         [VERSION, scalar(1), scalar(2), scalar(2)],
-        ("warning", "repeat", 3),
-        "'loss' has step 2 once more",
+        ("info", "repeat", 3),
+        "'loss' has step 2 once more in the record at byte {}; TensorBoard does not show 1 of its 3 values",
     ),
     "two kinds": ([VERSION, scalar(1), histogram(2)], ("warning", "kinds", 2), "is a scalar first, and a histogram"),
 }
@@ -104,8 +127,6 @@ def test_what_is_odd_is_found(path, what):
 FINE = {
     "threads that do not log in turn": [VERSION, scalar(1, "a"), scalar(2, "b", NOW - 1), scalar(3, "a", NOW - 3)],
     "a clock a little ahead": [VERSION, scalar(1, wall_time=time.time() + 3600)],
-    "a START": [VERSION, scalar(8), scalar(9), start(5), scalar(5)],
-    "a START at another one's restart": [VERSION, scalar(9), start(5), start(8), scalar(6)],
     "the lowest and the highest step": [VERSION, scalar(INT64[0]), scalar(INT64[1])],
     "tags that each have steps of their own": [
         VERSION,
@@ -123,31 +144,71 @@ def test_what_is_fine_is_not_told(path, what):
     assert found(path) == []
 
 
-@given(
-    st.lists(
-        st.one_of(st.builds(start, st.integers(0, 9)), st.builds(scalar, st.integers(0, 9), st.sampled_from("ab")))
-    )
-)
-def test_steps_that_go_back_or_come_twice_are_counted(tmp_path_factory, events):
+def dropped(events):
+    """What verify should find about the steps of these events, by the rule of TensorBoard's data server, plainly:
+    (kind, tag) -> the first event, how many, how many values it drops."""
     expected = {}
-    last = {}  # tag -> the index of its last event, and the step
+    kept = {}  # tag -> the steps that are left
+    last = {}  # tag -> the index of its last event
     for i, event in enumerate(events):
         if event.HasField("summary"):
-            tag = event.summary.value[0].tag
-            before, step = last.get(tag, (i, -1))
-            announced = any(one.HasField("session_log") and one.step <= event.step for one in events[before:i])
-            if event.step <= step and not announced:
-                kind = "step" if event.step < step else "repeat"
-                offset, count = expected.get((kind, tag), (sum(map(len, frames(VERSION, *events[:i]))), 0))
-                expected[kind, tag] = offset, count + 1
-            last[tag] = i, event.step
+            tag, step = event.summary.value[0].tag, event.step
+            steps = kept.setdefault(tag, [])
+            gone = [one for one in steps if one >= step]
+            if gone:
+                announced = any(one.HasField("session_log") and one.step <= step for one in events[last[tag] : i])
+                kind = "restart" if announced else "repeat" if steps[-1] == step else "step"
+                first, times, values = expected.get((kind, tag), (i, 0, 0))
+                expected[kind, tag] = first, times + 1, values + len(gone)
+            kept[tag] = [one for one in steps if one < step] + [step]
+            last[tag] = i
+    return expected
+
+
+steps_of_tags = st.lists(
+    st.one_of(
+        st.builds(start, st.integers(0, 20)),
+        st.builds(scalar, st.integers(0, 20), st.sampled_from("ab")),
+        st.builds(scalar, st.sampled_from([*INT64, -1, 0]), st.sampled_from("ab")),
+    ),
+    max_size=60,
+)
+
+
+@given(steps_of_tags)
+def test_values_that_are_not_shown_are_counted(tmp_path_factory, events):
+    expected = dropped(events)
     path = write(tmp_path_factory.mktemp("run") / "events.out.tfevents.1", VERSION, *events)
     (report,) = verify(path)
-    assert [(one.what, one.message[1], one.offset) for one in report.findings] == [
-        (*key, offset) for key, (offset, _) in expected.items()
-    ]
-    for one, (_, count) in zip(report.findings, expected.values(), strict=True):
-        assert one.message.endswith(f", the first of {count}" if count > 1 else f"byte {one.offset}")
+    offsets = {key: sum(map(len, frames(VERSION, *events[:first]))) for key, (first, _, _) in expected.items()}
+    assert {(one.kind, one.tag): one.offset for one in report.findings} == offsets
+    for one in report.findings:
+        _, times, values = expected[one.kind, one.tag]
+        assert one.not_shown == values
+        assert (f", the first of {times}; " in one.message) == (times > 1)
+        assert f"does not show {values} of its " in one.message
+
+
+@given(steps_of_tags, st.integers(1, 10), st.integers(2, 6))
+def test_where_stretches_are_joined_the_count_is_a_bound(events, most, least):
+    tally = Tally(most, least)
+    tally.begin_file(math.inf)
+    values = {}
+    for event in events:
+        if event.HasField("summary"):
+            tag = event.summary.value[0].tag
+            values[tag] = values.get(tag, 0) + 1
+            tally.add_value(0, event.step, tag, "simple_value", "")
+        else:
+            tally.add_start(event.step)
+    expected = dropped(events)
+    found = {(one.cause, one.tag): one for one in tally.odd_tags()}
+    assert found.keys() == expected.keys()
+    for tag in values:
+        counted = sum(one.place.dropped for one in found.values() if one.tag == tag)
+        truth = sum(values for (_, its_tag), (_, _, values) in expected.items() if its_tag == tag)
+        is_least = any(one.place.is_least for one in found.values() if one.tag == tag)
+        assert counted <= truth if is_least else counted == truth
 
 
 def test_a_run_is_all_its_files_in_the_order_of_their_names(tmp_path):
@@ -159,9 +220,9 @@ def test_a_run_is_all_its_files_in_the_order_of_their_names(tmp_path):
     assert not one.findings
     assert not other.findings
     (finding,) = two.findings
-    assert (finding.path, finding.what) == (two.path, "step")
+    assert (finding.path, finding.kind) == (two.path, "step")
     write(tmp_path / "a" / "tfevents.2", VERSION, start(3), scalar(3))
-    assert found(tmp_path) == []
+    assert [(severity, kind) for severity, kind, _ in found(tmp_path)] == [("info", "restart")]
 
 
 def test_files_whose_names_are_in_another_order_than_their_times(tmp_path):
@@ -170,7 +231,7 @@ def test_files_whose_names_are_in_another_order_than_their_times(tmp_path):
         write(tmp_path / f"tfevents.1700000000.host.1.{name}", version, scalar(int(name), wall_time=wall_time))
     ten, nine = verify(tmp_path)
     assert not ten.findings
-    assert [(one.what, one.offset) for one in nine.findings] == [("order", None), ("step", 40)]
+    assert [(one.kind, one.offset) for one in nine.findings] == [("order", None), ("step", 40)]
 
 
 def test_a_file_that_was_copied(tmp_path):
@@ -179,9 +240,9 @@ def test_a_file_that_was_copied(tmp_path):
     write(tmp_path / "tfevents.3", VERSION, scalar(3, value=0.25))
     write(tmp_path / "other" / "tfevents.1", VERSION, scalar(1), scalar(2))
     reports = list(verify(tmp_path))
-    assert [one.what for one in reports[1].findings] == ["copy"]
+    assert [one.kind for one in reports[1].findings] == ["copy"]
     assert reports[1].findings[0].message == "holds the very records of tfevents.1"
-    assert [one.what for one in reports[2].findings] == ["step"]  # the copy begins at step 1 again
+    assert [one.kind for one in reports[2].findings] == ["step"]  # the copy begins at step 1 again
     assert reports[3].findings == []
 
 
@@ -230,8 +291,8 @@ def test_damage_in_the_middle(path):
     (report,) = verify(path)
     assert (report.records, report.values, report.damaged) == (2, 1, 20 + len(text) + 30)
     (finding,) = report.findings
-    assert (finding.severity, finding.what, finding.offset) == ("error", "corrupt", len(first))
-    assert finding.message == "wrong checksum of the data in the record at byte 40 (68 bytes, 2 records or more)"
+    assert (finding.severity, finding.kind, finding.offset) == ("error", "corrupt", len(first))
+    assert finding.message == "wrong checksum of the data in the record at byte 40 (68 bytes)"
 
 
 def test_a_record_that_holds_no_event(path):
@@ -240,19 +301,95 @@ def test_a_record_that_holds_no_event(path):
     assert message(path) == "no Event message in the record at byte 40 (18 bytes)"
 
 
+def test_a_record_that_ends_within_another_damage_is_one_finding(path):
+    whole = write(path, VERSION, scalar(1), scalar(2)).read_bytes()
+    path.write_bytes(whole[:45] + b"x" + whole[46:-1])
+    assert found(path) == [("error", "corrupt", 40)]
+
+
+WRONG = {  # bytes that stand in place of an event file, made of a sound one, and words of the finding
+    "gzip": (gzip.compress, "compressed with gzip"),
+    "xz": (lzma.compress, "compressed with xz"),
+    "bzip2": (bz2.compress, "compressed with bzip2"),
+    "zip": (lambda data: b"PK\x03\x04" + data, "a zip archive"),
+    "a Git LFS pointer": (
+        lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
+        "a pointer of Git LFS",
+    ),
+    "a login page": (lambda data: b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "an HTML page"),
+    "HTML": (lambda data: b"<HTML>" + b"x" * 10_000, "an HTML page"),
+    "CRLF": (lambda data: data.replace(b"\n", b"\r\n"), "text-mode transfer"),
+    "UTF-16": (lambda data: data.decode("latin-1").encode("utf-16"), "text in UTF-16"),
+    "a byte order mark": (lambda data: b"\xef\xbb\xbf" + data, "byte order mark"),
+    "UTF-8 that replaces": (lambda data: data.decode(errors="replace").encode(), "changed the file to text in UTF-8"),
+    "UTF-8 of Latin-1": (lambda data: data.decode("latin-1").encode(), "changed the file to text in UTF-8"),
+    "text": (lambda data: "step,loss\n1,0,5\né".encode() * 999, "plain text"),
+    "one word": (lambda data: b"torn", "plain text"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_named(path, what):
+    change, words = WRONG[what]
+    whole = write(path, VERSION, *[scalar(step, "losses/train") for step in range(500)]).read_bytes()
+    path.write_bytes(change(whole))
+    (report,) = verify(path)
+    (finding,) = report.findings
+    assert (finding.severity, finding.kind) == ("error", "format")
+    assert words in finding.message
+    assert f"({report.damaged:,} bytes" in finding.message
+    assert report.bytes == path.stat().st_size
+    errors = []
+    list(read_records(path, errors.append))
+    assert len(errors) == 1
+    assert words in str(errors[0])
+    assert str(pickle.loads(pickle.dumps(errors[0]))) == str(errors[0])
+
+
+def test_a_text_mode_transfer_that_spared_some_records_is_one_finding(path):
+    data = [VERSION, *[scalar(step) if step % 2 else Event(wall_time=NOW, step=step + 11) for step in range(40)]]
+    whole = write(path, *data).read_bytes()
+    path.write_bytes(whole.replace(b"\n", b"\r\n"))
+    (report,) = verify(path)
+    assert report.records > 10
+    assert [one.kind for one in report.findings] == ["format"]
+    assert report.findings[0].message.endswith(f"({report.damaged:,} bytes in 20 places)")
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_zeros_are_named(path, before):
+    events = [VERSION, scalar(1)]
+    size = len(write(path, *events[:before]).read_bytes())
+    with path.open("ab") as file:
+        file.write(bytes(5000))
+    assert found(path) == [("error", "corrupt", size)]
+    assert message(path) == f"zeros, as a crash may leave them, in the record at byte {size} (5,000 bytes)"
+
+
+def test_damage_of_one_text_mode_transfer_is_one_warning(path):
+    whole = write(path, VERSION, *[scalar(step) for step in range(1000)]).read_bytes()
+    path.write_bytes(whole.replace(b"\n", b"\r\n"))
+    with pytest.warns(RuntimeWarning, match="text-mode transfer") as warned:
+        assert load_scalars(path) == {}
+    assert len(warned) == 1
+
+
 def test_damage_everywhere_is_told_in_few_words(path, monkeypatch):
     monkeypatch.setattr(check, "MOST", 3)
     write(path, VERSION, *[b"\xff", scalar(1)] * 5)
     (report,) = verify(path)
-    corrupt = [one for one in report.findings if one.what == "corrupt"]
+    corrupt = [one for one in report.findings if one.kind == "corrupt"]
     assert len(corrupt) == 3
+    assert report.omitted == {"error corrupt": 2}
     assert report.damaged == 5 * 17
-    assert corrupt[-1].message.endswith("(51 bytes, 3 records or more)")
+    assert corrupt[-1].message.endswith("(51 bytes in 3 places)")
 
 
 def test_an_empty_file(path):
     write(path)
-    assert found(path) == [("warning", "version", None)]
+    assert found(path) == [("warning", "empty", None)]
+    assert found(path, live=True) == [("info", "empty", None)]
+    assert message(path) == "the file is empty"
 
 
 def test_where_there_is_nothing_to_read(tmp_path):
@@ -276,7 +413,7 @@ def test_a_directory_that_cannot_be_listed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", deny)
     denied, report = verify(tmp_path)
-    assert [(one.path, one.what) for one in denied.findings] == [(str(tmp_path / "b"), "unreadable")]
+    assert [(one.path, one.kind) for one in denied.findings] == [(str(tmp_path / "b"), "unreadable")]
     assert report.findings == []
 
 
@@ -292,3 +429,200 @@ def test_a_disk_that_fails_on_the_way(path, monkeypatch):
     assert found(path) == [("error", "unreadable", None)]
     (report,) = verify(path)
     assert report.records == 1
+
+
+# What verify returns and takes
+
+
+def test_verify_returns_a_list_and_takes_paths(path):
+    write(path, VERSION, scalar(1))
+    (report,) = verify(str(path))
+    assert verify(path) == verify(os.fsencode(path)) == [report]
+    assert isinstance(report, check.Report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (((3,), {}), TypeError, "not int"),
+        (((None,), {}), TypeError, "not NoneType"),
+        (((["runs"],), {}), TypeError, "not list"),
+        ((("runs",), {"ignore": "stp"}), ValueError, "called 'stp': did you mean 'step'"),
+        ((("runs",), {"ignore": ["step", "wall-time"]}), ValueError, "called 'wall-time': did you mean 'wall_time'"),
+        ((("runs",), {"ignore": [3]}), TypeError, "must be a str, got 3"),
+        ((("runs",), {"ignore": 3}), TypeError, "must be a str or several, got 3"),
+    ],
+)
+def test_wrong_arguments_raise_at_once(arguments, error, words):
+    for function in (verify, lambda path, **options: check.reports_of(path, False, **({"ignore": ()} | options))):
+        with pytest.raises(error, match=re.escape(words)):
+            function(*arguments[0], **arguments[1])
+
+
+def test_kinds_can_be_ignored(path):
+    write(path, scalar(5), scalar(4), scalar(4, wall_time=NOW - 60))
+    kinds = ["version", "step", "wall_time", "repeat"]
+    assert [one.kind for report in verify(path) for one in report.findings] == kinds
+    for kind in kinds:
+        left = [one.kind for report in verify(path, ignore=kind) for one in report.findings]
+        assert left == [one for one in kinds if one != kind]
+    assert verify(path, ignore=check.KINDS) == [
+        check.Report(str(path), ".", path.stat().st_size, 0, 3, 3, [], {}),
+    ]
+    assert set(kinds) < set(check.KINDS)
+    assert all(f"\n    {kind} " in check.__doc__ for kind in check.KINDS)
+
+
+def test_many_findings_are_counted(path, monkeypatch):
+    monkeypatch.setattr(check, "MOST", 10)
+    tags = [f"tag{i}" for i in range(25)]
+    write(path, VERSION, *[scalar(step, tag) for step in (2, 1) for tag in tags], *[scalar(1, tag) for tag in tags])
+    (report,) = verify(path)
+    assert [one.tag for one in report.findings if one.kind == "step"] == tags[:10]
+    assert report.omitted == {"warning step": 15, "info repeat": 15}
+    assert json.loads(json.dumps(dataclasses.asdict(report)))["omitted"] == report.omitted
+
+
+# What healthy programs write
+
+
+def hparams(tag):
+    """As torch and Lightning write it, without a step."""
+    event = Event(wall_time=NOW)
+    event.summary.value.add(tag=f"_hparams_/{tag}", metadata={"plugin_data": {"plugin_name": "hparams"}})
+    return event
+
+
+def tensor(step, tag, plugin, wall_time=NOW):
+    """As TensorFlow 2 and Keras write it."""
+    event = Event(step=step, wall_time=wall_time)
+    value = event.summary.value.add(tag=tag, tensor={"dtype": 1, "float_val": [0.5]})
+    value.metadata.plugin_data.plugin_name = plugin
+    return event
+
+
+def lightning(log_dir):
+    """`epoch` is logged with each loss, and once more at the step of the validation."""
+    for version in ("version_0", "version_1"):
+        events = [hparams("experiment"), hparams("session_start_info"), hparams("session_end_info")]
+        events += [scalar(0, "hp_metric", value=-1)]
+        for epoch in range(3):
+            for step in range(epoch * 100 + 49, epoch * 100 + 100, 50):
+                events += [scalar(step, "train_loss"), scalar(step, "epoch")]
+            events += [scalar(step, "val_loss"), scalar(step, "epoch")]
+        write(log_dir / version / "events.out.tfevents.1700000000.host.1.0", VERSION, *events)
+
+
+def hf_trainer(log_dir):
+    """The last log has `train/epoch` again, as does each evaluation."""
+    events = [tensor(0, "args/text_summary", "text"), tensor(0, "model_config/text_summary", "text")]
+    for step in (500, 1000, 1500):
+        events += [scalar(step, f"train/{name}") for name in ("loss", "grad_norm", "learning_rate", "epoch")]
+        events += [scalar(step, f"eval/{name}") for name in ("loss", "runtime")] + [scalar(step, "train/epoch")]
+    events += [scalar(1500, f"train/{name}") for name in ("train_runtime", "total_flos", "epoch")]
+    write(log_dir / "Jan01_00-00-00_host" / "events.out.tfevents.1700000000.host.1.0", VERSION, *events)
+
+
+def keras(log_dir):
+    """The training's file has the graph; an empty one of the profiler may stand beside it."""
+    for run in ("train", "validation"):
+        graph = tensor(0, "keras", "graph_keras_model")
+        metadata = Event(wall_time=NOW, tagged_run_metadata={"tag": "batch_2", "run_metadata": b""})
+        trace = tensor(0, "train_function", "graph_run_metadata_graph")
+        events = [graph, trace, metadata] if run == "train" else []
+        for epoch in range(3):
+            names = ["epoch_loss", "epoch_accuracy"] + (["epoch_learning_rate"] if run == "train" else [])
+            if run == "validation":
+                events += [tensor(100 * epoch + 100, "evaluation_loss_vs_iterations", "scalars")]
+            events += [tensor(epoch, name, "scalars") for name in names]
+            events += [tensor(epoch, "dense/kernel/histogram", "histograms")] if run == "train" else []
+        write(log_dir / run / "events.out.tfevents.1700000000.host.1.2.v2", VERSION, *events)
+    write(log_dir / "train" / "events.out.tfevents.1700000001.host.profile-empty", VERSION)
+
+
+def sb3(log_dir):
+    """Steps are of no even stride."""
+    for run in ("PPO_1", "PPO_2"):
+        events = []
+        for i, step in enumerate((2048, 4096, 6000, 6001, 9007)):
+            names = ["rollout/ep_rew_mean", "time/fps"] + (["train/loss"] if i else [])
+            events += [scalar(step, name) for name in names]
+        write(log_dir / run / "events.out.tfevents.1700000000.host.1.0", VERSION, *events)
+
+
+def log(writer):
+    for step in range(5):
+        writer.add_scalar("loss", 0.5, step)
+        writer.add_scalars("pair", {"a": 1, "b": 2}, step)
+        writer.add_histogram("weights", np.arange(5.0), step)
+        writer.add_text("note", "text", step)
+        writer.add_image("image", np.zeros((3, 4, 4)), step)
+        writer.add_pr_curve("curve", np.array([0, 1]), np.array([0.5, 0.6]), step)
+    writer.add_hparams({"lr": 0.1}, {"accuracy": 0.5})
+    writer.close()
+
+
+def tbc_(log_dir):
+    log(tbc.SummaryWriter(log_dir))
+
+
+def torch_(log_dir):
+    module = pytest.importorskip("torch.utils.tensorboard")
+    log(module.SummaryWriter(log_dir))
+
+
+def tensorboardx(log_dir):
+    module = pytest.importorskip("tensorboardX")
+    log(module.SummaryWriter(str(log_dir)))
+
+
+@pytest.mark.parametrize("program", [lightning, hf_trainer, keras, sb3, tbc_, torch_, tensorboardx])
+def test_healthy_trees_pass(tmp_path, program, capsys):
+    program(tmp_path)
+    assert [one for report in verify(tmp_path) for one in report.findings if one.severity != "info"] == []
+    assert main(["verify", "--strict", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) < 10
+    assert_valid(tmp_path, strict=True)
+
+
+# Beside TensorBoard's data server
+
+LOGS = {  # what is logged, file by file
+    "a restart": [[scalar(step) for step in range(100)], [scalar(step) for step in range(5, 17)]],
+    "a restart that was announced": [[*map(scalar, range(100))], [start(50), *map(scalar, range(50, 60))]],
+    "a START, and a tag that is not logged again": [
+        [scalar(step, tag) for step in range(9) for tag in "ab"],
+        [start(5), scalar(5, "a")],
+    ],
+    "no steps": [[scalar(0) for _ in range(1000)]],
+    "one late value": [[*map(scalar, (1, 2, 3, 4, 2, 5))]],
+    "writers in turn": [[scalar(step) for step in (0, 10, 1, 11, 2, 12)]],
+    "three sessions": [[*map(scalar, range(0, 60, 2))], [*map(scalar, range(31, 90, 3))], [*map(scalar, range(9))]],
+    "steps of no stride": [[scalar(step) for step in (1, 2, 4, 8, 16, 32, 64)], [scalar(9), scalar(33)]],
+    "steps twice": [[scalar(step // 2, tag) for step in range(20) for tag in ("epoch", "loss")]],
+    "steps that fall": [[*map(scalar, range(300, 0, -1))]],
+    "negative steps": [[*map(scalar, (-5, -3, -4, 0))]],
+    "tensors": [[tensor(step, "loss", "scalars") for step in (1, 2, 3, 2)]],
+    "values without content": [[hparams("experiment"), hparams("experiment"), scalar(1)]],
+}
+
+
+@pytest.mark.skipif(not readers.has_rustboard, reason="no data server for this platform")
+def test_what_is_not_shown_is_what_the_data_server_drops(tmp_path):
+    for run, files in LOGS.items():
+        for i, events in enumerate(files):
+            write(tmp_path / run / f"events.out.tfevents.{i}", VERSION, *events)
+    expected = {run: {} for run in LOGS}
+    for report in verify(tmp_path):
+        for event in read_events(report.path):
+            for value in event.summary.value:
+                if value.WhichOneof("value"):
+                    expected[report.run][value.tag] = expected[report.run].get(value.tag, 0) + 1
+        for one in report.findings:
+            expected[report.run][one.tag] -= one.not_shown
+
+    def counts(view):
+        return {run: {tag: len(points) for tag, points in tags.items()} for run, tags in view.items()}
+
+    with readers.RustBoard(tmp_path, once=True) as server:
+        assert counts(server.view(lambda view: counts(view) == expected)) == expected

@@ -479,6 +479,45 @@ def test_verify_of_a_live_or_odd_run(capsys, curves):
     assert run(capsys, "verify", curves / "none")[0] == 1
 
 
+def test_verify_prints_a_line_for_each_kind_and_file(capsys, tmp_path):
+    for run_name in "ab":
+        with tbc.SummaryWriter(tmp_path / run_name) as writer:
+            for step in (5, 4, 4):
+                for i in range(200):
+                    writer.add_scalar(f"loss/{i}", 0.5, step)
+    status, lines, errors = run(capsys, "verify", tmp_path)
+    assert (status, errors, len(lines)) == (0, "", 9)
+    (path,) = (tmp_path / "a").iterdir()
+    assert lines[0].startswith(f"warning: {path}: 'loss/0' goes back from step 5 to 4 in the record at byte ")
+    assert lines[1] == f"warning: {path}: and 199 more of the kind step; --json lists them"
+    assert lines[3] == f"info: {path}: and 199 more of the kind repeat; --json lists them"
+    assert lines[-1].endswith(": 400 warnings, 400 infos")
+    assert run(capsys, "verify", tmp_path, "--strict")[0] == 1
+    status, lines, _ = run(capsys, "verify", tmp_path, "--strict", "--ignore", "step")
+    assert (status, len(lines)) == (0, 5)
+    assert lines[-1].endswith(": all intact, 400 infos")
+    _, lines, _ = run(capsys, "verify", tmp_path, "--ignore", "step", "--ignore", "repeat", "--json")
+    assert [json.loads(line)["findings"] for line in lines] == [[], []]
+
+
+def test_verify_prints_information_of_a_few_files(capsys, tmp_path):
+    for i in range(30):
+        with tbc.SummaryWriter(tmp_path / f"run{i:02}") as writer:
+            for _ in range(3):
+                writer.add_scalar("loss", 0.5)
+    status, lines, _ = run(capsys, "verify", tmp_path, "--strict")
+    assert (status, len(lines)) == (0, 12)
+    assert lines[-2] == "info: more files have findings of the kind repeat; --json lists them"
+    assert lines[-1].endswith(": all intact, 30 infos")
+
+
+def test_verify_of_an_unknown_kind_names_the_nearest(capsys, curves):
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "--ignore", "kind", str(curves)])
+    assert caught.value.code == 2
+    assert "no kind of findings is called 'kind': did you mean 'kinds'?" in capsys.readouterr().err
+
+
 def test_repair_says_what_was_lost(capsys, tmp_path, curves):
     (path,) = (curves / "a").iterdir()
     damage(path, 110)

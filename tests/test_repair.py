@@ -62,12 +62,12 @@ def test_repair_keeps_what_is_good_and_says_what_is_lost(tmp_path_factory, event
     assert list(map(bytes_of, read_events(result.copy)))[result.version_added :] == list(map(bytes_of, kept))
 
     (report,) = verify(path)
-    told = {(one.offset, one.what) for one in report.findings if one.what in ("corrupt", "truncated")}
-    assert told == {(place.offset, "truncated" if place.truncated else "corrupt") for place in result.lost}
+    told = {(one.offset, one.kind) for one in report.findings if one.kind in ("corrupt", "truncated", "format")}
+    assert told == {(place.offset, place.kind) for place in result.lost}
     assert (report.bytes, report.damaged) == (len(whole), sum(place.length for place in result.lost))
     (after,) = verify(result.copy)
-    assert not {"corrupt", "truncated"} & {one.what for one in after.findings}
-    assert kept == [] or "version" not in {one.what for one in after.findings}
+    assert not {"corrupt", "truncated"} & {one.kind for one in after.findings}
+    assert kept == [] or "version" not in {one.kind for one in after.findings}
 
 
 @pytest.mark.skipif(not readers.has_rustboard, reason="no data server for this platform")
@@ -239,7 +239,7 @@ def test_files_at_a_url(tmp_path):
     whole = b"".join(frames(VERSION, scalar(1)))
     memory.pipe("/check/a/tfevents.1", whole + b"torn")
     (report,) = verify("memory://check")
-    assert [(one.what, one.offset) for one in report.findings] == [("truncated", len(whole))]
+    assert [(one.kind, one.offset) for one in report.findings] == [("truncated", len(whole))]
     (result,) = repair("memory://check", tmp_path)
     assert Path(result.copy) == tmp_path / "a" / "tfevents.1"
     assert Path(result.copy).read_bytes() == whole

@@ -73,8 +73,8 @@ IMPORTS = {  # what each module may import of tbc
 }
 
 READER = [  # each of its modules imports of it only what stands before
-    *("files", "tags", "records", "events", "kinds", "describe", "scan", "load", "live", "check", "rescue", "pairs"),
-    *("diff", "export", "dataset", "plot", "unpack", "commands", "__main__", "__init__"),
+    *("files", "tags", "records", "events", "kinds", "describe", "scan", "tally", "load", "live", "check", "rescue"),
+    *("pairs", "diff", "export", "dataset", "plot", "unpack", "commands", "__main__", "__init__"),
 ]
 for place, name in enumerate(READER):
     module = f"tbc.reader.{name}".removesuffix(".__init__")

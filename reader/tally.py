@@ -1,0 +1,219 @@
+"""What check.py counts in the files of a run, record by record, in pure Python: the oracle of csrc/tally.c.
+
+TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier ones whose
+step is not smaller. What is left is a stack whose steps grow. Here a stack is held in stretches of even steps, so a
+tag that is logged every so many steps takes the memory of one. Beyond MOST stretches of a run the lower ones of a tag
+are joined, and what is dropped of a joined one is known only from below.
+
+Time goes with the values; memory with the tags, and with MOST.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .tags import kind_of, plugin_of
+
+MOST = 1 << 20  # stretches of a run, 24 bytes each in C
+LEAST = 16  # of a tag that may always be there
+BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
+TIMES = ("nan", "infinite", "zero", "back", "future")  # what is odd about a wall_time
+CAUSES = ("repeat", "step", "restart", "kinds")  # why values of a tag are not shown
+
+
+class Place(NamedTuple):
+    """Where something was found first, and how often it was.
+
+    file: the number of the file in the run. before, after: the two steps, of an odd wall_time the last sound one and
+    itself. dropped: the values that TensorBoard drops for it, or `is_least` of them.
+    """
+
+    file: int
+    offset: int
+    before: float
+    after: float
+    times: int
+    dropped: int = 0
+    is_least: bool = False
+
+
+class TagPlace(NamedTuple):
+    """A Place of a tag; `values` is how many it has. kind: of its first value; other: of the first of another kind."""
+
+    tag: str
+    cause: str
+    kind: str
+    other: str
+    values: int
+    place: Place
+
+
+@dataclass(slots=True)
+class _Count:
+    file: int
+    offset: int
+    before: float
+    after: float
+    other: str = ""
+    times: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """`count` steps from `first` to `last`, evenly spaced if `is_even`. is_rough: some above `last` may be gone."""
+
+    first: int
+    last: int
+    count: int = 1
+    is_even: bool = True
+    is_rough: bool = False
+
+
+@dataclass(slots=True)
+class _Tag:
+    kind: str
+    values: int = 0
+    starts: int = 0  # of sessions, that the run had had by the last value
+    stack: list[_Stretch] = field(default_factory=list)
+    counts: dict[str, _Count] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts of the files of a run. `records`, `bytes`, `values`, `content` (a hash of the records), `first_time` and
+    `has_version` (of the first record), are of the last file."""
+
+    def __init__(self, most: int = MOST, least: int = LEAST) -> None:
+        self._most = most
+        self._least = least
+        self._file = -1
+        self._tags: dict[str, _Tag] = {}
+        self._plugins: dict[str, str] = {}
+        self._stretches = 0
+        self._starts: list[tuple[int, int]] = []  # number and step; both grow
+        self._started = 0
+
+    def begin_file(self, future: float) -> None:
+        """Begin with the next file. future: no wall_time is that high."""
+        self._file += 1
+        self._future = future
+        self._before = 0.0
+        self._times: dict[str, _Count] = {}
+        self.records: int = 0
+        self.bytes: int = 0
+        self.values: int = 0
+        self.content: int = 0
+        self.first_time: float = 0.0
+        self.has_version: bool = False
+
+    def add_record(self, offset: int, data: bytes, wall_time: float, is_version: bool) -> None:
+        """Count a record; its values follow."""
+        if not self.records:
+            self.first_time, self.has_version = wall_time, is_version
+        self.records += 1
+        self.bytes += len(data) + 16
+        self.content = hash((self.content, data))
+        if not (0 < wall_time < self._future and self._before - wall_time < BACK):
+            count = self._times.setdefault(self._odd_time(wall_time), _Count(0, offset, self._before, wall_time))
+            count.times += 1
+        if wall_time < self._future:
+            self._before = wall_time
+
+    def _odd_time(self, wall_time: float) -> str:
+        if math.isnan(wall_time):
+            return "nan"
+        if math.isinf(wall_time):
+            return "infinite"
+        if wall_time <= 0:
+            return "zero"
+        return "future" if wall_time >= self._future else "back"
+
+    def add_start(self, step: int) -> None:
+        """Count the start of a session, which makes void what was logged before with `step` or a higher one."""
+        while self._starts and self._starts[-1][1] >= step:
+            self._starts.pop()
+        self._started += 1
+        self._starts.append((self._started, step))
+
+    def _is_announced(self, step: int, starts: int) -> bool:
+        """Whether a session started at `step` or a lower one since there had been so many starts."""
+        first = bisect(self._starts, starts, key=lambda start: start[0])
+        return first < len(self._starts) and self._starts[first][1] <= step
+
+    def add_value(self, offset: int, step: int, name: str, what: str | None, plugin: str) -> None:
+        """Count a value of the last record. what: the field of Summary.Value that holds it; None if none does."""
+        self.values += 1
+        kind = kind_of(what, plugin_of(name, plugin, self._plugins))
+        if what is None:  # TensorBoard's data server passes over it
+            return
+        tag = self._tags.get(name)
+        if tag is None:
+            tag = self._tags[name] = _Tag(kind)
+        tag.values += 1
+        if kind != tag.kind:
+            tag.counts.setdefault("kinds", _Count(self._file, offset, 0, 0, kind)).times += 1
+        if tag.stack and step <= tag.stack[-1].last:
+            last = tag.stack[-1].last
+            cause = "repeat" if step == last else "step"
+            if self._is_announced(step, tag.starts):
+                cause = "restart"
+            count = tag.counts.setdefault(cause, _Count(self._file, offset, last, step))
+            count.times += 1
+            count.dropped += self._drop(tag.stack, step)
+        self._push(tag.stack, step)
+        tag.starts = self._started
+
+    def _drop(self, stack: list[_Stretch], step: int) -> int:
+        """Drop the steps that are not below `step`; return how many are known to be dropped."""
+        dropped = 0
+        while stack and stack[-1].first >= step:
+            dropped += stack.pop().count
+            self._stretches -= 1
+        if not stack or stack[-1].last < step:
+            return dropped
+        top = stack[-1]
+        if top.is_even:
+            stride = (top.last - top.first) // (top.count - 1)
+            left = (step - top.first - 1) // stride + 1
+            dropped += top.count - left
+            top.count, top.last = left, top.first + (left - 1) * stride
+        else:  # the last one is dropped, of the ones before nobody knows; the first one stays
+            if not top.is_rough:
+                dropped += 1
+                top.count -= 1
+            top.is_rough = True
+            top.last = step - 1
+        return dropped
+
+    def _push(self, stack: list[_Stretch], step: int) -> None:
+        if stack and stack[-1].is_even:
+            top = stack[-1]
+            if top.count == 1 or step - top.last == (top.last - top.first) // (top.count - 1):
+                top.last = step
+                top.count += 1
+                return
+        if self._stretches >= self._most and len(stack) >= self._least:
+            half = stack[: len(stack) // 2]
+            count, is_rough = sum(one.count for one in half), any(one.is_rough for one in half)
+            stack[: len(half)] = [_Stretch(half[0].first, half[-1].last, count, False, is_rough)]
+            self._stretches -= len(half) - 1
+        stack.append(_Stretch(step, step))
+        self._stretches += 1
+
+    def odd_times(self) -> Iterator[tuple[str, Place]]:
+        """Of the last file, by what is odd about them."""
+        for what, count in self._times.items():
+            yield what, Place(self._file, count.offset, count.before, count.after, count.times)
+
+    def odd_tags(self) -> Iterator[TagPlace]:
+        """Of the run so far, by tag and cause."""
+        for name, tag in self._tags.items():
+            is_least = any(stretch.is_rough for stretch in tag.stack)
+            for cause, count in tag.counts.items():
+                place = Place(self._file, count.offset, count.before, count.after, count.times, count.dropped, is_least)
+                place = place._replace(file=count.file)
+                yield TagPlace(name, cause, tag.kind, count.other, tag.values, place)
