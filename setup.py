@@ -31,7 +31,7 @@ class BuildWithPth(build_py):
             self.copy_file("tbc/tbc.pth", os.path.join(self.build_lib, "tbc.pth"))
 
 
-writer = extension("tbc._core", "tbc/_core.pyx", set(glob("csrc/*.c")) - {"csrc/scan.c"})
-reader = extension("tbc._scan", "tbc/_scan.pyx", ["csrc/scan.c", "csrc/crc32c.c"])
+writer = extension("tbc._core", "tbc/_core.pyx", set(glob("csrc/*.c")) - {"csrc/scan.c", "csrc/tally.c"})
+reader = extension("tbc._scan", "tbc/_scan.pyx", ["csrc/scan.c", "csrc/tally.c", "csrc/crc32c.c"])
 
 setup(ext_modules=[writer, reader], cmdclass={"build_py": BuildWithPth})

@@ -34,13 +34,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import groupby
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 from .events import event_of
-from .files import find_event_files, run_of, size_at
-from .records import RecordError, TruncatedRecordError, WrongFileError, read_frames
+from .files import find_event_files, open_file, run_of, size_of
+from .load import Window
+from .records import HEAD, RecordError, TruncatedRecordError, WrongFileError, end_of, frames_of
 from .tags import SESSION_START
-from .tally import Place, TagPlace, Tally
+from .tally import LEAST, OddTag, OddTime, Tally
+from .tally import MOST as MOST_STRETCHES
+
+try:
+    from tbc import _scan
+except ImportError:  # not built
+    _scan = None  # type: ignore[assignment]
 
 AHEAD = 86400.0  # seconds that a wall_time may be in the future: clocks differ
 MOST = 1000  # findings of a kind that a report lists
@@ -253,20 +260,26 @@ class Damages:
 
 def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]]:
     """Each record that holds an Event: its offset, its data and the Event. What lies between is told `damages`."""
-    for offset, data in read_frames(path, damages.tell):
+    with open_file(path) as file:
+        yield from _good_records(file, path, damages, 0)
+
+
+def _good_records(file: BinaryIO, path: str, damages: Damages, start: int) -> Iterator[tuple[int, bytes, Any]]:
+    """As good_records, of an open file, from the record on that begins at `start`."""
+    for offset, data in frames_of(file, path, damages.tell, start):
         event = event_of(data, path, offset, damages.tell)
         if event is not None:
             damages.close(offset)
             yield offset, data, event
     if damages.open is not None:
-        damages.close(max(size_at(path), damages.open.offset))  # it may have been cut meanwhile
+        damages.close(max(size_of(file), damages.open.offset))  # it may have been cut meanwhile
 
 
 class _Run:
     """What the files of a run have shown so far."""
 
     def __init__(self) -> None:
-        self._tally: Any = Tally()
+        self._tally: Any = Tally() if _scan is None else _scan.Tally(MOST_STRETCHES, LEAST)
         self._files: list[str] = []
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
@@ -291,21 +304,36 @@ class _Run:
             # A file that was changed as a whole is one finding.
             times = place.places if place.kind != "format" else 1
             found.add(Finding(path, place.kind, severity, place.offset, message), times)
-        for what, at in tally.odd_times():
-            severity, message = _odd_time(what, at)
-            found.add(Finding(path, "wall_time", severity, at.offset, f"{message} {_first(at)}"))
-        report.records, report.values = tally.records, tally.values
+        for odd in map(OddTime._make, tally.odd_times()):
+            severity, message = _odd_time(odd)
+            found.add(Finding(path, "wall_time", severity, odd.offset, f"{message} {_first(odd)}"))
+        report.records, report.values = tally.n_records, tally.n_values
         report.damaged = sum(place.length for place in damages.places)
-        report.bytes = tally.bytes + report.damaged
-        if tally.records:
+        report.bytes = tally.n_bytes + report.damaged
+        if tally.n_records:
             self._check_begin(path, damages, found)
             self._check_copy(path, found)
         elif is_read and not damages.places:
             found.add(Finding(path, "empty", "info" if live else "warning", None, "the file is empty"))
 
     def _read(self, path: str, damages: Damages) -> None:
-        for offset, data, event in good_records(path, damages):
-            self._take(offset, data, event)
+        if _scan is None:
+            for offset, data, event in good_records(path, damages):
+                self._take(offset, data, event)
+            return
+        with open_file(path) as file:
+            window = Window(file, lambda n: None)
+            while True:
+                needs_more, start = self._tally.records(window.buffer, window.start, window.end, window.offset)
+                window.move(window.offset + start - window.start)
+                if needs_more and _has_more(window) and window.fill():
+                    continue
+                found = next(_good_records(file, path, damages, window.offset), None)
+                if found is None:
+                    return
+                offset, data, event = found
+                self._take(offset, data, event)
+                window.move(end_of(offset, len(data)))
 
     def _take(self, offset: int, data: bytes, event: Any) -> None:
         tally = self._tally
@@ -331,50 +359,60 @@ class _Run:
             self._begun = path, wall_time
 
     def _check_copy(self, path: str, found: _Findings) -> None:
-        if not self._tally.values:
+        if not self._tally.n_values:
             return
-        same = self._contents.setdefault((self._tally.content, self._tally.records), path)
+        same = self._contents.setdefault((self._tally.content, self._tally.n_records), path)
         if same != path:
             message = f"holds the very records of {os.path.basename(same)}"
             found.add(Finding(path, "copy", "warning", None, message))
 
     def add_tags(self, found: _Findings) -> None:
         """Add what is found about the tags of the run, whose files have been read."""
-        for tag_place in self._tally.odd_tags():
-            found.add(_of_tag(self._files[tag_place.place.file], tag_place))
+        for odd in map(OddTag._make, self._tally.odd_tags()):
+            found.add(_of_tag(self._files[odd.file], odd))
 
 
-def _first(place: Place) -> str:
-    return f"in the record at byte {place.offset}" + (f", the first of {place.times:,}" if place.times > 1 else "")
+def _has_more(window: Window) -> bool:
+    """Whether the rest of the record that begins in the window is in the file, before memory is taken for it."""
+    held = window.end - window.start
+    if held < HEAD.size:
+        return True
+    length, _ = HEAD.unpack_from(window.buffer, window.start)
+    return end_of(window.offset, length) <= size_of(window.file)
 
 
-def _odd_time(what: str, place: Place) -> tuple[Severity, str]:
+def _first(odd: OddTime | OddTag) -> str:
+    return f"in the record at byte {odd.offset}" + (f", the first of {odd.times:,}" if odd.times > 1 else "")
+
+
+def _odd_time(odd: OddTime) -> tuple[Severity, str]:
+    what = odd.what
     if what == "nan":
         return "error", "wall_time NaN, where TensorBoard's data server stops,"
     if what == "infinite":
         return "error", "wall_time infinite"
     if what == "zero":
-        return "warning", f"wall_time {place.after:g}"
+        return "warning", f"wall_time {odd.after:g}"
     if what == "back":
-        return "warning", f"wall_time goes back by {place.before - place.after:.3g} s"
-    return "warning", f"wall_time {place.after:.0f} is in the future"
+        return "warning", f"wall_time goes back by {odd.before - odd.after:.3g} s"
+    return "warning", f"wall_time {odd.after:.0f} is in the future"
 
 
-def _of_tag(path: str, found: TagPlace) -> Finding:
-    tag, place = found.tag, found.place
+def _of_tag(path: str, found: OddTag) -> Finding:
+    tag = found.tag
     if found.cause == "kinds":
-        message = f"{quoted(tag)} is a {found.kind} first, and a {found.other} {_first(place)}"
-        if place.times > 1:
+        message = f"{quoted(tag)} is a {found.kind} first, and a {found.other} {_first(found)}"
+        if found.times > 1:
             message += " of other kinds"
-        return Finding(path, "kinds", "warning", place.offset, message, tag, place.times)
-    least = "at least " if place.is_least else ""
-    shows = f"TensorBoard does not show {least}{place.dropped:,} of its {found.values:,} values"
+        return Finding(path, "kinds", "warning", found.offset, message, tag, found.times)
+    least = "at least " if found.is_least else ""
+    shows = f"TensorBoard does not show {least}{found.dropped:,} of its {found.values:,} values"
     kind, severity, what = _STEPS[found.cause]
-    message = f"{quoted(tag)} {what.format(place)} {_first(place)}; {shows}"
-    return Finding(path, kind, severity, place.offset, message, tag, place.dropped)
+    message = f"{quoted(tag)} {what.format(found)} {_first(found)}; {shows}"
+    return Finding(path, kind, severity, found.offset, message, tag, found.dropped)
 
 
-_STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said of a Place
+_STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said of an OddTag
     "repeat": ("repeat", "info", "has step {0.after} once more"),
     "step": ("step", "warning", "goes back from step {0.before} to {0.after}"),
     "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start (purge_step)"),

@@ -1,4 +1,6 @@
-"""What check.py counts in the files of a run, record by record, in pure Python: the oracle of csrc/tally.c.
+"""What check.py counts in the files of a run, record by record, in pure Python.
+
+It is the oracle of csrc/tally.c, and what runs where the extension is not built.
 
 TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier ones whose
 step is not smaller. What is left is a stack whose steps grow. Here a stack is held in stretches of even steps, so a
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .tags import kind_of, plugin_of
+from .tags import kind_of
 
 MOST = 1 << 20  # stretches of a run, 24 bytes each in C
 LEAST = 16  # of a tag that may always be there
@@ -25,39 +27,45 @@ TIMES = ("nan", "infinite", "zero", "back", "future")  # what is odd about a wal
 CAUSES = ("repeat", "step", "restart", "kinds")  # why values of a tag are not shown
 
 
-class Place(NamedTuple):
-    """Where something was found first, and how often it was.
+class OddTime(NamedTuple):
+    """What is odd about wall times of a file: the first one, the last sound one before it, and how many there are."""
 
-    file: the number of the file in the run. before, after: the two steps, of an odd wall_time the last sound one and
-    itself. dropped: the values that TensorBoard drops for it, or `is_least` of them.
-    """
-
-    file: int
+    what: str
     offset: int
     before: float
     after: float
     times: int
-    dropped: int = 0
-    is_least: bool = False
 
 
-class TagPlace(NamedTuple):
-    """A Place of a tag; `values` is how many it has. kind: of its first value; other: of the first of another kind."""
+class OddTag(NamedTuple):
+    """Why values of a tag are not shown, where that is so first, and how often it is.
+
+    kind: of its first value; other: of the first of another kind. values: how many it has. file: the number of the file
+    in the run. before, after: the two steps. dropped: how many values are not shown, at least if `is_least`.
+    """
 
     tag: str
     cause: str
     kind: str
     other: str
     values: int
-    place: Place
+    file: int
+    offset: int
+    before: int
+    after: int
+    times: int
+    dropped: int
+    is_least: bool
 
 
 @dataclass(slots=True)
 class _Count:
+    """Of a cause; file, offset, before, after and other are of the first one."""
+
     file: int
     offset: int
-    before: float
-    after: float
+    before: int
+    after: int
     other: str = ""
     times: int = 0
     dropped: int = 0
@@ -76,7 +84,8 @@ class _Stretch:
 
 @dataclass(slots=True)
 class _Tag:
-    kind: str
+    plugin: str  # of the first value
+    kind: str = ""  # of the first one that has a content
     values: int = 0
     starts: int = 0  # of sessions, that the run had had by the last value
     stack: list[_Stretch] = field(default_factory=list)
@@ -84,15 +93,14 @@ class _Tag:
 
 
 class Tally:
-    """Counts of the files of a run. `records`, `bytes`, `values`, `content` (a hash of the records), `first_time` and
-    `has_version` (of the first record), are of the last file."""
+    """Counts of the files of a run. `n_records`, `n_bytes`, `n_values`, `content` (a hash of the records), `first_time`
+    and `has_version` (of the first record) are of the last file."""
 
     def __init__(self, most: int = MOST, least: int = LEAST) -> None:
         self._most = most
         self._least = least
         self._file = -1
         self._tags: dict[str, _Tag] = {}
-        self._plugins: dict[str, str] = {}
         self._stretches = 0
         self._starts: list[tuple[int, int]] = []  # number and step; both grow
         self._started = 0
@@ -102,24 +110,25 @@ class Tally:
         self._file += 1
         self._future = future
         self._before = 0.0
-        self._times: dict[str, _Count] = {}
-        self.records: int = 0
-        self.bytes: int = 0
-        self.values: int = 0
+        self._times: dict[str, OddTime] = {}
+        self.n_records: int = 0
+        self.n_bytes: int = 0
+        self.n_values: int = 0
         self.content: int = 0
         self.first_time: float = 0.0
         self.has_version: bool = False
 
     def add_record(self, offset: int, data: bytes, wall_time: float, is_version: bool) -> None:
         """Count a record; its values follow."""
-        if not self.records:
+        if not self.n_records:
             self.first_time, self.has_version = wall_time, is_version
-        self.records += 1
-        self.bytes += len(data) + 16
+        self.n_records += 1
+        self.n_bytes += len(data) + 16
         self.content = hash((self.content, data))
         if not (0 < wall_time < self._future and self._before - wall_time < BACK):
-            count = self._times.setdefault(self._odd_time(wall_time), _Count(0, offset, self._before, wall_time))
-            count.times += 1
+            what = self._odd_time(wall_time)
+            first = self._times.get(what, OddTime(what, offset, self._before, wall_time, 0))
+            self._times[what] = first._replace(times=first.times + 1)
         if wall_time < self._future:
             self._before = wall_time
 
@@ -146,13 +155,12 @@ class Tally:
 
     def add_value(self, offset: int, step: int, name: str, what: str | None, plugin: str) -> None:
         """Count a value of the last record. what: the field of Summary.Value that holds it; None if none does."""
-        self.values += 1
-        kind = kind_of(what, plugin_of(name, plugin, self._plugins))
+        self.n_values += 1
+        tag = self._tags.setdefault(name, _Tag(plugin))
         if what is None:  # TensorBoard's data server passes over it
             return
-        tag = self._tags.get(name)
-        if tag is None:
-            tag = self._tags[name] = _Tag(kind)
+        kind = kind_of(what, plugin or tag.plugin)
+        tag.kind = tag.kind or kind
         tag.values += 1
         if kind != tag.kind:
             tag.counts.setdefault("kinds", _Count(self._file, offset, 0, 0, kind)).times += 1
@@ -204,16 +212,16 @@ class Tally:
         stack.append(_Stretch(step, step))
         self._stretches += 1
 
-    def odd_times(self) -> Iterator[tuple[str, Place]]:
+    def odd_times(self) -> Iterator[OddTime]:
         """Of the last file, by what is odd about them."""
-        for what, count in self._times.items():
-            yield what, Place(self._file, count.offset, count.before, count.after, count.times)
+        return (self._times[what] for what in TIMES if what in self._times)
 
-    def odd_tags(self) -> Iterator[TagPlace]:
+    def odd_tags(self) -> Iterator[OddTag]:
         """Of the run so far, by tag and cause."""
         for name, tag in self._tags.items():
             is_least = any(stretch.is_rough for stretch in tag.stack)
-            for cause, count in tag.counts.items():
-                place = Place(self._file, count.offset, count.before, count.after, count.times, count.dropped, is_least)
-                place = place._replace(file=count.file)
-                yield TagPlace(name, cause, tag.kind, count.other, tag.values, place)
+            for cause in CAUSES:
+                if cause in tag.counts:
+                    one = tag.counts[cause]
+                    first = (one.file, one.offset, one.before, one.after)
+                    yield OddTag(name, cause, tag.kind, one.other, tag.values, *first, one.times, one.dropped, is_least)

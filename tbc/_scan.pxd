@@ -86,3 +86,61 @@ cdef extern from "scan.h":
         bint knows_plugin
 
     bint tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *peek)
+
+cdef extern from "tally.h":
+    enum:
+        TBC_TIMES
+        TBC_CAUSES
+
+    ctypedef struct tbc_odd_time:
+        uint64_t times
+        int64_t offset
+        double before
+        double after
+
+    ctypedef struct tbc_odd_step:
+        uint64_t times
+        uint64_t dropped
+        size_t file
+        int64_t offset
+        int64_t before
+        int64_t after
+        int kind
+
+    ctypedef struct tbc_tag:
+        char *name
+        size_t size
+        int kind
+        uint64_t values
+        tbc_odd_step *odd
+
+    ctypedef struct tbc_tally:
+        uint64_t seed[2]
+        uint64_t most
+        uint64_t least
+        double first_time
+        bint has_version
+        uint64_t records
+        uint64_t bytes
+        uint64_t values
+        uint64_t content
+        tbc_odd_time times[TBC_TIMES]
+        tbc_tag *tags
+        size_t n_tags
+
+    ctypedef enum tbc_tally_stop:
+        TBC_TALLY_MORE
+        TBC_TALLY_NO_MEMORY
+
+    tbc_status tbc_tally_init(tbc_tally *tally)
+    void tbc_tally_free(tbc_tally *tally)
+    void tbc_tally_begin_file(tbc_tally *tally, double future)
+    tbc_tally_stop tbc_tally_records(tbc_tally *tally, const uint8_t *data, size_t size, int64_t offset,
+                                     size_t *used) nogil
+    void tbc_tally_add_record(tbc_tally *tally, int64_t offset, const uint8_t *data, size_t size, double wall_time,
+                              bint is_version)
+    tbc_status tbc_tally_add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_bytes tag, int field,
+                                   tbc_bytes plugin)
+    tbc_status tbc_tally_add_start(tbc_tally *tally, int64_t step)
+    const char *tbc_tally_kind(int kind)
+    bint tbc_tally_is_least(const tbc_tag *tag)

@@ -170,3 +170,111 @@ def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
         return found.step, found.wall_time, text(found.key.tag), found.key.field, plugin
     finally:
         PyBuffer_Release(&view)
+
+
+TIMES = ("nan", "infinite", "zero", "back", "future")  # as the enums of tally.h
+CAUSES = ("repeat", "step", "restart", "kinds")
+CONTENTS = {None: 0, "simple_value": 2, "obsolete_old_style_histogram": 3, "image": 4, "histo": 5, "audio": 6, "tensor": 8}
+
+
+cdef class Tally:
+    """See tally.Tally; `records` counts what needs no protobuf, and leaves the rest to the caller."""
+
+    cdef tbc_tally tally
+
+    def __cinit__(self, uint64_t most, uint64_t least):
+        seed = urandom(sizeof(self.tally.seed))
+        memcpy(self.tally.seed, <const char *>seed, sizeof(self.tally.seed))
+        self.tally.most = most
+        self.tally.least = least
+        if tbc_tally_init(&self.tally) != TBC_OK:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        tbc_tally_free(&self.tally)
+
+    @property
+    def n_records(self):
+        return self.tally.records
+
+    @property
+    def n_bytes(self):
+        return self.tally.bytes
+
+    @property
+    def n_values(self):
+        return self.tally.values
+
+    @property
+    def content(self):
+        return self.tally.content
+
+    @property
+    def first_time(self):
+        return self.tally.first_time
+
+    @property
+    def has_version(self):
+        return self.tally.has_version
+
+    def begin_file(self, double future):
+        tbc_tally_begin_file(&self.tally, future)
+
+    def add_record(self, int64_t offset, bytes data, double wall_time, bint is_version):
+        tbc_tally_add_record(&self.tally, offset, <const uint8_t *><const char *>data, len(data), wall_time, is_version)
+
+    def add_start(self, int64_t step):
+        if tbc_tally_add_start(&self.tally, step) != TBC_OK:
+            raise MemoryError()
+
+    def add_value(self, int64_t offset, int64_t step, str name, what, str plugin):
+        cdef bytes tag = name.encode()
+        cdef bytes its_plugin = plugin.encode()
+        cdef tbc_bytes t, p
+        t.data, t.size = <const char *>tag, len(tag)
+        p.data, p.size = <const char *>its_plugin, len(its_plugin)
+        if tbc_tally_add_value(&self.tally, offset, step, t, CONTENTS[what], p) != TBC_OK:
+            raise MemoryError()
+
+    def records(self, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset):
+        """Count the records of buffer[start:end], which begins at `offset`. Return whether what is left is no whole
+        record, and where it begins; if not, a record begins there that is damaged, or to be read by protobuf."""
+        cdef Py_buffer view
+        cdef size_t used = 0
+        cdef tbc_tally_stop stop
+        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+        try:
+            if not 0 <= start <= end <= view.len:
+                raise ValueError(f"bytes {start} to {end} of {view.len}")
+            with nogil:
+                stop = tbc_tally_records(&self.tally, <const uint8_t *>view.buf + start, end - start, offset, &used)
+        finally:
+            PyBuffer_Release(&view)
+        if stop == TBC_TALLY_NO_MEMORY:
+            raise MemoryError()
+        return stop == TBC_TALLY_MORE, start + <Py_ssize_t>used
+
+    def odd_times(self):
+        cdef tbc_odd_time odd
+        found = []
+        for i in range(TBC_TIMES):
+            odd = self.tally.times[i]
+            if odd.times:
+                found.append((TIMES[i], odd.offset, odd.before, odd.after, odd.times))
+        return found
+
+    def odd_tags(self):
+        cdef size_t i
+        cdef tbc_tag *tag
+        cdef tbc_odd_step *odd
+        for i in range(self.tally.n_tags):
+            if self.tally.tags[i].odd == NULL:
+                continue
+            for cause in range(TBC_CAUSES):
+                tag = &self.tally.tags[i] # again, as between two of them the tags may have moved
+                odd = &tag.odd[cause]
+                if odd.times == 0:
+                    continue
+                other = tbc_tally_kind(odd.kind).decode() if CAUSES[cause] == "kinds" else ""
+                yield (tag.name[:tag.size].decode(), CAUSES[cause], tbc_tally_kind(tag.kind).decode(), other, tag.values,
+                       odd.file, odd.offset, odd.before, odd.after, odd.times, odd.dropped, bool(tbc_tally_is_least(tag)))

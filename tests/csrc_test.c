@@ -21,6 +21,7 @@
 #include "record.h"
 #include "scan.h"
 #include "siphash.h"
+#include "tally.h"
 #include "writer.h"
 #include <dirent.h>
 #include <errno.h>
@@ -1776,11 +1777,116 @@ static void test_scan_of_anything(void)
     tbc_buffer_free(&buffer);
 }
 
+static tbc_tally tally_of;
+
+static void begin_tally(uint64_t most)
+{
+    tally_of = (tbc_tally){.seed = {1, 2}, .most = most, .least = 4};
+    CHECK(tbc_tally_init(&tally_of) == TBC_OK);
+    tbc_tally_begin_file(&tally_of, 2e9);
+}
+
+/* Several files of the same records, in pieces. */
+static void test_tally(void)
+{
+    static const size_t pieces[] = {SIZE_MAX, 1 << 16, 4096, 100};
+    const uint64_t n = SCAN_TAGS * SCAN_STEPS;
+    tbc_buffer buffer = {0};
+    fill_for_scan(&buffer);
+    begin_tally(UINT64_MAX);
+    uint64_t content = 0;
+    for (size_t piece = 0; piece < sizeof pieces / sizeof *pieces; piece++) {
+        if (piece > 0)
+            tbc_tally_begin_file(&tally_of, 2e9);
+        if (piece == 2)
+            CHECK(tbc_tally_add_start(&tally_of, -5) == TBC_OK);
+        size_t at = 0, used = 0;
+        for (size_t more = pieces[piece]; at < buffer.size; more += pieces[piece]) { /* a piece may be no whole record */
+            const size_t end = more < buffer.size - at ? at + more : buffer.size;
+            CHECK(tbc_tally_records(&tally_of, buffer.data + at, end - at, (int64_t)at, &used) == TBC_TALLY_MORE);
+            at += used;
+            if (used != 0)
+                more = 0;
+        }
+        CHECK(at == buffer.size && tally_of.bytes == buffer.size && tally_of.records == n && tally_of.values == n);
+        CHECK(content == 0 || content == tally_of.content);
+        content = tally_of.content;
+        for (int i = 0; i < TBC_TIMES; i++)
+            CHECK(tally_of.times[i].times == 0);
+        CHECK(tally_of.n_tags == SCAN_TAGS && tally_of.first_time == 1e9 && !tally_of.has_version);
+        for (size_t i = 0; i < tally_of.n_tags; i++) {
+            const tbc_tag *tag = &tally_of.tags[i];
+            CHECK(tag->n == 1 && tag->stack[0].count == SCAN_STEPS && tag->values == (piece + 1) * SCAN_STEPS);
+            CHECK((tag->odd == NULL) == (piece == 0));
+            if (piece == 0)
+                continue;
+            const tbc_odd_step *step = &tag->odd[TBC_CAUSE_STEP], *restart = &tag->odd[TBC_CAUSE_RESTART];
+            CHECK(step->times == piece - (piece >= 2) && step->dropped == step->times * SCAN_STEPS && step->file == 1);
+            CHECK(restart->times == (piece >= 2) && restart->dropped == restart->times * SCAN_STEPS);
+            CHECK(step->before == SCAN_STEPS - 6 && step->after == -5);
+        }
+    }
+    tbc_tally_free(&tally_of);
+    tbc_buffer_free(&buffer);
+}
+
+/* Steps of no stride, as far as int64 goes: few stretches are kept, and all values are counted. */
+static void test_tally_joins(void)
+{
+    const tbc_bytes tag = TBC_BYTES("tag"), none = TBC_BYTES("");
+    begin_tally(8);
+    for (int64_t i = 0; i < 1000; i++)
+        CHECK(tbc_tally_add_value(&tally_of, 0, INT64_MIN + i * i, tag, 2, none) == TBC_OK);
+    CHECK(tbc_tally_add_value(&tally_of, 0, INT64_MAX, tag, 2, none) == TBC_OK);
+    CHECK(tally_of.n_tags == 1 && tally_of.tags[0].n <= 9 && !tbc_tally_is_least(&tally_of.tags[0]));
+    CHECK(tbc_tally_add_value(&tally_of, 0, INT64_MIN + 10, tag, 2, none) == TBC_OK);
+    CHECK(tbc_tally_is_least(&tally_of.tags[0]));
+    CHECK(tally_of.tags[0].odd[TBC_CAUSE_STEP].dropped < 997);
+    CHECK(tbc_tally_add_value(&tally_of, 0, INT64_MIN, tag, 2, none) == TBC_OK);
+    CHECK(!tbc_tally_is_least(&tally_of.tags[0]));
+    CHECK(tally_of.tags[0].odd[TBC_CAUSE_STEP].dropped == 1002);
+    tbc_tally_free(&tally_of);
+}
+
+/* As test_scan_of_anything: a record is counted as a whole, or nothing of it. */
+static void test_tally_of_anything(void)
+{
+    tbc_buffer buffer = {0};
+    fill_for_scan(&buffer);
+    srand(1);
+    for (size_t start = 0; start < buffer.size;) {
+        size_t length = (size_t)tbc_load_le64(buffer.data + start), size = TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
+        for (int round = 0; round < 8; round++) {
+            size_t cut = round % 2 == 0 ? 0 : (size_t)rand() % (length + 1);
+            uint8_t *record = malloc(size - cut);
+            memcpy(record, buffer.data + start, size - cut);
+            tbc_store_le64(record, length - cut);
+            for (int change = rand() % 4; change > 0 && length > cut; change--)
+                record[TBC_RECORD_HEAD + (size_t)rand() % (length - cut)] = (uint8_t)rand();
+            tbc_record_seal(record, size - cut);
+            size_t used;
+            begin_tally(8);
+            tbc_tally_stop stop = tbc_tally_records(&tally_of, record, size - cut, 0, &used);
+            CHECK(stop == TBC_TALLY_MORE || stop == TBC_TALLY_ODD);
+            if (stop == TBC_TALLY_MORE)
+                CHECK(used == size - cut && tally_of.records == 1);
+            else
+                CHECK(used == 0 && tally_of.records == 0 && tally_of.values == 0 && tally_of.n_tags == 0);
+            record[TBC_RECORD_HEAD - 1] ^= 1;
+            CHECK(tbc_tally_records(&tally_of, record, size - cut, 0, &used) == TBC_TALLY_DAMAGED && used == 0);
+            tbc_tally_free(&tally_of);
+            free(record);
+        }
+        start += size;
+    }
+    tbc_buffer_free(&buffer);
+}
+
 int main(void)
 {
     static void (*const tests[])(void) = {
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_siphash, test_scan,
-        test_scan_of_anything,
+        test_scan_of_anything, test_tally, test_tally_joins, test_tally_of_anything,
         test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,

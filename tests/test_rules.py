@@ -26,7 +26,9 @@ INCLUDES = {  # what each pair of files may include of csrc
     "queue": {"buffer", "status"},
     "file": set(),
     "siphash": {"wire"},
-    "scan": {"crc32c", "record", "siphash", "wire"},
+    "fields": {"wire"},
+    "scan": {"crc32c", "fields", "record", "siphash", "wire"},
+    "tally": {"crc32c", "fields", "record", "siphash", "status", "wire"},
     "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
@@ -81,6 +83,7 @@ for place, name in enumerate(READER):
     IMPORTS[module] = {"tbc.proto", "tbc.reader", *(f"tbc.reader.{before}" for before in READER[:place])}
 IMPORTS["tbc.reader.records"] |= {"tbc._core"}  # its CRC, and the kernel:
 IMPORTS["tbc.reader.events"] |= {"tbc.reader.kinds"}  # in Value.decode, when it is called
+IMPORTS["tbc.reader.check"] |= {"tbc._scan"}
 IMPORTS["tbc.reader.load"] |= {"tbc._scan"}  # nothing else that is compiled, nor of the writer
 
 FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
