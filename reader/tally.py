@@ -13,11 +13,11 @@ Time goes with the values; memory with the tags, and with MOST.
 from __future__ import annotations
 
 import math
-from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .scan import Starts
 from .tags import kind_of
 
 MOST = 1 << 20  # stretches of a run, 24 bytes each in C
@@ -102,8 +102,8 @@ class Tally:
         self._file = -1
         self._tags: dict[str, _Tag] = {}
         self._stretches = 0
-        self._starts: list[tuple[int, int]] = []  # number and step; both grow
-        self._started = 0
+        self._starts = Starts()
+        self._started = 0  # how many there were
 
     def begin_file(self, future: float) -> None:
         """Begin with the next file. future: no wall_time is that high."""
@@ -143,15 +143,13 @@ class Tally:
 
     def add_start(self, step: int) -> None:
         """Count the start of a session, which makes void what was logged before with `step` or a higher one."""
-        while self._starts and self._starts[-1][1] >= step:
-            self._starts.pop()
         self._started += 1
-        self._starts.append((self._started, step))
+        self._starts.add(self._started, step)
 
     def _is_announced(self, step: int, starts: int) -> bool:
         """Whether a session started at `step` or a lower one since there had been so many starts."""
-        first = bisect(self._starts, starts, key=lambda start: start[0])
-        return first < len(self._starts) and self._starts[first][1] <= step
+        lowest = self._starts.lowest_after(starts)
+        return lowest is not None and lowest <= step
 
     def add_value(self, offset: int, step: int, name: str, what: str | None, plugin: str) -> None:
         """Count a value of the last record. what: the field of Summary.Value that holds it; None if none does."""
