@@ -382,13 +382,13 @@ def _has_more(window: Window) -> bool:
 
 
 def _first(odd: OddTime | OddTag) -> str:
-    return f"in the record at byte {odd.offset}" + (f", the first of {odd.times:,}" if odd.times > 1 else "")
+    return f"(at byte {odd.offset})" if odd.times == 1 else f"(first at byte {odd.offset}, {odd.times:,} times)"
 
 
 def _odd_time(odd: OddTime) -> tuple[Severity, str]:
     what = odd.what
     if what == "nan":
-        return "error", "wall_time NaN, where TensorBoard's data server stops,"
+        return "error", "wall_time NaN, at which TensorBoard's data server stops"
     if what == "infinite":
         return "error", "wall_time infinite"
     if what == "zero":
@@ -401,9 +401,7 @@ def _odd_time(odd: OddTime) -> tuple[Severity, str]:
 def _of_tag(path: str, found: OddTag) -> Finding:
     tag = found.tag
     if found.cause == "kinds":
-        message = f"{quoted(tag)} is a {found.kind} first, and a {found.other} {_first(found)}"
-        if found.times > 1:
-            message += " of other kinds"
+        message = f"{quoted(tag)} is a {found.kind} first, then of another kind, {found.other} {_first(found)}"
         return Finding(path, "kinds", "warning", found.offset, message, tag, found.times)
     least = "at least " if found.is_least else ""
     shows = f"TensorBoard does not show {least}{found.dropped:,} of its {found.values:,} values"
@@ -413,9 +411,9 @@ def _of_tag(path: str, found: OddTag) -> Finding:
 
 
 _STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said of an OddTag
-    "repeat": ("repeat", "info", "has step {0.after} once more"),
+    "repeat": ("repeat", "info", "was logged again at step {0.after}"),
     "step": ("step", "warning", "goes back from step {0.before} to {0.after}"),
-    "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start (purge_step)"),
+    "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start of purge_step"),
 }
 
 

@@ -78,27 +78,39 @@ def test_what_tbc_writes_is_intact(log_dir):
 
 ODD = {  # the events of a file: what is found in which of them, and words of the message
     "no version": ([scalar(1), scalar(2)], ("warning", "version", 0), "the first record is no file_version"),
-    "a NaN": ([VERSION, scalar(1, wall_time=math.nan)], ("error", "wall_time", 1), "wall_time NaN, where"),
+    "a NaN": (
+        [VERSION, scalar(1, wall_time=math.nan)],
+        ("error", "wall_time", 1),
+        "wall_time NaN, at which TensorBoard's data server stops (at byte {})",
+    ),
     "infinite": ([VERSION, scalar(1, wall_time=math.inf), scalar(2)], ("error", "wall_time", 1), "wall_time infinite"),
     "minus infinite": ([VERSION, scalar(1, wall_time=-math.inf)], ("error", "wall_time", 1), "wall_time infinite"),
-    "zero": ([VERSION, scalar(1, wall_time=0), scalar(2)], ("warning", "wall_time", 1), "wall_time 0 in"),
+    "zero": ([VERSION, scalar(1, wall_time=0), scalar(2)], ("warning", "wall_time", 1), "wall_time 0 (at byte {})"),
     "negative": ([VERSION, scalar(1, wall_time=-2.5)], ("warning", "wall_time", 1), "wall_time -2.5"),
     "future": (
         [VERSION, scalar(1, wall_time=5e9), scalar(2)],
         ("warning", "wall_time", 1),
         "5000000000 is in the future",
     ),
-    "back": ([VERSION, scalar(1, wall_time=NOW - 60)], ("warning", "wall_time", 1), "wall_time goes back by 60 s in"),
-    "a step back": ([VERSION, scalar(9), scalar(4)], ("warning", "step", 2), "'loss' goes back from step 9 to 4 in"),
+    "back": (
+        [VERSION, scalar(1, wall_time=NOW - 60)],
+        ("warning", "wall_time", 1),
+        "wall_time goes back by 60 s (at byte {})",
+    ),
+    "a step back": (
+        [VERSION, scalar(9), scalar(4)],
+        ("warning", "step", 2),
+        "'loss' goes back from step 9 to 4 (at byte {}); ",
+    ),
     "steps back": (
         [VERSION, scalar(9), scalar(8), scalar(7), scalar(8)],
         ("warning", "step", 2),
-        "from step 9 to 8 in the record at byte {}, the first of 2; TensorBoard does not show 2 of its 4 values",
+        "from step 9 to 8 (first at byte {}, 2 times); TensorBoard does not show 2 of its 4 values",
     ),
     "a START": (
         [VERSION, scalar(8), scalar(9), start(5), scalar(5)],
         ("info", "restart", 4),
-        "from step 9 to 5 after a session start (purge_step) in the record at byte {}; "
+        "from step 9 to 5 after a session start of purge_step (at byte {}); "
         "TensorBoard does not show 2 of its 3 values",
     ),
     "a START at another one's restart": (
@@ -111,9 +123,13 @@ ODD = {  # the events of a file: what is found in which of them, and words of th
     "a step twice": (
         [VERSION, scalar(1), scalar(2), scalar(2)],
         ("info", "repeat", 3),
-        "'loss' has step 2 once more in the record at byte {}; TensorBoard does not show 1 of its 3 values",
+        "'loss' was logged again at step 2 (at byte {}); TensorBoard does not show 1 of its 3 values",
     ),
-    "two kinds": ([VERSION, scalar(1), histogram(2)], ("warning", "kinds", 2), "is a scalar first, and a histogram"),
+    "two kinds": (
+        [VERSION, scalar(1), histogram(2)],
+        ("warning", "kinds", 2),
+        "is a scalar first, then of another kind, histogram (at byte {})",
+    ),
 }
 
 
@@ -187,7 +203,7 @@ def test_values_that_are_not_shown_are_counted(tmp_path_factory, events):
     for one in report.findings:
         _, times, values = expected[one.kind, one.tag]
         assert one.not_shown == values
-        assert (f", the first of {times}; " in one.message) == (times > 1)
+        assert (f", {times} times); " in one.message) == (times > 1)
         assert f"does not show {values} of its " in one.message
 
 

@@ -488,7 +488,7 @@ def test_verify_prints_a_line_for_each_kind_and_file(capsys, tmp_path):
     status, lines, errors = run(capsys, "verify", tmp_path)
     assert (status, errors, len(lines)) == (0, "", 9)
     (path,) = (tmp_path / "a").iterdir()
-    assert lines[0].startswith(f"warning: {path}: 'loss/0' goes back from step 5 to 4 in the record at byte ")
+    assert lines[0].startswith(f"warning: {path}: 'loss/0' goes back from step 5 to 4 (at byte ")
     assert lines[1] == f"warning: {path}: and 199 more of the kind step; --json lists them"
     assert lines[3] == f"info: {path}: and 199 more of the kind repeat; --json lists them"
     assert lines[-1].endswith(": 400 warnings, 400 infos")
