@@ -451,7 +451,7 @@ def dump(options: Namespace, report: Report) -> None:
         else:
             heading.print(run)
             tag, time = printable(value.tag), time_of(value.wall_time)
-            print(f"{value.step:>8}  {time}  {padded(tag, 24)}  {value.kind:<14}  {brief(value)}")
+            print(f"{value.step:>8}  {time}  {padded(tag, 18)}  {value.kind:<9}  {brief(value)}")
 
 
 def tags(options: Namespace, report: Report) -> None:
@@ -599,8 +599,10 @@ def show_scalars(run: str, tag: str, scalars: Scalars, points: Points) -> None:
     size = shutil.get_terminal_size((80, 24))
     for line in curve(scalars.step, scalars.value, min(size.columns, 120), ascii=not has_characters("⣿┤")):
         print(line.rstrip())
-    for name, at in points.items():
-        print(f"  {name:<4}  {shortest(at['value']):<12}  step {at['step']:<10}  {time_of(at['wall_time'])}")
+    rows = [(name, *cells_of(at), time_of(at["wall_time"])) for name, at in points.items()]
+    width = max((len(value) for _, value, _, _ in rows), default=0)
+    for name, value, step, wall_time in rows:
+        print(f"  {name:<4}  {value:<{max(width, 12)}}  step {step:<10}  {wall_time}")
     print()
 
 

@@ -1146,3 +1146,19 @@ def test_wide_letters_stand_in_columns(capsys, tmp_path):
         line.index("scalar") + line.count("损") + line.count("失") - line.count("\u0301") for line in lines[:3]
     ] == [34] * 3
     assert lines[3] == "x" * 100 + "  scalar                 1  step 0"
+
+
+def test_lines_of_common_scalars_fit_into_80_columns(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "abcdefghi":
+        with tbc.SummaryWriter(tmp_path / name) as writer:
+            for step in range(0, 100_000, 5000):
+                writer.add_scalar("loss", rng.normal(), step)
+                writer.add_scalar("loss/val", rng.normal(), step, new_style=True, double_precision=True)
+    for arguments in (["tags"], ["dump", "--tag", "loss"], ["tail"], ["show", "loss"], ["stats"]):
+        status, lines, _ = run(capsys, arguments[0], tmp_path, *arguments[1:])
+        assert status == 0
+        assert max(len(line) for line in lines if not line.startswith(("least", "greatest"))) <= 80
+    _, lines, _ = run(capsys, "show", tmp_path / "a", "loss/val")
+    assert max(map(len, lines)) <= 80
+    assert len({line.index("step") for line in lines if re.match("  (last|min|max)", line)}) == 1

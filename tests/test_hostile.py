@@ -173,10 +173,11 @@ def test_a_file_cut_at_every_byte(tmp_path, path):
         cut.unlink(missing_ok=True)  # ext4 flushes a file that is truncated and written again
         cut.write_bytes(whole[:size])
         errors = []
-        assert list(read_events(cut, errors.append)) == events[: sum(end <= size for end in boundaries) - 1]
+        found = list(read_events(cut, errors.append))
+        assert found == events[: sum(end <= size for end in boundaries) - 1]
         assert [type(error) for error in errors] == [TruncatedRecordError] * (size not in boundaries)
         if size % 13 == 0:
-            assert len(check_cli(cut)) == len(errors)
+            assert len(check_cli(cut)) == len(errors) + (len(found) < 2)  # "no values"
 
 
 @given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=8), st.booleans())
@@ -317,7 +318,9 @@ def test_nothing_in_a_file_or_its_name_reaches_the_terminal(capsys, tmp_path):
     rows = list(map(json.loads, capsys.readouterr().out.splitlines()))
     assert {row["run"] for row in rows} == {EVIL}  # JSON escapes, and loses nothing
     assert rows[0]["tag"] == EVIL
-    for arguments in (["dump", "x", EVIL], ["dump", "x", f"--{EVIL}"], [EVIL]):  # what `dump *` may come to
+    assert main(["dump", "x", EVIL]) == 1
+    assert capsys.readouterr().err.replace("\n", "").isprintable()
+    for arguments in (["diff", "x", "x", EVIL], ["dump", "x", f"--{EVIL}"], [EVIL]):  # what `dump *` may come to
         with pytest.raises(SystemExit):
             main(arguments)
         assert capsys.readouterr().err.replace("\n", "").isprintable()
@@ -328,8 +331,9 @@ def test_a_file_name_that_is_not_utf_8(tmp_path):
         (tmp_path / os.fsdecode(b"tfevents\xff")).write_bytes(b"\x18\0\0")
     except OSError:
         pytest.skip("names are UTF-8 here")
-    (note,) = check_cli(tmp_path)
+    note, error = check_cli(tmp_path)
     assert r"tfevents\udcff: the file ends" in note
+    assert error.endswith("1 event file, no values")
 
 
 @given(st.text(st.characters()))
@@ -447,7 +451,7 @@ def test_a_tree_deeper_than_the_stack(tmp_path):
         print(main(["tags", sys.argv[1]]))
     """
     result = run_script(script, tmp_path)
-    assert (result.stdout, result.stderr) == ("0\n", "")
+    assert (result.stdout, result.stderr) == ("1\n", f"error: {tmp_path}: 1 event file, no values (empty)\n")
 
 
 @pytest.mark.parametrize("out", ["/dev/full", None])
@@ -523,7 +527,7 @@ def test_a_length_that_the_file_has_no_room_for_takes_no_memory(tmp_path):
     path = tmp_path / "events.out.tfevents"
     path.write_bytes(head(LIMIT) + bytes(100))
     result = dump_within(16, path)
-    assert (result.returncode, result.stdout) == (0, "")
+    assert (result.returncode, result.stdout) == (1, "")  # there is no value
     assert result.stderr.startswith(f"note: {path}: the file ends in the record at byte 0: ")
 
 
