@@ -1155,7 +1155,7 @@ def test_lines_of_common_scalars_fit_into_80_columns(capsys, tmp_path):
             for step in range(0, 100_000, 5000):
                 writer.add_scalar("loss", rng.normal(), step)
                 writer.add_scalar("loss/val", rng.normal(), step, new_style=True, double_precision=True)
-    for arguments in (["tags"], ["dump", "--tag", "loss"], ["tail"], ["show", "loss"], ["stats"]):
+    for arguments in (["tags"], ["dump", "--tag", "loss"], ["tail", "--tag", "loss"], ["show", "loss"], ["stats"]):
         status, lines, _ = run(capsys, arguments[0], tmp_path, *arguments[1:])
         assert status == 0
         assert max(len(line) for line in lines if not line.startswith(("least", "greatest"))) <= 80
