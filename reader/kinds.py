@@ -226,8 +226,10 @@ def decode(value: Value) -> Any:
     file_version, session_log: str. graph, meta_graph, run_metadata: bytes, of protobuf messages. keras_model: str, of
     JSON. empty: None.
 
-    Raises ValueError for contents that are not of their kind.
+    Raises ValueError for contents that are not of their kind, TypeError for what is no Value.
     """
+    if not isinstance(value, Value):
+        raise TypeError(f"expected a Value, as read_values yields them, got {type(value).__name__}")
     try:
         return _DECODERS[value.kind](value.content)
     except (DecodeError, OverflowError, RecursionError) as error:
@@ -369,7 +371,10 @@ def _mesh(content: Any) -> Mesh:
     part = MESH_PARTS.get(data.content_type) or content.tag.rpartition("_")[2].lower()
     if part not in MESH_PARTS.values():
         raise ValueError("no known part of a mesh")
-    config = json.loads(data.json_config or "null")  # which tensorboardX writes
+    try:
+        config = json.loads(data.json_config or "null")  # which tensorboardX writes
+    except ValueError:
+        raise ValueError("the config of a mesh is no JSON") from None
     if not isinstance(config, dict | None):
         raise ValueError("the config of a mesh is no JSON object")
     return Mesh(part, _numbers(content.tensor), config or {})

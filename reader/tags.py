@@ -68,6 +68,8 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
         return lambda name: True
     if callable(patterns):
         return patterns
+    if not isinstance(patterns, str | re.Pattern | Iterable):
+        raise TypeError(f"expected a name, a glob or a compiled regular expression, or several, got {patterns!r}")
     several = [patterns] if isinstance(patterns, str | re.Pattern) else list(patterns)
     names, finders = set(), []
     for pattern in several:

@@ -623,7 +623,7 @@ def test_meshes_of_tensorboards():
         ({}, "no known part"),
         ({"content_type": 7}, "no known part"),
         ({"content_type": 1, "json_config": "[]"}, "no JSON object"),
-        ({"content_type": 1, "json_config": "{"}, "line 1"),
+        ({"content_type": 1, "json_config": "{"}, "config of a mesh is no JSON"),
         ({"content_type": 1, "json_config": "[" * 100_000}, "recursion|Stack overflow"),
         ({"content_type": 1}, "unknown type"),
     ],

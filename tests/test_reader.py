@@ -12,7 +12,7 @@ from tensorboard.util import tensor_util
 
 import tbc
 from tbc import _core
-from tbc.proto import Event, TensorProto
+from tbc.proto import Event, MeshPluginData, TensorProto
 from tbc.reader import (
     CorruptRecordError,
     TruncatedRecordError,
@@ -84,6 +84,20 @@ def test_a_value_of_something_else_than_its_kind_raises_value_error():
         if value.kind not in ("text", "audio", "run_metadata", "keras_model"):  # which strings are
             with pytest.raises(ValueError, match=r"\w"):
                 value.decode()
+
+
+def test_wrong_arguments_are_named(tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", 1)
+    with pytest.raises(TypeError, match="expected a Value, as read_values yields them, got tuple"):
+        decode(next(follow(tmp_path, idle=0)))
+    with pytest.raises(TypeError, match="expected a name, a glob or a compiled regular expression, or several, got 5"):
+        load_scalars(tmp_path, tags=5)
+    config = MeshPluginData(content_type=1, json_config="{").SerializeToString()
+    metadata = {"plugin_data": {"plugin_name": "mesh", "content": config}}
+    (value,) = values_of(Event(summary={"value": [{"tag": "t", "tensor": {"dtype": 1}, "metadata": metadata}]}))
+    with pytest.raises(ValueError, match=r"^the config of a mesh is no JSON$"):
+        value.decode()
 
 
 def test_every_name_is_exported_and_so_are_the_types_of_all_results(tmp_path):
