@@ -513,6 +513,9 @@ def show(options: Namespace, report: Report) -> None:
     value, or with --out writes images, sounds, texts, arrays and graphs into files."""
     split_arguments(options)
     runs = load_all(options.paths, options, report, load_runs, options.kinds, purge=not options.all)
+    for path in options.paths:
+        if path in options.arguments and path not in runs.path.values() and not is_url(path):
+            report.note(f"{path} was taken for a path; --tag {path} asks for the tag", path)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
     folder = Folder(options.out) if options.out else None
     curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]

@@ -876,6 +876,10 @@ def test_show_tells_paths_from_tags(capsys, several, curves):
     status, lines, errors = rows("a", "notes.txt", "loss/val")
     assert (status, lines) == (1, both[:1])
     assert errors.startswith("error: notes.txt: ")
+    (curves / "loss").mkdir()
+    status, lines, errors = rows("a", "loss", "loss/val")
+    assert (status, lines) == (1, both[:1])
+    assert errors == ("error: loss: no event file here\nnote: loss was taken for a path; --tag loss asks for the tag\n")
 
 
 def test_options_may_stand_anywhere(capsys, several):
