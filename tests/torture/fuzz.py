@@ -12,6 +12,7 @@ import json
 import math
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,8 @@ def _fuzz(check, what, seconds):
 
 def _search(command, what, seconds, corpus):
     limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20"]
-    limits += ["-malloc_limit_mb=1024", "-rss_limit_mb=4096"]  # a new process counts what its parent has, too
+    at_most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a new process counts its parent's, too
+    limits += ["-malloc_limit_mb=1024", f"-rss_limit_mb={at_most + 4096}"]
     command = [*command, *limits, "-print_final_stats=1", str(corpus)]
     result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
     assert result.returncode == 0, result.stdout + result.stderr  # the seed and the input are in there
