@@ -95,7 +95,8 @@ def measure(rounds):
     table("A second", rates)
     with tempfile.TemporaryDirectory() as directory:
         memory = measure_memory(Path(directory), [1, 10] if rounds > 2 else [1])
-    return results | {"a second": rates, "memory": memory}
+    commands = measure_commands(1000 if rounds > 2 else 10)
+    return results | {"a second": rates, "memory": memory, "commands": commands}
 
 
 # --- the same scalars, read by all ---
@@ -236,6 +237,66 @@ def measure_memory(directory, sizes):
             rows[name] = {"seconds": taken, "peak, MiB": peak}
             print(f"    {name:40}{taken:>10.3f}{digits(peak):>14}", flush=True)
     return results
+
+
+# --- the commands, on much of one thing ---
+
+COMMAND = """
+import contextlib, json, os, sys, time
+import numpy
+from tbc.reader.__main__ import main
+
+start = time.perf_counter()
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    status = main(sys.argv[1:])
+seconds = time.perf_counter() - start
+try:
+    with open("/proc/self/status") as file:
+        peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+except FileNotFoundError:  # this is not Linux
+    peak = float("nan")
+print(json.dumps([status, seconds, peak]))
+"""
+
+
+def measure_commands(times):
+    """Prints and returns rows for the commands. The largest file repeats 300,000 scalars so many times."""
+    print(f"\n{'a command, once, in its own process':44}{'seconds':>10}{'peak, MiB':>14}")
+    many_tags = Layout(1, 5, [f"layer/{k:06}/weights" for k in range(200_000)])
+    results = {}
+    for layout in (many_tags, Layout(1, 900_000, TAGS)):
+        with tempfile.TemporaryDirectory() as directory:
+            size = write(directory, layout)
+            name = f"{len(layout.tags):,} tags, {layout.points:,} scalars, {size / 1e6:,.0f} MB"
+            results[name] = run_commands(name, directory, ["tags", "stats", "show *", "tail", "verify", "export"])
+    with tempfile.TemporaryDirectory() as directory:
+        layout = Layout(1, 30_000, TAGS)
+        size = write(directory, layout) * times
+        name = f"{len(layout.tags):,} tags, {times * layout.points:,} scalars, {size / 1e6:,.0f} MB"
+        if shutil.disk_usage(directory).free < 1.5 * size:
+            print(f"{name}: {directory} has no room for that.")
+            return results
+        (path,) = Path(directory).iterdir()
+        data = path.read_bytes()
+        with path.open("ab") as file:
+            for _ in range(times - 1):
+                file.write(data)
+        results[name] = run_commands(name, directory, ["tags", "stats", "tail"])
+    return results
+
+
+def run_commands(name, directory, commands):
+    print(f"{name}:")
+    rows = {}
+    for line in commands:
+        command, *more = line.split()
+        arguments = [sys.executable, "-c", COMMAND, command, directory, *more]
+        output = subprocess.run(arguments, stdout=subprocess.PIPE, cwd=directory, check=True).stdout
+        status, taken, peak = json.loads(output)
+        assert status == 0, f"{line}: exit status {status}"
+        rows[line] = {"seconds": taken, "peak, MiB": peak}
+        print(f"    {line:40}{taken:>10.3f}{digits(peak):>14}", flush=True)
+    return rows
 
 
 def head_and_block():

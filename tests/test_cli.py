@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, scalar, write
+from eventfiles import VERSION, frames, scalar, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -1114,6 +1114,10 @@ def test_damage_takes_a_few_lines_of_a_file(capsys, tmp_path):
         assert len(errors.splitlines()) <= 6
         errors = run(capsys, command, tmp_path, *more)[2]
         assert len(errors.splitlines()) <= 30
+    assert "a text-mode transfer" in run(capsys, "stats", path)[2]
+    content = bytearray(b"".join(frames(*(scalar(step) for step in range(300)))))
+    content[40 :: len(content) // 100] = bytes(len(content[40 :: len(content) // 100]))  # a hundred places
+    path.write_bytes(content)
     errors = run(capsys, "stats", path)[2]
     assert re.search(rf"^note: {re.escape(str(path))}: \d+ more problems?; see tbc-reader verify {path}$", errors, re.M)
 
