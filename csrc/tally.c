@@ -10,15 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_SCALAR, KIND_HISTOGRAM, KIND_IMAGE, KIND_AUDIO, KIND_TENSOR = 9, KIND_EMPTY = 10 };
-
-static const char *const kinds[] = {"scalar", "histogram",      "image",   "audio",  "text", "pr_curve",
-                                    "mesh",   "custom_scalars", "hparams", "tensor", "empty"};
-static const char *const plugins[] = {"scalars",   "histograms", "images",         "audio",  "text",
-                                      "pr_curves", "mesh",       "custom_scalars", "hparams"};
-
-enum { KINDS = sizeof kinds / sizeof *kinds, PLUGINS = sizeof plugins / sizeof *plugins };
-
 typedef struct start {
     uint64_t number; /* from 1 on */
     int64_t step;
@@ -359,25 +350,25 @@ bool tbc_tally_is_least(const tbc_tag *tag)
 
 /* --- values --- */
 
-const char *tbc_tally_kind(int kind) { return kind >= 0 && kind < KINDS ? kinds[kind] : NULL; }
-
 /* The kind that a plugin says; -1 if it says none. */
-static int kind_of_plugin(tbc_bytes plugin)
+static int kind_of_plugin(const tbc_tally *tally, tbc_bytes plugin)
 {
-    for (int i = 0; i < PLUGINS && plugin.size != 0; i++)
-        if (strlen(plugins[i]) == plugin.size && memcmp(plugins[i], plugin.data, plugin.size) == 0)
-            return i;
+    for (size_t i = 0; i < tally->n_plugins && plugin.size != 0; i++) {
+        const tbc_bytes name = tally->plugins[i].name;
+        if (name.size == plugin.size && memcmp(name.data, plugin.data, plugin.size) == 0)
+            return tally->plugins[i].kind;
+    }
     return -1;
 }
 
 static int kind_of(int field, int plugin)
 {
     switch (field) {
-    case VALUE_SIMPLE_VALUE: return KIND_SCALAR;
-    case VALUE_HISTO: return KIND_HISTOGRAM;
-    case VALUE_IMAGE: return KIND_IMAGE;
-    case VALUE_AUDIO: return KIND_AUDIO;
-    default: return plugin >= 0 ? plugin : field == VALUE_TENSOR ? KIND_TENSOR : KIND_EMPTY;
+    case VALUE_SIMPLE_VALUE: return TBC_KIND_SCALAR;
+    case VALUE_HISTO: return TBC_KIND_HISTOGRAM;
+    case VALUE_IMAGE: return TBC_KIND_IMAGE;
+    case VALUE_AUDIO: return TBC_KIND_AUDIO;
+    default: return plugin >= 0 ? plugin : field == VALUE_TENSOR ? TBC_KIND_TENSOR : TBC_KIND_EMPTY;
     }
 }
 
@@ -404,7 +395,7 @@ static tbc_status add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_
     if (tag == NULL)
         return TBC_NO_MEMORY;
     tally->values++;
-    const int says = kind_of_plugin(plugin);
+    const int says = kind_of_plugin(tally, plugin);
     if (tag->plugin == -2)
         tag->plugin = says;
     if (field == 0) /* TensorBoard's data server passes over it */

@@ -25,6 +25,15 @@
 enum { TBC_TIME_NAN, TBC_TIME_INFINITE, TBC_TIME_ZERO, TBC_TIME_BACK, TBC_TIME_FUTURE, TBC_TIMES };
 enum { TBC_CAUSE_REPEAT, TBC_CAUSE_STEP, TBC_CAUSE_RESTART, TBC_CAUSE_KINDS, TBC_CAUSES };
 
+/* The kinds of values that have a field of their own. What is stored as a tensor has the kind that its plugin says, one of
+   these or a higher number of the caller's. */
+enum { TBC_KIND_SCALAR, TBC_KIND_HISTOGRAM, TBC_KIND_IMAGE, TBC_KIND_AUDIO, TBC_KIND_TENSOR, TBC_KIND_EMPTY };
+
+typedef struct tbc_plugin {
+    tbc_bytes name;
+    int kind;
+} tbc_plugin;
+
 typedef struct tbc_odd_time {
     uint64_t times;
     int64_t offset;       /* of the first record, */
@@ -59,6 +68,8 @@ typedef struct tbc_tag {
 } tbc_tag;
 
 typedef struct tbc_tally {
+    const tbc_plugin *plugins; /* the caller's; they stay */
+    size_t n_plugins;
     uint64_t seed[2]; /* of the hash of tags: random, or an attacker makes all of them collide */
     uint64_t most, least; /* stretches of the run, and those that each tag may have in any case: 2 or more */
     /* of the file: */
@@ -83,7 +94,7 @@ typedef enum tbc_tally_stop {
     TBC_TALLY_NO_MEMORY,
 } tbc_tally_stop;
 
-/* Of a tally whose seed, `most` and `least` are set, and the rest zero. */
+/* Of a tally whose members down to `least` are set, and the rest zero. */
 tbc_status tbc_tally_init(tbc_tally *tally);
 void tbc_tally_free(tbc_tally *tally);
 
@@ -98,9 +109,6 @@ void tbc_tally_add_record(tbc_tally *tally, int64_t offset, const uint8_t *data,
 tbc_status tbc_tally_add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_bytes tag, int field,
                                tbc_bytes plugin);
 tbc_status tbc_tally_add_start(tbc_tally *tally, int64_t step);
-
-/* The name of a kind; NULL if there is none with that number. */
-const char *tbc_tally_kind(int kind);
 
 /* Whether what a tag drops is only known from below. */
 bool tbc_tally_is_least(const tbc_tag *tag);

@@ -40,7 +40,7 @@ from .events import event_of
 from .files import find_event_files, open_file, run_of, size_of
 from .load import Window
 from .records import HEAD, RecordError, TruncatedRecordError, WrongFileError, end_of, frames_of
-from .tags import SESSION_START
+from .tags import PLUGIN_KINDS, SESSION_START
 from .tally import LEAST, OddTag, OddTime, Tally
 from .tally import MOST as MOST_STRETCHES
 
@@ -279,7 +279,7 @@ class _Run:
     """What the files of a run have shown so far."""
 
     def __init__(self) -> None:
-        self._tally: Any = Tally() if _scan is None else _scan.Tally(MOST_STRETCHES, LEAST)
+        self._tally: Any = Tally() if _scan is None else _scan.Tally(PLUGIN_KINDS, MOST_STRETCHES, LEAST)
         self._files: list[str] = []
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file

@@ -92,6 +92,10 @@ cdef extern from "tally.h":
         TBC_TIMES
         TBC_CAUSES
 
+    ctypedef struct tbc_plugin:
+        tbc_bytes name
+        int kind
+
     ctypedef struct tbc_odd_time:
         uint64_t times
         int64_t offset
@@ -115,6 +119,8 @@ cdef extern from "tally.h":
         tbc_odd_step *odd
 
     ctypedef struct tbc_tally:
+        const tbc_plugin *plugins
+        size_t n_plugins
         uint64_t seed[2]
         uint64_t most
         uint64_t least
@@ -142,5 +148,4 @@ cdef extern from "tally.h":
     tbc_status tbc_tally_add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_bytes tag, int field,
                                    tbc_bytes plugin)
     tbc_status tbc_tally_add_start(tbc_tally *tally, int64_t step)
-    const char *tbc_tally_kind(int kind)
     bint tbc_tally_is_least(const tbc_tag *tag)

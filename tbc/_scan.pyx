@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport SIZE_MAX
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from os import urandom
@@ -178,11 +178,30 @@ CONTENTS = {None: 0, "simple_value": 2, "obsolete_old_style_histogram": 3, "imag
 
 
 cdef class Tally:
-    """See tally.Tally; `records` counts what needs no protobuf, and leaves the rest to the caller."""
+    """See tally.Tally; `records` counts what needs no protobuf, and leaves the rest to the caller.
+
+    plugin_kinds: tags.PLUGIN_KINDS
+    """
 
     cdef tbc_tally tally
+    cdef tbc_plugin *plugins
+    cdef list plugin_names # whose bytes the plugins point to
+    cdef list kinds        # by number
 
-    def __cinit__(self, uint64_t most, uint64_t least):
+    def __cinit__(self, dict plugin_kinds, uint64_t most, uint64_t least):
+        cdef bytes name
+        self.kinds = ["scalar", "histogram", "image", "audio", "tensor", "empty"] # as the enum of tally.h
+        self.plugin_names = [plugin.encode() for plugin in plugin_kinds]
+        self.plugins = <tbc_plugin *>malloc(len(plugin_kinds) * sizeof(tbc_plugin) + 1)
+        if self.plugins == NULL:
+            raise MemoryError()
+        for i, kind in enumerate(plugin_kinds.values()):
+            if kind not in self.kinds:
+                self.kinds.append(kind)
+            name = self.plugin_names[i]
+            self.plugins[i].name.data, self.plugins[i].name.size = <const char *>name, len(name)
+            self.plugins[i].kind = self.kinds.index(kind)
+        self.tally.plugins, self.tally.n_plugins = self.plugins, len(plugin_kinds)
         seed = urandom(sizeof(self.tally.seed))
         memcpy(self.tally.seed, <const char *>seed, sizeof(self.tally.seed))
         self.tally.most = most
@@ -192,6 +211,7 @@ cdef class Tally:
 
     def __dealloc__(self):
         tbc_tally_free(&self.tally)
+        free(self.plugins)
 
     @property
     def n_records(self):
@@ -275,6 +295,6 @@ cdef class Tally:
                 odd = &tag.odd[cause]
                 if odd.times == 0:
                     continue
-                other = tbc_tally_kind(odd.kind).decode() if CAUSES[cause] == "kinds" else ""
-                yield (tag.name[:tag.size].decode(), CAUSES[cause], tbc_tally_kind(tag.kind).decode(), other, tag.values,
+                other = self.kinds[odd.kind] if CAUSES[cause] == "kinds" else ""
+                yield (tag.name[:tag.size].decode(), CAUSES[cause], self.kinds[tag.kind], other, tag.values,
                        odd.file, odd.offset, odd.before, odd.after, odd.times, odd.dropped, bool(tbc_tally_is_least(tag)))

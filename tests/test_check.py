@@ -10,6 +10,7 @@ import pickle
 import re
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -207,7 +208,7 @@ def test_values_that_are_not_shown_are_counted(tmp_path_factory, events):
         assert f"does not show {values} of its " in one.message
 
 
-@pytest.mark.parametrize("make", [Tally, _scan.Tally])
+@pytest.mark.parametrize("make", [Tally, partial(_scan.Tally, {})])
 @given(steps_of_tags, st.integers(1, 10), st.integers(4, 8))
 def test_where_stretches_are_joined_the_count_is_a_bound(make, events, most, least):
     tally = make(most, least)
