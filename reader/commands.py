@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
-from difflib import get_close_matches
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from unicodedata import combining, east_asian_width
@@ -29,7 +28,7 @@ from .files import find_event_files, is_directory, is_url, run_of
 from .kinds import Histogram, HParams, decode, text_of
 from .load import Loader, Run, Scalars, Total, Values, by_run, bytes_in, kinds_of, load_runs, load_totals, step_range
 from .records import RecordError, TruncatedRecordError
-from .tags import KINDS, Patterns, is_glob, matcher
+from .tags import KINDS, Patterns, is_glob, matcher, nearest, spelled
 from .unpack import Folder
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ MOST_CURVES = 8  # that are drawn
 MOST_COLUMNS = 32  # that a tag is padded to: a long one does not widen all lines
 FEW = 3  # lines about one file that is damaged
 SCREEN = 20  # and about all of them
-MOST_NAMES = 1000  # that are compared with one that is not there
-LONG_NAME = 100  # characters
 MOST_TEXTS = 100  # of one value that are printed
 MOST_INFOS = 10  # lines of mere information of a kind that verify prints
 FORMATS = ("csv", "jsonl", "parquet")
@@ -363,24 +360,6 @@ def unmatched(given: Patterns, names: Iterable[str]) -> list[str | re.Pattern[st
 
 def is_name(pattern: str | re.Pattern[str]) -> bool:
     return isinstance(pattern, str) and not is_glob(pattern)
-
-
-def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
-    """Words about the names that are there: those like this one, or else some."""
-    names = list(names)
-    part = pattern.strip("*")[:LONG_NAME] if isinstance(pattern, str) else pattern.pattern[:LONG_NAME]
-    close = get_close_matches(part, [name for name in names[:MOST_NAMES] if len(name) <= LONG_NAME], 3)
-    containing = (name for name in names if part and part.casefold() in name.casefold())
-    found = list(dict.fromkeys([*close, *islice(containing, 3)]))[:3]
-    if found:
-        return f"; nearest: {', '.join(map(spelled, found))}"
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f", but {', '.join(map(spelled, names[:3]))}{more}" if names else ""
-
-
-def spelled(name: str | re.Pattern[str]) -> str:
-    text = name if isinstance(name, str) else name.pattern
-    return repr(text) if len(text) <= LONG_NAME else f"{text[:LONG_NAME]!r}..."
 
 
 # --- how it is printed ---

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias, TypeVar, overload
 
 from . import scan
 from .files import (
@@ -46,7 +46,7 @@ from .records import (
     read_frames,
     read_record,
 )
-from .tags import EVENT_KINDS, KINDS, SESSION_START, Patterns, kind_of, matcher, plugin_of
+from .tags import EVENT_KINDS, KINDS, SESSION_START, Patterns, kind_of, matcher, nearest, plugin_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,30 @@ FIELDS: dict[int, str | None] = {  # of Summary.Value, and negated of Event, as 
     -8: "tagged_run_metadata",
     -9: "meta_graph_def",
 }
+
+
+K = TypeVar("K")
+
+
+class Named(dict[str, K]):
+    """A dict by name. Its KeyError names the nearest names."""
+
+    what: str = "name"
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise KeyError(f"no {self.what} {name!r}{nearest(name, self) if isinstance(name, str) else ''}")
+
+
+class ByRun(Named[K]):
+    what = "run"
+
+
+class ByTag(Named[K]):
+    what = "tag"
+
+
+class ByKind(Named[K]):
+    what = "kind"
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,11 +348,11 @@ def load_runs(
     tree = Tree(root, matcher(runs), on_error or warn)
     loaded = tree.load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
     children = add_hparams_files(tree.all_files) if kinds is None or "hparams" in kinds_of(kinds) else {}
-    found = {
-        name: replace(run, _child_files=children.get(name, ()))
+    found = ByRun(
+        (name, replace(run, _child_files=children.get(name, ())))
         for name, run in loaded.items()
         if run.scalars or run.values
-    }
+    )
     if purge is None:
         warn_of_hidden(root, {name: run.hidden for name, run in found.items()}, stacklevel=3)
     return found
@@ -740,7 +764,7 @@ class Loader:
         """What has been loaded."""
         import numpy as np
 
-        run = Run(name, {}, {})
+        run = Run(name, ByTag(), ByKind())
         for (tag, kind), series in self.wanted_series():
             *columns, size, hidden, _ = self.scan.columns(series)
             step, wall_time, cell = map(np.asarray, columns)
@@ -750,7 +774,7 @@ class Loader:
                 run.scalars[tag] = Scalars(step, wall_time, cell, size, hidden)
             else:
                 values = Values(tag, kind, step, wall_time, size, hidden, cell, self.records)
-                run.values.setdefault(kind, {})[tag] = values
+                run.values.setdefault(kind, ByTag())[tag] = values
         return run
 
     def wanted_series(self) -> Iterator[tuple[tuple[str, str], int]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from fnmatch import translate
+from itertools import islice
 from typing import TypeAlias
 
 PLUGIN_KINDS = {  # of the values that are stored as tensors
@@ -31,6 +33,9 @@ EVENT_KINDS = {  # of what events hold that have no summary
 }
 SESSION_START = 1  # of a SessionLog
 KINDS = sorted({*PLUGIN_KINDS.values(), *EVENT_KINDS.values(), "tensor", "empty"})
+
+MOST_NAMES = 1000  # that are compared with one that is not there
+LONG_NAME = 100  # characters
 
 Patterns: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
 
@@ -82,3 +87,21 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
         else:
             raise TypeError(f"a pattern must be a str or a compiled regular expression of str, got {pattern!r}")
     return lambda name: name in names or any(find(name) for find in finders)
+
+
+def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
+    """Words about the names that are there: those like this one, or else some."""
+    names = list(names)
+    part = pattern.strip("*")[:LONG_NAME] if isinstance(pattern, str) else pattern.pattern[:LONG_NAME]
+    close = get_close_matches(part, [name for name in names[:MOST_NAMES] if len(name) <= LONG_NAME], 3)
+    containing = (name for name in names if part and part.casefold() in name.casefold())
+    found = list(dict.fromkeys([*close, *islice(containing, 3)]))[:3]
+    if found:
+        return f"; nearest: {', '.join(map(spelled, found))}"
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f", but {', '.join(map(spelled, names[:3]))}{more}" if names else ""
+
+
+def spelled(name: str | re.Pattern[str]) -> str:
+    text = name if isinstance(name, str) else name.pattern
+    return repr(text) if len(text) <= LONG_NAME else f"{text[:LONG_NAME]!r}..."

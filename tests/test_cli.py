@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, frames, scalar, write
+from eventfiles import VERSION, scalar, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,7 +20,7 @@ from PIL import Image
 import tbc
 from tbc import _core
 from tbc.proto import Event, GraphDef
-from tbc.reader import commands, find_event_files, read_frames
+from tbc.reader import commands, find_event_files, read_frames, tags
 from tbc.reader.__main__ import main
 from tbc.reader.describe import printable, shortest
 
@@ -755,7 +755,7 @@ def test_each_tag_and_run_that_is_not_there_is_named(capsys, curves, runs):
 
 def test_many_and_long_names_cost_little_where_one_is_not_there(monkeypatch):
     calls = []
-    monkeypatch.setattr(commands, "get_close_matches", lambda name, names, n: calls.append((name, names)) or [])
+    monkeypatch.setattr(tags, "get_close_matches", lambda name, names, n: calls.append((name, names)) or [])
     names = [f"tag{number}" for number in range(100_000)] + ["x" * 10**6]
     assert commands.nearest("y" * 10**6, names) == ", but 'tag0', 'tag1', 'tag2' and 99,998 more"
     ((name, compared),) = calls
@@ -1116,10 +1116,6 @@ def test_damage_takes_a_few_lines_of_a_file(capsys, tmp_path):
         assert len(errors.splitlines()) <= 6
         errors = run(capsys, command, tmp_path, *more)[2]
         assert len(errors.splitlines()) <= 30
-    assert "a text-mode transfer" in run(capsys, "stats", path)[2]
-    content = bytearray(b"".join(frames(*(scalar(step) for step in range(300)))))
-    content[40 :: len(content) // 100] = bytes(len(content[40 :: len(content) // 100]))  # a hundred places
-    path.write_bytes(content)
     errors = run(capsys, "stats", path)[2]
     assert re.search(rf"^note: {re.escape(str(path))}: \d+ more problems?; see tbc-reader verify {path}$", errors, re.M)
 

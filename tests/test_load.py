@@ -1,6 +1,7 @@
 """The kernel's columns are those of the reader in pure Python, whatever a file holds."""
 
 import math
+import pickle
 import re
 import struct
 from unittest import mock
@@ -367,7 +368,7 @@ def test_which_runs_and_steps_are_chosen(tree):
     ("arguments", "error", "message"),
     [
         ({"kinds": "scalars"}, ValueError, "a kind must be one of .*, got 'scalars'"),
-        ({"tags": 5}, TypeError, "object is not iterable"),
+        ({"tags": 5}, TypeError, "expected a name, a glob or a compiled regular expression, or several, got 5"),
         (
             {"tags": [b"loss"]},
             TypeError,
@@ -638,8 +639,8 @@ def test_a_run_that_grows_between_its_two_readings(tmp_path_factory, contents):
     paths = [directory / f"events.out.tfevents.{i}" for i in range(len(contents))]
 
     class Growing(load.Loader):
-        def _load_each(self, files):
-            super()._load_each(files)
+        def cuts(self, files):
+            super().cuts(files)
             for path, (first, then) in zip(paths, contents, strict=True):
                 path.write_bytes(first + then)
 
@@ -689,3 +690,25 @@ def test_the_kernel_refuses_what_is_not_there():
     for start, end in ((-1, 2), (3, 2), (0, 5)):
         with pytest.raises(ValueError, match="of 4"):
             scan.records(lambda *key: 5, b"1234", start, end, 0, 1)
+
+
+def test_a_key_error_names_the_nearest(tmp_path):
+    with tbc.SummaryWriter(tmp_path / "first") as writer:
+        writer.add_scalar("loss/train", 1, 1)
+        writer.add_image("photo", np.zeros((3, 2, 2)), 1)
+    runs = load_runs(tmp_path)
+    for get, message in (
+        (lambda: runs["frist"], "no run 'frist'; nearest: 'first'"),
+        (lambda: runs["first"].scalars["loss/tran"], "no tag 'loss/tran'; nearest: 'loss/train'"),
+        (lambda: runs["first"].values["images"], "no kind 'images'; nearest: 'image'"),
+        (lambda: runs["first"].values["image"]["x"], "no tag 'x', but 'photo'"),
+        (lambda: load_scalars(tmp_path / "first")["Loss"], "no tag 'Loss'; nearest: 'loss/train'"),
+        (lambda: load_runs(tmp_path, tags="nosuch")["first"], "no run 'first'"),
+        (lambda: runs[3], "no run 3"),
+    ):
+        with pytest.raises(KeyError) as caught:
+            get()
+        assert caught.value.args == (message,)
+    again = pickle.loads(pickle.dumps(runs))
+    assert type(again) is type(runs)
+    assert (runs.get("x"), "x" in runs, list(runs)) == (None, False, ["first"])
