@@ -84,7 +84,7 @@ class Tiles:
         """
         images = self.images
         if images.dtype.str[1:] not in convert.KERNEL_DTYPES or not images.dtype.isnative:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 images = images.astype(np.float64 if self.in_double else np.float32)
         memory: Any = _core.LargeBytes(self.nbytes)
         frames: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8).reshape(self.shape)

@@ -1158,7 +1158,7 @@ static void test_large(void)
     tbc_writer *writer = open_writer(fd), *other = open_writer(temp_file());
     append(writer, 0, 0, 2);
     begin_large(writer, &frame, 4, false);
-    CHECK(tbc_writer_stats(writer).queued > LARGE);
+    CHECK(tbc_writer_stats(writer).queued >= LARGE); /* the small ones may be written by now */
     append(other, 0, 0, 1);
     append(writer, 0, 2, 4);
     CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
@@ -1190,7 +1190,7 @@ static void test_room_of_large_things(void)
     tbc_writer *writer = open_writer(ends[1]);
     tbc_queue_set_limit(LARGE / 2);
     begin_large(writer, &frame, 0, false);
-    CHECK(tbc_writer_end(writer, &frame) == TBC_OK && tbc_writer_stats(writer).queued > LARGE);
+    CHECK(tbc_writer_end(writer, &frame) == TBC_OK && tbc_writer_stats(writer).queued > LARGE / 2);
     CHECK(tbc_writer_begin(writer, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_FULL);
     CHECK(tbc_writer_reserve(writer, 1, 1.5) == TBC_FULL);
     int64_t n = 1;

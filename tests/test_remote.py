@@ -74,24 +74,26 @@ def test_what_is_there_is_what_is_here(url, local):
         file.removeprefix(str(local)) for file in find_event_files(local)
     ]
     assert find_event_files(found[0]) == found[:1]
-    runs = load_runs(f"{url}/")
+    runs = load_runs(f"{url}/", purge=True)
     assert list(runs) == sorted(RUNS)
-    assert to_arrow(runs).equals(to_arrow(load_runs(local)))
+    assert to_arrow(runs).equals(to_arrow(load_runs(local, purge=True)))
     assert runs[RUNS[3]].values["text"]["notes/text_summary"][0] == "text 3"
-    assert to_arrow(load_scalars(f"{url}/{RUNS[0]}")).equals(to_arrow(load_scalars(local / RUNS[0])))
+    assert to_arrow(load_scalars(f"{url}/{RUNS[0]}", purge=True)).equals(
+        to_arrow(load_scalars(local / RUNS[0], purge=True))
+    )
     assert list(read_events(found[5])) == list(read_events(find_event_files(local)[5]))
 
 
 def test_large_files_are_not_read_at_once(url, local, monkeypatch):
     monkeypatch.setattr(files, "SMALL", 100)
-    assert to_arrow(load_runs(url)).equals(to_arrow(load_runs(local)))
+    assert to_arrow(load_runs(url, purge=True)).equals(to_arrow(load_runs(local, purge=True)))
 
 
 def test_from_there_to_there(url, home, local):
-    assert to_dataset(url, f"{home}/dataset", part_size=5000) == Dataset(3, 260, 12, 0)
-    write_parquet(load_runs(url), f"{home}/scalars.parquet")
+    assert to_dataset(url, f"{home}/dataset", purge=True, part_size=5000) == Dataset(3, 260, 12, 0, 0)
+    write_parquet(load_runs(url, purge=True), f"{home}/scalars.parquet")
     there, path = files.filesystem(home)
-    expected = to_arrow(load_runs(local)).to_pydict()
+    expected = to_arrow(load_runs(local, purge=True)).to_pydict()
     assert pq.read_table(f"{path}/dataset", filesystem=there).to_pydict() == expected
     assert pq.read_table(f"{path}/scalars.parquet", filesystem=there).to_pydict() == expected
     with pytest.raises(FileExistsError):
@@ -135,10 +137,10 @@ def test_requests(home, url, monkeypatch):
         return await call(self, method, *args, **kwargs)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
-    load_runs(url)
+    load_runs(url, purge=True)
     assert requests == {"get_object": len(RUNS) + 1, "list_objects_v2": 1}
     requests.clear()
-    to_dataset(url, f"{home}/dataset", part_size=5000)
+    to_dataset(url, f"{home}/dataset", purge=True, part_size=5000)
     assert requests["get_object"] == len(RUNS) + 1
     assert requests["put_object"] == 3
     assert requests.total() < len(RUNS) + 10
