@@ -38,7 +38,7 @@ from .check import KINDS as FINDINGS
 from .check import kinds_of as findings_of
 from .commands import Report, UsageError
 from .describe import printable
-from .tags import KINDS
+from .tags import KINDS, nearest
 
 Add = Callable[..., argparse.Action]
 
@@ -94,7 +94,7 @@ class Parser(argparse.ArgumentParser):
 class Command(Parser):
     """Options may stand between the arguments, too: `tags a --json b`."""
 
-    is_parsing = False
+    is_parsing: bool = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.is_parsing:  # parse_known_intermixed_args calls it
@@ -198,7 +198,7 @@ def steps(text: str) -> tuple[int | None, int | None]:
 
 def kind(text: str) -> str:
     if text not in KINDS:
-        raise argparse.ArgumentTypeError(f"no kind {text!r}{commands.nearest(text, KINDS)}")
+        raise argparse.ArgumentTypeError(f"no kind {text!r}{nearest(text, KINDS)}")
     return text
 
 

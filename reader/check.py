@@ -1,4 +1,6 @@
-"""What is wrong with event files, and what TensorBoard does not show of them. The kinds of findings::
+"""What is wrong with event files, and what TensorBoard does not show of them.
+
+The kinds of findings:
 
     missing     error    there is no event file at all
     unreadable  error    a file or directory that the system will not read

@@ -588,7 +588,7 @@ class Loader:
         self.advance = advance
         self.series: dict[tuple[str, str], int] = {}  # by tag and kind
         self.plugins: dict[str, str] = {}
-        self.records = Records(self.plugins)
+        self.records: Records = Records(self.plugins)
         self.scan: Any = (_scan or scan).Scan(*self.steps, self.purge, keep)
 
     def series_of_key(self, tag: bytes, field: int, plugin: bytes) -> int:

@@ -93,7 +93,8 @@ class Series:
             if segment.cut is None or self.step[row] < segment.cut
         ]
         self.hidden += len(self.step) - len(kept)
-        for column in (self.step, self.wall_time, self.cell):
+        columns: tuple[array[Any], ...] = (self.step, self.wall_time, self.cell)
+        for column in columns:
             column[:] = array(column.typecode, [column[row] for row in kept])
 
 

@@ -13,6 +13,7 @@ from tbc import reader
 from tbc.reader import (
     KINDS,
     CorruptRecordError,
+    Difference,
     RecordError,
     Run,
     Scalars,
@@ -109,9 +110,10 @@ def findings(log_dir: Path) -> list[str]:
 
 def copy(log_dir: Path, destination: Path) -> int:
     kept = [copied.records for copied in repair(log_dir, destination)]
-    difference = next(compare(load_runs(log_dir), load_runs(destination), rtol=1e-6), None)
-    if difference is not None:
-        assert_type(difference.a, float | None)
+    differences = compare(load_runs(log_dir), load_runs(destination), rtol=1e-6)
+    assert_type(differences, list[Difference])
+    if differences:
+        difference = differences[0]
         raise ValueError(f"{difference.run} {difference.tag} {difference.count}")
     return sum(kept)
 
