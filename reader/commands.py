@@ -26,7 +26,20 @@ from .describe import brief, plain, printable, shortest, strict, to_json
 from .events import Value, read_values, tensor_values
 from .files import find_event_files, is_directory, is_url, run_of
 from .kinds import Histogram, HParams, decode, text_of
-from .load import Loader, Run, Scalars, Total, Values, by_run, bytes_in, kinds_of, load_runs, load_totals, step_range
+from .load import (
+    Loader,
+    Run,
+    Scalars,
+    Total,
+    Values,
+    by_run,
+    bytes_in,
+    kinds_of,
+    load_runs,
+    load_totals,
+    of_runs,
+    step_range,
+)
 from .records import RecordError, TruncatedRecordError
 from .tags import KINDS, Patterns, is_glob, matcher, nearest, spelled
 from .unpack import Folder
@@ -220,7 +233,10 @@ def load_all(
         for place, n in counts.items():
             if n > FEW:
                 report.skip(place, n - FEW)
-        note_hidden(path, sum(values.hidden for *_, values in series(runs)), report)
+        hidden = dict.fromkeys(runs, 0)
+        for run, *_, values in series(runs):
+            hidden[run] += values.hidden
+        note_hidden(path, hidden, report)
         for run, of in sorted(runs.items()):
             name = named(path, run, paths)
             found |= {run, name}
@@ -232,10 +248,12 @@ def load_all(
     return loaded
 
 
-def note_hidden(path: str, n: int, report: Report) -> None:
+def note_hidden(path: str, hidden: dict[str, int], report: Report) -> None:
+    """hidden: how many values, by run"""
+    n = sum(hidden.values())
     if n:
         why = "a later event file logs their steps again" if n > 1 else "a later event file logs its step again"
-        report.note(f"{path}: {plural(n, 'value')} hidden, since {why}; --all shows them", path)
+        report.note(f"{path}: {plural(n, 'value')} hidden, since {why}{of_runs(hidden)}; --all shows them", path)
 
 
 def place_of(error: RecordError | OSError) -> str:
@@ -722,7 +740,7 @@ def tail(options: Namespace, report: Report) -> None:
                 report.complain(f"{path}: no event file here")
             if report.status and not runs and not os.path.isdir(path):
                 continue
-            note_hidden(path, sum(run.hidden for run in runs.values()), report)
+            note_hidden(path, {name: run.hidden for name, run in runs.items()}, report)
             followers.append((path, follower))
             rows += [
                 (path, run.name, tag, *row)

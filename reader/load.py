@@ -432,19 +432,25 @@ class Tree:
         return {name: loaded[name] for name in self.files}
 
 
-def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
-    """Warn of values that are left out: how many, and of which runs."""
-    total, names = sum(hidden.values()), [name for name, n in hidden.items() if n]
-    if not total:
-        return
+def of_runs(hidden: dict[str, int]) -> str:
+    """Return words that say of which runs values are hidden, if there are several runs."""
+    names = [name for name, n in hidden.items() if n]
     some = ", ".join(f"{hidden[name]:,} of {name!r}" for name in names[:SHOWN])
     more = f", and of {len(names) - SHOWN:,} more runs" if len(names) > SHOWN else ""
-    of_runs = f" ({some}{more})" if len(hidden) > 1 else ""
+    return f" ({some}{more})" if len(hidden) > 1 else ""
+
+
+def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
+    """Warn of values that are left out: how many, and of which runs."""
+    total = sum(hidden.values())
+    if not total:
+        return
     values = "values are left out, since a later event file of the run logs their steps again"
     if total == 1:
         values = "value is left out, since a later event file of the run logs its step again"
     warnings.warn(
-        f"{path}: {total:,} {values}{of_runs}; purge=False keeps them, purge=True leaves them out without a warning",
+        f"{path}: {total:,} {values}{of_runs(hidden)}; "
+        "purge=False keeps them, purge=True leaves them out without a warning",
         UserWarning,
         stacklevel=stacklevel,
     )
