@@ -12,7 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 from .events import DTYPES, Value, tensor_values
-from .kinds import Audio, Experiment, Histogram, HParams, Image, SessionEnd, decode, node_count, text_of
+from .kinds import (
+    MOST_DIMENSIONS,
+    Audio,
+    Experiment,
+    Histogram,
+    HParams,
+    Image,
+    SessionEnd,
+    decode,
+    node_count,
+    text_of,
+)
 
 SHORT = 80  # characters of a line
 
@@ -87,8 +98,15 @@ def _audio(value: Value) -> dict[str, Any]:
 
 
 def _text(value: Value, limit: int | None) -> Any:
-    texts = [_decoded(element, limit) for element in tensor_values(value.content.tensor, limit)]
-    return texts[0] if len(texts) == 1 else texts
+    """A string, or lists of strings in the shape of the tensor, as TensorBoard makes a table of them."""
+    texts: list[Any] = [_decoded(element, limit) for element in tensor_values(value.content.tensor, limit)]
+    if len(texts) == 1:
+        return texts[0]
+    shape = [dim.size for dim in value.content.tensor.tensor_shape.dim]
+    if len(shape) <= MOST_DIMENSIONS and min(shape, default=0) > 0 and math.prod(shape) == len(texts):
+        for size in shape[:0:-1]:
+            texts = [texts[i : i + size] for i in range(0, len(texts), size)]
+    return texts
 
 
 def _tensor(value: Value, limit: int | None) -> dict[str, Any]:
@@ -133,7 +151,7 @@ def _brief_histogram(data: dict[str, Any]) -> str:
     num = data["num"]
     if not num:
         return "no values"
-    line = f"{num:,.0f} values, {data['min']:.4g} to {data['max']:.4g}"
+    line = f"{num:,.0f} value{'s' * (num != 1)}, {data['min']:.4g} to {data['max']:.4g}"
     if "sum" not in data:
         return line
     mean = data["sum"] / num
@@ -149,11 +167,16 @@ def _brief_image(data: dict[str, Any]) -> str:
 def _brief_audio(data: dict[str, Any]) -> str:
     seconds = data["frames"] / data["sample_rate"] if data["sample_rate"] else 0.0
     plural = "s" * (data["channels"] != 1)
-    return f"{seconds:.2f} s, {data['sample_rate']:g} Hz, {data['channels']} channel{plural}, {data['bytes']:,} bytes"
+    length = f"{seconds:.2f}" if seconds >= 0.1 or not seconds else f"{seconds:.2g}"
+    return f"{length} s, {data['sample_rate']:g} Hz, {data['channels']} channel{plural}, {data['bytes']:,} bytes"
+
+
+def _brief_size(data: dict[str, Any]) -> str:
+    return f"{data['bytes']:,} bytes"
 
 
 def _brief_graph(data: dict[str, Any]) -> str:
-    return f"{data['nodes']:,} nodes, {data['bytes']:,} bytes"
+    return f"{data['nodes']:,} nodes, {_brief_size(data)}"
 
 
 def _brief_pr_curve(data: dict[str, Any]) -> str:
@@ -170,6 +193,8 @@ _BRIEF: dict[str, Callable[[Any], str]] = {
     "image": _brief_image,
     "audio": _brief_audio,
     "graph": _brief_graph,
+    "meta_graph": _brief_size,
+    "run_metadata": _brief_size,
     "pr_curve": _brief_pr_curve,
     "tensor": _brief_tensor,
     "mesh": _brief_tensor,

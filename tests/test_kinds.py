@@ -579,9 +579,36 @@ def test_texts_of_any_shape():
         decode(value_of("text", {"dtype": 1, "float_val": [1]}))
 
 
+def test_texts_keep_their_shape_in_json():
+    def texts(n, shape):
+        return to_json(value_of("text", strings(*[b"a", b"b", b"c", b"d"][:n], shape=shape)))
+
+    assert texts(1, [1, 1]) == "a"
+    assert texts(4, [4]) == ["a", "b", "c", "d"]
+    assert texts(4, [2, 2]) == [["a", "b"], ["c", "d"]]
+    assert texts(2, [2, 1, 1]) == [[["a"]], [["b"]]]
+    for odd in ([3, 2], [-2, -2], [4] + 1000 * [1]):  # a shape that does not hold them, or nests too deep
+        assert texts(4, odd) == ["a", "b", "c", "d"]
+    assert brief(value_of("text", strings(b"a", b"b", shape=[1, 2]))) == '[["a", "b"]]'
+
+
 def test_a_long_text_for_many_takes_the_memory_of_one():
     array = decode(value_of("text", strings(b"x" * (1 << 20), shape=[FILL])))
     assert array[0] is array[-1]
+
+
+# --- in a few words ---
+
+
+def test_sizes_in_a_few_words():
+    histogram = [0, 1, 1]
+    one = value_of(
+        "histogram", {"dtype": 1, "float_val": histogram, "tensor_shape": {"dim": [{"size": 1}, {"size": 3}]}}
+    )
+    assert brief(one) == "1 value, 0 to 1"
+    assert brief(value_of("audio", strings(wav(np.zeros((20, 1)), 2)))).startswith("0.0025 s, 8000 Hz, 1 channel, ")
+    traced = value_of("run_metadata", strings(b"x" * 1234))
+    assert brief(traced) == "1,234 bytes"
 
 
 # --- meshes ---
