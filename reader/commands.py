@@ -59,6 +59,7 @@ FEW = 3  # lines about one file that is damaged
 SCREEN = 20  # and about all of them
 MOST_TEXTS = 100  # of one value that are printed
 MOST_INFOS = 10  # lines of mere information of a kind that verify prints
+NO_TAG = "-"  # is printed for an empty one, as of graphs
 FORMATS = ("csv", "jsonl", "parquet")
 NOT_WRITTEN = "  (not written: no format of files for that)"
 
@@ -320,7 +321,9 @@ def explain(
         wants = matcher(tag)
         its_kinds = {kind for name, several in there.kinds.items() if wants(name) for kind in several}
         if not its_kinds:
-            report.complain(f"{where}no tag {spelled(tag)} here{nearest(tag, there.kinds)}")
+            is_kind = any(tag in several for several in there.kinds.values())
+            hint = f"; --kind {tag} asks for the kind" if is_kind else nearest(tag, filter(None, there.kinds))
+            report.complain(f"{where}no tag {spelled(tag)} here{hint}")
         elif not its_kinds & wanted:
             words = f"no {' or '.join(sorted(wanted))}, but {' and '.join(sorted(its_kinds))}"
             report.complain(f"{where}{spelled(tag)} is {words}")
@@ -468,8 +471,8 @@ def tags(options: Namespace, report: Report) -> None:
             print_json(row_of(options, runs.path[run], run, **row))
         else:
             heading.print(run)
-            steps = "all hidden" if first is None else f"step {first}" if n == 1 else f"steps {first} to {last}"
-            print(f"{padded(printable(tag or '-'), width)}  {kind:<14}  {n:>8}  {steps}")
+            steps = "all hidden" if first is None else f"step {first}" if first == last else f"steps {first} to {last}"
+            print(f"{padded(printable(tag or NO_TAG), width)}  {kind:<14}  {n:>8}  {steps}")
     if not is_chosen(options) and (rows or not report.status):  # else load_all has said it
         report_runs_without_values({run for run, _, kind, _ in rows if kind != "file_version"}, options, report)
 
@@ -511,7 +514,8 @@ def show(options: Namespace, report: Report) -> None:
     split_arguments(options)
     runs = load_all(options.paths, options, report, load_runs, options.kinds, purge=not options.all)
     for path in options.paths:
-        if path in options.arguments and path not in runs.path.values() and not is_url(path):
+        is_argument = path in options.arguments and path not in (options.tags or ())
+        if is_argument and path not in runs.path.values() and not is_url(path):
             report.note(f"{path} was taken for a path; --tag {path} asks for the tag", path)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
     folder = Folder(options.out) if options.out else None
@@ -533,12 +537,13 @@ def show(options: Namespace, report: Report) -> None:
 
 
 def split_arguments(options: Namespace) -> None:
-    """Tell paths from tags among the arguments of show: with --tag all are paths, else those that exist."""
+    """Tell paths from tags among the arguments of show: with --tag all are paths, else those that exist, and are not
+    the first path once more."""
     first, rest = options.paths, options.arguments
     if options.tags is None:
-        options.tags = [each for each in rest if not is_path(each)]
-        rest = [each for each in rest if is_path(each)]
-        if not options.tags:
+        options.tags = [each for each in rest if each in first or not is_path(each)] or None
+        rest = [each for each in rest if each not in first and is_path(each)]
+        if options.tags is None and options.kinds is None:
             hint = f"; {rest[-1]!r} is a path, and --tag {rest[-1]} asks for the tag" if rest else ""
             raise UsageError(f"expected a tag: show PATH TAG, or show PATH --tag TAG{hint}")
     options.paths = distinct([*first, *rest])
@@ -626,6 +631,7 @@ def show_best(curves: list[tuple[str, str, Scalars]], points: list[Points]) -> N
 
 
 def title(run: str, tag: str) -> str:
+    tag = tag or NO_TAG
     return printable(tag if run == "." else f"{run}: {tag}")
 
 
@@ -1028,7 +1034,7 @@ def stats(options: Namespace, report: Report) -> None:
     print_sizes("kind", [(kind, total) for _, _, kind, total in found])
     if len(runs) > 1:
         print_sizes("run", [(printable(run), total) for run, _, _, total in found])
-    print_sizes("tag", [(f"{kind:<14}  {printable(tag)}", total) for _, tag, kind, total in found])
+    print_sizes("tag", [(f"{kind:<14}  {printable(tag or NO_TAG)}", total) for _, tag, kind, total in found])
     whole = sum(total.size for *_, total in found)
     print(f"{readable(whole):>9}  in all")
 

@@ -882,6 +882,46 @@ def test_show_tells_paths_from_tags(capsys, several, curves):
     assert errors == ("error: loss: no event file here\nnote: loss was taken for a path; --tag loss asks for the tag\n")
 
 
+def test_show_takes_the_path_once_more_for_a_tag(capsys, curves, monkeypatch):
+    monkeypatch.chdir(curves)
+    with tbc.SummaryWriter("keras") as writer:
+        writer.add_text("keras/text_summary", "a model")
+        writer.add_scalar("keras", 0.5, 3)
+    status, lines, errors = run(capsys, "show", "keras", "keras", "--json")
+    assert (status, errors) == (0, "")
+    assert [json.loads(line)["tag"] for line in lines] == ["keras"]
+    status, lines, errors = run(capsys, "show", "a", "a")
+    assert (status, lines, errors.count("\n")) == (1, [], 1)
+    assert errors.startswith("error: a: no tag 'a' here; ")
+
+
+def test_show_of_a_kind_needs_no_tag(capsys, tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", 0.5, 3)
+    with tbc.FileWriter(str(tmp_path)) as writer:
+        writer.add_event(Event(graph_def=GraphDef(node=[{"name": "n", "op": "Relu"}]).SerializeToString()))
+    status, lines, errors = run(capsys, "show", tmp_path, "--kind", "graph")
+    assert (status, errors) == (0, "")
+    assert lines[0] == "-  (graph, 1 value)"
+    assert re.fullmatch(r"  step 0  .*  1 nodes?, \d+ bytes", lines[1])
+    status, lines, errors = run(capsys, "show", tmp_path, "graph")
+    assert (status, lines) == (1, [])
+    assert errors == f"error: {tmp_path}: no tag 'graph' here; --kind graph asks for the kind\n"
+    status, lines, errors = run(capsys, "show", tmp_path, "los")
+    assert errors == f"error: {tmp_path}: no tag 'los' here; nearest: 'loss'\n"
+    status, lines, errors = run(capsys, "show", tmp_path, "x")
+    assert errors == f"error: {tmp_path}: no tag 'x' here, but 'loss'\n"
+    status, lines, errors = run(capsys, "stats", tmp_path, "--kind", "graph")
+    assert lines[-3].endswith("  graph           -")
+
+
+def test_tags_names_one_step_once(capsys, tmp_path):
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", 0.5, 3)
+        writer.add_scalar("loss", 0.25, 3)
+    assert run(capsys, "tags", tmp_path)[1] == ["loss  scalar                 2  step 3"]
+
+
 def test_options_may_stand_anywhere(capsys, several):
     expected = run(capsys, "tags", *several, "--json")
     for arguments in (["--json", *several], ["a", "--json", "b/"]):
