@@ -11,8 +11,8 @@
   stats PATH...         say what fills the disk
 
 PATH is an event file, a directory of runs or, but for tail, a URL of one (s3://bucket/runs). Of several paths, each run
-is named by its path, and rows of JSON have the path. For show, what exists is a path, and the rest are tags (as is the
-first path, if it is named again); with --tag or --kind no tag is needed, and with --tag all are paths.
+is named by its path, and rows of JSON have the path. For show, what exists is a path, and the rest are tags, as is the
+first path if it is named again; with --tag all are paths, and --kind alone takes every tag.
 
 Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; 2 for wrong
 arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.

@@ -56,7 +56,8 @@ class Histogram:
     sum_squares: float | None = None
 
     def __repr__(self) -> str:
-        return f"Histogram({self.num:,.0f} values, {self.min:.4g} to {self.max:.4g}, {len(self.counts)} buckets)"
+        values = f"{self.num:,.0f} value{'s' * (self.num != 1)}"
+        return f"Histogram({values}, {self.min:.4g} to {self.max:.4g}, {len(self.counts)} buckets)"
 
     @property
     def edges(self) -> Floats:
@@ -152,7 +153,8 @@ class Audio:
 
     def __repr__(self) -> str:
         size = sum(map(len, self.files))
-        return f"Audio({self.frames:,} frames of {self.sample_rate:g} Hz, {self.channels} channels, {size:,} bytes)"
+        frames, channels = f"{self.frames:,} frame{'s' * (self.frames != 1)}", f"channel{'s' * (self.channels != 1)}"
+        return f"Audio({frames} of {self.sample_rate:g} Hz, {self.channels} {channels}, {size:,} bytes)"
 
     def samples(self, i: int = 0) -> npt.NDArray[Any]:
         """Of WAV file i, an array of (frames, channels), of the integers that are stored: uint8 (silence is 128),
