@@ -75,13 +75,16 @@ class Report:
     """What is wrong, and the exit status that follows from it.
 
     Its lines are few, whatever a file holds: those that name what they are `about` (a file, a tag) end after FEW for
-    one and SCREEN for all, and finish() prints how many were left out.
+    one and SCREEN for all, and finish() prints how many were left out. Notes have half a SCREEN of their own, so that
+    they leave out no error.
     """
 
     def __init__(self) -> None:
         self.status: int = 0
         self.said: Counter[str] = Counter()
-        self.unsaid: Counter[str] = Counter()
+        self.lines: Counter[str] = Counter()  # by level
+        self.unsaid: Counter[str] = Counter()  # problems
+        self.unsaid_notes: int = 0
         self.damaged: set[str] = set()
 
     def complain(self, problem: str, about: str | None = None) -> None:
@@ -121,13 +124,19 @@ class Report:
             del rest[about]
         if rest:
             self.note(f"{plural(sum(rest.values()), 'more problem')} of {len(rest):,} others")
+        if self.unsaid_notes:
+            self.note(f"{plural(self.unsaid_notes, 'more note')}")
 
     def _print(self, level: str, text: str, about: str | None) -> None:
         if about is not None:
-            if self.said[about] >= FEW or self.said.total() >= SCREEN:
-                self.unsaid[about] += 1
+            if self.said[about] >= FEW or self.lines[level] >= (SCREEN if level == "error" else SCREEN // 2):
+                if level == "error" or about in self.damaged:
+                    self.unsaid[about] += 1
+                else:
+                    self.unsaid_notes += 1
                 return
             self.said[about] += 1
+            self.lines[level] += 1
         print(f"{level}: {printable(text)}", file=sys.stderr)
 
 
@@ -518,6 +527,9 @@ def show(options: Namespace, report: Report) -> None:
         if is_argument and path not in runs.path.values() and not is_url(path):
             report.note(f"{path} was taken for a path; --tag {path} asks for the tag", path)
     found = [each for each in series(runs) if each[1] or options.kinds]  # what has no tag only if asked for
+    if not found and not report.status:
+        kinds = " or ".join(sorted({kind for *_, kind, _ in series(runs)} - {"file_version"}))
+        report.complain(f"{', '.join(options.paths)}: no tag here" + (f"; --kind asks for {kinds}" if kinds else ""))
     folder = Folder(options.out) if options.out else None
     curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]
     points = [extremes(scalars) for _, _, scalars in curves]

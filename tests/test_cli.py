@@ -915,6 +915,36 @@ def test_show_of_a_kind_needs_no_tag(capsys, tmp_path):
     assert lines[-3].endswith("  graph           -")
 
 
+def test_show_of_what_has_no_tag(capsys, tmp_path):
+    write(tmp_path / "tfevents", VERSION, Event(meta_graph_def=b"\x0a\x00"))
+    status, lines, errors = run(capsys, "show", tmp_path, "*")
+    assert (status, lines) == (1, [])
+    assert errors == f"error: {tmp_path}: no tag here; --kind asks for meta_graph\n"
+    write(tmp_path / "tfevents", VERSION)
+    assert run(capsys, "show", tmp_path, "*") == (1, [], f"error: {tmp_path}: no tag here\n")
+
+
+def test_notes_of_many_runs_fit_on_the_screen_and_leave_out_no_error(capsys, tmp_path):
+    for number in range(40):
+        write(tmp_path / f"empty{number}" / "tfevents", VERSION)
+    for number in range(40):
+        write(tmp_path / f"run{number}" / "tfevents.0", VERSION, scalar(3), scalar(4))
+        write(tmp_path / f"run{number}" / "tfevents.1", VERSION, scalar(3))
+    status, lines, errors = run(capsys, "tags", tmp_path)
+    assert (status, len(lines)) == (0, 80)
+    notes = errors.splitlines()
+    assert len(notes) == 11
+    assert notes[0].startswith(f"note: {tmp_path}: 80 values hidden")
+    assert notes[1] == f"note: {tmp_path}/empty0: 1 event file, no values"
+    assert notes[-1] == "note: 31 more notes"
+    damage(tmp_path / "run9" / "tfevents.0", -10)
+    status, lines, errors = run(capsys, "tags", *sorted(tmp_path.iterdir()))
+    assert status == 1
+    (error,) = (line for line in errors.splitlines() if line.startswith("error: "))
+    assert error.startswith(f"error: {tmp_path}/run9/tfevents.0: ")
+    assert len(errors.splitlines()) == 12
+
+
 def test_tags_names_one_step_once(capsys, tmp_path):
     with tbc.SummaryWriter(tmp_path) as writer:
         writer.add_scalar("loss", 0.5, 3)
