@@ -57,7 +57,8 @@ class Histogram:
 
     def __repr__(self) -> str:
         values = f"{self.num:,.0f} value{'s' * (self.num != 1)}"
-        return f"Histogram({values}, {self.min:.4g} to {self.max:.4g}, {len(self.counts)} buckets)"
+        buckets = f"{len(self.counts)} bucket{'s' * (len(self.counts) != 1)}"
+        return f"Histogram({values}, {self.min:.4g} to {self.max:.4g}, {buckets})"
 
     @property
     def edges(self) -> Floats:

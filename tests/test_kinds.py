@@ -606,7 +606,11 @@ def test_sizes_in_a_few_words():
         "histogram", {"dtype": 1, "float_val": histogram, "tensor_shape": {"dim": [{"size": 1}, {"size": 3}]}}
     )
     assert brief(one) == "1 value, 0 to 1"
+    assert repr(decode(one)) == "Histogram(1 value, 0 to 1, 1 bucket)"
     assert brief(value_of("audio", strings(wav(np.zeros((20, 1)), 2)))).startswith("0.0025 s, 8000 Hz, 1 channel, ")
+    assert repr(decode(value_of("audio", strings(wav(np.zeros((1, 1)), 1))))).startswith(
+        "Audio(1 frame of 8000 Hz, 1 channel, "
+    )
     traced = value_of("run_metadata", strings(b"x" * 1234))
     assert brief(traced) == "1,234 bytes"
 
