@@ -114,7 +114,7 @@ class Follower:
 
     wants_run: files of other runs are not read
     wants_tag: values of other tags are left out
-    purge: so are values that a later event file logs again, of the files that are there first
+    purge: so are values that a later event file logs again, of those that the first poll finds
     """
 
     def __init__(
@@ -159,6 +159,7 @@ class Follower:
                             yield file.run, value
             if file.is_gone:
                 del self._files[file.path]
+        self._cuts = {}  # what comes from now on is not hidden, in whichever file
 
     def load(self, kinds: set[str], on_error: OnError, steps: Steps = None, keep: int | None = None) -> dict[str, Run]:
         """Return what load_runs returns of what is there. `poll` continues after it.
@@ -185,7 +186,7 @@ class Follower:
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
     def _find_cuts(self) -> dict[tuple[str, str, str], int]:
-        """Return what is hidden of the files that were there first. Files that come later hide nothing of them."""
+        """Return what is hidden in the first poll: of the values that are there, those that a later file logs again."""
         if self._cuts is None:
             self._cuts = {}
             for run, files in self._by_run().items():

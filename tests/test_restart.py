@@ -18,7 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from eventfiles import VERSION, scalar, start, write
+from eventfiles import VERSION, frames, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from torture import readers
@@ -414,6 +414,16 @@ def test_follow_warns_once_and_hides_nothing_that_comes_later(tmp_path):
     assert [warning.filename for warning in caught] == [__file__]
     assert [value.step for run, value in values if value.kind == "scalar" and run == "x"] == [*range(5), 5, 6, 7]
     assert [value.step for _, value in later if value.kind == "scalar"] == [2, 3]
+
+
+def test_follow_hides_nothing_that_an_earlier_file_gets_later(tmp_path):
+    """Two programs may log into one directory: what the first of them logs is not lost."""
+    write_run(tmp_path, [a([0, 1]), a([0])])
+    following = follow(tmp_path, idle=0.5, interval=0.01, purge=True)
+    first = [next(following) for _ in range(2 + 1)]
+    with open(tmp_path / "events.out.tfevents.0", "ab") as file:
+        file.writelines(frames(scalar(2, "a"), scalar(0, "a")))
+    assert [value.step for _, value in [*first, *following] if value.kind == "scalar"] == [0, 2, 0]
 
 
 def test_tail_prints_the_last_of_what_is_not_hidden(tmp_path, capsys):
