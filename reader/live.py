@@ -28,6 +28,7 @@ from .records import (
     crc32c,
     end_of,
     mask,
+    named,
     next_head,
     read_record,
 )
@@ -65,7 +66,7 @@ def follow(
     idle: ends after so many seconds without a value; 0 gives what is there
     purge: as in load_scalars: of what is there, values are left out that a later event file of the run logs again, and
         a warning says how many. What was given stays given: a run that restarts later hides nothing
-    on_error: is told once of each damaged record, a CorruptRecordError, of a file that was cut or replaced, a
+    on_error: is told once of each damaged place, a CorruptRecordError, of a file that was cut or replaced, a
         ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
 
     A record that is not whole is waited for, also where others come behind it. Of a file that was cut or replaced,
@@ -342,6 +343,7 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         self._known = 0  # so many marks hold; those behind did before the file was cut, and may again
         self._scanned = 0  # up to here nothing was found behind the damage
         self._told = -1  # where the last damage was that was told
+        self._damaged_to = -1  # where that ended: damage that adjoins is one error, as in records.frames_of
 
     @property
     def _offset(self) -> int:
@@ -378,9 +380,11 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
                     behind = self._behind(file, error)
                     if offset > self._told and (behind or not _is_blank(file, offset)):
                         self._told = offset
-                        yield error
+                        if offset != self._damaged_to:
+                            yield named(error, file)
                     if behind is None:
                         return
+                    self._damaged_to = behind
                     self._go_on(file, behind)
                 else:
                     if data is None:  # the file was cut just now
@@ -403,7 +407,7 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         if all(map(holds, [*marks[:1], *marks[-1:]] if is_same_file else marks)):
             return None
         self._known = next(mark for mark in marks if not holds(mark))
-        self._told = -1
+        self._told = self._damaged_to = -1
         return ChangedFileError(self.path, self._offset, "not what was read before (the file was cut or replaced)")
 
     def _go_on(self, file: BinaryIO, end: int) -> bool:
