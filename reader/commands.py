@@ -345,11 +345,14 @@ def explain(
             report.complain(f"{where}no {' or '.join(sorted(wanted))} here, but {others}")
         elif is_chosen(options):
             report.complain(f"{where}no such values here{', at these steps' if options.steps else ''}")
+    elif not found_runs and not report.status and not before:
+        report.complain(f"{', '.join(paths)}: no event file here")
     report.status |= before
 
 
 class Names:
-    """What is at paths: the runs, and of those that are wanted the tags with their kinds, and how many files."""
+    """What is at paths: the runs, and of those that are wanted the tags with their kinds, and how many files can be
+    read."""
 
     def __init__(self, paths: list[str], options: Namespace) -> None:
         self.runs: dict[str, None] = {}  # by the names that are printed, and those at their paths
@@ -364,10 +367,13 @@ class Names:
                 for run in filter(wants_run, files):
                     self.files += len(files[run])
                     self.size += bytes_in(files[run])
-                    loader = Loader(lambda tag: False, set(KINDS), None, False, ignore)
+                    loader = Loader(lambda tag: False, set(KINDS), None, False, self._on_error)
                     loader.load_run(run, files[run])
                     for tag, kind in loader.series:
                         self.kinds.setdefault(tag, set()).add(kind)
+
+    def _on_error(self, error: RecordError | OSError) -> None:
+        self.files -= isinstance(error, OSError)
 
     def files_in_words(self) -> str:
         return f"{plural(self.files, 'event file')}, no values{'' if self.size else ' (empty)'}"
@@ -750,6 +756,8 @@ def tail(options: Namespace, report: Report) -> None:
     followers: list[tuple[str, Follower]] = []
     runs: dict[str, Run] = {}
     rows: list[tuple[str, str, str, int, float, float]] = []
+    found: set[str] = set()  # runs, by both names
+    found_tags: set[str] = set()
     for path in options.paths:
         with reading(path, report):
             follower = Follower(path, runs_wanted(path, options, options.paths), wants_tag, purge=not options.all)
@@ -760,6 +768,9 @@ def tail(options: Namespace, report: Report) -> None:
                 continue
             note_hidden(path, {name: run.hidden for name, run in runs.items()}, report)
             followers.append((path, follower))
+            for name, of in runs.items():
+                found |= {name, named(path, name, options.paths)} if of.scalars else set()
+                found_tags |= of.scalars.keys()
             rows += [
                 (path, run.name, tag, *row)
                 for run in runs.values()
@@ -770,8 +781,7 @@ def tail(options: Namespace, report: Report) -> None:
     for row in rows[max(len(rows) - options.lines, 0) :]:
         print_line(*row, shortest(row[-1]))
     if followers and options.lines and not options.follow:
-        found = {name for path, run, *_ in rows for name in (run, named(path, run, options.paths))}
-        explain(options.paths, options, report, "scalar", found, {row[2] for row in rows})
+        explain(options.paths, options, report, "scalar", found, found_tags)
     del runs, rows
     lag = Lag()
 
@@ -958,7 +968,7 @@ def diff(options: Namespace, report: Report) -> None:
     b = load(options.other, options, report, options.kinds, purge=not options.all)
     exclude = {f"exclude_{name}": patterns(options, f"exclude_{name}") for name in ("runs", "tags")}
     done = comparison(a, b, rtol=options.rtol, atol=options.atol, exclude_kinds=options.exclude_kinds, **exclude)
-    if not a or not b or not done.tags:
+    if not a or not b or not done.values:  # all may be hidden
         if not report.status:
             where = [path for path, runs in ((options.path, a), (options.other, b)) if not runs]
             report.complain(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, scalar, write
+from eventfiles import VERSION, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -979,6 +979,41 @@ def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
     status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--kind", "scalar", "--all")
     assert (status, errors) == (1, "")
     assert "loss: 3 values differ" in lines[0]
+
+
+@pytest.fixture
+def hidden(tmp_path):
+    """A run whose tag "b" has no value that is not hidden."""
+    write(tmp_path / "run" / "events.1.tfevents", VERSION, scalar(5, "a"), scalar(5, "b"))
+    write(tmp_path / "run" / "events.2.tfevents", VERSION, start(0), scalar(1, "a"))
+    return tmp_path / "run"
+
+
+def test_tail_finds_a_tag_whose_values_are_all_hidden(capsys, hidden):
+    status, lines, errors = run(capsys, "tail", hidden, "--tag", "b")
+    assert (status, lines) == (0, [])
+    assert errors.startswith(f"note: {hidden}: 1 value hidden")
+    assert errors.count("\n") == 1
+
+
+def test_diff_of_values_that_are_all_hidden_compares_nothing(capsys, hidden):
+    status, lines, errors = run(capsys, "diff", hidden, hidden, "--tag", "b")
+    assert (status, lines) == (1, [])
+    assert errors.endswith(f"error: {hidden}, {hidden}: nothing to compare; only --tag 'b'\n")
+
+
+@pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "export", "stats"])
+def test_a_path_that_is_not_there_is_one_error(capsys, tmp_path, command):
+    status, lines, errors = run(capsys, command, tmp_path / "none", "--tag", "loss")
+    assert (status, lines, errors.count("\n")) == (1, [], 1)
+    assert errors.startswith(f"error: {tmp_path / 'none'}: No such file") or command == "tail"
+    assert "no values" not in errors
+
+
+def test_a_tag_without_a_name_is_not_among_the_nearest(capsys, tmp_path):
+    write(tmp_path / "events.1.tfevents", VERSION, scalar(1, "loss"))
+    _, _, errors = run(capsys, "tags", tmp_path, "--tag", "xyz")
+    assert errors == f"error: {tmp_path}: no tag 'xyz' here, but 'loss'\n"
 
 
 def test_diff_says_what_a_restart_hides(capsys, tmp_path):
