@@ -85,7 +85,7 @@ def follow(
     for name, seconds in (("interval", interval), ("idle", idle)):
         if seconds is not None and not seconds >= 0:
             raise ValueError(f"{name} must be a number of seconds, 0 or more, got {seconds}")
-    follower = Follower(os.fsdecode(path), purge=purge is not False)
+    follower = Follower(os.fsdecode(path), purge=purge is None or bool(purge))
     if from_end:
         follower.load(set(), lambda error: on_error(error) if isinstance(error, OSError) else None)
     return _values(follower, interval, idle, purge is None, on_error)

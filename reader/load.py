@@ -588,7 +588,7 @@ class Loader:
         self.wants_tag = wants_tag
         self.kinds = kinds
         self.steps: tuple[int, int] = step_range(steps)
-        self.purge: bool = purge is not False
+        self.purge: bool = purge is None or bool(purge)  # numpy.False_ is false, too
         self.keep = keep
         self.on_error: OnError = on_error or warn
         self.advance = advance

@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from eventfiles import VERSION, frames, scalar, start, write
 from hypothesis import given
@@ -289,6 +290,14 @@ def test_one_warning_says_what_is_hidden(tmp_path):
         assert len(to_pandas(load_runs(tmp_path, purge=False))) == 3 * 11 + 4
         load_runs(tmp_path / "w")
         load_scalars(tmp_path / "w")
+
+
+@pytest.mark.parametrize("purge", [0, np.False_])
+def test_what_is_false_keeps_all_as_false_does(tmp_path, purge):
+    write_run(tmp_path, [a(range(8)), a(range(5, 8))])
+    assert len(load_scalars(tmp_path, purge=purge)["a"]) == 11
+    assert len(load_runs(tmp_path, purge=purge)["."].scalars["a"]) == 11
+    assert sum(value.kind == "scalar" for _, value in follow(tmp_path, idle=0, purge=purge)) == 11
 
 
 def test_a_tag_whose_values_are_all_hidden_stays(tmp_path):
