@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import filesystem, is_url, whole_file
-from .load import Run, Scalars
+from .load import ByTag, Run, Scalars
 
 if TYPE_CHECKING:
     import pandas
@@ -143,14 +143,15 @@ def columns(data: Data, wide: bool = False) -> Table:
     if not isinstance(several, Mapping):
         raise TypeError(f"data must be what load_scalars or load_runs gave, or one of its runs, got {data!r}")
     kinds = {type(of) for of in several.values()}
-    if kinds == {Scalars}:
+    has_no_runs = kinds == {Scalars} or isinstance(several, ByTag)
+    if has_no_runs:
         runs = {"": several}
     elif kinds <= {Run}:  # a directory's name may be no UTF-8
         runs = {name.encode(errors="backslashreplace").decode(): run.scalars for name, run in several.items()}
     else:
         raise TypeError("data must be what load_scalars or load_runs gave, or one of its runs")
     table = _wide(runs) if wide else _long(runs)
-    if kinds == {Scalars}:
+    if has_no_runs:
         del table["run"]
     return table
 

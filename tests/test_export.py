@@ -211,3 +211,14 @@ def test_what_is_not_installed(package, call, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r"pip install 'tbc\[(pandas|arrow)\]'"):
         call({}, *["x"] * (call is write_parquet))
+
+
+def test_no_scalars_of_load_scalars_are_no_runs(tmp_path):
+    """As when there are some: the columns do not depend on what a filter leaves."""
+    with tbc.SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("a", 1, 1)
+    columns = ["tag", "step", "wall_time", "value"]
+    assert list(to_pandas(load_scalars(tmp_path, tags="a"))) == columns
+    assert list(to_pandas(load_scalars(tmp_path, tags="b"))) == columns
+    assert list(to_pandas(load_scalars(tmp_path, tags="b"), wide=True)) == ["step"]
+    assert list(to_pandas(load_runs(tmp_path, tags="b"))) == ["run", *columns]
