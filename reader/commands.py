@@ -111,6 +111,10 @@ class Report:
         else:
             self.complain(str(error), error.path)
 
+    def is_named(self, about: str) -> bool:
+        """Return whether there was a problem of this file."""
+        return about in self.said or about in self.unsaid
+
     def skip(self, about: str, n: int) -> None:
         """Count n problems of a file that nobody prints."""
         self.unsaid[about] += n
@@ -498,7 +502,8 @@ def report_runs_without_values(runs: set[str], options: Namespace, report: Repor
         with suppress(Exception):
             for run, files in by_run(find_event_files(path, ignore), path, lambda run: True).items():
                 name = named(path, run, options.paths)
-                if name not in runs:
+                files = [file for file in files if not report.is_named(file)]
+                if name not in runs and files:
                     empty = "" if bytes_in(files) else " (empty)"
                     where = path if name == "." else os.path.join(path, run) if len(options.paths) == 1 else name
                     say = report.note if runs else report.complain
@@ -758,9 +763,15 @@ def tail(options: Namespace, report: Report) -> None:
     rows: list[tuple[str, str, str, int, float, float]] = []
     found: set[str] = set()  # runs, by both names
     found_tags: set[str] = set()
+    owners: dict[str, str] = {}  # by the name of a run, its path: paths may lie in one another
+
+    def is_wanted(path: str) -> Callable[[str], bool]:
+        wants = runs_wanted(path, options, options.paths)
+        return lambda run: wants(run) and owners.setdefault(named(path, run, options.paths), path) == path
+
     for path in options.paths:
         with reading(path, report):
-            follower = Follower(path, runs_wanted(path, options, options.paths), wants_tag, purge=not options.all)
+            follower = Follower(path, is_wanted(path), wants_tag, purge=not options.all)
             runs = follower.load({"scalar"}, report.tell, options.steps, keep=options.lines)
             if not runs and not report.status and not options.follow and not is_chosen(options):
                 report.complain(f"{path}: no event file here")

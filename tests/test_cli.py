@@ -1010,6 +1010,19 @@ def test_a_path_that_is_not_there_is_one_error(capsys, tmp_path, command):
     assert "no values" not in errors
 
 
+def test_a_path_that_is_not_there_is_no_run_without_values(capsys, curves):
+    status, _, errors = run(capsys, "tags", curves / "a", curves / "none", curves / "b")
+    assert status == 1
+    assert errors == f"error: {curves / 'none'}: No such file or directory\n"
+
+
+def test_tail_prints_a_run_of_two_paths_once(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a" / "events.1.tfevents", VERSION, scalar(1, "loss"))
+    for paths in (("a", "."), (".", "a")):
+        assert run(capsys, "tail", *paths)[1][1:] == run(capsys, "tail", "a")[1]
+
+
 def test_a_tag_without_a_name_is_not_among_the_nearest(capsys, tmp_path):
     write(tmp_path / "events.1.tfevents", VERSION, scalar(1, "loss"))
     _, _, errors = run(capsys, "tags", tmp_path, "--tag", "xyz")
