@@ -361,7 +361,7 @@ def elements_apart(
         distance = np.maximum(x, y).astype(np.uint64) - np.minimum(x, y).astype(np.uint64)
         with np.errstate(invalid="ignore"):
             differ = ~(distance <= tolerance.atol + tolerance.rtol * np.abs(y.astype(float)))
-    elif x.dtype.kind in "fc":
+    elif x.dtype.kind in "iufc" and y.dtype.kind in "iufc":
         x, y = (side.astype(complex if side.dtype.kind == "c" else float) for side in (x, y))
         with np.errstate(invalid="ignore", over="ignore"):
             differ = ~np.isclose(x, y, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True)

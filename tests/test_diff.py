@@ -20,6 +20,7 @@ from tbc.proto import Event, GraphDef, HParamsPluginData
 from tbc.reader import KINDS, find_event_files, read_events
 from tbc.reader.diff import Difference, compare, comparison
 from tbc.reader.load import Run, Scalars, load_runs
+from tbc.reader.pairs import Tolerance, elements_apart
 from tbc.testing import event_files
 
 PIXELS = np.arange(3 * 4 * 8, dtype=np.uint8).reshape(3, 4, 8)
@@ -826,3 +827,11 @@ def test_two_trainings(tmp_path):
     a, b = load_runs(tmp_path / "a"), load_runs(tmp_path / "b")
     assert not compare(a, a)
     assert brief(compare(a, b)) == [(".", "loss", "values", 1, 9, 0.5, 0.75)]
+
+
+@pytest.mark.parametrize(("x", "y"), [(np.int32, np.float32), (np.float32, np.int32), (np.uint8, np.float64)])
+def test_integers_and_floats_are_compared_as_numbers(x, y):
+    """As meshes of two writers hold them."""
+    a, b = np.array([1, 2, 7], x), np.array([1, 3, 9], y)
+    differ, distance = elements_apart(a, b, Tolerance(0, 1.5))
+    assert (differ.tolist(), distance.tolist()) == ([2], [2])
