@@ -93,7 +93,7 @@ def to_dataset(
         (on_error or warn)(error)
     hidden = {name: n for *_, part_hidden in parts for name, n in part_hidden.items()}
     if purge is None:
-        warn_of_hidden(root, hidden, stacklevel=3)
+        warn_of_hidden(root, hidden)
     rows, runs_written = (sum(part[i] for part in parts) for i in (1, 2))
     return Dataset(len(parts), rows, runs_written, len(errors), sum(hidden.values()))
 

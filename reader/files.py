@@ -13,6 +13,7 @@ import os
 import posixpath
 import secrets
 import stat
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,14 @@ SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the 
 def raise_error(error: Exception) -> None:
     """What is done about damage unless the caller wants something else."""
     raise error
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called tbc, as far as it is in this thread."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tbc":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def is_url(path: str) -> bool:
@@ -75,7 +84,7 @@ def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError],
     else:
         found = [path]
     for error in links:
-        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        warn_caller(str(error), RuntimeWarning)
     return sorted(found, key=os.path.split)
 
 

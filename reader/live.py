@@ -100,7 +100,7 @@ def _values(
             yield item
             last = time.monotonic()
         if warns:
-            warn_of_hidden(follower.path, follower.hidden, stacklevel=3)
+            warn_of_hidden(follower.path, follower.hidden)
             warns = False
         if idle is None:
             time.sleep(interval)

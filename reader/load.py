@@ -16,7 +16,6 @@ import os
 import posixpath
 import re
 import sys
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +33,7 @@ from .files import (
     run_of,
     size_at,
     size_of,
+    warn_caller,
 )
 from .records import (
     HEAD,
@@ -311,7 +311,7 @@ def load_scalars(
         loader.load(file)
     run = loader.run(".")
     if purge is None:
-        warn_of_hidden(name, {name: run.hidden}, stacklevel=3)
+        warn_of_hidden(name, {name: run.hidden})
     return run.scalars
 
 
@@ -354,7 +354,7 @@ def load_runs(
         if run.scalars or run.values
     )
     if purge is None:
-        warn_of_hidden(root, {name: run.hidden for name, run in found.items()}, stacklevel=3)
+        warn_of_hidden(root, {name: run.hidden for name, run in found.items()})
     return found
 
 
@@ -440,7 +440,7 @@ def of_runs(hidden: dict[str, int]) -> str:
     return f" ({some}{more})" if len(hidden) > 1 else ""
 
 
-def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
+def warn_of_hidden(path: str, hidden: dict[str, int]) -> None:
     """Warn of values that are left out: how many, and of which runs."""
     total = sum(hidden.values())
     if not total:
@@ -448,11 +448,10 @@ def warn_of_hidden(path: str, hidden: dict[str, int], stacklevel: int) -> None:
     values = "values are left out, since a later event file of the run logs their steps again"
     if total == 1:
         values = "value is left out, since a later event file of the run logs its step again"
-    warnings.warn(
+    warn_caller(
         f"{path}: {total:,} {values}{of_runs(hidden)}; "
         "purge=False keeps them, purge=True leaves them out without a warning",
         UserWarning,
-        stacklevel=stacklevel,
     )
 
 
@@ -815,7 +814,7 @@ class Total:
 
 def warn(error: RecordError | OSError) -> None:
     if not isinstance(error, TruncatedRecordError):
-        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        warn_caller(str(error), RuntimeWarning)
 
 
 def framed(size: int) -> int:

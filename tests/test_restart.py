@@ -26,8 +26,9 @@ from torture import readers
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import follow, load, load_runs, load_scalars, to_dataset, to_pandas
+from tbc.reader import compare, find_event_files, follow, load, load_runs, load_scalars, to_dataset, to_pandas
 from tbc.reader.__main__ import main
+from tbc.testing import assert_logged
 
 PATIENCE = 120  # seconds for a server to start and to read; it takes some
 
@@ -290,6 +291,27 @@ def test_one_warning_says_what_is_hidden(tmp_path):
         assert len(to_pandas(load_runs(tmp_path, purge=False))) == 3 * 11 + 4
         load_runs(tmp_path / "w")
         load_scalars(tmp_path / "w")
+
+
+def test_warnings_are_at_the_line_that_called(tmp_path):
+    write_run(tmp_path / "x", [a(range(8)), a(range(5, 8))])
+    with open(tmp_path / "x" / "events.out.tfevents.0", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    (tmp_path / "gone").symlink_to("nowhere")
+    calls = [
+        lambda: load_scalars(tmp_path / "x"),
+        lambda: load_runs(tmp_path),
+        lambda: compare(tmp_path, load_runs(tmp_path, purge=True)),
+        lambda: [*follow(tmp_path, idle=0)],
+        lambda: find_event_files(tmp_path),
+        lambda: assert_logged(tmp_path / "x", "a"),
+    ]
+    for call in calls:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert {warning.filename for warning in caught} == {__file__}
 
 
 @pytest.mark.parametrize("purge", [0, np.False_])
