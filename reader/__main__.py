@@ -18,8 +18,8 @@ Exit status: 0; 1 for damage, for a difference, and where something is not found
 arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.
 
 Files may be untrusted: control characters of tags, texts, names and errors are escaped, and memory goes with the
-largest record, of which protobuf can make some 50 times its size. (Commands that load scalars take 24 bytes for each,
-and tags, show and stats as many for every other value.)
+largest record, of which protobuf can make some 50 times its size. show, export and diff also take 24 bytes for each
+value that they load; tags, stats and tail take memory for each tag only.
 """
 
 from __future__ import annotations
@@ -140,17 +140,17 @@ def parser() -> argparse.ArgumentParser:
 
     command(commands.dump, "print every value, one a line", "run tag kind")
     add = command(commands.tags, "list the tags, with kind, count and steps", "run tag kind")
-    add("--all", action="store_true", help="count also values that were logged again after a restart")
+    add("--all", action="store_true", help="count also values that a later event file replaces (a restart)")
 
     add = command(commands.show, "draw a curve; write images and sounds into files", "run tag kind", paths=1)
     add("arguments", nargs="*", metavar="PATH|TAG", help="more paths, and tags or globs: what exists is a path")
-    add("--all", action="store_true", help="also values that were logged again after a restart")
+    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
     add("--out", metavar="DIR", help="write images, sounds, texts and arrays into files there")
 
     add = command(commands.tail, "print the last scalars, and those to come", "run tag")
     add("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
     add("-n", "--lines", type=natural, default=10, metavar="N", help="how many of the last ones (10)")
-    add("--all", action="store_true", help="also values that were logged again after a restart")
+    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
 
     add = command(commands.verify, "say where files are damaged, torn or odd")
     add("--live", action="store_true", help="runs are being written: the last file of each may end within a record")
@@ -171,14 +171,14 @@ def parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="FILE", help="by default, standard output")
     add("--format", choices=commands.FORMATS, help="by default, what the name of FILE ends in, or csv")
     add("--wide", action="store_true", help="a column for each tag, a row for each step")
-    add("--all", action="store_true", help="also values that were logged again after a restart")
+    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
 
     add = command(commands.diff, "compare every value of two runs, or trees of runs", "run tag kind", paths=None)
     add("other", metavar="PATH", help="what to compare with")
     add("--exclude-run", dest="exclude_runs", action="append", metavar="RUN", help="not this run, or a glob")
     add("--exclude-tag", dest="exclude_tags", action="append", metavar="TAG", help="not this tag, or a glob")
     add("--exclude-kind", dest="exclude_kinds", action="append", choices=KINDS, metavar="KIND", help="not this kind")
-    add("--all", action="store_true", help="also values that were logged again after a restart")
+    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
     add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")
     add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance (0)")
 

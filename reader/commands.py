@@ -266,7 +266,7 @@ def note_hidden(path: str, hidden: dict[str, int], report: Report) -> None:
     """hidden: how many values, by run"""
     n = sum(hidden.values())
     if n:
-        why = "a later event file logs their steps again" if n > 1 else "a later event file logs its step again"
+        why = f"a later event file replaces {'them' if n > 1 else 'it'}"
         report.note(f"{path}: {plural(n, 'value')} hidden, since {why}{of_runs(hidden)}; --all shows them", path)
 
 
@@ -933,7 +933,7 @@ def print_repaired(done: Repaired, as_json: bool) -> None:
 
 
 def export(options: Namespace, report: Report) -> None:
-    """Writes the scalars: a row for each value, or with --wide for each step, as TensorBoard shows them."""
+    """Writes the scalars: a row for each value, or with --wide for each step."""
     from .export import write_csv, write_jsonl, write_parquet
 
     form = export_format(options)

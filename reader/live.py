@@ -64,7 +64,7 @@ def follow(
     interval: seconds between two looks
     from_end: gives only what is logged after this call
     idle: ends after so many seconds without a value; 0 gives what is there
-    purge: as in load_scalars: of what is there, values are left out that a later event file of the run logs again, and
+    purge: as in load_scalars: of what is there, values are left out that a later event file of the run replaces, and
         a warning says how many. What was given stays given: a run that restarts later hides nothing
     on_error: is told once of each damaged place, a CorruptRecordError, of a file that was cut or replaced, a
         ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
@@ -115,7 +115,7 @@ class Follower:
 
     wants_run: files of other runs are not read
     wants_tag: values of other tags are left out
-    purge: so are values that a later event file logs again, of those that the first poll finds
+    purge: so are values that a later event file replaces, of those that the first poll finds
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Follower:
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
     def _find_cuts(self) -> dict[tuple[str, str, str], int]:
-        """Return what is hidden in the first poll: of the values that are there, those that a later file logs again."""
+        """Return what is hidden in the first poll: of the values that are there, those that a later file replaces."""
         if self._cuts is None:
             self._cuts = {}
             for run, files in self._by_run().items():

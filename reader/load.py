@@ -120,7 +120,7 @@ class Scalars:
     wall_time: float64[n], seconds since 1970
     value: float64[n]
     size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
-    hidden: how many values are left out, since a later event file logs their steps again
+    hidden: how many values are left out, since a later event file replaces them
     """
 
     step: NDArray[np.int64]
@@ -144,7 +144,7 @@ class Values(Sequence[Any]):
     step: int64[n]
     wall_time: float64[n], seconds since 1970
     size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
-    hidden: how many values are left out, since a later event file logs their steps again
+    hidden: how many values are left out, since a later event file replaces them
     """
 
     tag: str
@@ -247,7 +247,7 @@ class Run:
 
     @property
     def hidden(self) -> int:
-        """How many values are left out, since a later event file logs their steps again."""
+        """How many values are left out, since a later event file replaces them."""
         return sum(values.hidden for values in self.all())
 
     def all(self) -> Iterator[Scalars | Values]:
@@ -284,7 +284,7 @@ def load_scalars(
 
     tags: the wanted ones: a tag or a glob (* is any text), a compiled regular expression, or several of them
     steps: (first, last), both inclusive; None for either is no limit
-    purge: whether the values are left out that a later event file logs again, see below. By default they are, and a
+    purge: whether the values are left out that a later event file replaces, see below. By default they are, and a
         UserWarning says how many; with True they are without a warning, with False nothing is left out
     on_error: is told of damage, a RecordError with path and offset, and reading goes on behind it. By default a
         RuntimeWarning tells, but not of a file that ends within a record: that may still be growing.
@@ -333,7 +333,7 @@ def load_runs(
     kinds: the wanted ones of tags.KINDS ("scalar", "image", ...); all by default, which costs little, since a value
         that is not a scalar is read when it is asked for
     steps: (first, last), both inclusive; None for either is no limit
-    purge: as in load_scalars: what a later event file of the run logs again is left out, and a warning says so
+    purge: as in load_scalars: what a later event file of the run replaces is left out, and a warning says so
     workers: threads; by default one for each processor, and 16 at least for a URL
     progress: a bar on stderr, by tqdm; by default if that is installed, stderr is a terminal, and it takes seconds
     on_error: as in load_scalars, and told of the OSErrors of files and directories below logdir, which do not keep the
@@ -445,9 +445,9 @@ def warn_of_hidden(path: str, hidden: dict[str, int]) -> None:
     total = sum(hidden.values())
     if not total:
         return
-    values = "values are left out, since a later event file of the run logs their steps again"
+    values = "values are left out, since a later event file of the run replaces them"
     if total == 1:
-        values = "value is left out, since a later event file of the run logs its step again"
+        values = "value is left out, since a later event file of the run replaces it"
     warn_caller(
         f"{path}: {total:,} {values}{of_runs(hidden)}; "
         "purge=False keeps them, purge=True leaves them out without a warning",

@@ -964,7 +964,7 @@ def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
         for number, values in enumerate(([1, 2, 9], [3 / factor])):  # the second file replaces the values of step 1 on
             points = [scalar(step + number, "loss", 1e9, value * factor) for step, value in enumerate(values)]
             write(tmp_path / name / f"tfevents.{number}", VERSION, *points)
-    note = "2 values hidden, since a later event file logs their steps again; --all shows them\n"
+    note = "2 values hidden, since a later event file replaces them; --all shows them\n"
     for arguments in (["show", "loss"], ["tags", "--kind", "scalar"], ["export"], ["tail"]):
         command, *more = arguments
         status, lines, errors = run(capsys, command, tmp_path / "a", *more, "--json")

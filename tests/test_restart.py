@@ -274,7 +274,7 @@ def test_one_warning_says_what_is_hidden(tmp_path):
     advice = "purge=False keeps them, purge=True leaves them out without a warning"
     with pytest.warns(UserWarning, match="left out") as caught:
         runs = load_runs(tmp_path)
-    several = "9 values are left out, since a later event file of the run logs their steps again"
+    several = "9 values are left out, since a later event file of the run replaces them"
     assert [str(warning.message) for warning in caught] == [
         f"{tmp_path}: {several} (3 of 'x', 3 of 'y', 3 of 'z'); {advice}"
     ]
@@ -463,5 +463,5 @@ def test_tail_prints_the_last_of_what_is_not_hidden(tmp_path, capsys):
         assert main(["tail", str(tmp_path), "--json", *options]) == 0
         output = capsys.readouterr()
         assert [json.loads(line)["step"] for line in output.out.splitlines()] == steps
-        note = f"note: {tmp_path}: 5 values hidden, since a later event file logs their steps again; --all shows them\n"
+        note = f"note: {tmp_path}: 5 values hidden, since a later event file replaces them; --all shows them\n"
         assert output.err == ("" if "--all" in options else note)
