@@ -213,7 +213,10 @@ def finding_kind(text: str) -> str:
 def natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
-    return int(text)
+    try:
+        return min(int(text), sys.maxsize)
+    except ValueError:  # Python reads no more than some 4,300 digits
+        return sys.maxsize
 
 
 def tolerance(text: str) -> float:

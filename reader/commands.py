@@ -247,27 +247,28 @@ def load_all(
         for place, n in counts.items():
             if n > FEW:
                 report.skip(place, n - FEW)
-        hidden = dict.fromkeys(runs, 0)
-        for run, *_, values in series(runs):
-            hidden[run] += values.hidden
-        note_hidden(path, hidden, report)
         for run, of in sorted(runs.items()):
             name = named(path, run, paths)
             found |= {run, name}
             if name not in loaded:  # paths may lie in one another
                 loaded[name] = replace(of, name=name) if isinstance(of, Run) else of
                 loaded.path[name] = path
+    hidden = dict.fromkeys(loaded, 0)
+    for name, *_, values in series(loaded):
+        hidden[name] += values.hidden
+    note_hidden(paths, hidden, report)
     explain(paths, options, report, kinds, found, {tag for _, tag, _, _ in series(loaded)})
     report.status |= before
     return loaded
 
 
-def note_hidden(path: str, hidden: dict[str, int], report: Report) -> None:
-    """hidden: how many values, by run"""
+def note_hidden(paths: list[str], hidden: dict[str, int], report: Report) -> None:
+    """Say in one line, which is never left out, how many values are hidden. hidden: by run"""
     n = sum(hidden.values())
     if n:
         why = f"a later event file replaces {'them' if n > 1 else 'it'}"
-        report.note(f"{path}: {plural(n, 'value')} hidden, since {why}{of_runs(hidden)}; --all shows them", path)
+        where = f"{paths[0]}: " if len(paths) == 1 else ""
+        report.note(f"{where}{plural(n, 'value')} hidden, since {why}{of_runs(hidden)}; --all shows them")
 
 
 def place_of(error: RecordError | OSError) -> str:
@@ -763,6 +764,7 @@ def tail(options: Namespace, report: Report) -> None:
     rows: list[tuple[str, str, str, int, float, float]] = []
     found: set[str] = set()  # runs, by both names
     found_tags: set[str] = set()
+    hidden: dict[str, int] = {}
     owners: dict[str, str] = {}  # by the name of a run, its path: paths may lie in one another
 
     def is_wanted(path: str) -> Callable[[str], bool]:
@@ -777,7 +779,7 @@ def tail(options: Namespace, report: Report) -> None:
                 report.complain(f"{path}: no event file here")
             if report.status and not runs and not os.path.isdir(path):
                 continue
-            note_hidden(path, {name: run.hidden for name, run in runs.items()}, report)
+            hidden |= {named(path, name, options.paths): run.hidden for name, run in runs.items()}
             followers.append((path, follower))
             for name, of in runs.items():
                 found |= {name, named(path, name, options.paths)} if of.scalars else set()
@@ -788,6 +790,7 @@ def tail(options: Namespace, report: Report) -> None:
                 for tag, scalars in run.scalars.items()
                 for row in rows_of(scalars)
             ]
+    note_hidden(options.paths, hidden, report)
     rows.sort(key=lambda row: row[4])
     for row in rows[max(len(rows) - options.lines, 0) :]:
         print_line(*row, shortest(row[-1]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, scalar, start, write
+from eventfiles import VERSION, frames, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -987,6 +987,24 @@ def hidden(tmp_path):
     write(tmp_path / "run" / "events.1.tfevents", VERSION, scalar(5, "a"), scalar(5, "b"))
     write(tmp_path / "run" / "events.2.tfevents", VERSION, start(0), scalar(1, "a"))
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize("command", ["tags", "tail", "export"])
+def test_what_is_hidden_is_said_beside_much_damage(capsys, tmp_path, command):
+    for i in range(30):
+        damaged = bytearray(b"".join(frames(VERSION, *map(scalar, range(8)))))
+        damaged[60] ^= 1
+        (tmp_path / f"{i}").mkdir()
+        (tmp_path / f"{i}" / "events.1.tfevents").write_bytes(damaged)
+        write(tmp_path / f"{i}" / "events.2.tfevents", VERSION, scalar(3))
+    for paths, where in (([tmp_path], f"{tmp_path}: "), (sorted(tmp_path.iterdir()), "")):
+        _, _, errors = run(capsys, command, *paths)
+        assert f"note: {where}150 values hidden, since a later event file replaces them (5 of " in errors
+        assert errors.count(" hidden, ") == 1
+
+
+def test_tail_of_any_number_of_lines(capsys, curves):
+    assert run(capsys, "tail", curves, "-n", "9" * 5000) == run(capsys, "tail", curves, "-n", "1000")
 
 
 def test_tail_finds_a_tag_whose_values_are_all_hidden(capsys, hidden):
