@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from .describe import brief
 from .events import Value
-from .load import Run, Scalars, Values, kinds_of, load_runs
+from .load import TIME_NAME, Run, Scalars, Values, kinds_of, load_runs
 from .pairs import (
-    NAMED_BY_TIME,
     Apart,
     Indices,
     Tolerance,
@@ -198,7 +197,7 @@ def _timed(names: Iterable[str]) -> dict[str, list[str]]:
     timed: dict[str, list[tuple[float, str]]] = {}
     for name in names:
         parent, _, last = name.rpartition("/")
-        if NAMED_BY_TIME.fullmatch(last):
+        if TIME_NAME.fullmatch(last):
             timed.setdefault(parent, []).append((float(last), name))
     return {parent: [name for _, name in sorted(several)] for parent, several in timed.items()}
 

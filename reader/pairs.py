@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,10 +15,10 @@ from tbc.proto import GraphDef, HParamsPluginData, Layout
 from .describe import shortest
 from .events import DTYPES, Value
 from .kinds import Audio, Histogram, Image, array_of, decode, text_of
+from .load import TIME_NAME
 
 Indices: TypeAlias = "NDArray[np.intp]"
 
-NAMED_BY_TIME = re.compile(r"\d{9,11}\.\d+")  # str(time.time()), by which add_hparams names a child run
 SHORT = 32  # characters of a text that are quoted
 MOST_PARTS = 3  # of a value, that are named if they differ
 DEEP_COLORS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # in a PNG: 16 bits; RGB, grey with alpha, RGBA
@@ -107,7 +106,7 @@ def _hparams(value: Value) -> dict[str, Any]:
     data = HParamsPluginData.FromString(value.content.metadata.plugin_data.content)
     if data.HasField("session_start_info"):
         data.session_start_info.ClearField("start_time_secs")
-        if NAMED_BY_TIME.fullmatch(data.session_start_info.group_name.rpartition("/")[2]):
+        if TIME_NAME.fullmatch(data.session_start_info.group_name.rpartition("/")[2]):
             data.session_start_info.ClearField("group_name")
     if data.HasField("session_end_info"):
         data.session_end_info.ClearField("end_time_secs")
