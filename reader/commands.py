@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 from argparse import Namespace
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from unicodedata import combining, east_asian_width
 
 from .describe import brief, plain, printable, shortest, strict, to_json
-from .events import Value, read_values, tensor_values
+from .events import Value, read_events, tensor_values, values_of
 from .files import find_event_files, is_directory, is_url, run_of
 from .kinds import Histogram, HParams, decode, text_of
 from .load import (
@@ -291,6 +291,7 @@ def values(options: Namespace, report: Report) -> Iterator[tuple[str, str, Value
     for path in options.paths:
         wants_run = runs_wanted(path, options, options.paths)
         names: set[str] = set()
+        plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of the tags of each run
         with reading(path, report):
             files = find_event_files(path, report.tell)
             if not files:
@@ -302,12 +303,13 @@ def values(options: Namespace, report: Report) -> Iterator[tuple[str, str, Value
                     continue
                 names.add(name)
                 try:
-                    for value in read_values(file, report.tell):
-                        is_kind = not options.kinds or value.kind in options.kinds
-                        if is_kind and first <= value.step <= last and wants_tag(value.tag):
-                            found |= {run, name}
-                            tags.add(value.tag)
-                            yield path, name, value
+                    for event in read_events(file, report.tell):
+                        for value in values_of(event, plugins[run]):
+                            is_kind = not options.kinds or value.kind in options.kinds
+                            if is_kind and first <= value.step <= last and wants_tag(value.tag):
+                                found |= {run, name}
+                                tags.add(value.tag)
+                                yield path, name, value
                 except OSError as error:
                     report.fail(error, file)
         done |= names

@@ -1003,6 +1003,19 @@ def test_what_is_hidden_is_said_beside_much_damage(capsys, tmp_path, command):
         assert errors.count(" hidden, ") == 1
 
 
+def test_dump_knows_the_kinds_of_a_run_as_tags_does(capsys, tmp_path):
+    """A writer may leave the metadata out after the first value of a tag."""
+    for step, plugin in ((1, "text"), (2, "")):
+        event = scalar(step, "t")
+        value = event.summary.value[0]
+        value.tensor.dtype = 7
+        value.tensor.string_val.append(b"hi")
+        value.metadata.plugin_data.plugin_name = plugin
+        write(tmp_path / f"events.{step}.tfevents", VERSION, event)
+    _, lines, _ = run(capsys, "dump", tmp_path, "--kind", "text", "--json")
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
 def test_tail_of_any_number_of_lines(capsys, curves):
     assert run(capsys, "tail", curves, "-n", "9" * 5000) == run(capsys, "tail", curves, "-n", "1000")
 
