@@ -27,7 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .files import find_event_files
-from .records import CorruptRecordError, RecordError, TruncatedRecordError, read_frames, read_records
+from .records import CorruptRecordError, RecordError, TruncatedRecordError, WrongFileError, read_frames, read_records
 from .tags import KINDS
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ __all__ = [
     "TruncatedRecordError",
     "Value",
     "Values",
+    "WrongFileError",
     "compare",
     "decode",
     "find_event_files",

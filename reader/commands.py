@@ -490,7 +490,7 @@ def tags(options: Namespace, report: Report) -> None:
         n, first, last = total.count, total.first_step, total.last_step
         if options.json:
             row = {"tag": tag, "kind": kind, "count": n, "first_step": first, "last_step": last}
-            print_json(row_of(options, runs.path[run], run, **row))
+            print_json(row_of(options, runs.path[run], run, **row, hidden=total.hidden))
         else:
             heading.print(run)
             steps = "all hidden" if first is None else f"step {first}" if first == last else f"steps {first} to {last}"
@@ -620,7 +620,7 @@ def extremes(scalars: Scalars) -> Points:
 def print_curve_as_json(path: str, run: str, tag: str, scalars: Scalars, points: Points, options: Namespace) -> None:
     first, last = (int(scalars.step.min()), int(scalars.step.max())) if len(scalars) else (None, None)
     row = {"tag": tag, "kind": "scalar", "count": len(scalars), "first_step": first, "last_step": last}
-    print_json(row_of(options, path, run, **row, **points))
+    print_json(row_of(options, path, run, **row, hidden=scalars.hidden, **points))
 
 
 def show_scalars(run: str, tag: str, scalars: Scalars, points: Points) -> None:

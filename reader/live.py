@@ -96,11 +96,13 @@ def _values(
 ) -> Generator[tuple[str, Value], None, None]:
     last = time.monotonic()
     while True:
-        for item in follower.poll(on_error):
-            yield item
-            last = time.monotonic()
-        if warns:
-            warn_of_hidden(follower.path, follower.hidden)
+        try:
+            for item in follower.poll(on_error):
+                yield item
+                last = time.monotonic()
+        finally:  # of what was read, if nobody wants more
+            if warns:
+                warn_of_hidden(follower.path, follower.hidden)
             warns = False
         if idle is None:
             time.sleep(interval)

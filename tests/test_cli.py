@@ -102,7 +102,7 @@ def test_tags_lists_kind_count_and_steps(capsys, runs):
         ["precise", "scalar", "1", "step 3"],
     ]
     _, lines, _ = run(capsys, "tags", "--json", "--tag", "loss", runs)
-    row = {"run": ".", "tag": "loss", "kind": "scalar", "count": 2, "first_step": 1, "last_step": 2}
+    row = {"run": ".", "tag": "loss", "kind": "scalar", "count": 2, "first_step": 1, "last_step": 2, "hidden": 0}
     assert list(map(json.loads, lines)) == [row]
 
 
@@ -933,16 +933,16 @@ def test_notes_of_many_runs_fit_on_the_screen_and_leave_out_no_error(capsys, tmp
     status, lines, errors = run(capsys, "tags", tmp_path)
     assert (status, len(lines)) == (0, 80)
     notes = errors.splitlines()
-    assert len(notes) == 11
+    assert len(notes) == 12  # the first is never left out
     assert notes[0].startswith(f"note: {tmp_path}: 80 values hidden")
     assert notes[1] == f"note: {tmp_path}/empty0: 1 event file, no values"
-    assert notes[-1] == "note: 31 more notes"
+    assert notes[-1] == "note: 30 more notes"
     damage(tmp_path / "run9" / "tfevents.0", -10)
     status, lines, errors = run(capsys, "tags", *sorted(tmp_path.iterdir()))
     assert status == 1
     (error,) = (line for line in errors.splitlines() if line.startswith("error: "))
     assert error.startswith(f"error: {tmp_path}/run9/tfevents.0: ")
-    assert len(errors.splitlines()) == 12
+    assert len(errors.splitlines()) == 13
 
 
 def test_tags_names_one_step_once(capsys, tmp_path):

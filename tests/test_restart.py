@@ -465,3 +465,12 @@ def test_tail_prints_the_last_of_what_is_not_hidden(tmp_path, capsys):
         assert [json.loads(line)["step"] for line in output.out.splitlines()] == steps
         note = f"note: {tmp_path}: 5 values hidden, since a later event file replaces them; --all shows them\n"
         assert output.err == ("" if "--all" in options else note)
+
+
+def test_follow_warns_if_it_is_closed_early(tmp_path):
+    write_run(tmp_path, [a(range(8)), a([3, 4])])
+    following = follow(tmp_path, idle=5, interval=0.01)
+    while next(following)[1].step != 4:
+        pass
+    with pytest.warns(UserWarning, match="5 values are left out"):
+        following.close()
