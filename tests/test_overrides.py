@@ -288,7 +288,7 @@ def test_purge_step_reaches_every_run(log_dir, run_name):
 
     log(range(10))
     log(range(5, 8), purge_step=5)
-    runs = {name: run.scalars for name, run in tbc.reader.load_runs(log_dir).items()}
+    runs = {name: run.scalars for name, run in tbc.reader.load_runs(log_dir, purge=True).items()}
     for name in (".", "x_a"):
         assert runs[name]["x"].step.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
     assert runs["x_b"]["x"].step.tolist() == [7]
