@@ -505,7 +505,7 @@ def report_runs_without_values(runs: set[str], options: Namespace, report: Repor
         with suppress(Exception):
             for run, files in by_run(find_event_files(path, ignore), path, lambda run: True).items():
                 name = named(path, run, options.paths)
-                files = [file for file in files if not report.is_named(file)]
+                files = [file for file in files if not (report.status and report.is_named(file))]
                 if name not in runs and files:
                     empty = "" if bytes_in(files) else " (empty)"
                     where = path if name == "." else os.path.join(path, run) if len(options.paths) == 1 else name

@@ -20,6 +20,7 @@ from tbc.reader import (
     TruncatedRecordError,
     Value,
     Values,
+    WrongFileError,
     compare,
     decode,
     find_event_files,
@@ -86,7 +87,7 @@ def event_by_event(log_dir: Path) -> int:
 def is_broken(path: Path) -> bool:
     try:
         return not list(read_records(path))
-    except (CorruptRecordError, TruncatedRecordError) as error:
+    except (CorruptRecordError, TruncatedRecordError, WrongFileError) as error:
         assert_type(error.path, str)
         assert_type(error.offset, int)
         assert_type(error.problem, str)
