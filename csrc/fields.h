@@ -88,6 +88,30 @@ static inline bool read_field(cursor *c, field *f)
 static inline double double_at(const uint8_t *data) { return tbc_double_from_bits(tbc_load_le64(data)); }
 static inline double float_at(const uint8_t *data) { return (double)tbc_float_from_bits(tbc_load_le32(data)); }
 
+/* The name of the plugin, of SummaryMetadata. */
+static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
+{
+    bool seen = false;
+    for (field f = {0}, inner = {0}; metadata.at != metadata.end;) {
+        if (!read_field(&metadata, &f))
+            return false;
+        if (f.number != METADATA_PLUGIN_DATA)
+            continue;
+        if (seen || f.type != TBC_WIRE_BYTES)
+            return false;
+        seen = true;
+        for (cursor data = inside(f); data.at != data.end;) {
+            if (!read_field(&data, &inner))
+                return false;
+            if (inner.number == PLUGIN_NAME && (inner.type != TBC_WIRE_BYTES || plugin->size != 0))
+                return false;
+            if (inner.number == PLUGIN_NAME)
+                *plugin = bytes_of(inner);
+        }
+    }
+    return true;
+}
+
 /* The event that nearly all are, of one simple_value. */
 typedef struct plain_scalar {
     double wall_time;

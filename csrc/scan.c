@@ -1,15 +1,13 @@
-/* One pass over the bytes. The tags of a training loop come round and round, so the key of a value is first compared
-   with the one that came behind the last one's before, and only then looked up in the table (open addressing, a power
-   of two, at most half full). The values of an event are staged, and become rows when it has been read to its end.
-
-   The starts of sessions that matter are a stack: a start makes those before it needless whose step is not lower, as it
-   hides all that they hide. So files and steps grow from the bottom to the top, and of all starts in later files than a
-   given one, the first on the stack has the lowest step. */
+/* One pass over the bytes. A training loop logs its tags in the same order again and again. So the key of a value is first
+   compared with the one that followed the previous key last time, and is looked up in the table only if they differ
+   (open addressing, a power of two, at most half full). The values of an event are staged, and become rows when it has
+   been read to its end. */
 #include "scan.h"
 #include "crc32c.h"
 #include "fields.h"
 #include "record.h"
 #include "siphash.h"
+#include "starts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +18,7 @@ typedef struct entry {
     char *text; /* the tag, then the plugin; NULL in a free place */
     size_t tag_size, plugin_size;
     int field, series;
-    size_t next; /* where the key is that came behind this one last */
+    size_t next; /* where the key is that followed this one last time */
 } entry;
 
 typedef struct staged {
@@ -28,11 +26,6 @@ typedef struct staged {
     tbc_cell cell;
     uint64_t bytes;
 } staged;
-
-typedef struct start {
-    size_t file;
-    int64_t step;
-} start;
 
 struct tbc_scan_memory {
     entry *entries;
@@ -42,36 +35,12 @@ struct tbc_scan_memory {
     size_t staged, stage_capacity;
     size_t file;   /* the number of the one that is read, from 1 on */
     bool is_again; /* the files are read for the second time */
-    start *starts; /* files and steps grow */
-    size_t n_starts, starts_capacity;
+    tbc_starts starts;
 };
 
 /* --- values --- */
 
 static const tbc_key no_key = {{"", 0}, {"", 0}, 0};
-
-static bool read_plugin(cursor metadata, tbc_bytes *plugin)
-{
-    bool seen = false;
-    for (field f = {0}, inner = {0}; metadata.at != metadata.end;) {
-        if (!read_field(&metadata, &f))
-            return false;
-        if (f.number != METADATA_PLUGIN_DATA)
-            continue;
-        if (seen || f.type != TBC_WIRE_BYTES)
-            return false;
-        seen = true;
-        for (cursor data = inside(f); data.at != data.end;) {
-            if (!read_field(&data, &inner))
-                return false;
-            if (inner.number == PLUGIN_NAME && (inner.type != TBC_WIRE_BYTES || plugin->size != 0))
-                return false;
-            if (inner.number == PLUGIN_NAME)
-                *plugin = bytes_of(inner);
-        }
-    }
-    return true;
-}
 
 /* The first element, as the reader's oracle takes it: of the content if there is any, NaN if there is none at all. */
 static bool read_number(cursor tensor, double *number)
@@ -212,26 +181,16 @@ static bool grow_series(tbc_series *series)
     return true;
 }
 
-/* An array with room for twice as many elements, 16 at least; NULL without memory, and all is as it was. */
-static void *grown(void *array, size_t *capacity, size_t size)
-{
-    size_t wanted = *capacity == 0 ? 16 : 2 * *capacity;
-    void *larger = realloc(array, wanted * size);
-    if (larger != NULL)
-        *capacity = wanted;
-    return larger;
-}
-
 /* Drops all rows but the last `keep`. */
 static void fold(tbc_series *series, size_t keep)
 {
     if (series->n <= keep)
         return;
     const size_t dropped = series->n - keep;
+    if (series->folded == 0)
+        series->min_step = series->max_step = series->step[0];
     for (size_t i = 0; i < dropped; i++) {
         const int64_t step = series->step[i];
-        if (series->folded == 0 && i == 0)
-            series->min_step = series->max_step = step;
         series->min_step = step < series->min_step ? step : series->min_step;
         series->max_step = step > series->max_step ? step : series->max_step;
     }
@@ -266,7 +225,7 @@ static bool enter_file(const struct tbc_scan_memory *memory, tbc_series *series,
         return true;
     }
     if (series->n_segments == series->segment_capacity) {
-        tbc_segment *segments = grown(series->segments, &series->segment_capacity, sizeof *segments);
+        tbc_segment *segments = tbc_grown(series->segments, &series->segment_capacity, sizeof *segments, 16);
         if (segments == NULL)
             return false;
         series->segments = segments;
@@ -281,17 +240,11 @@ static void cut_segments(const struct tbc_scan_memory *memory, tbc_series *serie
 {
     bool is_cut = false;
     int64_t cut = 0;
-    size_t starts = memory->n_starts; /* those before it are in this file, or earlier */
     for (size_t i = series->n_segments; i-- > 0;) {
         tbc_segment *segment = &series->segments[i];
-        while (starts > 0 && memory->starts[starts - 1].file > segment->file)
-            starts--;
-        segment->is_cut = is_cut;
-        segment->cut = cut;
-        if (starts < memory->n_starts && (!is_cut || memory->starts[starts].step < cut)) {
-            segment->is_cut = true;
-            segment->cut = memory->starts[starts].step;
-        }
+        const tbc_start *start = tbc_starts_after(&memory->starts, segment->file);
+        segment->is_cut = is_cut || start != NULL;
+        segment->cut = start != NULL && (!is_cut || start->step < cut) ? start->step : cut;
         if (!is_cut || segment->step < cut)
             cut = segment->step;
         is_cut = true;
@@ -321,17 +274,7 @@ void tbc_scan_next_file(tbc_scan *scan) { scan->memory->file++; }
 
 tbc_status tbc_scan_start_session(tbc_scan *scan, int64_t step)
 {
-    struct tbc_scan_memory *memory = scan->memory;
-    while (memory->n_starts > 0 && memory->starts[memory->n_starts - 1].step >= step)
-        memory->n_starts--;
-    if (memory->n_starts == memory->starts_capacity) {
-        start *starts = grown(memory->starts, &memory->starts_capacity, sizeof *starts);
-        if (starts == NULL)
-            return TBC_NO_MEMORY;
-        memory->starts = starts;
-    }
-    memory->starts[memory->n_starts++] = (start){memory->file, step};
-    return TBC_OK;
+    return tbc_starts_add(&scan->memory->starts, scan->memory->file, step);
 }
 
 tbc_series *tbc_scan_finish(tbc_scan *scan, int index)
@@ -385,7 +328,7 @@ tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wal
 
 static bool grow_stage(struct tbc_scan_memory *memory)
 {
-    staged *stage = grown(memory->stage, &memory->stage_capacity, sizeof *stage);
+    staged *stage = tbc_grown(memory->stage, &memory->stage_capacity, sizeof *stage, 16);
     if (stage == NULL)
         return false;
     memory->stage = stage;
@@ -662,7 +605,7 @@ void tbc_scan_free(tbc_scan *scan)
     if (memory != NULL) {
         free(memory->entries);
         free(memory->stage);
-        free(memory->starts);
+        free(memory->starts.stack);
     }
     free(memory);
     scan->series = NULL;

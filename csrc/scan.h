@@ -26,7 +26,7 @@
  * The file may come from an attacker, who knows this code. Time and memory are linear in the size of the file: in the
  * number and the length of keys, in values of an event, records, rows, files, and starts of sessions. For that the hash
  * of keys has a random seed, and rows are hidden once, when all files were read: one pass over the rows of a series,
- * which knows where each file began.
+ * which knows where each file began. (Which start hides rows of a file is found by bisection, the one logarithm.)
  */
 #ifndef TBC_SCAN_H
 #define TBC_SCAN_H

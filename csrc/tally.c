@@ -1,26 +1,21 @@
-/* One pass over the bytes. A record is checked as a whole before any of it is counted. The tags of a training loop come
-   round and round, so a tag is first compared with the one that came behind the last one before, and only then looked up
-   in the table (open addressing, a power of two, at most half full). */
+/* One pass over the bytes. A record is checked as a whole before any of it is counted. A training loop logs its tags in
+   the same order again and again. So a tag is first compared with the one that followed the previous tag last time, and
+   is looked up in the table only if they differ (open addressing, a power of two, at most half full). */
 #include "tally.h"
 #include "crc32c.h"
 #include "fields.h"
 #include "record.h"
 #include "siphash.h"
+#include "starts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct start {
-    uint64_t number; /* from 1 on */
-    int64_t step;
-} start;
 
 struct tbc_tally_memory {
     size_t *table; /* the index of a tag, plus one; 0 in a free place */
     size_t capacity;
     size_t last; /* the tag of the value before */
-    start *starts; /* numbers and steps both grow */
-    size_t n_starts, starts_capacity;
+    tbc_starts starts;
     uint64_t started; /* the number of the last start */
     uint64_t stretches;
 };
@@ -151,16 +146,6 @@ static bool has_shape(cursor message, const shape *shape)
 }
 
 /* --- tags --- */
-
-/* An array with room for twice as many elements, `least` or more; NULL without memory, and all is as it was. */
-static void *grown(void *array, size_t *capacity, size_t size, size_t least)
-{
-    size_t wanted = *capacity == 0 ? least : 2 * *capacity;
-    void *larger = realloc(array, wanted * size);
-    if (larger != NULL)
-        *capacity = wanted;
-    return larger;
-}
 
 static inline bool is_tag(const tbc_tag *tag, tbc_bytes name)
 {
@@ -300,7 +285,7 @@ static bool push(tbc_tally *tally, tbc_tag *tag, int64_t step)
     if (tally->memory->stretches >= tally->most && tag->n >= tally->least)
         join(tally, tag);
     if (tag->n == tag->capacity) {
-        tbc_stretch *stack = grown(tag->stack, &tag->capacity, sizeof *stack, 1);
+        tbc_stretch *stack = tbc_grown(tag->stack, &tag->capacity, sizeof *stack, 1);
         if (stack == NULL)
             return false;
         tag->stack = stack;
@@ -310,34 +295,16 @@ static bool push(tbc_tally *tally, tbc_tag *tag, int64_t step)
     return true;
 }
 
-/* Whether a session started at `step` or a lower one since there had been so many starts: the first start on the stack
-   that came since has the lowest step of all. */
+/* Whether a session started at `step` or a lower one since there had been so many starts. */
 static bool is_announced(const struct tbc_tally_memory *memory, int64_t step, uint64_t started)
 {
-    size_t first = 0;
-    for (size_t end = memory->n_starts; first < end;) {
-        size_t middle = first + (end - first) / 2;
-        if (memory->starts[middle].number > started)
-            end = middle;
-        else
-            first = middle + 1;
-    }
-    return first < memory->n_starts && memory->starts[first].step <= step;
+    const tbc_start *lowest = tbc_starts_after(&memory->starts, started);
+    return lowest != NULL && lowest->step <= step;
 }
 
 tbc_status tbc_tally_add_start(tbc_tally *tally, int64_t step)
 {
-    struct tbc_tally_memory *memory = tally->memory;
-    while (memory->n_starts > 0 && memory->starts[memory->n_starts - 1].step >= step)
-        memory->n_starts--;
-    if (memory->n_starts == memory->starts_capacity) {
-        start *starts = grown(memory->starts, &memory->starts_capacity, sizeof *starts, 16);
-        if (starts == NULL)
-            return TBC_NO_MEMORY;
-        memory->starts = starts;
-    }
-    memory->starts[memory->n_starts++] = (start){++memory->started, step};
-    return TBC_OK;
+    return tbc_starts_add(&tally->memory->starts, ++tally->memory->started, step);
 }
 
 bool tbc_tally_is_least(const tbc_tag *tag)
@@ -476,19 +443,10 @@ static tbc_status read_value(tbc_tally *tally, cursor from, int64_t offset, int6
     for (field f = {0}; from.at != from.end && read_field(&from, &f);) {
         if (f.number == VALUE_TAG)
             tag = bytes_of(f);
-        else if (f.number != VALUE_METADATA && f.number != 7) /* 7 is node_name */
+        else if (f.number == VALUE_METADATA)
+            read_plugin(inside(f), &plugin);
+        else if (f.number != 7) /* node_name */
             content = (int)f.number;
-        if (f.number != VALUE_METADATA)
-            continue;
-        field inner = {0};
-        for (cursor c = inside(f); c.at != c.end && read_field(&c, &inner);) {
-            if (inner.number != METADATA_PLUGIN_DATA)
-                continue;
-            field name = {0};
-            for (cursor data = inside(inner); data.at != data.end && read_field(&data, &name);)
-                if (name.number == PLUGIN_NAME)
-                    plugin = bytes_of(name);
-        }
     }
     return add_value(tally, offset, step, tag, content, plugin);
 }
@@ -581,7 +539,7 @@ void tbc_tally_free(tbc_tally *tally)
     free(tally->tags);
     if (tally->memory != NULL) {
         free(tally->memory->table);
-        free(tally->memory->starts);
+        free(tally->memory->starts.stack);
     }
     free(tally->memory);
     tally->tags = NULL;

@@ -64,7 +64,7 @@ typedef struct tbc_tag {
     tbc_stretch *stack;
     size_t n, capacity;
     tbc_odd_step *odd; /* TBC_CAUSES of them; NULL if nothing is odd */
-    size_t next;       /* the tag that came behind this one last */
+    size_t next;       /* the tag that followed this one last time */
 } tbc_tag;
 
 typedef struct tbc_tally {

@@ -1738,6 +1738,20 @@ static void test_scan(void)
     tbc_buffer_free(&buffer);
 }
 
+/* A copy of a record with `length` bytes of data, without the last `cut` of them, and with some bytes changed. Its
+   checksums are good. */
+static uint8_t *changed_record(const uint8_t *from, size_t length, size_t cut)
+{
+    const size_t left = length - cut, size = TBC_RECORD_HEAD + left + TBC_RECORD_TAIL;
+    uint8_t *record = malloc(size);
+    memcpy(record, from, size);
+    tbc_store_le64(record, left);
+    for (int change = rand() % 4; change > 0 && left > 0; change--)
+        record[TBC_RECORD_HEAD + (size_t)rand() % left] = (uint8_t)rand();
+    tbc_record_seal(record, size);
+    return record;
+}
+
 /* Whatever a record with good checksums holds: no byte beyond it is read (the sanitizers see to that), and all of it
    is taken, or nothing. */
 static void test_scan_of_anything(void)
@@ -1749,13 +1763,8 @@ static void test_scan_of_anything(void)
     for (size_t start = 0; start < buffer.size;) {
         size_t length = (size_t)tbc_load_le64(buffer.data + start), size = TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
         for (int round = 0; round < 8; round++) {
-            size_t cut = round % 2 == 0 ? 0 : (size_t)rand() % (length + 1); /* shorter, or changed */
-            uint8_t *record = malloc(size - cut);
-            memcpy(record, buffer.data + start, size - cut);
-            tbc_store_le64(record, length - cut);
-            for (int change = rand() % 4; change > 0 && length > cut; change--)
-                record[TBC_RECORD_HEAD + (size_t)rand() % (length - cut)] = (uint8_t)rand();
-            tbc_record_seal(record, size - cut);
+            size_t cut = round % 2 == 0 ? 0 : (size_t)rand() % (length + 1);
+            uint8_t *record = changed_record(buffer.data + start, length, cut);
             size_t used, rows = 0;
             begin_scan();
             tbc_scan_stop stop = tbc_scan_records(&scan_of, record, size - cut, 0, UINT64_MAX, &used);
@@ -1858,12 +1867,7 @@ static void test_tally_of_anything(void)
         size_t length = (size_t)tbc_load_le64(buffer.data + start), size = TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
         for (int round = 0; round < 8; round++) {
             size_t cut = round % 2 == 0 ? 0 : (size_t)rand() % (length + 1);
-            uint8_t *record = malloc(size - cut);
-            memcpy(record, buffer.data + start, size - cut);
-            tbc_store_le64(record, length - cut);
-            for (int change = rand() % 4; change > 0 && length > cut; change--)
-                record[TBC_RECORD_HEAD + (size_t)rand() % (length - cut)] = (uint8_t)rand();
-            tbc_record_seal(record, size - cut);
+            uint8_t *record = changed_record(buffer.data + start, length, cut);
             size_t used;
             begin_tally(8);
             tbc_tally_stop stop = tbc_tally_records(&tally_of, record, size - cut, 0, &used);

@@ -27,8 +27,9 @@ INCLUDES = {  # what each pair of files may include of csrc
     "file": set(),
     "siphash": {"wire"},
     "fields": {"wire"},
-    "scan": {"crc32c", "fields", "record", "siphash", "wire"},
-    "tally": {"crc32c", "fields", "record", "siphash", "status", "wire"},
+    "starts": {"status"},
+    "scan": {"crc32c", "fields", "record", "siphash", "starts", "wire"},
+    "tally": {"crc32c", "fields", "record", "siphash", "starts", "status", "wire"},
     "writer": {"buffer", "file", "queue", "record", "status"},
 }
 
