@@ -10,16 +10,16 @@
   diff PATH PATH        compare two runs, or trees of runs
   stats PATH...         say what fills the disk
 
-PATH is an event file, a directory of runs or, but for tail, a URL of one (s3://bucket/runs). Of several paths, each run
-is named by its path, and rows of JSON have the path. For show, what exists is a path, and the rest are tags, as is the
-first path if it is named again; with --tag all are paths, and --kind alone takes every tag.
+PATH is an event file, a directory of runs, or (except for tail) the URL of one: s3://bucket/runs. With several paths,
+each run is named by its path, and rows of JSON have the path. The arguments of show that exist are paths, and the rest
+are tags, as is the first path if it is named again. With --tag all are paths, and --kind alone takes every tag.
 
 Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; 2 for wrong
 arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.
 
-Files may be untrusted: control characters of tags, texts, names and errors are escaped, and memory goes with the
-largest record, of which protobuf can make some 50 times its size. show, export and diff also take 24 bytes for each
-value that they load; tags, stats and tail take memory for each tag only.
+Files may be untrusted: control characters of tags, texts, names and errors are escaped. Memory grows with the largest
+record, which protobuf can make 50 times larger. show, export and diff also take 24 bytes for each value that they load;
+tags, stats and tail take memory for each tag only.
 """
 
 from __future__ import annotations

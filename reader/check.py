@@ -1,4 +1,4 @@
-"""What is wrong with event files, and what TensorBoard does not show of them.
+"""Find what is wrong with event files, and which values TensorBoard does not show.
 
 The kinds of findings:
 
@@ -149,7 +149,7 @@ def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | It
 
 
 def reports_of(path: str | os.PathLike[str], live: bool, ignore: str | Iterable[str]) -> Iterator[Report]:
-    """As verify, file by file. Wrong arguments raise at once."""
+    """Yield the reports of `verify`, file by file. Wrong arguments raise at once."""
     return _reports(os.fsdecode(path), live, kinds_of(ignore))
 
 
@@ -206,7 +206,7 @@ class _Findings:
         self._counts: Counter[tuple[Severity, Kind]] = Counter()
 
     def add(self, finding: Finding, times: int = 1) -> None:
-        """times: how many places it stands for, of which it lists one."""
+        """Add a finding. times: how many places it stands for; it names the first."""
         if finding.kind in self._ignored:
             return
         key = finding.severity, finding.kind
@@ -261,13 +261,13 @@ class Damages:
 
 
 def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]]:
-    """Each record that holds an Event: its offset, its data and the Event. What lies between is told `damages`."""
+    """Yield each record that holds an Event: its offset, its data and the Event. Report the rest to `damages`."""
     with open_file(path) as file:
         yield from _good_records(file, path, damages, 0)
 
 
 def _good_records(file: BinaryIO, path: str, damages: Damages, start: int) -> Iterator[tuple[int, bytes, Any]]:
-    """As good_records, of an open file, from the record on that begins at `start`."""
+    """Yield the good_records of an open file, from the one that begins at `start`."""
     for offset, data in frames_of(file, path, damages.tell, start):
         event = event_of(data, path, offset, damages.tell)
         if event is not None:
@@ -328,7 +328,8 @@ class _Run:
             while True:
                 needs_more, start = self._tally.records(window.buffer, window.start, window.end, window.offset)
                 window.move(window.offset + start - window.start)
-                if needs_more and _has_more(window) and window.fill():
+                has_head = window.end - window.start >= HEAD.size
+                if needs_more and (not has_head or window.is_whole()) and window.fill():
                     continue
                 found = next(_good_records(file, path, damages, window.offset), None)
                 if found is None:
@@ -372,15 +373,6 @@ class _Run:
         """Add what is found about the tags of the run, whose files have been read."""
         for odd in map(OddTag._make, self._tally.odd_tags()):
             found.add(_of_tag(self._files[odd.file], odd))
-
-
-def _has_more(window: Window) -> bool:
-    """Whether the rest of the record that begins in the window is in the file, before memory is taken for it."""
-    held = window.end - window.start
-    if held < HEAD.size:
-        return True
-    length, _ = HEAD.unpack_from(window.buffer, window.start)
-    return end_of(window.offset, length) <= size_of(window.file)
 
 
 def _first(odd: OddTime | OddTag) -> str:

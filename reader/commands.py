@@ -1,4 +1,4 @@
-"""The commands of `python -m tbc.reader`: each prints, and tells its Report what is wrong."""
+"""The commands of `python -m tbc.reader`: each prints, and reports to a Report what is wrong."""
 
 from __future__ import annotations
 
@@ -369,7 +369,7 @@ class Names:
         for path in paths:
             wants_run = runs_wanted(path, options, paths)
             with suppress(Exception):  # which were reported before
-                files = by_run(find_event_files(path, ignore), path, lambda run: True)
+                files = by_run(find_event_files(path, ignore), path)
                 self.runs |= dict.fromkeys(name for run in files for name in (named(path, run, paths), run))
                 for run in filter(wants_run, files):
                     self.files += len(files[run])
@@ -503,7 +503,7 @@ def report_runs_without_values(runs: set[str], options: Namespace, report: Repor
     """runs: those that have some."""
     for path in options.paths:
         with suppress(Exception):
-            for run, files in by_run(find_event_files(path, ignore), path, lambda run: True).items():
+            for run, files in by_run(find_event_files(path, ignore), path).items():
                 name = named(path, run, options.paths)
                 files = [file for file in files if not (report.status and report.is_named(file))]
                 if name not in runs and files:
@@ -521,11 +521,8 @@ def series(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
     """Iterate over run, tag, kind and values; of each run the scalars first."""
     for name, run in runs.items():
         if isinstance(run, Run):
-            for tag, scalars in run.scalars.items():
-                yield name, tag, "scalar", scalars
-            for kind, several in run.values.items():
-                for tag, values in several.items():
-                    yield name, tag, kind, values
+            for tag, kind, values in run.all():
+                yield name, tag, kind, values
         else:
             for total in sorted(run, key=lambda total: total.kind != "scalar"):
                 yield name, total.tag, total.kind, total
@@ -982,8 +979,8 @@ def diff(options: Namespace, report: Report) -> None:
 
     a = load(options.path, options, report, options.kinds, purge=not options.all)
     b = load(options.other, options, report, options.kinds, purge=not options.all)
-    exclude = {f"exclude_{name}": patterns(options, f"exclude_{name}") for name in ("runs", "tags")}
-    done = comparison(a, b, rtol=options.rtol, atol=options.atol, exclude_kinds=options.exclude_kinds, **exclude)
+    runs, tags = patterns(options, "exclude_runs"), patterns(options, "exclude_tags")
+    done = comparison(a, b, options.rtol, options.atol, runs, tags, options.exclude_kinds)
     if not a or not b or not done.values:  # all may be hidden
         if not report.status:
             where = [path for path, runs in ((options.path, a), (options.other, b)) if not runs]

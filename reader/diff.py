@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .describe import brief
 from .events import Value
-from .load import TIME_NAME, Run, Scalars, Values, kinds_of, load_runs
+from .load import Run, Scalars, Values, kinds_of, load_runs, named_by_time
 from .pairs import (
     Apart,
     Indices,
@@ -104,26 +104,17 @@ def compare(
     One pair of values is in memory at a time. Raises TypeError for other arguments, ValueError for a tolerance below 0
     or NaN, OSError for a path that cannot be read.
     """
-    return comparison(
-        a,
-        b,
-        rtol=rtol,
-        atol=atol,
-        exclude_runs=exclude_runs,
-        exclude_tags=exclude_tags,
-        exclude_kinds=exclude_kinds,
-    ).differences
+    return comparison(a, b, rtol, atol, exclude_runs, exclude_tags, exclude_kinds).differences
 
 
 def comparison(
-    a: Mapping[str, Run] | str | os.PathLike[str],
-    b: Mapping[str, Run] | str | os.PathLike[str],
-    *,
+    a: Any,
+    b: Any,
     rtol: float = 0.0,
     atol: float = 0.0,
     exclude_runs: Patterns = None,
     exclude_tags: Patterns = None,
-    exclude_kinds: str | Iterable[str] | None = None,
+    exclude_kinds: Any = None,
 ) -> Comparison:
     """Compare as `compare` does; say also what was compared."""
     tolerance = Tolerance(_tolerance("rtol", rtol), _tolerance("atol", atol))
@@ -136,8 +127,8 @@ def comparison(
         if any(name is not None and is_excluded_run(name) for name in (name_a, name_b)):
             done.excluded_runs += 1
             continue
-        series_a = {} if name_a is None else _series(runs_a[name_a])
-        series_b = {} if name_b is None else _series(runs_b[name_b])
+        series_a = _series(runs_a[name_a] if name_a is not None else None)
+        series_b = _series(runs_b[name_b] if name_b is not None else None)
         run = name_b if name_a is None else name_a
         run_b = None if name_b == run or name_b is None else name_b
         done.runs += 1
@@ -180,7 +171,7 @@ def _matched(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str |
     """The runs in pairs, by name; child runs that are named by the time, and are on one side only, in their order."""
     names_a, names_b = set(a), set(b)
     both = [(name, name) for name in names_a & names_b]
-    timed_a, timed_b = _timed(names_a - names_b), _timed(names_b - names_a)
+    timed_a, timed_b = named_by_time(names_a - names_b), named_by_time(names_b - names_a)
     timed = [
         pair
         for parent in timed_a.keys() & timed_b.keys()
@@ -192,20 +183,9 @@ def _matched(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str |
     return sorted([*both, *timed, *only_a, *only_b], key=lambda pair: pair[0] or pair[1] or "")
 
 
-def _timed(names: Iterable[str]) -> dict[str, list[str]]:
-    """The runs that are named by the time, by parent, the earliest first."""
-    timed: dict[str, list[tuple[float, str]]] = {}
-    for name in names:
-        parent, _, last = name.rpartition("/")
-        if TIME_NAME.fullmatch(last):
-            timed.setdefault(parent, []).append((float(last), name))
-    return {parent: [name for _, name in sorted(several)] for parent, several in timed.items()}
-
-
-def _series(run: Run) -> dict[tuple[str, str], Series]:
+def _series(run: Run | None) -> dict[tuple[str, str], Series]:
     """What is in a run, by tag and kind."""
-    found: dict[tuple[str, str], Series] = {(tag, "scalar"): scalars for tag, scalars in run.scalars.items()}
-    return found | {(tag, kind): values for kind, tags in run.values.items() for tag, values in tags.items()}
+    return {} if run is None else {(tag, kind): values for tag, kind, values in run.all()}
 
 
 # --- one tag ---

@@ -18,7 +18,7 @@ from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
 from .events import Value, event_of, values_of
 from .files import entries_of, is_url, loop_error, name_link, open_file, run_of, size_of
-from .load import Loader, OnError, Run, Steps, warn, warn_of_hidden
+from .load import Loader, OnError, Run, Steps, by_run, warn, warn_of_hidden
 from .records import (
     HEAD,
     TAIL,
@@ -77,8 +77,8 @@ def follow(
     later is found. If a link leads to another directory or file than before, that is given from its start, and no
     change of a file is reported.
 
-    Each value is an object of Python: some 100,000 a second on one core (Python 3.11). Behind a writer that logs more,
-    values come ever later. load_runs is hundreds of times as fast.
+    Each value is a Python object: some 100,000 a second on one core (Python 3.11). If a writer logs more, follow lags
+    more and more. load_runs is hundreds of times as fast.
 
     Raises ValueError for a URL, and for an interval or idle that is no number of seconds.
     """
@@ -130,7 +130,7 @@ class Follower:
         if is_url(path):
             raise ValueError(f"{path}: only files of this machine can be followed")
         self.path = path
-        self.hidden: dict[str, int] = {}  # by run: how many values are left out, since a later file logs them again
+        self.hidden: dict[str, int] = {}  # by run: how many values are left out, since a later file replaces them
         self._purge = purge
         self._cuts: dict[tuple[str, str, str], int] | None = None  # see Loader.cuts; None before they are known
         self._wants_run = wants_run
@@ -171,7 +171,7 @@ class Follower:
         """
         self._find_files(time.monotonic(), on_error)
         self._cuts = {}  # what is there is loaded here
-        runs = self._by_run()
+        runs = by_run(self._files, self.path)
         loaders: dict[str, Loader] = {}
         found = set()
         for file in self._files.values():
@@ -192,17 +192,11 @@ class Follower:
         """Return what is hidden in the first poll: of the values that are there, those that a later file replaces."""
         if self._cuts is None:
             self._cuts = {}
-            for run, files in self._by_run().items():
+            for run, files in by_run(self._files, self.path).items():
                 loader = Loader(self._wants_tag, set(KINDS), None, self._purge, None, keep=0)
                 self._cuts |= loader.cuts(files)
                 self.hidden[run] = 0
         return self._cuts
-
-    def _by_run(self) -> dict[str, list[str]]:
-        runs: dict[str, list[str]] = {}
-        for file in self._files.values():
-            runs.setdefault(file.run, []).append(file.path)
-        return runs
 
     def unread(self) -> int:
         """Return how many bytes have come into the files that were found and are not read yet."""

@@ -69,7 +69,6 @@ LEAP = 1 << 14  # bytes that are read behind one that was
 FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
 INT64 = (-(2**63), 2**63 - 1)
 SESSION_START_INFO = "_hparams_/session_start_info"  # the tag of hyperparameters
-TIME_NAME = re.compile(r"\d{9,11}\.\d+")  # of the runs that torch's add_hparams makes: str(time.time())
 UNWANTED = -1
 SHOWN = 3  # runs that a warning names
 FIELDS: dict[int, str | None] = {  # of Summary.Value, and negated of Event, as the kernel has them
@@ -248,13 +247,15 @@ class Run:
     @property
     def hidden(self) -> int:
         """How many values are left out, since a later event file replaces them."""
-        return sum(values.hidden for values in self.all())
+        return sum(values.hidden for _, _, values in self.all())
 
-    def all(self) -> Iterator[Scalars | Values]:
-        """Iterate over what is under each tag."""
-        yield from self.scalars.values()
-        for tags in self.values.values():
-            yield from tags.values()
+    def all(self) -> Iterator[tuple[str, str, Scalars | Values]]:
+        """Iterate over the tags: each with its kind and what is under it. The scalars come first."""
+        for tag, scalars in self.scalars.items():
+            yield tag, "scalar", scalars
+        for kind, tags in self.values.items():
+            for tag, values in tags.items():
+                yield tag, kind, values
 
     def __repr__(self) -> str:
         counts = {"scalar": len(self.scalars)} | {kind: len(tags) for kind, tags in self.values.items()}
@@ -343,13 +344,12 @@ def load_runs(
     file.
     """
     root = os.fsdecode(logdir)
-    wanted = matcher(tags), kinds_of(kinds), steps, purge, on_error or warn
-    step_range(steps)  # raises now
-    tree = Tree(root, matcher(runs), on_error or warn)
+    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge, on_error
+    tree = Tree(root, matcher(runs), on_error)
     loaded = tree.load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
-    children = add_hparams_files(tree.all_files) if kinds is None or "hparams" in kinds_of(kinds) else {}
+    children = named_by_time(tree.all_files) if "hparams" in kinds_of(kinds) else {}
     found = ByRun(
-        (name, replace(run, _child_files=children.get(name, ())))
+        (name, replace(run, _child_files=[file for child in children.get(name, ()) for file in tree.all_files[child]]))
         for name, run in loaded.items()
         if run.scalars or run.values
     )
@@ -372,9 +372,8 @@ def load_totals(
 
     The arguments are those of load_runs. A run of several files is read twice, unless purge is False.
     """
-    wanted = matcher(tags), kinds_of(kinds), steps, purge, on_error or warn
-    step_range(steps)  # raises now
-    tree = Tree(os.fsdecode(logdir), matcher(runs), on_error or warn)
+    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge, on_error
+    tree = Tree(os.fsdecode(logdir), matcher(runs), on_error)
     loaded = tree.load(lambda advance: Loader(*wanted, advance, keep=0), lambda loader, name: loader.totals())
     return {name: totals for name, totals in loaded.items() if totals}
 
@@ -388,16 +387,16 @@ class Tree:
     Raises OSError if the path cannot be read, or has no event file; what is wrong below it is reported to on_error.
     """
 
-    def __init__(self, root: str, wants_run: Callable[[str], bool], on_error: OnError) -> None:
+    def __init__(self, root: str, wants_run: Callable[[str], bool], on_error: OnError | None) -> None:
         unlisted: list[OSError] = []
         found = find_event_files(root, unlisted.append)
         if not found:
             raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
         for error in unlisted:
-            on_error(error)
+            (on_error or warn)(error)
         self.root = root
         self.is_file: bool = found == [root]
-        self.all_files: dict[str, list[str]] = by_run(found, root, lambda name: True)
+        self.all_files: dict[str, list[str]] = by_run(found, root)
         self.files: dict[str, list[str]] = {name: of for name, of in self.all_files.items() if wants_run(name)}
 
     def load(
@@ -455,18 +454,23 @@ def warn_of_hidden(path: str, hidden: dict[str, int]) -> None:
     )
 
 
-def add_hparams_files(runs: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return, by run, the event files of the runs directly below it that add_hparams named by the time, in order."""
-    named = [(posixpath.dirname(name) or ".", posixpath.basename(name)) for name in runs]
-    by_time = sorted((float(base), parent, base) for parent, base in named if TIME_NAME.fullmatch(base))
-    files: dict[str, list[str]] = {}
-    for _, parent, base in by_time:
-        files.setdefault(parent, []).extend(runs[posixpath.normpath(posixpath.join(parent, base))])
-    return files
+def named_by_time(runs: Iterable[str]) -> dict[str, list[str]]:
+    """Return the runs that add_hparams has named by the time, in its order, by the run that they are directly below."""
+    named: dict[str, list[str]] = {}
+    for run in sorted(filter(is_named_by_time, runs), key=lambda run: (float(posixpath.basename(run)), run)):
+        named.setdefault(posixpath.dirname(run) or ".", []).append(run)
+    return named
 
 
-def by_run(files: Iterable[str], root: str, wants_run: Callable[[str], bool]) -> dict[str, list[str]]:
-    """The files of each run that is wanted, in their order."""
+def is_named_by_time(run: str) -> bool:
+    """Return whether the name of a run is str(time.time()), as that of a run of torch's add_hparams."""
+    return re.fullmatch(r"\d{9,11}\.\d+", posixpath.basename(run)) is not None
+
+
+def by_run(
+    files: Iterable[str], root: str, wants_run: Callable[[str], bool] = lambda run: True
+) -> dict[str, list[str]]:
+    """Return the files of each run that is wanted, in their order."""
     runs: dict[str, list[str]] = {}
     for file in files:
         name = run_of(file, root)
@@ -554,6 +558,12 @@ class Window:
         if self.start > self.end:
             self.start = self.end = 0
             self.piece = LEAP  # the next one may be passed over, too
+
+    def is_whole(self) -> bool:
+        """Return whether the record that begins here, with its head, is whole in the file: before memory is taken for
+        it."""
+        length, _ = HEAD.unpack_from(self.buffer, self.start)
+        return end_of(self.offset, length) <= size_of(self.file)
 
     def fill(self) -> bool:
         """Reads on; answers whether there was anything."""
@@ -680,7 +690,7 @@ class Loader:
             stop, start = self.scan.records(self.series_of_key, *part, large)
             window.move(window.offset + start - window.start)
             large = BIG
-            if stop == _scan.LARGE and not self.is_whole(window):
+            if stop == _scan.LARGE and not window.is_whole():
                 going = self.take_next(path, window)
             elif stop == _scan.LARGE:
                 large = BIG if self.pass_over(window) else LIMIT + 1
@@ -691,11 +701,6 @@ class Loader:
                 window.move(end_of(window.offset, length))
             elif stop == _scan.DAMAGED or not window.fill():
                 going = window.start < window.end and self.take_next(path, window)
-
-    def is_whole(self, window: Window) -> bool:
-        """Whether the record that begins in the window is in the file, before memory is taken for it."""
-        length, _ = HEAD.unpack_from(window.buffer, window.start)
-        return end_of(window.offset, length) <= size_of(window.file)
 
     def pass_over(self, window: Window) -> bool:
         """Passes over a large record whose beginning tells all that there is to know of it; False if it has to be

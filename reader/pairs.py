@@ -15,7 +15,7 @@ from tbc.proto import GraphDef, HParamsPluginData, Layout
 from .describe import shortest
 from .events import DTYPES, Value
 from .kinds import Audio, Histogram, Image, array_of, decode, text_of
-from .load import TIME_NAME
+from .load import is_named_by_time
 
 Indices: TypeAlias = "NDArray[np.intp]"
 
@@ -106,7 +106,7 @@ def _hparams(value: Value) -> dict[str, Any]:
     data = HParamsPluginData.FromString(value.content.metadata.plugin_data.content)
     if data.HasField("session_start_info"):
         data.session_start_info.ClearField("start_time_secs")
-        if TIME_NAME.fullmatch(data.session_start_info.group_name.rpartition("/")[2]):
+        if is_named_by_time(data.session_start_info.group_name):
             data.session_start_info.ClearField("group_name")
     if data.HasField("session_end_info"):
         data.session_end_info.ClearField("end_time_secs")

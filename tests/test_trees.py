@@ -87,6 +87,11 @@ def log_with(name, directory):
             writer.add_graph(torch.nn.Linear(2, 1), torch.zeros(1, 2))
 
 
+def count(run):
+    """How many values a loaded run has."""
+    return sum(len(values) for *_, values in run.all())
+
+
 def tensor_of(name, array):
     return pytest.importorskip("torch").from_numpy(array) if name == "torch" else array
 
@@ -146,7 +151,7 @@ def test_each_command_succeeds_and_notes_little(capfd, tree, arguments):
     assert rows(capfd, command, *files, *more)
     if command != "verify":
         runs = load_runs(tree, kinds="scalar", purge=True)
-        one = max(runs, key=lambda name: sum(map(len, runs[name].all())))
+        one = max(runs, key=lambda name: count(runs[name]))
         found = rows(capfd, command, tree, *more, "--run", one)
         assert {row["run"] for row in found} == {one}
 
@@ -193,14 +198,14 @@ def test_every_value_can_be_decoded(tree):
         for tags in loaded.values.values():
             for values in tags.values():
                 assert len(values[:]) == len(values)
-        n += sum(map(len, loaded.all()))
+        n += count(loaded)
     assert len([value.decode() for _, value in follow(tree, idle=0, purge=False)]) == n
 
 
 def test_what_is_hidden_is_counted(capfd, tree):
     every, shown = load_runs(tree, purge=False), load_runs(tree, purge=True)
     hidden = {name: loaded.hidden for name, loaded in shown.items()}
-    assert hidden == {name: sum(map(len, every[name].all())) - sum(map(len, shown[name].all())) for name in shown}
+    assert hidden == {name: count(every[name]) - count(shown[name]) for name in shown}
     main(["tags", str(tree)])
     notes = [line for line in capfd.readouterr().err.splitlines() if " hidden" in line]
     n = sum(hidden.values())
@@ -298,5 +303,5 @@ def test_tensorflow2(capfd):
 def test_tensorflow1():
     loaded = load_runs(RECORDED / "tensorflow1", purge=True)["train"]
     assert loaded.scalars["simple"].step.tolist() == list(range(8))
-    assert {len(values) for values in loaded.all()} == {1, 2, 8}
+    assert {len(values) for *_, values in loaded.all()} == {1, 2, 8}
     assert loaded.hidden == 14  # steps 4 and 5 of seven tags, since the second file starts at 4
