@@ -78,7 +78,7 @@ def follow(
     change of a file is reported.
 
     Each value is a Python object: some 100,000 a second on one core (Python 3.11). If a writer logs more, follow lags
-    more and more. load_runs is hundreds of times as fast.
+    more and more. load_runs is more than a hundred times as fast.
 
     Raises ValueError for a URL, and for an interval or idle that is no number of seconds.
     """

@@ -40,6 +40,24 @@ cdef Column column(void *data, size_t n, const char *format):
     return self
 
 
+cdef class Part:
+    """The bytes of buffer[start:end], which stay as long as this does."""
+
+    cdef Py_buffer view
+    cdef const uint8_t *data
+    cdef size_t size
+
+    def __cinit__(self, buffer, Py_ssize_t start, Py_ssize_t end):
+        PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
+        if not 0 <= start <= end <= self.view.len:
+            raise ValueError(f"bytes {start} to {end} of {self.view.len}")
+        self.data = <const uint8_t *>self.view.buf + start
+        self.size = end - start
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
 cdef bytes text(tbc_bytes of):
     return of.data[:of.size]
 
@@ -133,20 +151,13 @@ cdef class Scan:
         """Takes the records of buffer[start:end], which begins at `offset`; answers why it stopped, and before which
         byte: MORE, what is left is no whole record; DAMAGED; ODD, whole, but to be read by protobuf; LARGE, has `large`
         bytes of data or more. resolve_key: is asked once for each tag, field and plugin, which series it is of."""
-        cdef Py_buffer view
+        cdef Part part = Part(buffer, start, end)
         cdef size_t used = 0
         cdef tbc_scan_stop stop
-        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
-        try:
-            if not 0 <= start <= end <= view.len:
-                raise ValueError(f"bytes {start} to {end} of {view.len}")
-            self.resolve_key = resolve_key
-            with nogil:
-                stop = tbc_scan_records(&self.scan, <const uint8_t *>view.buf + start, end - start, offset, large,
-                                        &used)
-        finally:
-            self.resolve_key = None
-            PyBuffer_Release(&view)
+        self.resolve_key = resolve_key
+        with nogil:
+            stop = tbc_scan_records(&self.scan, part.data, part.size, offset, large, &used)
+        self.resolve_key = None
         if stop == TBC_SCAN_STOPPED:
             error, self.error = self.error, None
             raise error
@@ -158,18 +169,14 @@ cdef class Scan:
 def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
     """What the only value of an event is whose record has `length` bytes of data, of which buffer[start:end] are the
     first: (step, wall time, tag, field, plugin or None if that stands behind). None if these bytes do not tell."""
-    cdef Py_buffer view
+    cdef Part part = Part(buffer, start, end)
     cdef tbc_peek found
-    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
-    try:
-        if not 0 <= start <= end <= view.len or length <= <uint64_t>(end - start):
-            raise ValueError(f"bytes {start} to {end} of {view.len}, the first of {length}")
-        if not tbc_scan_peek(<const uint8_t *>view.buf + start, end - start, length, &found):
-            return None
-        plugin = text(found.key.plugin) if found.knows_plugin else None
-        return found.step, found.wall_time, text(found.key.tag), found.key.field, plugin
-    finally:
-        PyBuffer_Release(&view)
+    if length <= part.size:
+        raise ValueError(f"bytes {start} to {end} of {part.view.len}, the first of {length}")
+    if not tbc_scan_peek(part.data, part.size, length, &found):
+        return None
+    plugin = text(found.key.plugin) if found.knows_plugin else None
+    return found.step, found.wall_time, text(found.key.tag), found.key.field, plugin
 
 
 TIMES = ("nan", "infinite", "zero", "back", "future")  # as the enums of tally.h
@@ -259,17 +266,11 @@ cdef class Tally:
     def records(self, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset):
         """Count the records of buffer[start:end], which begins at `offset`. Return whether what is left is no whole
         record, and where it begins; if not, a record begins there that is damaged, or to be read by protobuf."""
-        cdef Py_buffer view
+        cdef Part part = Part(buffer, start, end)
         cdef size_t used = 0
         cdef tbc_tally_stop stop
-        PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
-        try:
-            if not 0 <= start <= end <= view.len:
-                raise ValueError(f"bytes {start} to {end} of {view.len}")
-            with nogil:
-                stop = tbc_tally_records(&self.tally, <const uint8_t *>view.buf + start, end - start, offset, &used)
-        finally:
-            PyBuffer_Release(&view)
+        with nogil:
+            stop = tbc_tally_records(&self.tally, part.data, part.size, offset, &used)
         if stop == TBC_TALLY_NO_MEMORY:
             raise MemoryError()
         return stop == TBC_TALLY_MORE, start + <Py_ssize_t>used
