@@ -15,7 +15,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboardX.record_writer import RecordWriter as XRecordWriter
 from timing import digits, seconds_per_call
 
-from tbc import _core, images
+from tbc import _core
+from tbc.kinds import images
 
 RNG = np.random.default_rng(0)
 RECORDS = 10_000

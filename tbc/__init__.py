@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tbc.file_writer import FileWriter, Stats
+    from tbc.new_run import on_new_run
     from tbc.patching import patch_tensorboardx, patch_torch
-    from tbc.runs import on_new_run
     from tbc.writer import SummaryWriter
 
 __version__ = "0.1.0"
@@ -45,7 +45,7 @@ _MODULES = {
     "FileWriter": "tbc.file_writer",
     "Stats": "tbc.file_writer",
     "SummaryWriter": "tbc.writer",
-    "on_new_run": "tbc.runs",
+    "on_new_run": "tbc.new_run",
     "patch_tensorboardx": "tbc.patching",
     "patch_torch": "tbc.patching",
 }

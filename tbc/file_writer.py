@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tbc import _core, background, dynamo, runs
+from tbc import _core, dynamo, encoder_thread, new_run
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -127,7 +127,7 @@ class FileWriter(_core.EventFile):
 
     def _announce(self) -> None:
         """Calls the callbacks of on_new_run; without a lock, since they may wait for other threads that log."""
-        for failure in runs.announce(self._log_dir):
+        for failure in new_run.announce(self._log_dir):
             warn(failure, RuntimeWarning)
 
     def overridden(self) -> bool:
@@ -160,12 +160,12 @@ class FileWriter(_core.EventFile):
         """
         number, seconds = _core.check("", step, walltime)
         _check_message(event, "Event")
-        if not background.in_job() and event.WhichOneof("what") == "session_log":
-            background.drain()  # readers drop what came before it, images too
+        if not encoder_thread.in_job() and event.WhichOneof("what") == "session_log":
+            encoder_thread.drain()  # readers drop what came before it, images too
         event.wall_time = seconds
         if step is not None:
             event.step = number
-        self.event(event.SerializeToString(), wait=not background.in_job())  # whose pixels have waited
+        self.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # whose pixels have waited
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Adds a Summary message, in an event of its own.
@@ -227,7 +227,7 @@ class FileWriter(_core.EventFile):
             finally:
                 reservation.release()
 
-        background.run(run, reservation)
+        encoder_thread.run(run, reservation)
         others = [failure for failure in self._failures if not isinstance(failure, OSError)]
         if others:  # a training does not die of a disk
             self._failures = [failure for failure in self._failures if isinstance(failure, OSError)]
@@ -245,7 +245,7 @@ class FileWriter(_core.EventFile):
 
         Raises OSError, with errno and filename, while the disk does not take it.
         """
-        call_all([background.drain, self._raise_failure, lambda: super(FileWriter, self).flush(sync=sync)])
+        call_all([encoder_thread.drain, self._raise_failure, lambda: super(FileWriter, self).flush(sync=sync)])
 
     def close(self) -> None:
         """Flushes and closes the file; closing twice is fine.
@@ -253,7 +253,7 @@ class FileWriter(_core.EventFile):
         After an OSError, or Ctrl-C, the file is still open, with its events: close() may be called again. What is never
         closed is tried once more when the process exits.
         """
-        call_all([background.drain, self._raise_failure, super().close])
+        call_all([encoder_thread.drain, self._raise_failure, super().close])
 
     def reopen(self) -> bool:
         """Starts a new file in the same directory, if the last one was closed (or is the parent process's).
@@ -420,7 +420,7 @@ def _flush_all() -> None:
 
     (To write what is queued is csrc's work.)
     """
-    background.stop()
+    encoder_thread.stop()
     _core.leave()
     with lock:
         writers = list(_writers)
@@ -444,7 +444,7 @@ def _see_to_multiprocessing() -> None:
 
 
 def _before_fork() -> None:
-    background.before_fork()  # first: its jobs start the other thread
+    encoder_thread.before_fork()  # first: its jobs start the other thread
     _core.before_fork()
 
 

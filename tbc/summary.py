@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tbc import _core, dynamo, layouts, meshes, pr_curves
-from tbc import hparams as _hparams
-from tbc.boxes import draw_boxes
+from tbc import _core, dynamo
+from tbc.kinds import custom_scalars as _custom_scalars
+from tbc.kinds import hparams as _hparams
+from tbc.kinds import meshes, pr_curves
+from tbc.kinds.boxes import draw_boxes
 from tbc.proto import Event
 from tbc.writer import SummaryWriter
 
@@ -176,7 +178,7 @@ def mesh(
 
 def custom_scalars(layout: Mapping[str, Any]) -> Any:
     """See SummaryWriter.add_custom_scalars."""
-    return layouts.summary(layout)
+    return _custom_scalars.summary(layout)
 
 
 def hparams(

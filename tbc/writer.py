@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import TypedDict, Unpack
 
-    from tbc.images import Compress, Pixels, Tiles
+    from tbc.kinds.images import Compress, Pixels, Tiles
 
     class Label(TypedDict, total=False):
         """What TensorBoard shows with the data; every add_* of a summary takes these."""
@@ -194,7 +194,7 @@ class SummaryWriter(_core.FastWriter):
             array, dtype = convert.kernel_array(values, any_order=True)
             not_finite = file.histogram(tag, array, dtype, global_step, walltime, **label)
         else:
-            from tbc import histograms
+            from tbc.kinds import histograms
 
             moments, limits, counts, not_finite = histograms.count(values, bins, max_bins)
             file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
@@ -224,7 +224,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import histograms
+        from tbc.kinds import histograms
 
         limits, counts = histograms.buckets(bucket_limits, bucket_counts)
         names = "min", "max", "num", "sum", "sum_squares"
@@ -255,7 +255,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import images
+        from tbc.kinds import images
 
         at = tag, global_step, walltime
         if isinstance(img_tensor, (bytes, bytearray)):
@@ -285,7 +285,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import images
+        from tbc.kinds import images
 
         at = tag, global_step, walltime
         if grid:
@@ -319,7 +319,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import boxes, images
+        from tbc.kinds import boxes, images
 
         tiles = self._tiles(img_tensor, dataformats, images.to_hwc)
         _, height, width, _ = tiles.shape
@@ -350,7 +350,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import images
+        from tbc.kinds import images
 
         _core.check(tag, global_step, walltime, **label)
         pixels = images.render(figure, close)
@@ -380,7 +380,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import video
+        from tbc.kinds import video
 
         if not isinstance(format, str) or format not in video.FORMATS:
             raise ValueError(f"format must be one of {', '.join(video.FORMATS)}, got {format!r}")
@@ -415,7 +415,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import audio
+        from tbc.kinds import audio
 
         sound = audio.Sound(convert.array(snd_tensor), sample_rate)
         content = sample_rate, sound.channels, sound.frames, sound.size, sound.fill
@@ -452,7 +452,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import embeddings, images
+        from tbc.kinds import embeddings, images
 
         _core.check(tag, None, None)
         pictures = None
@@ -505,7 +505,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import pr_curves
+        from tbc.kinds import pr_curves
 
         curve, left_out, above = pr_curves.curve(labels, predictions, num_thresholds, weights)
         self._to().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
@@ -535,7 +535,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import pr_curves
+        from tbc.kinds import pr_curves
 
         counts = true_positive_counts, false_positive_counts, true_negative_counts, false_negative_counts
         curve = pr_curves.from_rows(*counts, precision, recall)
@@ -552,9 +552,9 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import layouts
+        from tbc.kinds import custom_scalars
 
-        self._get_file_writer().add_summary(layouts.summary(layout))
+        self._get_file_writer().add_summary(custom_scalars.summary(layout))
 
     @explained
     def add_custom_scalars_multilinechart(
@@ -562,9 +562,9 @@ class SummaryWriter(_core.FastWriter):
     ) -> None:
         """A layout of one chart that draws several curves. See add_custom_scalars."""
         if self.enabled:
-            from tbc import layouts
+            from tbc.kinds import custom_scalars
 
-            self.add_custom_scalars(layouts.of_one_chart("Multiline", tags, category, title))
+            self.add_custom_scalars(custom_scalars.of_one_chart("Multiline", tags, category, title))
 
     @explained
     def add_custom_scalars_marginchart(
@@ -572,9 +572,9 @@ class SummaryWriter(_core.FastWriter):
     ) -> None:
         """A layout of one chart that draws a curve between its bounds: value, lower, upper. See add_custom_scalars."""
         if self.enabled:
-            from tbc import layouts
+            from tbc.kinds import custom_scalars
 
-            self.add_custom_scalars(layouts.of_one_chart("Margin", tags, category, title))
+            self.add_custom_scalars(custom_scalars.of_one_chart("Margin", tags, category, title))
 
     @explained
     def add_mesh(
@@ -600,7 +600,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import meshes
+        from tbc.kinds import meshes
 
         _core.check(tag, global_step, walltime, **label)
         summary = meshes.summary(tag, vertices, colors, faces, config_dict, **label)
@@ -639,9 +639,9 @@ class SummaryWriter(_core.FastWriter):
             return
         if not graphs.is_model(model):
             raise TypeError(f"a torch.nn.Module or a GraphDef message is expected, got {type(model).__name__}")
-        from tbc import torch_graphs
+        from tbc.graphs import models
 
-        nodes, failure = torch_graphs.nodes(model, input_to_model, verbose, use_strict_trace)
+        nodes, failure = models.nodes(model, input_to_model, verbose, use_strict_trace)
         self._get_file_writer().add_graph(graphs.profile(nodes))
         if failure:
             warn(f"the graph shows the modules of the model, not what they do: {failure}")
@@ -655,9 +655,9 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import onnx_graphs
+        from tbc.graphs import onnx
 
-        self._get_file_writer().add_onnx_graph(onnx_graphs.graph(prototxt))
+        self._get_file_writer().add_onnx_graph(onnx.graph(prototxt))
 
     @explained
     def add_hparams(
@@ -690,7 +690,7 @@ class SummaryWriter(_core.FastWriter):
         """
         if not self.enabled:
             return
-        from tbc import hparams
+        from tbc.kinds import hparams
 
         step, now = _core.check("", global_step, None)
         _, start = _core.check_stamp(None, self._created if start_time is None else start_time, ("", "start_time"))
@@ -726,7 +726,7 @@ class SummaryWriter(_core.FastWriter):
     @staticmethod
     def _encode(rawstr: str) -> str:
         """A tag as the name of an embedding's directory."""
-        from tbc import embeddings
+        from tbc.kinds import embeddings
 
         return embeddings.encode(rawstr)
 
@@ -869,7 +869,7 @@ class SummaryWriter(_core.FastWriter):
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
         """An image, laid out."""
-        from tbc import images
+        from tbc.kinds import images
 
         if images.is_pil(image):
             image, layout = images.from_pil(image)
@@ -887,12 +887,12 @@ class SummaryWriter(_core.FastWriter):
         return tiles
 
     def _compressor(self) -> Compress:
-        from tbc import images
+        from tbc.kinds import images
 
         return images.compressor(small=self.image_compression == "small")
 
     def _add_png(self, at: At, tiles: Tiles, **label: Unpack[Label]) -> None:
-        from tbc import images
+        from tbc.kinds import images
 
         compress = self._compressor()
         self._add_tiles(at, tiles, lambda frames: images.encode_png(frames[0], compress), **label)

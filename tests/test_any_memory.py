@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tbc import _core, audio, convert, histograms, images, pr_curves
+from tbc import _core, convert
+from tbc.kinds import audio, histograms, images, pr_curves
 
 DTYPES = ["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1", "bfloat16"]
 EDGES = np.array(_core.default_edges())

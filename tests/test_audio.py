@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from oracle import only_value, read_back, steps, tags
 
 import tbc
-from tbc import audio
+from tbc.kinds import audio
 
 RNG = np.random.default_rng(5)
 NOISE = RNG.uniform(-1, 1, 1000)

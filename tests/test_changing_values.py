@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tbc
-from tbc import histograms
+from tbc.kinds import histograms
 from tbc.reader import read_events
 
 N = 3 * 64 * 64

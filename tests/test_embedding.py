@@ -18,7 +18,8 @@ from tensorboard.plugins.projector import projector_plugin
 from werkzeug.test import Client
 
 import tbc
-from tbc import background, embeddings
+from tbc import encoder_thread
+from tbc.kinds import embeddings
 
 RNG = np.random.default_rng(11)
 MAT = RNG.normal(size=(4, 3)).astype(np.float32)
@@ -385,7 +386,7 @@ def test_what_others_wrote_into_the_list_stays(log_dir):
 def test_the_process_may_leave_its_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with tbc.SummaryWriter("run") as writer:
-        background.run(lambda: time.sleep(0.05))
+        encoder_thread.run(lambda: time.sleep(0.05))
         writer.add_embedding(MAT)
         monkeypatch.chdir("/")
     assert list(Projector(tmp_path / "run").embeddings) == ["default:00000"]
@@ -455,7 +456,7 @@ def log_one_more(log_dir):
 def busy_thread():
     """The other thread waits in a job until the returned event is set."""
     go = threading.Event()
-    background.run(go.wait)
+    encoder_thread.run(go.wait)
     yield go
     go.set()
 

@@ -7,7 +7,7 @@ from oracle import only_value
 from PIL import Image
 
 import tbc
-from tbc import images
+from tbc.kinds import images
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")

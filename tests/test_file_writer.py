@@ -9,7 +9,7 @@ from oracle import bytes_of, only_value, read_back, run_script, steps, tags, wal
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 import tbc
-from tbc import images
+from tbc.kinds import images
 from tbc.proto import Event, Summary
 from tbc.reader import find_event_files
 

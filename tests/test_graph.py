@@ -30,7 +30,8 @@ from torch import nn  # noqa: E402
 from torch.nn.modules import module as module_hooks  # noqa: E402
 from torch.utils.tensorboard import SummaryWriter as TorchWriter  # noqa: E402
 
-from tbc import recorded_graphs, torch_graphs  # noqa: E402
+from tbc.graphs import models as model_graphs  # noqa: E402
+from tbc.graphs import recorded as recordings  # noqa: E402
 
 X = torch.linspace(-1, 1, 8).reshape(2, 4)
 
@@ -607,9 +608,9 @@ def reachable(nodes, name):
 def test_what_is_recorded_is_what_torch_traces(model):
     """The same operations of modules on the same shapes, and edges that lead somewhere."""
     model.eval()
-    recorded = by_name(SimpleNamespace(node=recorded_graphs.record(model, (X.clone(),), {})))
+    recorded = by_name(SimpleNamespace(node=recordings.record(model, (X.clone(),), {})))
     with quiet():
-        nodes, failure = torch_graphs.nodes(model, X.clone(), False, True)
+        nodes, failure = model_graphs.nodes(model, X.clone(), False, True)
     traced = by_name(SimpleNamespace(node=nodes))
     assert not failure
 
@@ -843,9 +844,9 @@ def test_layers_that_change_with_the_mode(tmp_path):
 
 
 def test_what_is_large_is_not_saved(monkeypatch):
-    monkeypatch.setattr(torch_graphs, "SAVED", 100)
+    monkeypatch.setattr(model_graphs, "SAVED", 100)
     tensors = [torch.zeros(size, dtype=torch.uint8) for size in (60, 50, 1000, 40, 11)]
-    assert [len(tensor) for tensor in torch_graphs._saved(tensors)] == [11, 40]
+    assert [len(tensor) for tensor in model_graphs._saved(tensors)] == [11, 40]
 
 
 MEMORY = """

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as arrays
 from oracle import only_value, read_back, same_float, steps, tags
 
 import tbc
-from tbc import _core, convert, histograms
+from tbc import _core, convert
+from tbc.kinds import histograms
 
 EDGES = np.array(_core.default_edges())
 DTYPES = ["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"]

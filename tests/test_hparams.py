@@ -25,7 +25,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
 import tbc
-from tbc import hparams
+from tbc.kinds import hparams
 
 
 class Rate(str, enum.Enum):

@@ -19,7 +19,8 @@ from oracle import only_value, read_back, run_script, steps, tags
 from PIL import Image
 
 import tbc
-from tbc import _core, background, images
+from tbc import _core, encoder_thread
+from tbc.kinds import images
 
 RNG = np.random.default_rng(3)
 
@@ -282,15 +283,15 @@ def test_nothing_is_imported_on_the_encoders_thread(log_dir):
     run_script(
         """
         import sys, numpy as np, tbc
-        from tbc import background
-        run, imported = background.run, set()
+        from tbc import encoder_thread
+        run, imported = encoder_thread.run, set()
         def watched(work, reservation):
             def job():
                 before = set(sys.modules)
                 work()
                 imported.update(set(sys.modules) - before)
             run(job, reservation)
-        background.run = watched
+        encoder_thread.run = watched
         for compression in ("fast", "small"):
             with tbc.SummaryWriter(sys.argv[1], image_compression=compression) as writer:
                 writer.add_image("image", np.zeros((3, 8, 8)))
@@ -408,7 +409,7 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
     def fail(self):
         raise RuntimeError("can't start new thread")
 
-    background.before_fork()  # ends the thread
+    encoder_thread.before_fork()  # ends the thread
     monkeypatch.setattr(threading.Thread, "start", fail)
     with tbc.SummaryWriter(log_dir) as writer:
         for step in range(3):
@@ -421,14 +422,14 @@ def test_flush_does_not_look_for_images_where_there_are_none(log_dir, monkeypatc
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", np.zeros((3, 2, 2)))
         writer.flush()
-        monkeypatch.setattr(background, "_last", None)
+        monkeypatch.setattr(encoder_thread, "_last", None)
         for step in range(9):
             writer.add_scalar("x", 1.0, step)
             writer.flush()
 
 
 def test_flush_goes_on_as_soon_as_images_are_encoded(log_dir, monkeypatch):
-    monkeypatch.setattr(background, "POLL_SECONDS", 60)
+    monkeypatch.setattr(encoder_thread, "POLL_SECONDS", 60)
     start = time.monotonic()
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", np.zeros((3, 2, 2)))

@@ -91,7 +91,7 @@ def test_encoding_imports_nothing(tmp_path):
     """On the encoder's thread, where a fork would leave the lock of an import to the child."""
     script = """
         import sys, threading, numpy as np, tbc
-        from tbc import background
+        from tbc import encoder_thread
         pixels = np.zeros((3, 20, 30))
         with tbc.SummaryWriter(sys.argv[1]) as writer:
             calls = [
@@ -104,7 +104,7 @@ def test_encoding_imports_nothing(tmp_path):
             ]
             for call in calls:
                 go = threading.Event()
-                background.run(go.wait)
+                encoder_thread.run(go.wait)
                 call()
                 before = set(sys.modules)
                 go.set()

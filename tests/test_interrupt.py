@@ -9,7 +9,7 @@ from oracle import run_script
 
 COMMON = """
 import linecache, os, sys, threading, numpy as np, tbc
-from tbc import background
+from tbc import encoder_thread
 from tbc.reader import read_events
 
 HERE = os.path.dirname(tbc.__file__) + os.sep
@@ -47,7 +47,7 @@ def check(what):
     writer.add_image("after", pixels, 1)
     writer.flush()
     threads = [thread for thread in threading.enumerate() if thread.name == "tbc-encoder"]
-    state = writer.stats().queued, len(background._unfinished), background.in_job(), len(threads)
+    state = writer.stats().queued, len(encoder_thread._unfinished), encoder_thread.in_job(), len(threads)
     assert state == (0, 0, False, 1), (what, state)
     assert [event.step for event in read_events(writer.file_writer.path)][-1] == 1, what
 """
@@ -64,7 +64,7 @@ while n == 0 or error is not None:
     call(0)
     writer.flush()
     if not {there_is_a_thread}:
-        background.before_fork()
+        encoder_thread.before_fork()
     error = interrupted_at(n, lambda: call(1))
     check(n)
     writer.close()
@@ -85,7 +85,7 @@ def interrupted(self):
         start(self)
     raise KeyboardInterrupt
 for step in range(50):
-    background.before_fork()
+    encoder_thread.before_fork()
     threading.Thread.start = interrupted
     try:
         writer.add_image("x", pixels, 2 * step)

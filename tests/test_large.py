@@ -18,7 +18,7 @@ from tbc.reader import find_event_files, read_events
 LARGE = 256 << 10
 STUCK = """
 import os, resource, sys, threading, warnings, numpy as np, tbc
-from tbc import _core, background
+from tbc import _core, encoder_thread
 reader, writer = os.pipe()
 file = _core.EventFile()
 file.attach(writer, "a pipe", 0)
@@ -114,7 +114,7 @@ def test_a_small_event_waits_for_no_pixels(tmp_path):
         + """
 _core.set_queue_limit(1 << 20)
 go = threading.Event()
-background.run(go.wait)
+encoder_thread.run(go.wait)
 with tbc.SummaryWriter(sys.argv[1]) as writer:
     writer.add_image("x", np.zeros((3, 1000, 1000), np.uint8), 0)
     later = threading.Thread(target=writer.add_image, args=("x", np.zeros((3, 1000, 1000), np.uint8), 1))

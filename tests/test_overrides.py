@@ -10,7 +10,7 @@ import pytest
 from oracle import read_back, steps_of_runs
 
 import tbc
-from tbc import background
+from tbc import encoder_thread
 from tbc.proto import Event
 
 torch = pytest.importorskip("torch")
@@ -263,7 +263,7 @@ def test_the_table_has_a_row_for_each_test():
 def test_a_session_begins_after_the_images_before_it(log_dir):
     """Readers drop what came before the start of a session; images are encoded by another thread."""
     go = threading.Event()
-    background.run(lambda: go.wait(0.2))
+    encoder_thread.run(lambda: go.wait(0.2))
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("x", IMAGE, 1)
         writer.file_writer.add_event(Event(session_log={"status": "START"}), 1)

@@ -10,7 +10,8 @@ from oracle import bytes_of, only_value, read_back, steps, tags
 from tensorboard.plugins.pr_curve.plugin_data_pb2 import PrCurvePluginData
 
 import tbc
-from tbc import _core, convert, pr_curves
+from tbc import _core, convert
+from tbc.kinds import pr_curves
 
 RNG = np.random.default_rng(13)
 FLOATS = ["f2", "f4", "f8"]

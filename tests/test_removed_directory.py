@@ -10,7 +10,7 @@ import pytest
 from oracle import read_back, run_script
 
 import tbc
-from tbc import background
+from tbc import encoder_thread
 
 pytestmark = pytest.mark.filterwarnings("ignore:the embedding")  # is written over
 
@@ -79,7 +79,7 @@ def test_the_first_event_afterwards_is_there(log_dir, before, end):
 
 def test_a_job_that_ends_later_does_not_bring_it_back(log_dir):
     go = threading.Event()
-    background.run(go.wait)
+    encoder_thread.run(go.wait)
     writer = tbc.SummaryWriter(log_dir)
     writer.add_image("x", PIXELS)
     shutil.rmtree(log_dir)

@@ -1,4 +1,4 @@
-"""Includes and imports run one way, and what is heavy is loaded late."""
+"""The house: who may include and import whom, and what may be loaded when."""
 
 import ast
 import re
@@ -9,141 +9,91 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-INCLUDES = {  # what each pair of files may include of csrc
-    "status": set(),
-    "buffer": {"status"},
-    "bits": set(),
-    "wire": {"bits", "buffer", "status"},
-    "event": {"wire", "buffer", "status"},
-    "crc32c": {"status"},
-    "values": {"bits"},
-    "decimal": {"bits", "values"},
-    "pixels": {"values"},
-    "histogram": {"bits", "values"},
-    "bins": {"bits", "status", "values"},
-    "pr_curve": {"values"},
-    "record": {"buffer", "crc32c", "status", "wire"},
-    "queue": {"buffer", "status"},
-    "file": set(),
-    "siphash": {"wire"},
-    "fields": {"wire"},
-    "starts": {"status"},
-    "scan": {"crc32c", "fields", "record", "siphash", "starts", "wire"},
-    "tally": {"crc32c", "fields", "record", "siphash", "starts", "status", "wire"},
-    "writer": {"buffer", "file", "queue", "record", "status"},
-}
-
-IMPORTS = {  # what each module may import of tbc
-    "tbc": {"tbc.file_writer", "tbc.patching", "tbc.runs", "tbc.writer"},
-    "tbc.__main__": {"tbc.patching"},
-    "tbc.runs": set(),
-    "tbc.import_hooks": set(),
-    "tbc.dynamo": {"tbc.import_hooks"},
-    "tbc.patching": {"tbc.compat.tensorboardx", "tbc.file_writer", "tbc.import_hooks", "tbc.summary", "tbc.writer"},
-    "tbc.messages": set(),
-    "tbc.convert": {"tbc.messages"},
-    "tbc.background": {"tbc._core"},
-    "tbc.images": {"tbc._core", "tbc.convert", "tbc.dynamo"},
-    "tbc.boxes": {"tbc.convert", "tbc.dynamo", "tbc.images"},
-    "tbc.video": {"tbc._core", "tbc.convert", "tbc.images"},
-    "tbc.audio": {"tbc.convert"},
-    "tbc.histograms": {"tbc._core", "tbc.convert"},
-    "tbc.pr_curves": {"tbc._core", "tbc.convert"},
-    "tbc.meshes": {"tbc.convert", "tbc.proto"},
-    "tbc.layouts": {"tbc.proto"},
-    "tbc.hparams": {"tbc.convert", "tbc.proto"},
-    "tbc.graphs": {"tbc.proto"},
-    "tbc.onnx_graphs": {"tbc.graphs", "tbc.proto"},
-    "tbc.traced_graphs": {"tbc.graphs"},
-    "tbc.recorded_graphs": {"tbc.graphs"},
-    "tbc.torch_graphs": {"tbc.dynamo", "tbc.recorded_graphs", "tbc.traced_graphs"},
-    "tbc.embeddings": {"tbc._core", "tbc.convert", "tbc.images", "tbc.proto"},
-    "tbc.file_writer": {"tbc._core", "tbc.background", "tbc.dynamo", "tbc.proto", "tbc.runs"},
-    "tbc.writer": {"tbc._core", "tbc.convert", "tbc.file_writer", "tbc.messages"}
-    | {
-        f"tbc.{kind}"
-        for kind in ("audio", "boxes", "embeddings", "histograms", "hparams", "images", "layouts", "meshes")
-    }
-    | {"tbc.pr_curves", "tbc.video", "tbc.graphs", "tbc.onnx_graphs", "tbc.torch_graphs"},
-    "tbc.summary": {"tbc._core", "tbc.boxes", "tbc.dynamo", "tbc.hparams", "tbc.layouts", "tbc.meshes", "tbc.pr_curves"}
-    | {"tbc.proto", "tbc.writer"},
-    "tbc.compat": set(),
-    "tbc.compat.inbox": set(),
-    "tbc.compat.tensorboardx": {"tbc._core", "tbc.compat.inbox", "tbc.convert", "tbc.dynamo", "tbc.file_writer"}
-    | {"tbc.hparams", "tbc.reader.load", "tbc.summary", "tbc.writer"},
-    "tbc.proto": set(),
-    "tbc.testing": {"tbc.proto", "tbc.reader.check", "tbc.reader.load", "tbc.reader.records", "tbc.reader.tags"},
-}
-
-READER = [  # each of its modules imports of it only what stands before
+# Each list goes from the ground up. A file uses what stands in the lines above its own, and of its own folder.
+CSRC = [
+    {"status", "bits", "file"},
+    {"buffer", "values", "crc32c", "starts"},
+    {"wire", "decimal", "pixels", "histogram", "bins", "pr_curve", "queue"},
+    {"event", "record", "fields", "siphash"},
+    {"writer", "scan", "tally"},
+]
+TBC = [
+    {"proto"},  # the messages
+    {"import_hooks", "messages", "new_run"},
+    {"dynamo", "convert"},
+    {"_core"},  # the seam to csrc/
+    {"encoder_thread", "kinds", "graphs"},  # what becomes of the arguments, a module for each kind
+    {"file_writer"},
+    {"writer"},
+    {"summary"},
+    {"compat"},
+    {"patching", "testing"},
+    {"__init__", "__main__"},
+]
+READER = [  # it imports nothing else of tbc but messages and its kernels
     *("files", "tags", "records", "events", "kinds", "describe", "scan", "tally", "load", "live", "check", "rescue"),
     *("pairs", "diff", "export", "dataset", "plot", "unpack", "commands", "__main__", "__init__"),
 ]
-for place, name in enumerate(READER):
-    module = f"tbc.reader.{name}".removesuffix(".__init__")
-    IMPORTS[module] = {"tbc.proto", "tbc.reader", *(f"tbc.reader.{before}" for before in READER[:place])}
-IMPORTS["tbc.reader.records"] |= {"tbc._core"}  # its CRC, and the kernel:
-IMPORTS["tbc.reader.events"] |= {"tbc.reader.kinds"}  # in Value.decode, when it is called
-IMPORTS["tbc.reader.check"] |= {"tbc._scan"}
-IMPORTS["tbc.reader.load"] |= {"tbc._scan"}  # nothing else that is compiled, nor of the writer
+READER_KERNELS = {("records", "_core"), ("check", "_scan"), ("load", "_scan")}
+USE_THE_READER = {"compat", "testing"}
 
-FOREIGN = {  # other people's packages a module may import when it is imported, outside of functions
-    "tbc.audio": {"numpy"},
-    "tbc.boxes": {"PIL", "numpy"},
-    "tbc.embeddings": {"google", "numpy"},
-    "tbc.graphs": {"google"},
-    "tbc.histograms": {"numpy"},
-    "tbc.images": {"isal", "numpy"},
-    "tbc.meshes": {"numpy"},
-    "tbc.pr_curves": {"numpy"},
-    "tbc.traced_graphs": {"torch"},
-    "tbc.recorded_graphs": {"torch"},
-    "tbc.torch_graphs": {"numpy", "torch"},
-    "tbc.summary": {"numpy"},
-    "tbc.video": {"PIL", "numpy"},
-    "tbc.proto": {"google"},
-    "tbc.reader.events": {"google"},
-    "tbc.reader.export": {"numpy"},
-    "tbc.reader.plot": {"numpy"},
-    "tbc.reader.kinds": {"google"},
-    "tbc.reader.diff": {"numpy"},
-    "tbc.reader.pairs": {"google", "numpy"},
-    "tbc.reader.rescue": {"google"},
-    "tbc.testing": {"pytest"},
+FOREIGN = {  # other people's packages that a module, or those of a folder, may import when it is imported
+    "proto": {"google"},
+    "kinds": {"PIL", "google", "isal", "numpy"},
+    "graphs": {"google", "numpy", "torch"},
+    "summary": {"numpy"},
+    "testing": {"pytest"},
+    "reader.events": {"google"},
+    "reader.kinds": {"google"},
+    "reader.pairs": {"google", "numpy"},
+    "reader.rescue": {"google"},
+    "reader.diff": {"numpy"},
+    "reader.export": {"numpy"},
+    "reader.plot": {"numpy"},
 }
 
 
+def level(name, house):
+    return next(place for place, names in enumerate(house) if name in names)
+
+
 def modules():
-    packages = {"tbc": "tbc", "tbc/compat": "tbc.compat", "proto": "tbc.proto", "reader": "tbc.reader"}
-    for folder, package in packages.items():
-        for path in sorted((ROOT / folder).glob("*.py")):
-            yield (package if path.stem == "__init__" else f"{package}.{path.stem}"), path
+    """The name of each Python module, without "tbc.", and what is in it."""
+    for pattern in ("tbc/**/*.py", "proto/*.py", "reader/*.py"):
+        for path in sorted(ROOT.glob(pattern)):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[1:] if parts[0] == "tbc" else parts), ast.parse(path.read_text())
 
 
-def imported(node, module, is_package):
-    """The modules that the statements below `node` import."""
-    package = module if is_package else module.rpartition(".")[0]
+def imported(node, module):
+    """The names that the statements below `node` import."""
+    folders = ["tbc", *module.split(".")]
     for statement in ast.walk(node):
         if isinstance(statement, ast.Import):
             yield from (name.name for name in statement.names)
         elif isinstance(statement, ast.ImportFrom):
-            source = (package + "." if statement.level else "") + (statement.module or "")
-            for name in statement.names:
-                inner = f"{source.rstrip('.')}.{name.name}"
-                yield inner if inner in IMPORTS or inner in ("tbc._core", "tbc._scan") else source
+            relative = folders[: -statement.level] if statement.level else []
+            source = ".".join([*relative, *([statement.module] if statement.module else [])])
+            yield from (f"{source}.{name.name}" for name in statement.names)
 
 
-def top_level(tree):
-    for statement in tree.body:
+def imported_of_tbc(source, module):
+    return [name.split(".")[1:] for name in imported(source, module) if name.startswith("tbc.")]
+
+
+def at_import(source):
+    """The statements that run when a module is imported."""
+    for statement in source.body:
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef) and "TYPE_CHECKING" not in ast.dump(statement):
             yield statement
 
 
 def test_includes_run_one_way():
     for path in sorted((ROOT / "csrc").iterdir()):
-        included = set(re.findall(r'#include "(\w+)\.h"', path.read_text()))
-        assert included - {path.stem} <= INCLUDES[path.stem], path.name
-        assert "Python.h" not in path.read_text()
+        text = path.read_text()
+        for name in set(re.findall(r'#include "(\w+)\.h"', text)) - {path.stem}:
+            assert level(name, CSRC) < level(path.stem, CSRC), f"{path.name} includes {name}.h"
+        assert "Python.h" not in text
 
 
 def test_every_file_of_csrc_opens_with_what_it_is():
@@ -152,18 +102,33 @@ def test_every_file_of_csrc_opens_with_what_it_is():
 
 
 def test_imports_run_one_way():
-    found = dict(modules())
-    assert found.keys() == IMPORTS.keys()
-    for module, path in found.items():
-        names = set(imported(ast.parse(path.read_text()), module, path.stem == "__init__"))
-        assert {name for name in names if name.partition(".")[0] == "tbc"} <= IMPORTS[module] | {"tbc"}, module
+    for module, source in modules():
+        room = module.partition(".")[0]
+        for other, *_ in imported_of_tbc(source, module):
+            if room == "reader":
+                allowed = other in ("reader", "proto") or (module.partition(".")[2], other) in READER_KERNELS
+            elif other == "reader":
+                allowed = room in USE_THE_READER
+            else:
+                allowed = other == room in ("kinds", "graphs", "compat") or level(other, TBC) < level(room, TBC)
+            assert allowed, f"tbc.{module} imports tbc.{other}"
+
+
+def test_imports_of_the_reader_run_one_way():
+    for module, source in modules():
+        room, _, name = module.partition(".")
+        if room == "reader" and name != "events":  # whose Value.decode imports kinds, when it is called
+            for other, *below in imported_of_tbc(source, module):
+                if other == "reader":
+                    assert READER.index(below[0]) < READER.index(name), f"{module} imports {below[0]}"
 
 
 def test_what_is_heavy_is_imported_by_what_needs_it():
-    for module, path in modules():
-        for statement in top_level(ast.parse(path.read_text())):
-            roots = {name.partition(".")[0] for name in imported(statement, module, path.stem == "__init__")}
-            assert roots - {"tbc", "__future__"} - set(sys.stdlib_module_names) <= FOREIGN.get(module, set()), module
+    for module, source in modules():
+        allowed = FOREIGN.get(module, FOREIGN.get(module.partition(".")[0], set()))
+        for statement in at_import(source):
+            roots = {name.partition(".")[0] for name in imported(statement, module)}
+            assert roots - {"tbc", "__future__"} - set(sys.stdlib_module_names) <= allowed, module
 
 
 @pytest.mark.parametrize("name", ["_core", "_scan"])
@@ -173,3 +138,5 @@ def test_the_seam_declares_headers_and_nothing_else(name):
     source = (ROOT / "tbc" / f"{name}.pyx").read_text()
     assert "cdef extern" not in source
     assert "numpy" not in re.sub(r'""".*?"""', "", source, flags=re.S)
+    for names in re.findall(r"from tbc import (.*)", source):
+        assert all(level(other, TBC) < level("_core", TBC) for other in names.split(", "))

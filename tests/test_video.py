@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageSequence
 
-from tbc import images, video
+from tbc.kinds import images, video
 
 RNG = np.random.default_rng(11)
 sides = st.integers(1, 20)

@@ -77,7 +77,7 @@ def _array(values: Any) -> Any:
 
 
 def _hyperparameter(value: Any) -> Any:
-    from tbc import hparams
+    from tbc.kinds import hparams
 
     if callable(value):
         return getattr(value, "__name__", str(value))

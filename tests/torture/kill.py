@@ -153,7 +153,7 @@ def kill_one(directory, seed, number, shared):
 def kill_many(count, first, number, root):
     import numpy  # noqa: F401 - here rather than in each child
 
-    import tbc.images  # noqa: F401
+    import tbc.kinds.images  # noqa: F401
 
     shared, results = Shared(), {}
     for seed in range(first, first + count):

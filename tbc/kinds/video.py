@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile  # noqa: F401, or Image would import it on the encoder's thread
 
-from tbc import _core, convert, images
+from tbc import _core, convert
+from tbc.kinds import images
 
 GIF_CHANNELS = (1, 3)
 APNG_CHANNELS = (1, 2, 3, 4)

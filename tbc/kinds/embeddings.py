@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf import text_format
 
-from tbc import _core, convert, images
+from tbc import _core, convert
+from tbc.kinds import images
 from tbc.proto import EmbeddingInfo, ProjectorConfig
 
 CONFIG = "projector_config.pbtxt"

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFile, ImageFont  # noqa: F401, see video.py
 
-from tbc import convert, dynamo, images
+from tbc import convert, dynamo
+from tbc.kinds import images
 
 Pixels = npt.NDArray[Any]
 

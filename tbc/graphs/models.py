@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_map_only
 
-from tbc import dynamo, recorded_graphs, traced_graphs
+from tbc import dynamo
+from tbc.graphs import recorded, traced
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 SAVED = 64 << 20  # bytes
@@ -31,17 +32,17 @@ def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[An
     meta device, which may not be able to run.
     """
     if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
-        return traced_graphs.nodes(model.inlined_graph, model, verbose), ""
+        return traced.nodes(model.inlined_graph, model, verbose), ""
     model = getattr(model, "_orig_mod", model)  # torch.compile's: the calls of what it compiled cannot be seen
     if inputs is None:
-        return recorded_graphs.outline(model), ""
+        return recorded.outline(model), ""
     is_meta = any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers()))
     calls = _calls(model, inputs)
     if is_meta:
         calls += _calls(model, tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), inputs))
-    trace = partial(traced_graphs.trace, verbose=verbose, strict=strict)
+    trace = partial(traced.trace, verbose=verbose, strict=strict)
     failure = ""
-    for route in (trace, recorded_graphs.record):
+    for route in (trace, recorded.record):
         for args, kwargs in calls:
             try:
                 with _untouched(model, inputs):
@@ -54,7 +55,7 @@ def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[An
         args, kwargs = calls[-1]
         with _untouched(model, inputs):
             model(*args, **kwargs)  # raises what is wrong with it, if it was not the recording
-    return recorded_graphs.outline(model), failure
+    return recorded.outline(model), failure
 
 
 def _calls(model: Any, inputs: Any) -> list[Call]:
@@ -87,7 +88,7 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
     """Evaluation mode, as in torch's writer. Behind it all is as it was: the mode of each module, its attributes,
     parameters and buffers, what is in the buffers and inputs (as far as they are saved), and random numbers."""
     modes = [(module, module.training) for module in model.modules()]
-    contents = [*model.buffers(), *(tensor for _, tensor in recorded_graphs.tensors(inputs))]
+    contents = [*model.buffers(), *(tensor for _, tensor in recorded.tensors(inputs))]
     restores = [_keep_attributes(module) for module, _ in modes if not isinstance(module, torch.jit.ScriptModule)]
     restores += map(_keep_content, _saved(contents))
     restores += [partial(random.setstate, random.getstate()), partial(np.random.set_state, np.random.get_state())]
