@@ -149,7 +149,7 @@ def table():
         return "\n".join("\t".join(map(text, row)) for row in vectors.tolist())
 
     peers = {"join, repr": "join(repr)", "join, .9g": "join('{:.9g}'.format)"}
-    names = {"table": _core.table, "vectors": vectors, "join": join}
+    names = {"tsv": _core.tsv, "vectors": vectors, "join": join}
     return Kernel("float32 as text, 1,000x128", "ns/value", vectors.size, "table(vectors)", peers, names)
 
 

@@ -25,7 +25,8 @@ TYPE_CHECKING = False  # typing's own costs more to import than all the rest
 if TYPE_CHECKING:
     from typing import Any
 
-    from tbc.file_writer import FileWriter, Stats
+    from tbc.event_file import Stats
+    from tbc.file_writer import FileWriter
     from tbc.new_run import on_new_run
     from tbc.patching import patch_tensorboardx, patch_torch
     from tbc.writer import SummaryWriter
@@ -43,7 +44,7 @@ __all__ = [
 
 _MODULES = {
     "FileWriter": "tbc.file_writer",
-    "Stats": "tbc.file_writer",
+    "Stats": "tbc.event_file",
     "SummaryWriter": "tbc.writer",
     "on_new_run": "tbc.new_run",
     "patch_tensorboardx": "tbc.patching",

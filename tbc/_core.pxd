@@ -96,7 +96,7 @@ cdef extern from "histogram.h" nogil:
         uint64_t num, not_finite
         double min, max, sum, sum_squares
         size_t first, last
-        double counts[1549]
+        double counts[TBC_EDGES]
 
     const double *tbc_histogram_edges()
     void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size_t n)

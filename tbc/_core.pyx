@@ -193,17 +193,19 @@ cdef int _check(entry *out, tag, step, walltime, display_name, description) exce
     return 0
 
 
-def check(tag, step, walltime, display_name=None, description=None):
-    """The (step, walltime) an event would be stored with, for one that is encoded later; raises what that would."""
-    cdef entry e
-    _check(&e, tag, step, walltime, display_name, description)
-    return e.at.step, e.at.wall_time
+def check_label(tag, display_name=None, description=None):
+    """Raise TypeError unless these are text, or None."""
+    cdef tbc_label label
+    _label(tag, display_name, description, &label)
 
 
-def check_stamp(step, walltime, tuple names not None):
-    """As `check`, of arguments that have other names: (that of step, that of walltime)."""
+def stamp(step, walltime, *, tag=None, tuple names not None=STAMP):
+    """Return the (step, walltime) that an event is stored with. Raise ValueError or TypeError if they cannot be stored.
+
+    tag, names: for the messages; the names are those of step and walltime.
+    """
     cdef tbc_stamp at
-    _stamp(None, step, walltime, &at, names)
+    _stamp(tag, step, walltime, &at, names)
     return at.step, at.wall_time
 
 
@@ -304,7 +306,7 @@ cdef int _count(tbc_histogram *out, values, str dtype) except -1:
 
 
 def default_edges():
-    """The 1549 edges of TensorFlow's default buckets, ascending; a new list of the same numbers at every call."""
+    """Return the edges of TensorFlow's default buckets, ascending; a new list of the same numbers at every call."""
     global _edges
     cdef const double *edges
     if _edges is None:
@@ -321,10 +323,10 @@ def count(values, str dtype not None):
 
     values: an array that is contiguous or of one dimension, not empty; dtype: "f8", "f4", "f2", "bfloat16" (as 16-bit
     integers), "i1" to "u8" or "b1". Returns (min, max, num, sum, sum_squares) of the finite values, how many are not
-    finite, and the counts between the edges as the bytes of 1548 doubles.
+    finite, and the counts between the edges as the bytes of doubles, one less than there are edges.
     """
     cdef tbc_histogram h
-    cdef double[1549] counts
+    cdef double[TBC_EDGES] counts
     _count(&h, values, dtype)
     memset(counts, 0, sizeof(counts))
     memcpy(counts + h.first, h.counts + h.first, (h.last - h.first + 1) * sizeof(double))
@@ -373,7 +375,7 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
     return positives, negatives, curve.left_out, curve.above
 
 
-def table(values):
+def tsv(values):
     """A contiguous matrix of float32 as text: a line for each row, tabs between its numbers."""
     cdef const float[:, ::1] matrix = values
     cdef size_t rows = matrix.shape[0], columns = matrix.shape[1], size
@@ -722,18 +724,13 @@ ON_DISK_ERROR = tuple(_policies) # the names
 
 
 cdef class EventFile(EventEncoder):
-    """One event file at a time, and its queue; tbc.FileWriter knows where.
+    """One event file at a time, and its queue; tbc.event_file knows where.
 
     A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
     on_disk_error says. An event that finds no open file calls reopen().
-
-    overridden() says whether events have to pass through methods of a subclass, or of the object. Its answer is kept as
-    long as neither is changed: SummaryWriter asks it for each event.
     """
     cdef tbc_writer *_writer
     cdef str _attached # the path that was given with a descriptor
-    cdef unsigned _decided # the _version for which _is_overridden holds; 0: for none
-    cdef bint _is_overridden
 
     def __cinit__(self, *args, **kwargs):
         self._writer = tbc_writer_new()
@@ -746,28 +743,11 @@ cdef class EventFile(EventEncoder):
         try:
             self._flush()
         except OSError:
-            if not sys.is_finalizing(): # for which file_writer.py has told of it
+            if not sys.is_finalizing(): # for which event_file.py has warned
                 raise
         finally:
             with nogil:
                 tbc_writer_free(self._writer) # which keeps on trying
-
-    def __setattr__(self, name, value):
-        self._decided = 0
-        PyObject_GenericSetAttr(self, name, value)
-
-    def __delattr__(self, name):
-        self._decided = 0
-        PyObject_GenericSetAttr(self, name, <object>NULL)
-
-    cdef bint _relays(self) except -1:
-        if self._decided == 0 or self._decided != _version(self):
-            self._is_overridden = self.overridden()
-            self._decided = _version(self)
-        return self._is_overridden
-
-    def overridden(self):
-        return False
 
     cdef int _wait(self, tbc_status status, size_t size, tbc_size counted) except -1:
         """What to do about a status that is not TBC_OK before the call is made again."""
@@ -805,9 +785,9 @@ cdef class EventFile(EventEncoder):
         if status == TBC_CLOSED:
             status = self._end_again(e)
         if status == TBC_FAILING:
-            self.tell("events wait in memory until the disk recovers")
+            self.warn_once("events wait in memory until the disk recovers")
         elif status == TBC_DROPPED:
-            self.tell(DROPPED)
+            self.warn_once(DROPPED)
         elif status != TBC_OK:
             _raise(status, self)
         return 0
@@ -877,8 +857,8 @@ cdef class EventFile(EventEncoder):
             _raise(status, path)
         self._attached = path
 
-    def numbers(self):
-        """What FileWriter.stats() is made of, with errno in place of the error."""
+    def raw_stats(self):
+        """Return the fields of tbc.Stats, with errno in place of the error."""
         cdef tbc_stats stats = tbc_writer_stats(self._writer)
         return stats.queued, stats.written, stats.dropped, stats.retries, stats.rotations, stats.error
 
@@ -891,7 +871,7 @@ cdef class EventFile(EventEncoder):
             self._wait(status, size, TBC_LARGE)
             status = tbc_writer_reserve(self._writer, size, now)
         if status == TBC_DROPPED:
-            self.tell(DROPPED)
+            self.warn_once(DROPPED)
             reservation.dropped = True
             return reservation
         reservation._file = self
@@ -903,7 +883,7 @@ cdef class EventFile(EventEncoder):
         """What an event does that finds no open file; whether there is one now."""
         _raise(TBC_CLOSED, self)
 
-    def tell(self, str what not None):
+    def warn_once(self, str what not None):
         """What an event does that meets a disk that fails."""
 
     def flush(self, *, bint sync=False):
@@ -993,6 +973,38 @@ def hand_over(job, Reservation reservation, set unfinished not None, queue):
         reservation._is_a_jobs = True
 
 
+cdef class BaseFileWriter:
+    """The base of tbc.FileWriter, which has an event file.
+
+    _file: the EventFile. Events go there directly unless _is_overridden() says that they have to pass through methods
+    of a subclass, or of the object. Its answer is kept until the object or its class changes: SummaryWriter needs it
+    for each event.
+    """
+    cdef public EventFile _file
+    cdef unsigned _decided # the _version for which _overridden holds; 0: for none
+    cdef bint _overridden
+
+    def __setattr__(self, name, value):
+        self._decided = 0
+        PyObject_GenericSetAttr(self, name, value)
+
+    def __delattr__(self, name):
+        self._decided = 0
+        PyObject_GenericSetAttr(self, name, <object>NULL)
+
+    def _is_overridden(self):
+        return False
+
+    cdef EventFile _direct(self):
+        """Return the event file if events may go there directly, else None."""
+        if self._decided == 0 or self._decided != _version(self):
+            if self._file is None:
+                raise RuntimeError(f"{type(self).__name__}.__init__ must call that of tbc.FileWriter")
+            self._overridden = self._is_overridden()
+            self._decided = _version(self)
+        return None if self._overridden else self._file
+
+
 cdef double _number(value, tag, key) except? -1:
     """tag, key: for the messages; the key may be None."""
     return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value, tag, key)
@@ -1015,7 +1027,7 @@ cdef class FastWriter:
     cdef public bint enabled
     cdef public object file_writer
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
-    cdef EventFile _known # what _get_file_writer() gives, as long as neither this object nor its class is changed
+    cdef BaseFileWriter _known # what _get_file_writer() gives, as long as neither this object nor its class is changed
     cdef unsigned _decided # the _version for which _known holds
 
     def __cinit__(self, *args, **kwargs):
@@ -1035,21 +1047,24 @@ cdef class FastWriter:
         """What encodes the events of the run."""
         if self._known is None or self._decided != _version(self):
             file = self._get_file_writer()
-            self._known = file if isinstance(file, EventFile) and self._finds_itself() else None
+            self._known = file if isinstance(file, BaseFileWriter) and self._finds_itself() else None
             self._decided = _version(self)
             return self._encoder(file)
-        cdef EventFile known = self._known # which a method of it, or another thread, may change
-        return known if not known._relays() else self._relay(known)
+        cdef BaseFileWriter known = self._known # which a method of it, or another thread, may change
+        cdef EventFile direct = known._direct()
+        return direct if direct is not None else self._relay(known)
 
-    cdef EventEncoder _encoder(self, file):
-        """What encodes the events for a file: the file itself, or what passes them on to its methods."""
-        if isinstance(file, EventFile):
-            return file if not (<EventFile>file)._relays() else self._relay(file)
-        return file if isinstance(file, EventEncoder) else self._relay(file)
+    cdef EventEncoder _encoder(self, writer):
+        """Return what encodes the events for a file writer: its file, or what passes them on to its methods."""
+        cdef EventFile direct
+        if isinstance(writer, BaseFileWriter):
+            direct = (<BaseFileWriter>writer)._direct()
+            return direct if direct is not None else self._relay(writer)
+        return writer if isinstance(writer, EventEncoder) else self._relay(writer)
 
-    def _to(self, file=None):
-        """What encodes the events for a file, or by default for that of the run."""
-        return self._file() if file is None else self._encoder(file)
+    def _to(self, writer=None):
+        """Return what encodes the events for a file writer, or by default for that of the run."""
+        return self._file() if writer is None else self._encoder(writer)
 
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
                    *, display_name=None, description=None):

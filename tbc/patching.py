@@ -21,8 +21,8 @@ from importlib import import_module
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
-from tbc.file_writer import warn
 from tbc.import_hooks import after_import
+from tbc.notices import warn
 
 Pair = tuple[Any, Any]  # what a package has, and what takes its place
 

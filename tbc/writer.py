@@ -12,9 +12,11 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tbc import _core, convert, file_writer
-from tbc.file_writer import FileWriter, NullFileWriter, Relay, Stats, call_all, check_on_disk_error, total, warn
+from tbc import _core, convert, event_file
+from tbc.event_file import EventFile, Stats, check_on_disk_error, total
+from tbc.file_writer import FileWriter, NullFileWriter, Relay
 from tbc.messages import explained
+from tbc.notices import call_all, warn, warn_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +110,7 @@ class SummaryWriter(_core.FastWriter):
             raise ValueError(f"image_compression must be {' or '.join(IMAGE_COMPRESSIONS)}, got {image_compression!r}")
         if not log_dir:
             log_dir = os.path.join("runs", f"{datetime.now():%b%d_%H-%M-%S}_{socket.gethostname()}{comment}")
-        _core.check_stamp(purge_step, None, ("purge_step", "walltime"))
+        _core.stamp(purge_step, None, names=("purge_step", "walltime"))
         self.log_dir = log_dir
         self.purge_step = purge_step
         self.max_queue = max_queue
@@ -119,14 +121,23 @@ class SummaryWriter(_core.FastWriter):
         self.default_bins: Any = _core.default_edges()
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
-        self._told: set[str] = set()
-        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or not
+        self._warned: set[str] = set()
+        self._file_writers: dict[str, Any] = {}  # by directory, open or not
         self._past = Stats()  # of the files of add_hparams
         self._purged: int | None = None  # purge_step, once it is written
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
-        self.all_writers: dict[str, FileWriter] | None = None
         self._get_file_writer()
+
+    @property
+    def all_writers(self) -> dict[str, Any] | None:
+        """The FileWriters by directory, None while closed. Others may put objects with the methods of one into it."""
+        return None if self.file_writer is None else self._file_writers
+
+    @all_writers.setter
+    def all_writers(self, writers: dict[str, Any] | None) -> None:
+        if writers is not None:
+            self._file_writers = writers
 
     def get_logdir(self) -> str | os.PathLike[str]:
         """The directory of the run, as it was given."""
@@ -292,7 +303,9 @@ class SummaryWriter(_core.FastWriter):
             self._add_png(at, self._tiles(img_tensor, dataformats, images.to_hwc), **label)
         else:
             tiles, compress = self._tiles(img_tensor, dataformats, images.to_nhwc), self._compressor()
-            self._add_tiles(at, tiles, lambda batch: images.encode_pngs(batch, compress), "images", **label)
+            add = _core.EventEncoder.images
+            encode = partial(images.encode_pngs, compress=compress)
+            self._encode_later(at, tiles.nbytes, tiles.pixels, encode, add, **label)
 
     @explained
     def add_image_with_boxes(
@@ -330,7 +343,7 @@ class SummaryWriter(_core.FastWriter):
             _, _, channels, png = images.encode_png(boxes.on_image(frames[0], corners, texts, rescale), compress)
             return height, width, channels, png
 
-        self._add_tiles((tag, global_step, walltime), tiles, encode, **label)
+        self._encode_later((tag, global_step, walltime), tiles.nbytes, tiles.pixels, encode, **label)
 
     @explained
     def add_figure(
@@ -352,7 +365,8 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc.kinds import images
 
-        _core.check(tag, global_step, walltime, **label)
+        _core.check_label(tag, **label)
+        _core.stamp(global_step, walltime)
         pixels = images.render(figure, close)
         self.add_image(tag, pixels, global_step, walltime, "NHWC"[-pixels.ndim :], **label)
 
@@ -392,7 +406,7 @@ class SummaryWriter(_core.FastWriter):
         def run(frames: Pixels) -> Image:
             return *frames.shape[1:], encode(frames, rate, **options)
 
-        self._add_tiles((tag, global_step, walltime), tiles, run, **label)
+        self._encode_later((tag, global_step, walltime), tiles.nbytes, tiles.pixels, run, **label)
 
     @explained
     def add_audio(
@@ -454,7 +468,7 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc.kinds import embeddings, images
 
-        _core.check(tag, None, None)
+        _core.check_label(tag)
         pictures = None
         if label_img is not None:
             tiles = self._tiles(label_img, "NCHW", images.to_nhwc)
@@ -476,7 +490,7 @@ class SummaryWriter(_core.FastWriter):
                     warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
                 prepared = True
             except OSError as error:
-                if error.errno in file_writer.LASTING:  # else `write` tries again, and flush() tells
+                if error.errno in event_file.LASTING:  # else `write` tries again, and flush() tells
                     raise
             file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
 
@@ -602,7 +616,8 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc.kinds import meshes
 
-        _core.check(tag, global_step, walltime, **label)
+        _core.check_label(tag, **label)
+        _core.stamp(global_step, walltime)
         summary = meshes.summary(tag, vertices, colors, faces, config_dict, **label)
         self._get_file_writer().add_summary(summary, global_step, walltime)
 
@@ -692,13 +707,13 @@ class SummaryWriter(_core.FastWriter):
             return
         from tbc.kinds import hparams
 
-        step, now = _core.check("", global_step, None)
-        _, start = _core.check_stamp(None, self._created if start_time is None else start_time, ("", "start_time"))
-        _, end = _core.check_stamp(None, now if end_time is None else end_time, ("", "end_time"))
+        step, now = _core.stamp(global_step, None)
+        _, start = _core.stamp(None, self._created if start_time is None else start_time, names=("", "start_time"))
+        _, end = _core.stamp(None, now if end_time is None else end_time, names=("", "end_time"))
         summaries = hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start, end, status)
         metrics = {hparams.key_text(tag): convert.scalar(value, tag) for tag, value in metric_dict.items()}
         for tag in metrics:
-            _core.check(tag, None, None)
+            _core.check_label(tag)
         if run_name is not None and not isinstance(run_name, (str, os.PathLike)):
             raise TypeError(f"run_name must be a str or a path, got {run_name!r} of type {type(run_name).__name__}")
         parent = self._get_file_writer()
@@ -714,7 +729,7 @@ class SummaryWriter(_core.FastWriter):
             file.close()
             self._past = total([self._past, file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
-            with file_writer.lock:
+            with event_file.lock:
                 self._file_writers[log_dir] = file
 
     def _write_hparams(self, file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
@@ -749,17 +764,15 @@ class SummaryWriter(_core.FastWriter):
         A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
         once more when the process exits.
         """
-        files = self._files()
-        call_all([file.close for file in files])
-        with file_writer.lock:
-            if all(file.closed for file in files if isinstance(file, FileWriter)):
-                self.file_writer = self.all_writers = None
+        call_all([file.close for file in self._files()])
+        with event_file.lock:
+            if all(file.closed for file in self._event_files()):
+                self._file_writers = {key: file for key, file in self._file_writers.items() if _is_ours(file)}
+                self.file_writer = None
 
     def stats(self) -> Stats:
         """What became of all that was logged so far, in all files: bytes queued and written, events dropped, ..."""
-        if not self.enabled:
-            return self._past
-        return total([self._past, *(writer.stats() for writer in list(self._file_writers.values()))])
+        return total([self._past, *(file.stats() for file in self._event_files())])
 
     def __enter__(self) -> SummaryWriter:
         return self
@@ -771,7 +784,7 @@ class SummaryWriter(_core.FastWriter):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
-        state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None}
+        state = vars(self) | {"enabled": self.enabled, "purge_step": None}
         state |= {"_file_writers": {}, "_past": Stats(), "_purged": None}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
@@ -784,13 +797,13 @@ class SummaryWriter(_core.FastWriter):
         if self.file_writer is not None:
             return self.file_writer
         self._make([self.log_dir])
-        with file_writer.lock:
+        with event_file.lock:
             if self.file_writer is None:
                 writer = self._open(self.log_dir)
                 if self.enabled and self.purge_step is not None:
                     self._purged, self.purge_step = self.purge_step, None
                     self._start_session(writer)
-                self.all_writers, self._runs = {writer.get_logdir(): writer}, {}
+                self._runs = {}
                 self.file_writer = writer
             return self.file_writer
 
@@ -802,22 +815,20 @@ class SummaryWriter(_core.FastWriter):
         return Relay(file)
 
     def _files(self) -> list[Any]:
-        """All FileWriters of this writer, and what others have put into all_writers."""
-        files = [*self._file_writers.values(), *(self.all_writers or {}).values()]
-        return list({id(file): file for file in files}.values())
+        """Return all FileWriters of this writer, and what others have put into all_writers."""
+        return list({id(file): file for file in list(self._file_writers.values())}.values())
+
+    def _event_files(self) -> list[EventFile]:
+        return [file._file for file in self._files() if _is_ours(file)]
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
         log_dir = self._get_file_writer().get_logdir()
         log_dirs = {key: self._run_directory(log_dir, main_tag, key) for key in keys}
         self._make(log_dirs.values())
-        with file_writer.lock:
+        with event_file.lock:
             self._get_file_writer()
-            others = self.all_writers or {}
-            found = {key: others.get(log_dir) or self._open_run(log_dir) for key, log_dir in log_dirs.items()}
-            if self.all_writers is not None:  # a signal handler may have closed all
-                self.all_writers.update((log_dirs[key], writer) for key, writer in found.items())
-            return found
+            return {key: self._open_run(log_dir) for key, log_dir in log_dirs.items()}
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
@@ -833,8 +844,8 @@ class SummaryWriter(_core.FastWriter):
         """
         settings = self.max_queue, self.flush_secs, self.filename_suffix
         options = {"on_disk_error": self.on_disk_error, "must_open": None}
-        with file_writer.lock:
-            directories = {file_writer.directory(log_dir): log_dir for log_dir in log_dirs}
+        with event_file.lock:
+            directories = {event_file.directory(log_dir): log_dir for log_dir in log_dirs}
             made: dict[str, FileWriter] = {
                 key: self._FileWriter(log_dir, *settings, **options) if self.enabled else NullFileWriter(log_dir)
                 for key, log_dir in directories.items()
@@ -842,24 +853,25 @@ class SummaryWriter(_core.FastWriter):
             }
             self._file_writers.update(made)
         for file in made.values() if self.enabled else ():
-            file._announce()
+            file._file.announce()
 
-    def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
-        """The FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
-        file = self._file_writers[file_writer.directory(log_dir)]
-        if self.enabled and file.closed:
-            is_first = not any(other.path for other in self._file_writers.values())
-            file._set(self.flush_secs, self.filename_suffix, self.on_disk_error)
-            file._open(must=is_first)  # the constructor raises, an add_* goes on without a file
-        return file
+    def _open(self, log_dir: str | os.PathLike[str]) -> Any:
+        """Return the FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
+        writer = self._file_writers[event_file.directory(log_dir)]
+        if _is_ours(writer) and writer._file.closed:
+            is_first = not any(file.path for file in self._event_files())
+            writer._file.configure(self.flush_secs, self.filename_suffix, self.on_disk_error)
+            writer._file.open(must=is_first)  # the constructor raises, an add_* goes on without a file
+        return writer
 
-    def _open_run(self, log_dir: str) -> FileWriter:
+    def _open_run(self, log_dir: str) -> Any:
         """_open, of a curve of add_scalars, whose first file begins as that of the run does."""
-        is_first = not self._file_writers[log_dir].path
-        file = self._open(log_dir)
+        writer = self._file_writers[log_dir]
+        is_first = _is_ours(writer) and not writer._file.path
+        self._open(log_dir)
         if is_first:
-            self._start_session(file)
-        return file
+            self._start_session(writer)
+        return writer
 
     def _start_session(self, file: FileWriter) -> None:
         """Has readers drop what earlier files hold from purge_step on."""
@@ -895,18 +907,9 @@ class SummaryWriter(_core.FastWriter):
         from tbc.kinds import images
 
         compress = self._compressor()
-        self._add_tiles(at, tiles, lambda frames: images.encode_png(frames[0], compress), **label)
-
-    def _add_tiles(
-        self,
-        at: At,
-        tiles: Tiles,
-        encode: Callable[[Pixels], tuple[Any, ...]],
-        kind: str = "image",
-        **label: Unpack[Label],
-    ) -> None:
-        """_encode_later, of the frames."""
-        self._encode_later(at, tiles.nbytes, tiles.pixels, encode, kind, **label)
+        self._encode_later(
+            at, tiles.nbytes, tiles.pixels, lambda frames: images.encode_png(frames[0], compress), **label
+        )
 
     def _encode_later(
         self,
@@ -914,26 +917,30 @@ class SummaryWriter(_core.FastWriter):
         size: int,
         copy: Callable[[], Any],
         encode: Callable[[Any], tuple[Any, ...]],
-        kind: str = "image",
+        add: Callable[..., None] = _core.EventEncoder.image,
         **label: Unpack[Label],
     ) -> None:
-        """Copies what `encode` needs, when there is room for its `size` bytes, and encodes it on the other thread.
+        """Copy pixels when there is room for their `size` bytes; encode the copy on the encoder's thread, and add it.
 
-        kind: the method of FileWriter that takes what `encode` gives.
+        add: the method of EventEncoder that takes what `encode` returns.
         """
+        tag, global_step, walltime = at
         file = self._to()
-        step, seconds = _core.check(*at, **label)
+        _core.check_label(tag, **label)
+        step, seconds = _core.stamp(global_step, walltime)
         with file.reserve(size) as reservation:
             if reservation.dropped:
                 return
             copied = copy()
-            file.run_later(lambda: getattr(file, kind)(at[0], *encode(copied), step, seconds, **label), reservation)
+            file.run_later(lambda: add(file, tag, *encode(copied), step, seconds, **label), reservation)
 
-    def _warn_once(self, what: str, message: str) -> None:
-        """Warns of the line that called the writer."""
-        if what not in self._told:
-            self._told.add(what)
-            warn(message)
+    def _warn_once(self, topic: str, message: str) -> None:
+        warn_once(topic, self._warned, message)
+
+
+def _is_ours(file: Any) -> bool:
+    """Whether it is a FileWriter that may have a file: no foreign object, and none of a disabled writer."""
+    return isinstance(file, FileWriter) and isinstance(file._file, EventFile)
 
 
 _GET_FILE_WRITER = SummaryWriter._get_file_writer

@@ -135,7 +135,7 @@ def test_tensors(array):
 @given(st.data(), st.integers(1, 50), st.integers(1, 4))
 def test_tables_of_floats(data, rows, columns):
     array = data.draw(memory((rows, columns), ["f4"]))
-    lines = _core.table(plain(array)).decode().splitlines()
+    lines = _core.tsv(plain(array)).decode().splitlines()
     table = np.array([[np.float32(number) for number in line.split("\t")] for line in lines])
     np.testing.assert_array_equal(table, plain(array))
 

@@ -19,11 +19,13 @@ from werkzeug.test import Client
 
 import tbc
 from tbc import encoder_thread
+from tbc.compat import tensorboardx
 from tbc.kinds import embeddings
 
 RNG = np.random.default_rng(11)
 MAT = RNG.normal(size=(4, 3)).astype(np.float32)
 CONFIG = "projector_config.pbtxt"
+both_writers = pytest.mark.parametrize("kind", [tbc.SummaryWriter, tensorboardx.SummaryWriter])
 
 
 class Projector:
@@ -263,8 +265,9 @@ def test_tensors_as_images(log_dir, dtype):
     np.testing.assert_array_equal(np.stack(projector.sprites(name))[..., 0], pixels[:, 0].float().numpy() * ones)
 
 
-def test_a_sprite_too_large_for_the_projector_warns(log_dir):
-    with tbc.SummaryWriter(log_dir) as writer, pytest.warns(UserWarning, match="8193 pixels.*8192 at most") as told:
+@both_writers
+def test_a_sprite_too_large_for_the_projector_warns(log_dir, kind):
+    with kind(log_dir) as writer, pytest.warns(UserWarning, match="8193 pixels.*8192 at most") as told:
         writer.add_embedding(np.ones((1, 2)), label_img=np.zeros((1, 1, 8193, 1), np.uint8))
     assert told[0].filename == __file__
 
@@ -359,11 +362,12 @@ def test_the_same_tag_and_step_replaces(log_dir, restart):
     assert "metadataPath" not in projector.embeddings["default:00000"]
 
 
+@both_writers
 @pytest.mark.parametrize("content", [b"embeddings {", b"\x00\xff\xfe"])
-def test_a_list_that_cannot_be_read_is_set_aside(log_dir, content):
+def test_a_list_that_cannot_be_read_is_set_aside(log_dir, content, kind):
     os.makedirs(log_dir)
     Path(log_dir, CONFIG).write_bytes(content)
-    with tbc.SummaryWriter(log_dir) as writer:
+    with kind(log_dir) as writer:
         with pytest.warns(UserWarning, match=r"cannot be read .* is .*\.unreadable now") as told:
             writer.add_embedding(MAT, tag="a")
         writer.add_embedding(MAT, tag="b")

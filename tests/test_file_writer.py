@@ -9,9 +9,13 @@ from oracle import bytes_of, only_value, read_back, run_script, steps, tags, wal
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 import tbc
+from tbc.event_file import EventFile
 from tbc.kinds import images
 from tbc.proto import Event, Summary
 from tbc.reader import find_event_files
+
+TORCH_NAMES = {"add_event", "add_graph", "add_onnx_graph", "add_summary", "close", "event_writer", "flush"}
+TORCH_NAMES |= {"get_logdir", "reopen"}
 
 
 def summary(tag, number=0.5, message=summary_pb2.Summary):
@@ -61,11 +65,11 @@ def test_a_closed_writer_starts_a_new_file(log_dir):
     writer = tbc.FileWriter(log_dir, filename_suffix=".mine")
     first = writer._file_name
     writer.reopen()  # does nothing while open
-    assert (writer._file_name, writer.closed, writer.get_logdir()) == (first, False, log_dir)
+    assert (writer._file_name, writer._file.closed, writer.get_logdir()) == (first, False, log_dir)
     writer.close()
     writer.close()
     writer.flush()
-    assert (writer._file_name, writer.closed) == (first, True)
+    assert (writer._file_name, writer._file.closed) == (first, True)
     writer.add_summary(summary("x"))
     writer.close()
     writer.reopen()
@@ -73,6 +77,38 @@ def test_a_closed_writer_starts_a_new_file(log_dir):
     writer.close()
     assert len(find_event_files(log_dir)) == 3
     assert all(path.endswith(".mine") for path in find_event_files(log_dir))
+
+
+def test_its_public_names_are_torchs_and_stats():
+    assert {name for name in dir(tbc.FileWriter) if not name.startswith("_")} == TORCH_NAMES | {"stats"}
+    theirs = pytest.importorskip("torch.utils.tensorboard").FileWriter
+    assert {name for name in dir(theirs) if not name.startswith("_")} | {"event_writer"} == TORCH_NAMES
+
+
+def test_a_subclass_may_have_any_attribute_and_method(log_dir):
+    def own(self, *arguments):
+        raise AssertionError("tbc calls a method of the subclass that torch's FileWriter does not have")
+
+    names = {name for name in dir(EventFile) if not name.startswith("_")} - TORCH_NAMES
+    methods = type("Methods", (tbc.FileWriter,), dict.fromkeys(names, own))
+
+    class Attributes(tbc.FileWriter):
+        def __init__(self, log_dir):
+            for name in names:
+                setattr(self, name, name)
+            super().__init__(log_dir)
+
+    for kind in (methods, Attributes):
+        writer = tbc.SummaryWriter(f"{log_dir}/{kind.__name__}")
+        writer.file_writer = mine = kind(f"{log_dir}/{kind.__name__}/mine")
+        writer.all_writers[mine.get_logdir()] = mine
+        writer.add_scalar("x", 1, 2)
+        writer.add_image("y", np.zeros((3, 4, 4)), 2)
+        mine.add_summary(summary("z"), 2)
+        assert writer.stats().dropped == 0
+        writer.close()
+        events = read_back(f"{log_dir}/{kind.__name__}/mine")
+        assert sorted(event.summary.value[0].tag for event in events) == ["x", "y", "z"]
 
 
 def test_two_writers_in_one_directory_do_not_collide(log_dir):
@@ -131,9 +167,9 @@ def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
         _core.set_queue_limit(1 << 20)
         writer = tbc.SummaryWriter(sys.argv[1])
         for _ in range(100):
-            reservation = writer.file_writer.reserve(1 << 20)
+            reservation = writer.file_writer._file.reserve(1 << 20)
             del reservation
-        held = writer.file_writer.reserve(1 << 19)
+        held = writer.file_writer._file.reserve(1 << 19)
         writer.add_image("i", np.zeros((3, 300, 400), np.uint8))
         writer.close()
         """,

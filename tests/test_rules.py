@@ -19,10 +19,11 @@ CSRC = [
 ]
 TBC = [
     {"proto"},  # the messages
-    {"import_hooks", "messages", "new_run"},
+    {"import_hooks", "messages", "new_run", "notices"},
     {"dynamo", "convert"},
     {"_core"},  # the seam to csrc/
     {"encoder_thread", "kinds", "graphs"},  # what becomes of the arguments, a module for each kind
+    {"event_file"},
     {"file_writer"},
     {"writer"},
     {"summary"},
@@ -121,6 +122,12 @@ def test_imports_of_the_reader_run_one_way():
             for other, *below in imported_of_tbc(source, module):
                 if other == "reader":
                     assert READER.index(below[0]) < READER.index(name), f"{module} imports {below[0]}"
+
+
+def test_one_module_warns():
+    for module, source in modules():
+        if not module.startswith(("notices", "reader")):  # the reader has its own
+            assert "warnings.warn(" not in ast.unparse(source), module
 
 
 def test_what_is_heavy_is_imported_by_what_needs_it():

@@ -193,7 +193,7 @@ def test_a_dict_that_changes_while_it_is_logged(log_dir):
         writer, added = tbc.FileWriter(sys.argv[1]), []
         for i in range(300):
             scalars[f"{i}" * 50] = Number()
-        writer.scalars(scalars, Step())
+        writer._file.scalars(scalars, Step())
         writer.close()
         print(len(scalars), len(added))
         """,
@@ -209,20 +209,20 @@ def test_a_dict_that_changes_while_it_is_logged(log_dir):
 
 
 def test_a_file_that_is_taken_away_while_it_answers(log_dir):
-    """By overridden(), which a file answers with code of its class."""
+    """By _is_overridden(), which a FileWriter answers with code of its class."""
     result = run_script(
         """
         import sys, tbc
         writer = tbc.SummaryWriter(sys.argv[1])
         taken = False
 
-        def overridden():
+        def is_overridden():
             if taken:
                 writer.file_writer = None
             return False
 
         file = writer._get_file_writer()
-        file.overridden = overridden
+        file._is_overridden = is_overridden
         writer.add_scalar("x", 1, 0)
         taken = True
         file.note = "ask again"

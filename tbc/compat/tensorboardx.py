@@ -38,8 +38,6 @@ import inspect
 import json
 import os
 import re
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,6 +45,7 @@ from typing import TYPE_CHECKING, Any
 import tbc.file_writer
 import tbc.writer
 from tbc import _core, convert, dynamo
+from tbc.compat.global_writer import GlobalSummaryWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,14 +63,14 @@ def _alias(name: str) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _clean(tag: Any) -> Any:
+def clean(tag: Any) -> Any:
     """Return a tag as tensorboardX writes it. Raises TypeError for what is not text."""
     if tag is not None and not isinstance(tag, str):
         raise TypeError(f"a tag must be a str, got {tag!r} of type {type(tag).__name__}")
     return tag if tag is None else re.sub(r"[^-/\w\.]", "_", tag).lstrip("/")
 
 
-def _array(values: Any) -> Any:
+def array(values: Any) -> Any:
     """What tensorboardX takes beside arrays: lists."""
     return convert.array_or_list(values) if isinstance(values, list) else values
 
@@ -156,7 +155,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         summary_description: str | None = "",
     ) -> None:
         """Logs one number. See tbc.SummaryWriter.add_scalar."""
-        tag, value = _clean(tag), _array(scalar_value)
+        tag, value = clean(tag), array(scalar_value)
         super().add_scalar(
             tag, value, global_step, walltime, display_name=display_name, description=summary_description
         )
@@ -169,11 +168,12 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         Each key is a run of its own, in the directory <logdir>/<main_tag>/<key>, where it logs its number under
         main_tag. Nothing is logged if one of them is wrong.
         """
-        step, seconds = _core.check(main_tag, global_step, walltime)
-        scalars = {key: convert.scalar(_array(value)) for key, value in tag_scalar_dict.items()}
+        _core.check_label(main_tag)
+        step, seconds = _core.stamp(global_step, walltime, tag=main_tag)
+        scalars = {key: convert.scalar(array(value)) for key, value in tag_scalar_dict.items()}
         files = self._run_writers(main_tag, scalars)
         for key, value in scalars.items():
-            self._to(files[key]).scalar(_clean(main_tag), value, step, seconds)
+            self._to(files[key]).scalar(clean(main_tag), value, step, seconds)
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
@@ -226,7 +226,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **label: Unpack[Label],
     ) -> None:
         """Logs how values are distributed. See tbc.SummaryWriter.add_histogram."""
-        super().add_histogram(_clean(tag), _array(values), global_step, bins, walltime, max_bins, **label)
+        super().add_histogram(clean(tag), array(values), global_step, bins, walltime, max_bins, **label)
 
     def add_image(
         self,
@@ -238,7 +238,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **label: Unpack[Label],
     ) -> None:
         """Logs an image. See tbc.SummaryWriter.add_image."""
-        super().add_image(_clean(tag), _array(img_tensor), global_step, walltime, dataformats, **label)
+        super().add_image(clean(tag), array(img_tensor), global_step, walltime, dataformats, **label)
 
     def add_images(
         self,
@@ -257,7 +257,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         """
         if isinstance(img_tensor, list) and len(dataformats) == 3:
             dataformats = "N" + dataformats
-        super().add_images(_clean(tag), _array(img_tensor), global_step, walltime, dataformats, grid=grid, **label)
+        super().add_images(clean(tag), array(img_tensor), global_step, walltime, dataformats, grid=grid, **label)
 
     def add_image_with_boxes(  # type: ignore[override]
         self,
@@ -275,7 +275,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         kwargs: rescale, display_name, description.
         """
         kwargs = {"dataformats": dataformats, "labels": labels, **kwargs}
-        super().add_image_with_boxes(tag, _array(img_tensor), box_tensor, global_step, walltime, **kwargs)
+        super().add_image_with_boxes(tag, array(img_tensor), box_tensor, global_step, walltime, **kwargs)
 
     def add_video(
         self,
@@ -294,11 +294,11 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         dataformats: what each dimension is, a permutation of "NTCHW". Raises AssertionError if it is none, or does not
         fit the video.
         """
-        video, letters = convert.array(_array(vid_tensor)), dataformats.upper()
+        video, letters = convert.array(array(vid_tensor)), dataformats.upper()
         if sorted(letters) != sorted(VIDEO) or video.ndim != len(VIDEO):
             raise AssertionError(f"dataformats {dataformats!r} does not fit a video of shape {video.shape} ({VIDEO})")
         video = video.transpose([letters.index(letter) for letter in VIDEO])
-        super().add_video(_clean(tag), video, global_step, fps, walltime, format=format, **label)
+        super().add_video(clean(tag), video, global_step, fps, walltime, format=format, **label)
 
     def add_audio(
         self,
@@ -310,7 +310,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **label: Unpack[Label],
     ) -> None:
         """Logs sound. snd_tensor: (L,), or (L, C) of one or two channels. See tbc.SummaryWriter.add_audio."""
-        sound = convert.array(_array(snd_tensor)).T  # which has (C, L)
+        sound = convert.array(array(snd_tensor)).T  # which has (C, L)
         super().add_audio(tag, sound, global_step, sample_rate, walltime, **label)
 
     def add_pr_curve(
@@ -325,8 +325,8 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **label: Unpack[Label],
     ) -> None:
         """Logs a precision-recall curve. See tbc.SummaryWriter.add_pr_curve."""
-        examples = _array(labels), _array(predictions)
-        super().add_pr_curve(tag, *examples, global_step, num_thresholds, _array(weights), walltime, **label)
+        examples = array(labels), array(predictions)
+        super().add_pr_curve(tag, *examples, global_step, num_thresholds, array(weights), walltime, **label)
 
     def add_onnx_graph(self, onnx_model_file: Any) -> None:
         """Logs the graph of an ONNX model. See tbc.SummaryWriter.add_onnx_graph."""
@@ -349,7 +349,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         if not isinstance(hparam_dict, Mapping) or not isinstance(metric_dict, Mapping):
             raise TypeError(f"hparam_dict and metric_dict must be dicts, got {hparam_dict!r} and {metric_dict!r}")
         hparams = {name: _hyperparameter(value) for name, value in hparam_dict.items()}
-        metrics = {_clean(tag): _array(value) for tag, value in metric_dict.items()}
+        metrics = {clean(tag): array(value) for tag, value in metric_dict.items()}
         super().add_hparams(hparams, metrics, None, name, global_step, **session)
 
     def _write_hparams(
@@ -405,138 +405,6 @@ def _with_metadata(add: Callable[..., None]) -> Callable[..., None]:
 for _name, _add in inspect.getmembers(SummaryWriter, inspect.isroutine):
     if _name.startswith("add_"):
         setattr(SummaryWriter, _name, _with_metadata(_add))
-
-
-# --- one writer for several processes ---
-
-_writer: GlobalSummaryWriter | None = None
-
-
-class GlobalSummaryWriter:
-    """Logs to one event file from all processes that are forked from this one, or started with it.
-
-        writer = GlobalSummaryWriter("runs/first")
-        with multiprocessing.Pool() as pool:
-            pool.map(work, range(100))  # which calls writer.add_scalar("loss", loss)
-
-    The steps of each tag are counted, from 0, in the order in which the calls arrive at the process that made the
-    writer, and has the file. The others make their summaries, and send them; see inbox.py. When that process has ended,
-    a RuntimeWarning says that nothing is logged any more.
-
-    smw: the SummaryWriter. Its methods, and file_writer, are for the process that made it.
-    coalesce_process: kept for compatibility. The other parameters are those of SummaryWriter.
-    """
-
-    def __init__(
-        self,
-        logdir: str | os.PathLike[str] | None = None,
-        comment: str = "",
-        purge_step: int | None = None,
-        max_queue: int = 10,
-        flush_secs: float = 120,
-        filename_suffix: str = "",
-        write_to_disk: bool = True,
-        log_dir: str | os.PathLike[str] | None = None,
-        coalesce_process: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        from multiprocessing.util import Finalize
-
-        from tbc.compat.inbox import Inbox
-
-        settings = comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk, log_dir
-        self.smw: SummaryWriter = SummaryWriter(logdir, *settings, **kwargs)
-        self._steps: dict[tuple[str, str | None], int] = {}  # of the next call, by kind and tag
-        self._counting = threading.RLock()
-        self._failures: list[BaseException] = []
-        self._inbox = Inbox(self._receive)
-        Finalize(None, _finish, (weakref.ref(self),), exitpriority=-1)  # behind the end of other processes
-
-    def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
-        """Logs one number, at the next step of its tag. See SummaryWriter.add_scalar."""
-        self._add("scalar", tag, scalar_value, walltime)
-
-    def add_image(self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW") -> None:
-        """Logs an image, at the next step of its tag. See SummaryWriter.add_image."""
-        self._add("image", tag, img_tensor, walltime, dataformats=dataformats)
-
-    def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
-        """Logs text, at the next step of its tag. See SummaryWriter.add_text."""
-        self._add("text", tag, text_string, walltime)
-
-    @staticmethod
-    def getSummaryWriter() -> GlobalSummaryWriter:
-        """The writer that all modules share; the first call makes it, with the defaults."""
-        global _writer
-        with tbc.file_writer.lock:
-            if _writer is None:
-                _writer = GlobalSummaryWriter()
-            return _writer
-
-    @property
-    def file_writer(self) -> tbc.file_writer.FileWriter:
-        """The FileWriter of logdir; a new one after close()."""
-        return self.smw._get_file_writer()
-
-    def close(self) -> None:
-        """Writes what was sent so far, and closes the file; what is logged then goes to a new one. Raises OSError as
-        SummaryWriter.close does, and what befell the calls of other processes here. (There it does nothing.)"""
-        if self._inbox.is_ours:
-            self._inbox.drain()
-            tbc.file_writer.call_all([self._raise_failure, self.smw.close])
-
-    def _add(self, kind: str, tag: str, value: Any, walltime: float | None, **options: Any) -> None:
-        if not self.smw.enabled:
-            return
-        name = tag if kind == "text" else _clean(tag)
-        if self._inbox.is_ours:
-            add = getattr(self.smw, f"add_{kind}")
-            self._log(kind, name, lambda step: add(name, value, step, walltime, **options))
-        else:
-            from tbc import summary
-
-            _, seconds = _core.check(name, None, walltime)
-            message = getattr(summary, kind)(name, _array(value), **options)
-            try:
-                self._inbox.send(kind, name, message.SerializeToString(), seconds)
-            except BrokenPipeError:
-                tbc.file_writer.warn("nothing is logged any more: the process with the file has ended", RuntimeWarning)
-
-    def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
-        try:
-            self._log(kind, tag, lambda step: self.smw._to().summary(summary, step, seconds))
-        except Exception as error:  # nobody waits for an answer
-            self._failures.append(error)
-
-    def _log(self, kind: str, tag: str | None, add: Callable[[int], None]) -> None:
-        with self._counting:
-            step = self._steps.get((kind, tag), 0)
-            add(step)
-            self._steps[kind, tag] = step + 1
-
-    def _raise_failure(self) -> None:
-        tbc.file_writer.raise_first(self._failures)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """As a lock of multiprocessing: for a process that is being started; at other times it raises RuntimeError."""
-        from multiprocessing.context import assert_spawning
-
-        assert_spawning(self)
-        return {"smw": self.smw, "_inbox": self._inbox}
-
-
-def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
-    """At exit, also of a process of multiprocessing, which takes no time for what waits in memory."""
-    writer = reference()
-    if writer is not None:
-        writer._inbox.drain()
-        try:
-            tbc.file_writer.call_all([writer._raise_failure, writer.smw.flush])
-        except Exception as error:
-            tbc.file_writer.warn(f"events logged last are lost: {error}", RuntimeWarning)
-
-
-# --- files ---
 
 
 class RecordWriter:

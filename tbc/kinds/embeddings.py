@@ -11,7 +11,6 @@ import fcntl
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +21,7 @@ from google.protobuf import text_format
 
 from tbc import _core, convert
 from tbc.kinds import images
+from tbc.notices import warn
 from tbc.proto import EmbeddingInfo, ProjectorConfig
 
 CONFIG = "projector_config.pbtxt"
@@ -86,7 +86,7 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
             message = (
                 f"the {len(pictures)} images make a sprite of {side} pixels, TensorBoard shows {MAX_SPRITE} at most"
             )
-            warnings.warn(message, stacklevel=4)
+            warn(message)
     with np.errstate(over="ignore"):  # what is too large is infinite to the projector
         return Embedding(vectors.astype("<f4", order="C"), labels, pictures, binary)
 
@@ -179,7 +179,7 @@ def write(log_dir: str, info: Any, embedding: Embedding, prepared: bool = True) 
     blocks = _blocks(embedding.vectors)
     is_text = info.tensor_path.endswith(".tsv")
     with suppress(FileNotFoundError):
-        _fill(log_dir, info.tensor_path, map(_core.table, blocks) if is_text else (b.tobytes() for b in blocks))
+        _fill(log_dir, info.tensor_path, map(_core.tsv, blocks) if is_text else (b.tobytes() for b in blocks))
         if embedding.labels is not None:
             text = "\n".join(embedding.labels) + "\n"
             _fill(log_dir, info.metadata_path, [text.encode("utf-8", "backslashreplace")])
@@ -260,7 +260,7 @@ def _read_list(log_dir: str) -> Any:
             text_format.Parse(text, config, allow_unknown_field=True)
         except text_format.ParseError as error:
             os.replace(path, path + ".unreadable")
-            warnings.warn(f"{path} cannot be read ({error}), it is {path}.unreadable now", stacklevel=5)
+            warn(f"{path} cannot be read ({error}), it is {path}.unreadable now")
             config = ProjectorConfig()
     return config
 

@@ -1,0 +1,145 @@
+"""GlobalSummaryWriter: one event file for several processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tbc import _core, event_file, notices
+
+if TYPE_CHECKING:
+    from tbc.compat.tensorboardx import SummaryWriter
+    from tbc.file_writer import FileWriter
+
+_writer: GlobalSummaryWriter | None = None
+
+
+class GlobalSummaryWriter:
+    """Logs to one event file from all processes that are forked from this one, or started with it.
+
+        writer = GlobalSummaryWriter("runs/first")
+        with multiprocessing.Pool() as pool:
+            pool.map(work, range(100))  # which calls writer.add_scalar("loss", loss)
+
+    The steps of each tag are counted, from 0, in the order in which the calls arrive at the process that made the
+    writer, and has the file. The others make their summaries, and send them; see inbox.py. When that process has ended,
+    a RuntimeWarning says that nothing is logged any more.
+
+    smw: the SummaryWriter. Its methods, and file_writer, are for the process that made it.
+    coalesce_process: kept for compatibility. The other parameters are those of SummaryWriter.
+    """
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,
+        log_dir: str | os.PathLike[str] | None = None,
+        coalesce_process: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        from multiprocessing.util import Finalize
+
+        from tbc.compat.inbox import Inbox
+        from tbc.compat.tensorboardx import SummaryWriter
+
+        settings = comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk, log_dir
+        self.smw: SummaryWriter = SummaryWriter(logdir, *settings, **kwargs)
+        self._steps: dict[tuple[str, str | None], int] = {}  # of the next call, by kind and tag
+        self._counting = threading.RLock()
+        self._failures: list[BaseException] = []
+        self._inbox = Inbox(self._receive)
+        Finalize(None, _finish, (weakref.ref(self),), exitpriority=-1)  # behind the end of other processes
+
+    def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
+        """Logs one number, at the next step of its tag. See SummaryWriter.add_scalar."""
+        self._add("scalar", tag, scalar_value, walltime)
+
+    def add_image(self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW") -> None:
+        """Logs an image, at the next step of its tag. See SummaryWriter.add_image."""
+        self._add("image", tag, img_tensor, walltime, dataformats=dataformats)
+
+    def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
+        """Logs text, at the next step of its tag. See SummaryWriter.add_text."""
+        self._add("text", tag, text_string, walltime)
+
+    @staticmethod
+    def getSummaryWriter() -> GlobalSummaryWriter:
+        """The writer that all modules share; the first call makes it, with the defaults."""
+        global _writer
+        with event_file.lock:
+            if _writer is None:
+                _writer = GlobalSummaryWriter()
+            return _writer
+
+    @property
+    def file_writer(self) -> FileWriter:
+        """The FileWriter of logdir; a new one after close()."""
+        return self.smw._get_file_writer()
+
+    def close(self) -> None:
+        """Writes what was sent so far, and closes the file; what is logged then goes to a new one. Raises OSError as
+        SummaryWriter.close does, and what befell the calls of other processes here. (There it does nothing.)"""
+        if self._inbox.is_ours:
+            self._inbox.drain()
+            notices.call_all([self._raise_failure, self.smw.close])
+
+    def _add(self, kind: str, tag: str, value: Any, walltime: float | None, **options: Any) -> None:
+        if not self.smw.enabled:
+            return
+        from tbc.compat.tensorboardx import array, clean
+
+        name = tag if kind == "text" else clean(tag)
+        if self._inbox.is_ours:
+            add = getattr(self.smw, f"add_{kind}")
+            self._log(kind, name, lambda step: add(name, value, step, walltime, **options))
+        else:
+            from tbc import summary
+
+            _core.check_label(name)
+            _, seconds = _core.stamp(None, walltime, tag=name)
+            message = getattr(summary, kind)(name, array(value), **options)
+            try:
+                self._inbox.send(kind, name, message.SerializeToString(), seconds)
+            except BrokenPipeError:
+                notices.warn("nothing is logged any more: the process with the file has ended", RuntimeWarning)
+
+    def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
+        try:
+            self._log(kind, tag, lambda step: self.smw._to().summary(summary, step, seconds))
+        except Exception as error:  # nobody waits for an answer
+            self._failures.append(error)
+
+    def _log(self, kind: str, tag: str | None, add: Callable[[int], None]) -> None:
+        with self._counting:
+            step = self._steps.get((kind, tag), 0)
+            add(step)
+            self._steps[kind, tag] = step + 1
+
+    def _raise_failure(self) -> None:
+        notices.raise_first(self._failures)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As a lock of multiprocessing: for a process that is being started; at other times it raises RuntimeError."""
+        from multiprocessing.context import assert_spawning
+
+        assert_spawning(self)
+        return {"smw": self.smw, "_inbox": self._inbox}
+
+
+def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
+    """At exit, also of a process of multiprocessing, which takes no time for what waits in memory."""
+    writer = reference()
+    if writer is not None:
+        writer._inbox.drain()
+        try:
+            notices.call_all([writer._raise_failure, writer.smw.flush])
+        except Exception as error:
+            notices.warn(f"events logged last are lost: {error}", RuntimeWarning)
