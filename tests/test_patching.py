@@ -127,7 +127,7 @@ def test_undone_before_the_import(tmp_path):
 @needs_torch
 def test_the_last_of_several_patches_undoes(tmp_path):
     script = """
-        import sys, tbc.patching
+        import sys, tbc.patching, tbc.writer
         import torch.utils.tensorboard as package
         original, finders = [package.SummaryWriter], list(sys.meta_path)  # in lists, which no patch changes
         for_all = tbc.patch_torch()
