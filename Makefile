@@ -13,7 +13,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0 # what tests and benchmarks compare with; `make test TORCH=` leaves those tests out
 CC ?= cc
 
-SOURCES := pyproject.toml setup.py $(wildcard csrc/* proto/* reader/* tbc/*.py tbc/*/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
+SOURCES := pyproject.toml setup.py $(wildcard csrc/*.[ch] proto/*.* reader/*.py reader/*/*.py) \
+    $(wildcard tbc/*.py tbc/*/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
 CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 CSRC_CHANGING := $(subst csrc_test,csrc_changing,$(CSRC_TEST)) -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
@@ -101,42 +102,17 @@ proto: .venv/test/installed
 clean:
 	rm -rf .venv build dist *.egg-info tbc/_*.c tbc/*.so
 
-.venv/demo/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/demo
-	.venv/demo/bin/pip install --quiet --disable-pip-version-check -e '.[demo]'
-	touch $@
+# What pip installs in each environment.
+demo_NEEDS = -e '.[demo]'
+test_NEEDS = '.[demo,lint,test]' $(TORCH)
+torture_NEEDS = '.[demo,test,torture]' $(TORCH)
+release_NEEDS = '.[release]'
+docs_NEEDS = '.[docs]'
+bench_NEEDS = '.[bench]' $(TORCH)
+frameworks_NEEDS = '.[frameworks]' $(TORCH)
+frameworks-jax_NEEDS = '.[frameworks-jax]'
 
-.venv/test/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/test
-	.venv/test/bin/pip install --quiet --disable-pip-version-check '.[demo,lint,test]' $(TORCH)
-	touch $@
-
-.venv/torture/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/torture
-	.venv/torture/bin/pip install --quiet --disable-pip-version-check '.[demo,test,torture]' $(TORCH)
-	touch $@
-
-.venv/release/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/release
-	.venv/release/bin/pip install --quiet --disable-pip-version-check '.[release]'
-	touch $@
-
-.venv/docs/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/docs
-	.venv/docs/bin/pip install --quiet --disable-pip-version-check '.[docs]'
-	touch $@
-
-.venv/bench/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/bench
-	.venv/bench/bin/pip install --quiet --disable-pip-version-check '.[bench]' $(TORCH)
-	touch $@
-
-.venv/frameworks/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/frameworks
-	.venv/frameworks/bin/pip install --quiet --disable-pip-version-check '.[frameworks]' $(TORCH)
-	touch $@
-
-.venv/frameworks-jax/installed: $(SOURCES)
-	$(PYTHON) -m venv .venv/frameworks-jax
-	.venv/frameworks-jax/bin/pip install --quiet --disable-pip-version-check '.[frameworks-jax]'
+.venv/%/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/pip install --quiet --disable-pip-version-check $($*_NEEDS)
 	touch $@
