@@ -11,20 +11,20 @@
 #include <stdlib.h>
 #include <time.h>
 
-static const size_t MUCH = 256 << 10;        /* gathered in one queue: time to write */
-static const size_t CHUNK = 1 << 20;         /* and not taken: set aside */
-static const size_t SPARE = 16 << 10;        /* a buffer up to this size is kept for its next turn */
-static const int64_t NAP = 100000000;        /* nanoseconds, while programs log: no first byte is due sooner */
-static const int64_t BREAK = 1000000000;     /* nanoseconds without work, then it sleeps until it is woken */
+static const size_t BATCH = 256 << 10;       /* bytes in `open` that make a queue due */
+static const size_t CHUNK = 1 << 20;         /* bytes in `open` that are set aside */
+static const size_t KEPT_CAPACITY = 16 << 10; /* a buffer up to this size is kept for its next turn */
+static const int64_t POLL = 100000000;       /* nanoseconds the consumer sleeps while programs log */
+static const int64_t IDLE = 1000000000;      /* nanoseconds without work, after which it sleeps until it is woken */
 static const int64_t NEVER = INT64_MAX;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
-static unsigned waiting;                     /* threads in tbc_queue_wait_progress */
+static unsigned n_waiting;                   /* threads in tbc_queue_wait_progress */
 static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
-static int64_t worked;                       /* when it last had something to do */
+static int64_t last_work;                    /* when the consumer last took a queue */
 static size_t limit = (size_t)64 << 20;
-static size_t queued[2][2];                  /* by the well queues, by the sick ones; small, large */
+static size_t queued[2][2];                  /* bytes, by `failing` of the queue, then by tbc_size */
 static tbc_queue *head, **tail = &head;
 
 void tbc_queue_prepare(void)
@@ -117,7 +117,7 @@ void tbc_queue_unlist(tbc_queue *queue)
 
 static bool fits(const tbc_queue *queue, size_t size, tbc_size counted)
 {
-    size_t taken = queued[queue->sick][counted];
+    size_t taken = queued[queue->failing][counted];
     return queue->held[counted] == 0 || (taken <= limit && size <= limit - taken);
 }
 
@@ -130,7 +130,7 @@ bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted)
 static void count(tbc_queue *queue, tbc_size counted, ptrdiff_t bytes)
 {
     queue->held[counted] += (size_t)bytes;
-    queued[queue->sick][counted] += (size_t)bytes;
+    queued[queue->failing][counted] += (size_t)bytes;
 }
 
 void tbc_queue_reserve(tbc_queue *queue, size_t size)
@@ -169,8 +169,8 @@ static void appended(tbc_queue *queue, tbc_size counted, size_t size)
 void tbc_queue_appended(tbc_queue *queue, size_t size)
 {
     appended(queue, TBC_SMALL, size);
-    if (!queue->sick && (queue->open.size >= MUCH || queued[false][TBC_SMALL] > limit / 2))
-        tbc_queue_hurry(queue);
+    if (!queue->failing && (queue->open.size >= BATCH || queued[false][TBC_SMALL] > limit / 2))
+        tbc_queue_make_due(queue);
     if (queue->open.size >= CHUNK)
         add_chunk(queue, &queue->open, TBC_SMALL); /* without memory for it, `open` goes on growing */
 }
@@ -181,12 +181,12 @@ tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record)
     if ((queue->open.size > 0 && !add_chunk(queue, &queue->open, TBC_SMALL)) || !add_chunk(queue, record, TBC_LARGE))
         return TBC_NO_MEMORY;
     appended(queue, TBC_LARGE, size);
-    if (!queue->sick)
-        tbc_queue_hurry(queue);
+    if (!queue->failing)
+        tbc_queue_make_due(queue);
     return TBC_OK;
 }
 
-void tbc_queue_hurry(tbc_queue *queue)
+void tbc_queue_make_due(tbc_queue *queue)
 {
     if (queue->listed && queue->due != 0)
         set_due(queue, 0);
@@ -194,14 +194,14 @@ void tbc_queue_hurry(tbc_queue *queue)
 
 void tbc_queue_wait_progress(unsigned milliseconds)
 {
-    waiting++;
+    n_waiting++;
     sleep_until(&progress, tbc_queue_now() + (int64_t)milliseconds * 1000000);
-    waiting--;
+    n_waiting--;
 }
 
 void tbc_queue_announce_progress(void)
 {
-    if (waiting > 0)
+    if (n_waiting > 0)
         pthread_cond_broadcast(&progress);
 }
 
@@ -211,13 +211,13 @@ tbc_queue *tbc_queue_next(void)
     for (tbc_queue *queue = head; queue != NULL; queue = queue->next) {
         if (queue->due <= time) {
             tbc_queue_unlist(queue);
-            worked = time;
+            last_work = time;
             return queue;
         }
         earliest = queue->due < earliest ? queue->due : earliest;
     }
-    if (time - worked < BREAK && earliest > time + NAP)
-        earliest = time + NAP;
+    if (time - last_work < IDLE && earliest > time + POLL)
+        earliest = time + POLL;
     asleep_until = earliest;
     sleep_until(&work, earliest);
     asleep_until = -1;
@@ -252,34 +252,34 @@ bool tbc_queue_take(tbc_queue *queue)
     return true;
 }
 
-tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause)
+tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay)
 {
     ptrdiff_t more = (ptrdiff_t)sent - (ptrdiff_t)queue->sent;
     queue->done += (uint64_t)more;
     count(queue, queue->counted, -more);
     queue->sent = sent;
     if (!tbc_queue_is_empty(queue) && !queue->listed)
-        list(queue, pause > 0 ? pause : queue->linger);
-    else if (pause > 0 && queue->listed) /* by events that came meanwhile */
-        queue->due = tbc_queue_now() + pause;
-    if (pause == 0 && (queue->first != NULL || queue->sent < queue->taken.size))
-        tbc_queue_hurry(queue); /* it may be listed by events that came meanwhile */
+        list(queue, delay > 0 ? delay : queue->linger);
+    else if (delay > 0 && queue->listed) /* by events that came meanwhile */
+        queue->due = tbc_queue_now() + delay;
+    if (delay == 0 && (queue->first != NULL || queue->sent < queue->taken.size))
+        tbc_queue_make_due(queue); /* it may be listed by events that came meanwhile */
     tbc_queue_announce_progress();
     tbc_buffer spent = {0};
-    if (sent == queue->taken.size && queue->taken.capacity > SPARE) {
+    if (sent == queue->taken.size && queue->taken.capacity > KEPT_CAPACITY) {
         spent = queue->taken;
         queue->taken = (tbc_buffer){0};
     }
     return spent;
 }
 
-void tbc_queue_set_sick(tbc_queue *queue, bool sick)
+void tbc_queue_set_failing(tbc_queue *queue, bool failing)
 {
     for (tbc_size counted = TBC_SMALL; counted <= TBC_LARGE; counted++) {
-        queued[queue->sick][counted] -= queue->held[counted];
-        queued[sick][counted] += queue->held[counted];
+        queued[queue->failing][counted] -= queue->held[counted];
+        queued[failing][counted] += queue->held[counted];
     }
-    queue->sick = sick;
+    queue->failing = failing;
 }
 
 void tbc_queue_clear(tbc_queue *queue)
@@ -300,7 +300,7 @@ void tbc_queue_clear(tbc_queue *queue)
 
 void tbc_queue_forget_threads(void)
 {
-    waiting = 0;
+    n_waiting = 0;
     asleep_until = -1;
     tbc_queue_prepare();
 }

@@ -11,7 +11,7 @@
  *
  * All queues share one lock, these limits, and one list of the queues that hold something, each with the time at which
  * it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody flushes, when
- * much has gathered, when a large record came or when half the limit is reached. Only the hurry wakes the consumer, and
+ * much has gathered, when a large record came or when half the limit is reached. Only what is due at once wakes the consumer, and
  * a first byte after a break: while programs log it looks by itself. All other events cost no system call, which is
  * dear where other programs want the processor, too. A producer that finds no room waits for the consumer's progress.
  * The queues whose disk fails have the same limits once more, for themselves: they take no room from the others.
@@ -47,7 +47,7 @@ typedef struct tbc_queue {
     int64_t linger;          /* nanoseconds a first byte may wait for company */
     int64_t due;             /* on the monotonic clock, in nanoseconds */
     bool listed;             /* in the list of queues that hold something */
-    bool sick;               /* its disk fails */
+    bool failing;            /* its disk fails */
     struct tbc_queue *next, **link; /* in that list; what points to this one */
 } tbc_queue;
 
@@ -79,7 +79,7 @@ void tbc_queue_appended(tbc_queue *queue, size_t size);
 tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record);
 
 /* Makes a queue that holds something due now. */
-void tbc_queue_hurry(tbc_queue *queue);
+void tbc_queue_make_due(tbc_queue *queue);
 
 /* Sleeps, without the lock, until the consumer has made progress, or for so many milliseconds. */
 void tbc_queue_wait_progress(unsigned milliseconds);
@@ -106,10 +106,10 @@ bool tbc_queue_take(tbc_queue *queue);
    many nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when it has lingered.
    Answers what the caller frees without the lock: a buffer that is not worth its memory until its next turn. (A child
    of fork must not find one that is being freed.) */
-tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t pause);
+tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay);
 
 /* Says whether the disk fails. */
-void tbc_queue_set_sick(tbc_queue *queue, bool sick);
+void tbc_queue_set_failing(tbc_queue *queue, bool failing);
 
 /* Wakes those in tbc_queue_wait_progress. */
 void tbc_queue_announce_progress(void);

@@ -24,14 +24,14 @@
 
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
 static const int64_t RETRY = 1000000000; /* nanoseconds */
-static const int64_t QUICK = 10000000; /* nanoseconds for an attempt */
-static const unsigned MOMENT = 100; /* milliseconds a fork waits for what is queued */
-static const unsigned PATIENCE = 1000; /* milliseconds for the thread to end */
-static const int64_t HANGS = 20000000; /* nanoseconds in one attempt, after which a fork does not wait for it */
-static const int64_t LOST = 10000000000; /* and an exit does not, either */
-static const double LOOK = 50e-6; /* seconds: a look takes some 0.2 us, and no directory is removed in less than that */
-static const size_t PIECE = 2 << 20; /* bytes a write, and an attempt: any chunk of small records is one */
-static const size_t SLACK = 4096; /* bytes of a large event besides its content, to begin with */
+static const int64_t FAST = 10000000; /* nanoseconds for an attempt */
+static const unsigned FORK_DRAIN = 100; /* milliseconds a fork waits for what is queued */
+static const unsigned STOP_WAIT = 1000; /* milliseconds for the thread to end */
+static const int64_t FORK_HANG = 20000000; /* nanoseconds in one attempt, after which a fork does not wait for it */
+static const int64_t EXIT_HANG = 10000000000; /* and an exit does not, either */
+static const double LOOK_INTERVAL = 50e-6; /* seconds: a look takes 0.2 us, and to remove a directory takes longer */
+static const size_t WRITE_MAX = 2 << 20; /* bytes a write, and an attempt: any chunk of small records is one */
+static const size_t FRAME_ROOM = 4096; /* bytes of a large event besides its content, to begin with */
 
 typedef struct unsynced { /* a file that was given up or closed */
     struct unsynced *next;
@@ -48,15 +48,15 @@ struct tbc_writer {
     uint64_t file_start; /* of all bytes, as queue.done counts them: the first one in this file */
     bool open;
     bool busy;          /* the thread, or a flush, is at it, without the lock */
-    bool quick;         /* the last attempt was, on a disk */
-    double looked;      /* when an event looked whether the file is there, in seconds since 1970 */
-    bool outlived;      /* an event may have been logged after the file was deleted */
-    bool spared;        /* the last attempt found the file deleted, and left it at that for a second */
-    int suspect;        /* errno of a sync that failed: the file is given up before more is written */
+    bool is_fast;       /* the last attempt took less than FAST, and succeeded; false of a descriptor */
+    double last_look;   /* when an event looked whether the file is there, in seconds since 1970 */
+    bool logged_after_deletion; /* an event may have been logged after the file was deleted */
+    bool is_postponed;  /* the last attempt found the file deleted, and left the new one to the next attempt */
+    int sync_error;     /* errno of a sync that failed: the file is given up before more is written */
     unsynced *unsynced; /* files of before, since the last sync */
-    int missed;         /* errno of one that could not be listed */
-    bool syncing;       /* a thread is at it */
-    bool named;         /* the disk has the name of the file, and those of the directories above it */
+    int list_error;     /* errno of one that could not be listed */
+    bool syncing;       /* a thread is in tbc_writer_sync */
+    bool names_synced;  /* the disk has the name of the file, and those of the directories above it */
     bool abandoned;     /* nobody has it any more; the thread frees it */
     unsigned closing;   /* threads in tbc_writer_close */
     int error;          /* errno of the last attempt, 0 if it succeeded */
@@ -71,8 +71,8 @@ static struct {
     pthread_t id;
     long number;               /* as the system counts it */
     bool running, stop, ended; /* created and not joined; asked to end; at its end */
-    int64_t since;             /* when its attempt began, 0 while it makes none */
-    const tbc_writer *at;      /* for this file */
+    int64_t attempt_began;     /* 0 while it makes none */
+    const tbc_writer *writer;  /* whose attempt it is */
 } thread;
 static bool leaving; /* the program ends */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -82,20 +82,20 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* What the thread works on without the lock. */
 typedef struct attempt {
     tbc_writer *writer;
-    bool hasty;          /* for a flush, whose caller sees to signals that come meanwhile */
+    bool from_flush;     /* a caller waits: a signal interrupts it, and nothing is postponed */
     tbc_file file;
     uint64_t file_start; /* as in tbc_writer */
     uint64_t base;       /* of all bytes: the first one of `taken` */
     size_t sent;         /* of `taken` */
-    int suspect;
-    bool outlived, spared; /* as in tbc_writer */
+    int sync_error;
+    bool logged_after_deletion, is_postponed; /* as in tbc_writer */
     unsigned rotations;
     int error;
 } attempt;
 
 static void write_some(attempt *attempt, const tbc_buffer *taken)
 {
-    size_t end = taken->size - attempt->sent < PIECE ? taken->size : attempt->sent + PIECE;
+    size_t end = taken->size - attempt->sent < WRITE_MAX ? taken->size : attempt->sent + WRITE_MAX;
     while (attempt->sent < end && attempt->error == 0) {
         ssize_t n = write(attempt->file.fd, taken->data + attempt->sent, end - attempt->sent);
         if (n > 0) {
@@ -103,19 +103,19 @@ static void write_some(attempt *attempt, const tbc_buffer *taken)
             attempt->file.size += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
             attempt->error = n == 0 ? EIO : errno;
-        } else if (attempt->hasty) {
+        } else if (attempt->from_flush) {
             return;
         }
     }
 }
 
 /* Lists a file that is left, for the next sync; with the lock. */
-static void remember(tbc_writer *writer, const tbc_file *file)
+static void list_unsynced(tbc_writer *writer, const tbc_file *file)
 {
     size_t size = strlen(writer->place.directory) + 1 + strlen(file->name) + 1;
     unsynced *left = malloc(sizeof *left + size);
     if (left == NULL) {
-        writer->missed = ENOMEM;
+        writer->list_error = ENOMEM;
         return;
     }
     *left = (unsynced){writer->unsynced, file->device, file->inode};
@@ -123,7 +123,7 @@ static void remember(tbc_writer *writer, const tbc_file *file)
     writer->unsynced = left;
 }
 
-static void forget(unsynced **list)
+static void free_unsynced(unsynced **list)
 {
     while (*list != NULL) {
         unsynced *first = *list;
@@ -133,7 +133,7 @@ static void forget(unsynced **list)
 }
 
 /* Whether an error leaves the file as it was, ready to go on at the same byte. */
-static bool passes(int error)
+static bool is_transient(int error)
 {
     return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == ENOMEM || error == ENOBUFS;
 }
@@ -149,14 +149,14 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     bool useful = attempt->base + start > attempt->file_start;
     tbc_queue_lock();
     if (useful && attempt->error != ENOENT)
-        remember(attempt->writer, &attempt->file);
+        list_unsynced(attempt->writer, &attempt->file);
     attempt->writer->file.fd = -1; /* for who looks at it meanwhile */
     tbc_queue_unlock();
     tbc_file_close(&attempt->file);
     if (!useful)
         tbc_file_remove(&attempt->file, place);
     attempt->sent = start;
-    attempt->suspect = 0;
+    attempt->sync_error = 0;
     attempt->rotations += useful;
     return useful;
 }
@@ -166,16 +166,17 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
 static int check(const attempt *attempt, const tbc_place *place)
 {
     int error = tbc_file_check(&attempt->file);
-    return error == ENOENT && !attempt->outlived && tbc_place_is_gone(place) ? 0 : error;
+    return error == ENOENT && !attempt->logged_after_deletion && tbc_place_is_gone(place) ? 0 : error;
 }
 
 /* Whether to write nothing for now: who has just deleted the file may be about to remove its directory, and would fail
    if there were a new file in it. */
-static bool spare(attempt *attempt)
+static bool postpone(attempt *attempt)
 {
-    bool again = attempt->spared;
-    attempt->spared = attempt->error == ENOENT && !attempt->outlived && !attempt->hasty && !again;
-    return attempt->spared;
+    const bool was_postponed = attempt->is_postponed;
+    attempt->is_postponed =
+        attempt->error == ENOENT && !attempt->logged_after_deletion && !attempt->from_flush && !was_postponed;
+    return attempt->is_postponed;
 }
 
 /* Writes of `taken` to the file, while it is sound, and else to new ones, as long as these take anything. */
@@ -186,31 +187,31 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
         return;
     }
     const size_t before = attempt->sent;
-    for (bool fresh = false;;) {
+    for (bool is_new = false;;) {
         const tbc_file last = attempt->file;
         if (last.fd < 0) {
             attempt->error = tbc_file_create(&attempt->file, place);
             if (attempt->error != 0)
                 return;
             attempt->file_start = attempt->base + attempt->sent;
-            attempt->outlived = false;
-            fresh = true;
+            attempt->logged_after_deletion = false;
+            is_new = true;
         }
-        attempt->error = attempt->suspect != 0 ? attempt->suspect : check(attempt, place);
+        attempt->error = attempt->sync_error != 0 ? attempt->sync_error : check(attempt, place);
         if (attempt->error == 0)
             write_some(attempt, taken);
         if (attempt->error == 0)
             attempt->error = check(attempt, place);
-        if (spare(attempt)) {
+        if (postpone(attempt)) {
             attempt->sent = before;
             attempt->error = 0;
             return;
         }
-        if (attempt->error == 0 || (passes(attempt->error) && attempt->suspect == 0))
+        if (attempt->error == 0 || (is_transient(attempt->error) && attempt->sync_error == 0))
             return;
-        if (attempt->suspect == 0 && attempt->file.size == place->head_size && tbc_file_check(&attempt->file) == 0)
+        if (attempt->sync_error == 0 && attempt->file.size == place->head_size && tbc_file_check(&attempt->file) == 0)
             return; /* with its head alone it is as good as a new one */
-        if (!give_up(attempt, place, taken) && fresh) {
+        if (!give_up(attempt, place, taken) && is_new) {
             memcpy(attempt->file.name, last.name, sizeof last.name); /* to tell of: the other one is gone */
             return;
         }
@@ -220,44 +221,44 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
 static void dispose(tbc_writer *writer);
 
 /* Makes an attempt to write what a queue holds, or a piece of it. */
-static void serve(tbc_writer *writer, bool hasty)
+static void write_queue(tbc_writer *writer, bool from_flush)
 {
     tbc_queue *queue = &writer->queue;
     int64_t begin = tbc_queue_now();
-    bool fresh = tbc_queue_take(queue);
+    bool is_new = tbc_queue_take(queue);
     attempt attempt = {
         .writer = writer,
-        .hasty = hasty,
+        .from_flush = from_flush,
         .file = writer->file,
         .file_start = writer->file_start,
         .base = queue->done - queue->sent,
         .sent = queue->sent,
-        .suspect = writer->suspect,
-        .outlived = writer->outlived,
-        .spared = writer->spared,
+        .sync_error = writer->sync_error,
+        .logged_after_deletion = writer->logged_after_deletion,
+        .is_postponed = writer->is_postponed,
     };
-    writer->suspect = 0;
-    writer->outlived = false;
+    writer->sync_error = 0;
+    writer->logged_after_deletion = false;
     writer->busy = true;
     tbc_queue_unlock();
-    if (fresh && queue->counted == TBC_SMALL)
+    if (is_new && queue->counted == TBC_SMALL)
         tbc_record_seal(queue->taken.data, queue->taken.size);
     try_to_write(&attempt, &writer->place, &queue->taken);
     tbc_queue_lock();
-    if (thread.at == writer)
-        thread.since = 0; /* it was the thread's attempt */
+    if (thread.writer == writer)
+        thread.attempt_began = 0; /* it was the thread's attempt */
     writer->busy = false;
-    writer->quick = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < QUICK;
-    writer->named = writer->named && strcmp(writer->file.name, attempt.file.name) == 0;
+    writer->is_fast = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < FAST;
+    writer->names_synced = writer->names_synced && strcmp(writer->file.name, attempt.file.name) == 0;
     writer->file = attempt.file;
     writer->file_start = attempt.file_start;
-    writer->outlived = writer->outlived || attempt.outlived; /* events that came meanwhile look, too */
-    writer->spared = attempt.spared;
+    writer->logged_after_deletion |= attempt.logged_after_deletion; /* events that came meanwhile look, too */
+    writer->is_postponed = attempt.is_postponed;
     writer->error = attempt.error;
     writer->failures += attempt.error != 0;
     writer->rotations += attempt.rotations;
-    tbc_queue_set_sick(queue, attempt.error != 0);
-    tbc_buffer spent = tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.spared ? RETRY : 0);
+    tbc_queue_set_failing(queue, attempt.error != 0);
+    tbc_buffer spent = tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.is_postponed ? RETRY : 0);
     if (writer->abandoned && tbc_queue_is_empty(queue))
         dispose(writer);
     if (spent.data != NULL) {
@@ -278,9 +279,9 @@ static void *run(void *unused)
         tbc_writer *writer = (tbc_writer *)tbc_queue_next();
         if (writer == NULL || writer->busy) /* the flush that is at it lists what is left */
             continue;
-        thread.since = tbc_queue_now();
-        thread.at = writer;
-        serve(writer, false);
+        thread.attempt_began = tbc_queue_now();
+        thread.writer = writer;
+        write_queue(writer, false);
     }
     thread.ended = true;
     tbc_queue_announce_progress();
@@ -321,7 +322,7 @@ static void wait_until_gone(long number)
 /* Whether the thread has been in an attempt for so many nanoseconds. */
 static bool hangs(int64_t nanoseconds)
 {
-    return thread.since != 0 && tbc_queue_now() - thread.since >= nanoseconds;
+    return thread.attempt_began != 0 && tbc_queue_now() - thread.attempt_began >= nanoseconds;
 }
 
 /* Gives up if the thread is in a write that does not end: it goes on then. */
@@ -331,7 +332,7 @@ static void stop_thread(void)
         return;
     thread.stop = true;
     tbc_queue_wake_consumer();
-    for (unsigned patience = PATIENCE; !thread.ended && patience > 0 && !hangs(HANGS); patience--)
+    for (unsigned patience = STOP_WAIT; !thread.ended && patience > 0 && !hangs(FORK_HANG); patience--)
         tbc_queue_wait_progress(1);
     if (thread.ended) {
         tbc_queue_unlock();
@@ -345,7 +346,7 @@ static void stop_thread(void)
 }
 
 /* Bytes that the next attempt may still bring to the kernel. */
-static bool hopeful(void)
+static bool has_writable_bytes(void)
 {
     for (const tbc_writer *writer = files; writer != NULL; writer = writer->next)
         if (!tbc_queue_is_empty(&writer->queue) && writer->error == 0)
@@ -359,14 +360,14 @@ static bool takes_over(const tbc_writer *writer)
 {
     if (writer->busy || tbc_queue_is_empty(&writer->queue) || writer->place.directory == NULL)
         return false;
-    return writer->quick || (hangs(HANGS) && (thread.at->place.directory == NULL ||
-                                              thread.at->file.device != writer->file.device));
+    return writer->is_fast || (hangs(FORK_HANG) && (thread.writer->place.directory == NULL ||
+                                                  thread.writer->file.device != writer->file.device));
 }
 
-static void hurry_all(void)
+static void make_all_due(void)
 {
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
-        tbc_queue_hurry(&writer->queue);
+        tbc_queue_make_due(&writer->queue);
 }
 
 /* --- files --- */
@@ -395,14 +396,14 @@ static int close_file(tbc_writer *writer)
 {
     bool given = writer->place.directory == NULL;
     if (!given && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
-        remember(writer, &writer->file);
+        list_unsynced(writer, &writer->file);
     *writer->link = writer->next;
     if (writer->next != NULL)
         writer->next->link = writer->link;
     tbc_queue_clear(&writer->queue);
-    tbc_queue_set_sick(&writer->queue, false);
+    tbc_queue_set_failing(&writer->queue, false);
     writer->open = writer->busy = false;
-    writer->suspect = 0;
+    writer->sync_error = 0;
     writer->closing = 0;
     writer->error = 0;
     tbc_file file = writer->file;
@@ -423,7 +424,7 @@ static void dispose(tbc_writer *writer)
         close_file(writer);
     tbc_buffer_free(&writer->queue.open);
     tbc_buffer_free(&writer->queue.taken);
-    forget(&writer->unsynced);
+    free_unsynced(&writer->unsynced);
     free_place(&writer->place);
     free(writer);
 }
@@ -435,15 +436,15 @@ static void after_fork_in_child(void)
     while (files != NULL) {
         tbc_writer *writer = files;
         close_file(writer);
-        forget(&writer->unsynced);
-        writer->missed = 0;
+        free_unsynced(&writer->unsynced);
+        writer->list_error = 0;
         writer->syncing = false;
         tbc_queue_release(&writer->queue, writer->queue.reserved);
         if (writer->abandoned)
             dispose(writer);
     }
     thread.running = thread.stop = thread.ended = false;
-    thread.since = 0;
+    thread.attempt_began = 0;
     leaving = false;
     tbc_queue_unlock();
 }
@@ -462,14 +463,14 @@ static void at_exit(void)
     leaving = true;
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
-    hurry_all();
+    make_all_due();
     for (tbc_writer *writer = files; writer != NULL;) { /* first what need not wait for the thread */
         bool mine = writer->error == 0 && takes_over(writer);
         if (mine)
-            serve(writer, false);
+            write_queue(writer, false);
         writer = mine ? files : writer->next;
     }
-    while (hopeful() && !hangs(LOST) && start_thread() == TBC_OK)
+    while (has_writable_bytes() && !hangs(EXIT_HANG) && start_thread() == TBC_OK)
         tbc_queue_wait_progress(100);
     stop_thread();
     tbc_queue_unlock();
@@ -513,11 +514,11 @@ static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_
     writer->policy = policy;
     writer->error = error;
     writer->failures += error != 0;
-    tbc_queue_set_sick(&writer->queue, error != 0);
+    tbc_queue_set_failing(&writer->queue, error != 0);
     writer->queue.linger = (linger_ms < 100 ? linger_ms : 100) * MILLISECOND;
     writer->open = true;
-    writer->quick = writer->outlived = writer->spared = writer->named = false;
-    writer->looked = 0;
+    writer->is_fast = writer->logged_after_deletion = writer->is_postponed = writer->names_synced = false;
+    writer->last_look = 0;
     writer->next = files;
     writer->link = &files;
     if (files != NULL)
@@ -544,10 +545,10 @@ tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_polic
         tbc_queue_lock();
         if (error == 0 && start_thread() != TBC_OK)
             error = errno;
-        bool alone = strcmp(writer->file.name, last.name) == 0; /* no other thread has made one behind it meanwhile */
+        bool is_newest = strcmp(writer->file.name, last.name) == 0; /* no other thread has made a file meanwhile */
         if (error != 0 && !later) {
             status = TBC_ERRNO;
-        } else if (alone && !writer->open) {
+        } else if (is_newest && !writer->open) {
             begin_file(writer, &file, file.fd < 0 ? error : 0, policy, linger_ms);
             const tbc_place old = writer->place;
             writer->place = copy;
@@ -621,7 +622,7 @@ static tbc_status admit(tbc_writer *writer, size_t size, tbc_size counted)
     if (tbc_queue_has_room(&writer->queue, size, counted))
         return TBC_OK;
     if (writer->error == 0)
-        tbc_queue_hurry(&writer->queue);
+        tbc_queue_make_due(&writer->queue);
     if (writer->error == 0 || writer->policy == TBC_WAIT)
         return TBC_FULL;
     if (writer->policy == TBC_RAISE) {
@@ -633,15 +634,15 @@ static tbc_status admit(tbc_writer *writer, size_t size, tbc_size counted)
 }
 
 /* Notices, for an event that is logged now, that the file is deleted. */
-static void look(tbc_writer *writer, double now)
+static void look_for_deletion(tbc_writer *writer, double now)
 {
-    double since = now - writer->looked;
-    if ((since >= 0 && since < LOOK) || writer->outlived || writer->place.directory == NULL)
+    double since = now - writer->last_look;
+    if ((since >= 0 && since < LOOK_INTERVAL) || writer->logged_after_deletion || writer->place.directory == NULL)
         return;
-    writer->looked = now;
-    writer->outlived = writer->file.fd < 0 || tbc_file_may_be_deleted(&writer->file);
-    if (writer->outlived && writer->spared)
-        tbc_queue_hurry(&writer->queue);
+    writer->last_look = now;
+    writer->logged_after_deletion = writer->file.fd < 0 || tbc_file_may_be_deleted(&writer->file);
+    if (writer->logged_after_deletion && writer->is_postponed)
+        tbc_queue_make_due(&writer->queue);
 }
 
 /* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
@@ -652,7 +653,7 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
         return TBC_TOO_LARGE;
     tbc_queue_lock();
     if (!waited)
-        look(writer, now);
+        look_for_deletion(writer, now);
     tbc_status status = waited && writer->open && writer->closing == 0 ? TBC_OK : admit(writer, size, counted);
     if (status != TBC_OK && status != TBC_DROPPED) {
         tbc_queue_unlock();
@@ -669,7 +670,7 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
         tbc_queue_reserve(&writer->queue, size);
     tbc_queue_unlock();
     *frame = (tbc_frame){.to = &frame->own, .own.status = status, .reserved = status == TBC_OK ? size : 0};
-    tbc_buffer_grow(&frame->own, size + SLACK);
+    tbc_buffer_grow(&frame->own, size + FRAME_ROOM);
     tbc_record_begin(&frame->own);
     return TBC_OK;
 }
@@ -724,7 +725,7 @@ void tbc_writer_abandon(tbc_writer *writer, tbc_frame *frame)
 tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now)
 {
     tbc_queue_lock();
-    look(writer, now);
+    look_for_deletion(writer, now);
     tbc_status status = admit(writer, size, TBC_LARGE);
     if (status == TBC_OK)
         tbc_queue_reserve(&writer->queue, size);
@@ -765,7 +766,7 @@ static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
 {
     if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* in the child of a fork it is */
         return TBC_OK;
-    bool is_lost = leaving && hangs(LOST);
+    bool is_lost = leaving && hangs(EXIT_HANG);
     if (!is_lost && (writer->error == 0 || writer->failures == flush->failures))
         return TBC_WAITING;
     errno = is_lost ? ETIMEDOUT : writer->error;
@@ -779,13 +780,13 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     tbc_status status = flush_status(writer, flush);
     if (status == TBC_WAITING && takes_over(writer)) {
         tbc_queue_unlist(&writer->queue);
-        serve(writer, true);
+        write_queue(writer, true);
         status = flush_status(writer, flush);
     }
     if (status == TBC_WAITING) {
         status = start_thread();
         if (status == TBC_OK) {
-            tbc_queue_hurry(&writer->queue); /* time and again: each turn of the thread uses one up */
+            tbc_queue_make_due(&writer->queue); /* time and again: each turn of the thread uses one up */
             tbc_queue_wait_progress(milliseconds);
             status = flush_status(writer, flush);
         }
@@ -798,8 +799,8 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
    is released meanwhile. What fails is told once. */
 static int sync_left(tbc_writer *writer)
 {
-    int error = writer->missed;
-    writer->missed = 0;
+    int error = writer->list_error;
+    writer->list_error = 0;
     while (writer->unsynced != NULL && error == 0) {
         unsynced *left = writer->unsynced;
         writer->unsynced = left->next;
@@ -815,9 +816,9 @@ static int sync_left(tbc_writer *writer)
 static tbc_status sync_open(tbc_writer *writer)
 {
     const tbc_file file = writer->file;
-    if (writer->suspect != 0 || file.fd < 0) {
-        errno = writer->suspect;
-        return writer->suspect != 0 ? TBC_ERRNO : TBC_OK;
+    if (writer->sync_error != 0 || file.fd < 0) {
+        errno = writer->sync_error;
+        return writer->sync_error != 0 ? TBC_ERRNO : TBC_OK;
     }
     int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* the thread may close the other one */
     int error = fd < 0 ? errno : 0;
@@ -829,7 +830,7 @@ static tbc_status sync_open(tbc_writer *writer)
     tbc_queue_lock();
     bool same = writer->file.fd == file.fd && strcmp(writer->file.name, file.name) == 0;
     if (error != 0 && fd >= 0 && same)
-        writer->suspect = error;
+        writer->sync_error = error;
     errno = error;
     return error == 0 ? TBC_OK : fd < 0 || same ? TBC_ERRNO : TBC_WAITING;
 }
@@ -837,14 +838,14 @@ static tbc_status sync_open(tbc_writer *writer)
 static int sync_names(tbc_writer *writer)
 {
     char name[sizeof writer->file.name], directory[TBC_PATH_MAX];
-    if (writer->named)
+    if (writer->names_synced)
         return 0;
     snprintf(name, sizeof name, "%s", writer->file.name);
     snprintf(directory, sizeof directory, "%s", writer->place.directory);
     tbc_queue_unlock();
     int error = tbc_file_sync_directories(directory);
     tbc_queue_lock();
-    writer->named = error == 0 && strcmp(writer->file.name, name) == 0;
+    writer->names_synced = error == 0 && strcmp(writer->file.name, name) == 0;
     return error;
 }
 
@@ -881,7 +882,7 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
         status = start_thread();
         if (status == TBC_OK) {
             writer->closing++;
-            tbc_queue_hurry(&writer->queue);
+            tbc_queue_make_due(&writer->queue);
             tbc_queue_wait_progress(milliseconds);
             writer->closing -= writer->closing > 0; /* it is 0 in the child of a fork, and if others closed it */
         }
@@ -907,8 +908,8 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
 void tbc_writer_pause(void)
 {
     tbc_queue_lock();
-    hurry_all();
-    for (unsigned i = 0; i < MOMENT && thread.running && hopeful() && !hangs(HANGS); i++)
+    make_all_due();
+    for (unsigned i = 0; i < FORK_DRAIN && thread.running && has_writable_bytes() && !hangs(FORK_HANG); i++)
         tbc_queue_wait_progress(1);
     stop_thread();
     tbc_queue_unlock();

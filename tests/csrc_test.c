@@ -1494,34 +1494,34 @@ static void test_torn_record(void)
 }
 
 /* A disk that fails takes no room from files on others; what it has no room for is dropped and counted. */
-static void test_sick_and_well(void)
+static void test_failing_and_sound(void)
 {
     char path[TBC_PATH_MAX];
     tbc_place place = temp_place();
-    tbc_writer *well = open_in(&place, TBC_DROP), *sick = tbc_writer_new();
-    CHECK(tbc_writer_attach(sick, open("/dev/null", O_RDONLY), TBC_DROP, 0) == TBC_OK);
+    tbc_writer *sound = open_in(&place, TBC_DROP), *failing = tbc_writer_new();
+    CHECK(tbc_writer_attach(failing, open("/dev/null", O_RDONLY), TBC_DROP, 0) == TBC_OK);
     tbc_queue_set_limit(100000);
-    append(sick, 0, 0, 1);
-    CHECK(flush_all(sick) == TBC_ERRNO);
+    append(failing, 0, 0, 1);
+    CHECK(flush_all(failing) == TBC_ERRNO);
     tbc_frame frame;
-    CHECK(tbc_writer_begin(sick, &frame, 64, TBC_SMALL, 1.5, false) == TBC_OK);
-    CHECK(tbc_writer_end(sick, &frame) == TBC_FAILING);
+    CHECK(tbc_writer_begin(failing, &frame, 64, TBC_SMALL, 1.5, false) == TBC_OK);
+    CHECK(tbc_writer_end(failing, &frame) == TBC_FAILING);
     tbc_status status;
-    while ((status = try_append(sick, 0, 1)) == TBC_OK) { }
-    CHECK(status == TBC_DROPPED && tbc_writer_stats(sick).dropped == 1);
-    CHECK(tbc_writer_reserve(sick, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
-    CHECK(tbc_writer_reserve(sick, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 2);
-    CHECK(tbc_writer_begin(sick, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_OK);
+    while ((status = try_append(failing, 0, 1)) == TBC_OK) { }
+    CHECK(status == TBC_DROPPED && tbc_writer_stats(failing).dropped == 1);
+    CHECK(tbc_writer_reserve(failing, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
+    CHECK(tbc_writer_reserve(failing, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(failing).dropped == 2);
+    CHECK(tbc_writer_begin(failing, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_OK);
     tbc_event_encoded(frame.to, (tbc_bytes){"", 0});
-    CHECK(tbc_writer_end(sick, &frame) == TBC_DROPPED && tbc_writer_stats(sick).dropped == 3);
-    tbc_writer_release(sick, 200000);
-    append(well, 0, 0, 1);
-    append(well, 0, 1, 100);
-    CHECK(flush_all(well) == TBC_OK && tbc_writer_stats(well).queued == 0);
-    check_file(open_file_of(well, path), 1, 0, 1, 100);
+    CHECK(tbc_writer_end(failing, &frame) == TBC_DROPPED && tbc_writer_stats(failing).dropped == 3);
+    tbc_writer_release(failing, 200000);
+    append(sound, 0, 0, 1);
+    append(sound, 0, 1, 100);
+    CHECK(flush_all(sound) == TBC_OK && tbc_writer_stats(sound).queued == 0);
+    check_file(open_file_of(sound, path), 1, 0, 1, 100);
     tbc_queue_set_limit(usual_limit);
-    tbc_writer_free(sick);
-    close_writer(well);
+    tbc_writer_free(failing);
+    close_writer(sound);
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
@@ -1894,7 +1894,7 @@ int main(void)
         test_histogram_dtypes, test_histogram_values,
         test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
         test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,
-        test_sick_and_well, /* before the tests that leave much to a disk that fails for ever */
+        test_failing_and_sound, /* before the tests that leave much to a disk that fails for ever */
         test_write_resumes, test_full, test_room_comes_back, test_large, test_room_of_large_things,
         test_chunks_do_not_linger, test_deleted_file,
         test_removed_directory, test_deleted_file_is_left_for_a_moment,
