@@ -15,7 +15,7 @@ CC ?= cc
 
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*.[ch] proto/*.* reader/*.py reader/*/*.py) \
     $(wildcard tbc/*.py tbc/*/*.py tbc/*.pth tbc/*.pyx tbc/*.pxd tbc/*.pyi)
-CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
+CSRC_TEST := -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror -DTBC_TEST -Icsrc tests/csrc_test.c csrc/*.c -lm -lpthread
 CSRC_CHANGING := $(subst csrc_test,csrc_changing,$(CSRC_TEST)) -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
 .PHONY: demo test torture differential sanitize wheels cross bench frameworks docs lint csrc-test proto screenshots gallery clean

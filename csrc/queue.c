@@ -126,6 +126,24 @@ bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted)
     return fits(queue, size, counted) && (counted == TBC_SMALL || fits(queue, 0, TBC_SMALL));
 }
 
+/* Each byte is counted once, and kept once: in `taken`, in a chunk or in `open`. */
+static void check(const tbc_queue *queue)
+{
+    (void)queue;
+#ifdef TBC_TEST
+    size_t kept = queue->open.size + queue->taken.size - queue->sent;
+    for (const tbc_chunk *chunk = queue->first; chunk != NULL; chunk = chunk->next)
+        kept += chunk->buffer.size;
+    TBC_ASSERT(queue->sent <= queue->taken.size && queue->done <= queue->appended);
+    TBC_ASSERT(kept == queue->appended - queue->done);
+    TBC_ASSERT(queue->held[TBC_SMALL] + queue->held[TBC_LARGE] == kept + queue->reserved);
+    TBC_ASSERT(queue->held[TBC_SMALL] <= kept && queue->reserved <= queue->held[TBC_LARGE]);
+    TBC_ASSERT(queue->held[TBC_SMALL] <= queued[queue->failing][TBC_SMALL]);
+    TBC_ASSERT(queue->held[TBC_LARGE] <= queued[queue->failing][TBC_LARGE]);
+    TBC_ASSERT(!queue->listed || (*queue->link == queue && !tbc_queue_is_empty(queue)));
+#endif
+}
+
 /* Counts bytes that come, and with a negative number, bytes that go. */
 static void count(tbc_queue *queue, tbc_size counted, ptrdiff_t bytes)
 {
@@ -143,6 +161,7 @@ void tbc_queue_release(tbc_queue *queue, size_t size)
 {
     count(queue, TBC_LARGE, -(ptrdiff_t)size);
     queue->reserved -= size;
+    check(queue);
     tbc_queue_announce_progress();
 }
 
@@ -173,6 +192,7 @@ void tbc_queue_appended(tbc_queue *queue, size_t size)
         tbc_queue_make_due(queue);
     if (queue->open.size >= CHUNK)
         add_chunk(queue, &queue->open, TBC_SMALL); /* without memory for it, `open` goes on growing */
+    check(queue);
 }
 
 tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record)
@@ -183,6 +203,7 @@ tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record)
     appended(queue, TBC_LARGE, size);
     if (!queue->failing)
         tbc_queue_make_due(queue);
+    check(queue);
     return TBC_OK;
 }
 
@@ -249,6 +270,7 @@ bool tbc_queue_take(tbc_queue *queue)
         queue->counted = TBC_SMALL;
         queue->open = spare;
     }
+    check(queue);
     return true;
 }
 
@@ -269,7 +291,9 @@ tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay)
     if (sent == queue->taken.size && queue->taken.capacity > KEPT_CAPACITY) {
         spent = queue->taken;
         queue->taken = (tbc_buffer){0};
+        queue->sent = 0;
     }
+    check(queue);
     return spent;
 }
 
@@ -280,6 +304,7 @@ void tbc_queue_set_failing(tbc_queue *queue, bool failing)
         queued[failing][counted] += queue->held[counted];
     }
     queue->failing = failing;
+    check(queue);
 }
 
 void tbc_queue_clear(tbc_queue *queue)
@@ -295,6 +320,7 @@ void tbc_queue_clear(tbc_queue *queue)
         tbc_chunk chunk = pop_chunk(queue);
         tbc_buffer_free(&chunk.buffer);
     }
+    check(queue);
     tbc_queue_announce_progress();
 }
 

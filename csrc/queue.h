@@ -11,10 +11,11 @@
  *
  * All queues share one lock, these limits, and one list of the queues that hold something, each with the time at which
  * it is due: a moment after the first byte came, so that a burst goes out together; at once when somebody flushes, when
- * much has gathered, when a large record came or when half the limit is reached. Only what is due at once wakes the consumer, and
- * a first byte after a break: while programs log it looks by itself. All other events cost no system call, which is
- * dear where other programs want the processor, too. A producer that finds no room waits for the consumer's progress.
- * The queues whose disk fails have the same limits once more, for themselves: they take no room from the others.
+ * much has gathered, when a large record came or when half the limit is reached. Only what is due at once wakes the
+ * consumer, and a first byte after a break: while programs log it looks by itself. All other events cost no system call,
+ * which is dear where other programs want the processor, too. A producer that finds no room waits for the consumer's
+ * progress. The queues whose disk fails have the same limits once more, for themselves: they take no room from the
+ * others.
  *
  * The lock is held to encode one small event or to swap two buffers. It is never held during I/O or while the memory of
  * a large thing is copied or freed, and no thread that holds it ever waits for Python's GIL.
@@ -26,6 +27,14 @@
 
 #include "buffer.h"
 #include <stdbool.h>
+
+/* What must hold, here and in writer.c. `make csrc-test` defines TBC_TEST; elsewhere this is no code at all. */
+#ifdef TBC_TEST
+#include <assert.h>
+#define TBC_ASSERT(condition) assert(condition)
+#else
+#define TBC_ASSERT(condition) ((void)0)
+#endif
 
 typedef enum tbc_size { TBC_SMALL, TBC_LARGE } tbc_size; /* how a thing is counted */
 
@@ -102,10 +111,12 @@ void tbc_queue_wake_consumer(void);
 /* Takes the first chunk, or else swaps the buffers, if all taken before is done. Answers whether `taken` is new. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. What is left is due after so
-   many nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when it has lingered.
-   Answers what the caller frees without the lock: a buffer that is not worth its memory until its next turn. (A child
-   of fork must not find one that is being freed.) */
+/* Says that the first `sent` bytes of `taken` are done, which may be fewer than before. Example: `done` is 1,000 when
+   100 bytes are taken. 60 are written: sent 60, `done` 1,060. The file is lost, the next one begins with the record at
+   50 and takes 30 bytes: sent 80, `done` 1,080. If it cannot be made: sent 50, `done` 1,050, and 50 bytes are held.
+   What is left is due after `delay` nanoseconds; with 0, as usual: at once if it is of `taken` or a chunk, and else when
+   it has lingered. Answers what the caller frees without the lock: a buffer that is not worth its memory until its next
+   turn. (A child of fork must not find one that is being freed.) */
 tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay);
 
 /* Says whether the disk fails. */

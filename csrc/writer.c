@@ -237,6 +237,8 @@ static void write_queue(tbc_writer *writer, bool from_flush)
         .logged_after_deletion = writer->logged_after_deletion,
         .is_postponed = writer->is_postponed,
     };
+    TBC_ASSERT(writer->open && !writer->busy && !tbc_queue_is_empty(queue));
+    TBC_ASSERT(writer->file_start <= queue->done && attempt.sent < queue->taken.size);
     writer->sync_error = 0;
     writer->logged_after_deletion = false;
     writer->busy = true;
@@ -259,6 +261,7 @@ static void write_queue(tbc_writer *writer, bool from_flush)
     writer->rotations += attempt.rotations;
     tbc_queue_set_failing(queue, attempt.error != 0);
     tbc_buffer spent = tbc_queue_done(queue, attempt.sent, attempt.error != 0 || attempt.is_postponed ? RETRY : 0);
+    TBC_ASSERT(writer->file_start <= queue->done && (tbc_queue_is_empty(queue) || queue->listed));
     if (writer->abandoned && tbc_queue_is_empty(queue))
         dispose(writer);
     if (spent.data != NULL) {
@@ -394,7 +397,8 @@ static tbc_status copy_place(tbc_place *to, const tbc_place *from)
 /* Answers errno. The queue is empty, or given up. The lock is released meanwhile: on NFS, close() writes. */
 static int close_file(tbc_writer *writer)
 {
-    bool given = writer->place.directory == NULL;
+    const bool given = writer->place.directory == NULL;
+    TBC_ASSERT(writer->open && !writer->busy && *writer->link == writer);
     if (!given && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
         list_unsynced(writer, &writer->file);
     *writer->link = writer->next;
@@ -402,7 +406,7 @@ static int close_file(tbc_writer *writer)
         writer->next->link = writer->link;
     tbc_queue_clear(&writer->queue);
     tbc_queue_set_failing(&writer->queue, false);
-    writer->open = writer->busy = false;
+    writer->open = false;
     writer->sync_error = 0;
     writer->closing = 0;
     writer->error = 0;
@@ -435,6 +439,7 @@ static void after_fork_in_child(void)
     tbc_queue_forget_threads();
     while (files != NULL) {
         tbc_writer *writer = files;
+        writer->busy = false; /* the thread that was at it is not here */
         close_file(writer);
         free_unsynced(&writer->unsynced);
         writer->list_error = 0;
@@ -889,7 +894,7 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     }
     int error = errno;
     if (status == TBC_OK && writer->open) {
-        if (tbc_queue_is_empty(&writer->queue) && !writer->busy) {
+        if (tbc_queue_is_empty(&writer->queue)) {
             error = close_file(writer);
             status = error == 0 ? TBC_OK : TBC_ERRNO;
             tbc_queue_announce_progress();
