@@ -70,7 +70,8 @@ static tbc_writer *files;
 static struct {
     pthread_t id;
     long number;               /* as the system counts it */
-    bool running, stop, ended; /* created and not joined; asked to end; at its end */
+    bool running, joinable;    /* until it leaves its loop; until it is joined */
+    bool stop;                 /* it is asked to leave its loop */
     int64_t attempt_began;     /* 0 while it makes none */
     const tbc_writer *writer;  /* whose attempt it is */
 } thread;
@@ -278,7 +279,7 @@ static void *run(void *unused)
 #if defined(__linux__)
     thread.number = syscall(SYS_gettid);
 #endif
-    while (!thread.stop) {
+    while (!thread.stop && files != NULL) {
         tbc_writer *writer = (tbc_writer *)tbc_queue_next();
         if (writer == NULL || writer->busy) /* the flush that is at it lists what is left */
             continue;
@@ -286,40 +287,41 @@ static void *run(void *unused)
         thread.writer = writer;
         write_queue(writer, false);
     }
-    thread.ended = true;
+    thread.running = false;
     tbc_queue_announce_progress();
     tbc_queue_unlock();
     return NULL;
 }
 
+/* The thread has left its loop, and needs the lock no more. The system counts it for a moment after the join, and Python
+   warns of that at a fork. */
+static void join_thread(void)
+{
+    pthread_join(thread.id, NULL);
+    thread.joinable = false;
+#if defined(__linux__)
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld", thread.number);
+    for (int i = 0; i < 50 && access(path, F_OK) == 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = MILLISECOND / 10}, NULL);
+#endif
+}
+
 /* Signals stay with the threads of the program: this one blocks them all. */
 static tbc_status start_thread(void)
 {
-    while (thread.stop) /* the last one is being joined */
-        tbc_queue_wait_progress(1);
     if (thread.running)
         return TBC_OK;
+    if (thread.joinable)
+        join_thread();
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread.id, NULL, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    thread.running = error == 0;
+    thread.running = thread.joinable = error == 0;
     errno = error;
     return error == 0 ? TBC_OK : TBC_ERRNO;
-}
-
-/* A thread that was joined is counted by the system for a moment more, and Python warns of it at a fork. */
-static void wait_until_gone(long number)
-{
-#if defined(__linux__)
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%ld", number);
-    for (int i = 0; i < 50 && access(path, F_OK) == 0; i++)
-        nanosleep(&(struct timespec){.tv_nsec = MILLISECOND / 10}, NULL);
-#else
-    (void)number;
-#endif
 }
 
 /* Whether the thread has been in an attempt for so many nanoseconds. */
@@ -328,33 +330,17 @@ static bool hangs(int64_t nanoseconds)
     return thread.attempt_began != 0 && tbc_queue_now() - thread.attempt_began >= nanoseconds;
 }
 
-/* Gives up if the thread is in a write that does not end: it goes on then. */
+/* Ends the thread, unless it is in a write that does not end: then it goes on. */
 static void stop_thread(void)
 {
-    if (!thread.running || thread.stop)
-        return;
-    thread.stop = true;
-    tbc_queue_wake_consumer();
-    for (unsigned patience = STOP_WAIT; !thread.ended && patience > 0 && !hangs(FORK_HANG); patience--)
+    for (unsigned i = 0; i < STOP_WAIT && thread.running && !hangs(FORK_HANG); i++) {
+        thread.stop = true;
+        tbc_queue_wake_consumer();
         tbc_queue_wait_progress(1);
-    if (thread.ended) {
-        tbc_queue_unlock();
-        pthread_join(thread.id, NULL);
-        wait_until_gone(thread.number);
-        tbc_queue_lock();
-        thread.running = thread.ended = false;
     }
     thread.stop = false;
-    tbc_queue_announce_progress();
-}
-
-/* Bytes that the next attempt may still bring to the kernel. */
-static bool has_writable_bytes(void)
-{
-    for (const tbc_writer *writer = files; writer != NULL; writer = writer->next)
-        if (!tbc_queue_is_empty(&writer->queue) && writer->error == 0)
-            return true;
-    return false;
+    if (thread.joinable && !thread.running)
+        join_thread();
 }
 
 /* Whether a caller does the thread's work for a file: since it takes a moment, or since the thread is in a write to
@@ -367,10 +353,31 @@ static bool takes_over(const tbc_writer *writer)
                                                   thread.writer->file.device != writer->file.device));
 }
 
-static void make_all_due(void)
+/* Has bytes of a queue written: by the caller if it takes over, and else by the thread, for which it waits. To wake the
+   thread and be woken by it takes longer than to write a little, on a busy machine by milliseconds. */
+static tbc_status write_or_wait(tbc_writer *writer, unsigned milliseconds)
 {
+    if (takes_over(writer)) {
+        tbc_queue_unlist(&writer->queue);
+        write_queue(writer, true);
+        return TBC_OK;
+    }
+    tbc_status status = start_thread();
+    if (status == TBC_OK) {
+        tbc_queue_make_due(&writer->queue); /* time and again: each turn of the thread uses one up */
+        tbc_queue_wait_progress(milliseconds);
+    }
+    return status;
+}
+
+/* A file with bytes that the next attempt may bring to the kernel, if there is any; the caller's, if it takes one over. */
+static tbc_writer *find_writable(void)
+{
+    tbc_writer *found = NULL;
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
-        tbc_queue_make_due(&writer->queue);
+        if (writer->error == 0 && !tbc_queue_is_empty(&writer->queue) && (found == NULL || takes_over(writer)))
+            found = writer;
+    return found;
 }
 
 /* --- files --- */
@@ -404,6 +411,8 @@ static int close_file(tbc_writer *writer)
     *writer->link = writer->next;
     if (writer->next != NULL)
         writer->next->link = writer->link;
+    if (files == NULL)
+        tbc_queue_wake_consumer(); /* the thread ends */
     tbc_queue_clear(&writer->queue);
     tbc_queue_set_failing(&writer->queue, false);
     writer->open = false;
@@ -448,7 +457,7 @@ static void after_fork_in_child(void)
         if (writer->abandoned)
             dispose(writer);
     }
-    thread.running = thread.stop = thread.ended = false;
+    thread.running = thread.joinable = thread.stop = false;
     thread.attempt_began = 0;
     leaving = false;
     tbc_queue_unlock();
@@ -461,22 +470,17 @@ void tbc_writer_leave(void)
     tbc_queue_unlock();
 }
 
-/* Every file gets one more attempt, also one whose last write failed. */
+/* Every file gets one more attempt, also one whose last write failed. What the caller can write does not wait for the
+   thread. */
 static void at_exit(void)
 {
     tbc_queue_lock();
     leaving = true;
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
-    make_all_due();
-    for (tbc_writer *writer = files; writer != NULL;) { /* first what need not wait for the thread */
-        bool mine = writer->error == 0 && takes_over(writer);
-        if (mine)
-            write_queue(writer, false);
-        writer = mine ? files : writer->next;
-    }
-    while (has_writable_bytes() && !hangs(EXIT_HANG) && start_thread() == TBC_OK)
-        tbc_queue_wait_progress(100);
+    for (tbc_writer *writer; (writer = find_writable()) != NULL;)
+        if ((hangs(EXIT_HANG) && !takes_over(writer)) || write_or_wait(writer, 100) != TBC_OK)
+            break;
     stop_thread();
     tbc_queue_unlock();
 }
@@ -506,8 +510,6 @@ void tbc_writer_free(tbc_writer *writer)
         start_thread();
     else
         dispose(writer);
-    if (files == NULL)
-        stop_thread();
     tbc_queue_unlock();
 }
 
@@ -778,24 +780,14 @@ static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
     return TBC_ERRNO;
 }
 
-/* To wake the thread and be woken by it takes longer than to write a little, on a busy machine by milliseconds. */
 tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, unsigned milliseconds)
 {
     tbc_queue_lock();
     tbc_status status = flush_status(writer, flush);
-    if (status == TBC_WAITING && takes_over(writer)) {
-        tbc_queue_unlist(&writer->queue);
-        write_queue(writer, true);
+    if (status == TBC_WAITING)
+        status = write_or_wait(writer, milliseconds);
+    if (status == TBC_OK)
         status = flush_status(writer, flush);
-    }
-    if (status == TBC_WAITING) {
-        status = start_thread();
-        if (status == TBC_OK) {
-            tbc_queue_make_due(&writer->queue); /* time and again: each turn of the thread uses one up */
-            tbc_queue_wait_progress(milliseconds);
-            status = flush_status(writer, flush);
-        }
-    }
     tbc_queue_unlock();
     return status;
 }
@@ -884,13 +876,9 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     tbc_status status = TBC_OK;
     tbc_queue_lock();
     if (writer->open && !tbc_queue_is_empty(&writer->queue)) {
-        status = start_thread();
-        if (status == TBC_OK) {
-            writer->closing++;
-            tbc_queue_make_due(&writer->queue);
-            tbc_queue_wait_progress(milliseconds);
-            writer->closing -= writer->closing > 0; /* it is 0 in the child of a fork, and if others closed it */
-        }
+        writer->closing++;
+        status = write_or_wait(writer, milliseconds);
+        writer->closing -= writer->closing > 0; /* it is 0 in the child of a fork, and if others closed it */
     }
     int error = errno;
     if (status == TBC_OK && writer->open) {
@@ -898,8 +886,6 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
             error = close_file(writer);
             status = error == 0 ? TBC_OK : TBC_ERRNO;
             tbc_queue_announce_progress();
-            if (files == NULL)
-                stop_thread();
         } else {
             error = writer->error;
             status = error == 0 ? TBC_WAITING : TBC_ERRNO;
@@ -910,11 +896,13 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     return status;
 }
 
+/* The thread does the writing: a write of the caller's own might not end, and a fork would wait for it. */
 void tbc_writer_pause(void)
 {
     tbc_queue_lock();
-    make_all_due();
-    for (unsigned i = 0; i < FORK_DRAIN && thread.running && has_writable_bytes() && !hangs(FORK_HANG); i++)
+    for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
+        tbc_queue_make_due(&writer->queue);
+    for (unsigned i = 0; i < FORK_DRAIN && thread.running && find_writable() != NULL && !hangs(FORK_HANG); i++)
         tbc_queue_wait_progress(1);
     stop_thread();
     tbc_queue_unlock();

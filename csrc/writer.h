@@ -1,7 +1,7 @@
 /* Event files, and the one thread that writes them all: what is flushed may be written by the caller.
  *
  * A tbc_writer stands for one event file at a time, and its queue. The thread starts with the first file that is opened
- * and ends with the last that is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
+ * and ends after the last is closed. It takes what a queue holds, seals the frames (record.h) and writes them,
  * whole records in one write(2) where the system allows it. It never touches Python.
  *
  * A large event, from 256 KiB on, is encoded and sealed by the thread that logs it, in memory of its own and without
@@ -99,9 +99,10 @@ tbc_status tbc_writer_reserve(tbc_writer *writer, size_t size, double now);
 void tbc_writer_release(tbc_writer *writer, size_t size);
 
 /* Waits until all that was appended before tbc_writer_flush_begin is in the kernel: TBC_OK; TBC_WAITING when the time
-   is up, or a signal came; TBC_ERRNO when a write failed since. On a disk that was quick the last time, and while the
-   thread is in a write to another file system that does not end, it does the writing itself, which may then take longer
-   than so many milliseconds, and brings SIGXFSZ, which Python ignores. */
+   is up, a signal came, or more is to be written; TBC_ERRNO when a write failed since. On a disk that was fast the last
+   time, and while the thread is in a write to another file system that does not end, it does the writing itself, which
+   may then take longer than so many milliseconds, and brings SIGXFSZ, which Python ignores. So do tbc_writer_close and
+   exit(). */
 typedef struct tbc_flush {
     uint64_t target, failures;
 } tbc_flush;

@@ -1038,6 +1038,7 @@ static int entries(const char *path)
 
 static void test_open_close(void)
 {
+    tbc_writer_pause(); /* the thread of the test before may be about to end */
     int fd = temp_file(), fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
     for (int64_t i = 0; i < 2000; i++) {
         tbc_writer *writer = open_writer(dup(fd));
@@ -1308,6 +1309,21 @@ static tbc_place temp_place(void)
     return (tbc_place){directory, ".suffix", "", 0};
 }
 
+/* A file in it, if there is any. */
+static bool find_file(char path[TBC_PATH_MAX])
+{
+    bool found = false;
+    DIR *names = opendir(directory);
+    CHECK(names != NULL);
+    for (struct dirent *entry; (entry = readdir(names)) != NULL;)
+        if (entry->d_name[0] != '.') {
+            snprintf(path, TBC_PATH_MAX, "%s/%s", directory, entry->d_name);
+            found = true;
+        }
+    closedir(names);
+    return found;
+}
+
 static tbc_writer *open_in(const tbc_place *place, tbc_policy policy)
 {
     tbc_writer *writer = tbc_writer_new();
@@ -1394,12 +1410,7 @@ static void test_removed_directory(void)
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
     append(writer, 0, 400, 401); /* which brings back what waited with it */
     close_writer(writer);
-    DIR *names = opendir(directory);
-    CHECK(names != NULL && entries(directory) == 3);
-    for (struct dirent *entry; (entry = readdir(names)) != NULL;)
-        if (entry->d_name[0] != '.')
-            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-    closedir(names);
+    CHECK(find_file(path) && entries(directory) == 3);
     check_file(open(path, O_RDONLY), 1, 300, 1, 401);
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
@@ -1531,6 +1542,47 @@ static void check_child(pid_t child)
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* As `append` of thread 0 logs them. */
+static off_t size_of_events(int64_t events)
+{
+    tbc_buffer buffer = {0};
+    for (int64_t step = 0; step < events; step++) {
+        size_t start = tbc_record_begin(&buffer);
+        tbc_event_scalar(&buffer, (tbc_stamp){1.5, step}, &(tbc_label){.tag = {"0", 1}}, 1);
+        CHECK(tbc_record_end(&buffer, start) == TBC_OK);
+    }
+    size_t size = buffer.size;
+    tbc_buffer_free(&buffer);
+    return (off_t)size;
+}
+
+/* Beside a write that does not end, exit() writes the other files itself. */
+static void test_exit_beside_a_stuck_write(void)
+{
+    char path[TBC_PATH_MAX];
+    int reader[2];
+    tbc_place place = temp_place();
+    CHECK(pipe(reader) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(HANG);
+        CHECK(close(reader[0]) == 0);
+        append(open_writer(reader[1]), 0, 0, EVENTS);
+        append(open_in(&place, TBC_RAISE), 0, 0, EVENTS);
+        exit(0);
+    }
+    CHECK(child > 0 && close(reader[1]) == 0);
+    while (!find_file(path))
+        sleep_ms(1);
+    int fd = open(path, O_RDONLY);
+    while (size_of(fd) < size_of_events(EVENTS))
+        sleep_ms(1);
+    check_file(fd, 1, 0, 1, EVENTS);
+    CHECK(close(reader[0]) == 0);
+    check_child(child);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+}
+
 /* A file that cannot be written does not keep the others from it, nor the process from its end. This is the first test
    that opens writers: ThreadSanitizer does not understand the new lock that a child gets where there was one. */
 static void test_exit(void)
@@ -1547,6 +1599,85 @@ static void test_exit(void)
     check_child(child);
     check_file(fds[0], 1, 0, 1, 1000);
     check_file(fds[1], 1, 0, 1, EVENTS);
+}
+
+/* A writer whose pipe nobody reads, and the thread in a write to it that does not end. */
+static tbc_writer *open_stuck(copying *copying)
+{
+    char byte;
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    *copying = (struct copying){.from = ends[0], .to = temp_file()};
+    tbc_writer *writer = open_writer(ends[1]);
+    append(writer, 0, 0, EVENTS);
+    CHECK(read(ends[0], &byte, 1) == 1 && write(copying->to, &byte, 1) == 1);
+    return writer;
+}
+
+/* The pipe is read, and nothing is lost. */
+static void close_stuck(tbc_writer *writer, copying *copying)
+{
+    CHECK(tbc_writer_stats(writer).queued > 0);
+    CHECK(pthread_create(&copying->id, NULL, copy_all, copying) == 0);
+    close_writer(writer);
+    pthread_join(copying->id, NULL);
+    check_file(copying->to, 1, 0, 1, EVENTS);
+}
+
+/* While the thread is in a write that does not end, close() writes its file itself. */
+static void test_close_beside_a_stuck_write(void)
+{
+    char path[TBC_PATH_MAX];
+    copying copying;
+    tbc_writer *stuck = open_stuck(&copying);
+    tbc_place place = temp_place();
+    tbc_writer *writer = open_in(&place, TBC_RAISE);
+    append(writer, 0, 0, EVENTS);
+    int fd = open_file_of(writer, path);
+    close_writer(writer);
+    check_file(fd, 1, 0, 1, EVENTS);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
+    close_stuck(stuck, &copying);
+}
+
+/* A fork does not wait for it, and the thread goes on. */
+static void test_pause_beside_a_stuck_write(void)
+{
+    copying copying;
+    tbc_writer *stuck = open_stuck(&copying);
+    for (int i = 0; i < 100 * HANG; i++) { /* which would time out if each took 10 ms */
+        tbc_writer_pause();
+        tbc_writer_resume();
+    }
+    close_stuck(stuck, &copying);
+}
+
+/* What is queued is written before a fork, by a thread that is gone then, and there is one again for the next event. A
+   busy machine may need more time than a fork gives it, but not every time. */
+static void test_pause_writes(void)
+{
+    char path[TBC_PATH_MAX];
+    tbc_place place = temp_place();
+    int written = 0, ended = 0;
+    tbc_writer_pause(); /* the thread of tests before this one may be about to end */
+    int threads = entries("/proc/self/task");
+    tbc_writer *writer = open_in(&place, TBC_RAISE), *other = open_writer(temp_file());
+    for (int64_t i = 0; i < 20; i++) {
+        append(writer, 0, 100 * i, 100 * (i + 1));
+        append(other, 0, 100 * i, 100 * (i + 1));
+        tbc_writer_pause();
+        written += tbc_writer_stats(writer).queued + tbc_writer_stats(other).queued == 0;
+        ended += entries("/proc/self/task") == threads;
+        tbc_writer_resume();
+    }
+    CHECK(written > 0 && ended > 0);
+    append(writer, 0, 2000, 2001);
+    CHECK(entries("/proc/self/task") == threads + (threads > 0));
+    int fd = open_file_of(writer, path);
+    close_writer(writer);
+    close_writer(other);
+    check_file(fd, 1, 0, 1, 2001);
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
 static bool forked;
@@ -1892,8 +2023,10 @@ int main(void)
         test_crc32c_vectors, test_crc32c_paths, test_record, test_events, test_siphash, test_scan,
         test_scan_of_anything, test_tally, test_tally_joins, test_tally_of_anything,
         test_histogram_dtypes, test_histogram_values,
-        test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit, test_threads,
-        test_threads_in_a_full_queue, test_fresh, test_open_close, test_close_waits, test_flushes, test_write_errors,
+        test_bins, test_pr_curve_dtypes, test_pr_curve_values, test_decimal, test_pixels, test_exit,
+        test_exit_beside_a_stuck_write, test_threads, test_threads_in_a_full_queue, test_fresh, test_open_close,
+        test_close_waits, test_pause_writes, test_close_beside_a_stuck_write, test_pause_beside_a_stuck_write,
+        test_flushes, test_write_errors,
         test_failing_and_sound, /* before the tests that leave much to a disk that fails for ever */
         test_write_resumes, test_full, test_room_comes_back, test_large, test_room_of_large_things,
         test_chunks_do_not_linger, test_deleted_file,
@@ -1907,7 +2040,7 @@ int main(void)
     alarm(HANG);
     signal(SIGXFSZ, SIG_IGN); /* as Python has it */
     for (size_t i = 0; i < n; i++) {
-        if (!FORKS && (tests[i] == test_exit || tests[i] == test_fork))
+        if (!FORKS && (tests[i] == test_exit || tests[i] == test_exit_beside_a_stuck_write || tests[i] == test_fork))
             continue;
         tests[i]();
         passed++;
