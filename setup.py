@@ -16,7 +16,7 @@ def extension(name, source, c_files):
         [source, *sorted(c_files)],
         include_dirs=["csrc"],
         depends=[source.replace(".pyx", ".pxd"), *sorted(glob("csrc/*.h"))],
-        extra_compile_args=["-std=c11", "-O3", *flags],
+        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *flags],
         extra_link_args=flags,
     )
 

@@ -1,8 +1,37 @@
 /* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile, and others from
  * writing to it. What others look at, the name of the file and how far it has come, is changed under the lock when the
- * attempt is over. */
+ * attempt is over.
+ *
+ * What an error does. The next attempt comes after a second, or when somebody flushes or closes. Its bytes begin where
+ * this one stopped, or, in a new file, with the record that is torn there. (After a whole record that is the next one.)
+ *
+ *   what fails                                       what happens
+ *   write: EINTR                                     goes on at once, but in a flush, whose caller looks at signals
+ *   write: ENOSPC, EDQUOT, EAGAIN, ENOMEM, ENOBUFS   the same byte at the next attempt (is_transient)
+ *   write: another error, or 0 bytes                 a new file, from the torn record
+ *       the file has its head alone                  the same byte at the next attempt: it is as good as a new file
+ *   write to a descriptor: any error but EINTR       the same byte at the next attempt
+ *   the file was deleted or cut                      a new file, with all bytes of the file that are in memory
+ *       nothing was logged since, nobody flushes     nothing; the second attempt makes a new file (postpone)
+ *       nothing was logged since, no directory       no error: goes on in the deleted file
+ *   the descriptor is closed, or of another file     a new file, from the torn record
+ *   making a file                                    the next attempt makes one, from the torn record
+ *       in tbc_writer_open, without `later`          told, and not open
+ *   fsync of the open file                           told; a new file before more is written (sync_error)
+ *       the descriptor cannot be duplicated          told by this sync
+ *   fsync of a file of before, or to list one        told by one sync, which is all
+ *   fsync of a directory                             told by each sync until it succeeds
+ *   close, in tbc_writer_close                       told; the file is closed all the same
+ *   close, of a file given up or a writer freed      not told
+ *   starting the thread                              told by attach, wait, flush, close, which try again; so do events
+ *       in tbc_writer_open, without `later`          told, and not open; the file is removed
+ *
+ * A file that is given up stays if it holds a whole record besides its head (a rotation); else it is removed. An
+ * attempt makes new files as long as each takes a whole record. */
 #if defined(__linux__)
-#define _GNU_SOURCE /* for gettid's number */
+#define _GNU_SOURCE /* for gettid's number and pthread_setname_np */
+#elif defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* for pthread_setname_np */
 #else
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -275,6 +304,11 @@ static void write_queue(tbc_writer *writer, bool from_flush)
 static void *run(void *unused)
 {
     (void)unused;
+#if defined(__APPLE__)
+    pthread_setname_np("tbc-writer");
+#elif defined(__linux__)
+    pthread_setname_np(pthread_self(), "tbc-writer"); /* as `top -H` shows it */
+#endif
     tbc_queue_lock();
 #if defined(__linux__)
     thread.number = syscall(SYS_gettid);
@@ -293,8 +327,8 @@ static void *run(void *unused)
     return NULL;
 }
 
-/* The thread has left its loop, and needs the lock no more. The system counts it for a moment after the join, and Python
-   warns of that at a fork. */
+/* The thread has left its loop, and needs the lock no more. The system counts it for a moment after the join, which
+   makes Python warn at a fork. */
 static void join_thread(void)
 {
     pthread_join(thread.id, NULL);
@@ -370,7 +404,7 @@ static tbc_status write_or_wait(tbc_writer *writer, unsigned milliseconds)
     return status;
 }
 
-/* A file with bytes that the next attempt may bring to the kernel, if there is any; the caller's, if it takes one over. */
+/* A file with bytes that the next attempt may bring to the kernel, or NULL; one that the caller takes over, if any. */
 static tbc_writer *find_writable(void)
 {
     tbc_writer *found = NULL;

@@ -1,9 +1,13 @@
+import ctypes
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from oracle import run_script
 
 import tbc
+from tbc import _core, _scan
 
 HEAVY = ("numpy", "google.protobuf", "PIL", "isal", "torch", "tensorboard", "tensorflow", "concurrent.futures")
 
@@ -130,3 +134,14 @@ def test_another_thread_may_be_importing(tmp_path, name):
 
 def test_submodules_load_when_they_are_named():
     run_script("import tbc; tbc.summary.scalar; tbc.reader.read_events")
+
+
+@pytest.mark.parametrize("extension", [_core, _scan])
+def test_an_extension_exports_nothing_but_its_init_function(extension):
+    """Else, where libraries are loaded with RTLD_GLOBAL, a second copy of csrc would use the variables of the first."""
+    library = ctypes.PyDLL(extension.__file__)
+    headers = (Path(__file__).parent.parent / "csrc").glob("*.h")
+    names = {name for header in headers for name in re.findall(r"\b(tbc_\w+)\(", header.read_text())}
+    assert {"tbc_queue_lock", "tbc_scan_records"} < names
+    assert [name for name in names if hasattr(library, name)] == []
+    assert hasattr(library, "PyInit_" + extension.__name__.removeprefix("tbc."))

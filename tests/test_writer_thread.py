@@ -1,6 +1,7 @@
 """What the writer thread promises, each in a process of its own with a time limit: a hang is a failure."""
 
 import os
+import sys
 import textwrap
 import time
 
@@ -149,6 +150,20 @@ def test_10_000_files_one_after_another_leave_nothing_behind(tmp_path):
         assert growth < (1000 if sys.platform == "linux" else 1_000_000), growth  # KiB there, bytes on macOS
     """
     run_script(SETTLED + textwrap.dedent(script), tmp_path / "run", timeout=300)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_thread_has_a_name(log_dir):
+    """As `top -H` shows it."""
+    script = """
+        import glob, sys, tbc
+        writer = tbc.SummaryWriter(sys.argv[1])
+        while True:  # until it runs
+            names = [open(path).read().strip() for path in glob.glob("/proc/self/task/*/comm")]
+            if "tbc-writer" in names:
+                break
+    """
+    run_script(script, log_dir)
 
 
 def test_many_open_files_share_a_thread(tmp_path):
