@@ -32,7 +32,7 @@ typedef struct block {
     uint32_t places[TBC_BLOCK]; /* first the cell, then the number of edges known not to be above the value */
 } block;
 
-static double within_float(double value)
+static double clamp_to_float(double value)
 {
     return value > -FLT_MAX ? value < FLT_MAX ? value : FLT_MAX : -FLT_MAX;
 }
@@ -60,7 +60,7 @@ static void find_cells(block *block, const cells *cells, size_t n)
 
 static void make_cells(cells *cells, bool logarithmic, const double *edges, size_t n_edges)
 {
-    const double first = within_float(edges[0]), last = within_float(edges[n_edges - 1]);
+    const double first = clamp_to_float(edges[0]), last = clamp_to_float(edges[n_edges - 1]);
     const double origin = logarithmic ? ordinal(first) : first, end = logarithmic ? ordinal(last) : last;
     const double scale = end - origin > FLT_MIN ? (CELLS - 1) / (end - origin) : 0;
     *cells = (struct cells){.logarithmic = logarithmic, .first = first, .last = last, .origin = origin, .scale = scale};
@@ -84,7 +84,7 @@ static void make_cells(cells *cells, bool logarithmic, const double *edges, size
 }
 
 /* A binary search, from the largest step to the smallest, which tallies. */
-static void take(uint64_t *tally, block *block, const cells *cells, const double *edges, size_t n)
+static void search_and_tally(uint64_t *tally, block *block, const cells *cells, const double *edges, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         block->places[i] = cells->before[block->places[i]];
@@ -113,7 +113,7 @@ static void count(uint64_t *tally, const double *edges, size_t n_edges, const tb
         size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
         tbc_array_load(block.values, values, done, size);
         find_cells(&block, best, size);
-        take(tally, &block, best, edges, size);
+        search_and_tally(tally, &block, best, edges, size);
     }
 }
 

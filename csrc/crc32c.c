@@ -129,20 +129,20 @@ TARGET static uint32_t chain(uint32_t crc, const uint8_t *data, size_t size)
 }
 
 /* Times x^(64 * words), not reduced; the first word of a vector is one word further from there than the second. */
-TARGET static inline vector moved_vector(vector v, size_t words)
+TARGET static inline vector shifted_vector(vector v, size_t words)
 {
     vector by = {power[words + 1], power[words]};
     return PRODUCT(v, by, 0) ^ PRODUCT(v, by, 1);
 }
 
-TARGET static inline uint64_t moved(uint64_t crc, size_t words)
+TARGET static inline uint64_t shifted(uint64_t crc, size_t words)
 {
     vector v = {crc}, by = {power[words]};
     return PRODUCT(v, by, 0)[0];
 }
 
 /* The streams a, b, c and the folded one lie one behind the other. */
-TARGET static uint32_t block(uint32_t crc, const uint8_t *data, size_t steps)
+TARGET static uint32_t fused_block(uint32_t crc, const uint8_t *data, size_t steps)
 {
     size_t words = steps * WORDS, folded = steps * VECTORS * 2; /* in a stream */
     const uint8_t *at_a = data, *at_b = at_a + 8 * words, *at_c = at_b + 8 * words, *at_v = at_c + 8 * words;
@@ -156,13 +156,13 @@ TARGET static uint32_t block(uint32_t crc, const uint8_t *data, size_t steps)
         }
         for (int i = 0; i < VECTORS; i++, at_v += 16) {
             memcpy(&next, at_v, 16);
-            v[i] = moved_vector(v[i], 2 * VECTORS) ^ next;
+            v[i] = shifted_vector(v[i], 2 * VECTORS) ^ next;
         }
     }
     vector last = v[VECTORS - 1];
     for (int i = 0; i < VECTORS - 1; i++)
-        last ^= moved_vector(v[i], 2 * (size_t)(VECTORS - 1 - i));
-    last[1] ^= moved(a, 2 * words + folded) ^ moved(b, words + folded) ^ moved(c, folded);
+        last ^= shifted_vector(v[i], 2 * (size_t)(VECTORS - 1 - i));
+    last[1] ^= shifted(a, 2 * words + folded) ^ shifted(b, words + folded) ^ shifted(c, folded);
     return (uint32_t)CRC_WORD(CRC_WORD(0, last[0]), last[1]);
 }
 
@@ -170,7 +170,7 @@ TARGET static uint32_t fused(uint32_t crc, const uint8_t *data, size_t size)
 {
     while (size >= STEP) {
         size_t steps = size / STEP < BLOCK ? size / STEP : BLOCK;
-        crc = block(crc, data, steps);
+        crc = fused_block(crc, data, steps);
         data += steps * STEP;
         size -= steps * STEP;
     }

@@ -36,9 +36,9 @@ static uint8_t *put_int(uint8_t *to, unsigned field, int64_t value)
 }
 
 /* Fields that are left out when they are empty: messages and strings. */
-static size_t size_some(size_t size) { return size == 0 ? 0 : tbc_size_bytes(size); }
+static size_t size_if_any(size_t size) { return size == 0 ? 0 : tbc_size_bytes(size); }
 
-static uint8_t *put_some(uint8_t *to, unsigned field, tbc_bytes bytes)
+static uint8_t *put_if_any(uint8_t *to, unsigned field, tbc_bytes bytes)
 {
     return bytes.size == 0 ? to : tbc_put_bytes(to, field, bytes);
 }
@@ -53,11 +53,15 @@ static uint8_t *put_stamp(tbc_buffer *buffer, tbc_stamp at, size_t size)
     return put_int(to, EVENT_STEP, at.step);
 }
 
-static size_t size_plugin(plugin_data plugin) { return size_some(plugin.name.size) + size_some(plugin.content.size); }
+static size_t size_plugin(plugin_data plugin)
+{
+    return size_if_any(plugin.name.size) + size_if_any(plugin.content.size);
+}
 
 static size_t size_metadata(const tbc_label *label, plugin_data plugin)
 {
-    return size_some(size_plugin(plugin)) + size_some(label->display_name.size) + size_some(label->description.size);
+    return size_if_any(size_plugin(plugin)) + size_if_any(label->display_name.size) +
+           size_if_any(label->description.size);
 }
 
 static uint8_t *put_metadata(uint8_t *to, const tbc_label *label, plugin_data plugin)
@@ -67,17 +71,17 @@ static uint8_t *put_metadata(uint8_t *to, const tbc_label *label, plugin_data pl
     to = tbc_put_head(to, VALUE_METADATA, size_metadata(label, plugin));
     if (size_plugin(plugin) != 0) {
         to = tbc_put_head(to, METADATA_PLUGIN_DATA, size_plugin(plugin));
-        to = put_some(to, PLUGIN_NAME, plugin.name);
-        to = put_some(to, PLUGIN_CONTENT, plugin.content);
+        to = put_if_any(to, PLUGIN_NAME, plugin.name);
+        to = put_if_any(to, PLUGIN_CONTENT, plugin.content);
     }
-    to = put_some(to, METADATA_DISPLAY_NAME, label->display_name);
-    return put_some(to, METADATA_DESCRIPTION, label->description);
+    to = put_if_any(to, METADATA_DISPLAY_NAME, label->display_name);
+    return put_if_any(to, METADATA_DESCRIPTION, label->description);
 }
 
 /* Everything in front of the one value's content, of which `size` bytes follow. NULL after a failure. */
 static uint8_t *put_value(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
 {
-    size_t value = tbc_size_bytes(label->tag.size) + size_some(size_metadata(label, plugin)) + size;
+    size_t value = tbc_size_bytes(label->tag.size) + size_if_any(size_metadata(label, plugin)) + size;
     size_t summary = tbc_size_bytes(value);
     uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(summary));
     if (to == NULL)
@@ -217,7 +221,7 @@ static void put_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label,
         shape += tbc_size_bytes(size_int(t->shape[i]));
     for (size_t i = 0; i < t->n; i++)
         tensor += tbc_size_bytes(t->values[i].size);
-    tensor += size_some(shape);
+    tensor += size_if_any(shape);
     uint8_t *to = put_value(buffer, at, label, plugin, tbc_size_bytes(tensor));
     if (to == NULL)
         return;

@@ -31,8 +31,8 @@ typedef struct field {
     const uint8_t *data;
 } field;
 
-static inline bool is(field f, unsigned number, unsigned type) { return f.number == number && f.type == type; }
-static inline cursor inside(field f) { return (cursor){f.data, f.data + f.value}; }
+static inline bool is_field(field f, unsigned number, unsigned type) { return f.number == number && f.type == type; }
+static inline cursor cursor_of(field f) { return (cursor){f.data, f.data + f.value}; }
 static inline tbc_bytes bytes_of(field f) { return (tbc_bytes){(const char *)f.data, f.value}; }
 
 static inline bool read_long_varint(cursor *c, uint64_t *value)
@@ -100,7 +100,7 @@ static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
         if (seen || f.type != TBC_WIRE_BYTES)
             return false;
         seen = true;
-        for (cursor data = inside(f); data.at != data.end;) {
+        for (cursor data = cursor_of(f); data.at != data.end;) {
             if (!read_field(&data, &inner))
                 return false;
             if (inner.number == PLUGIN_NAME && (inner.type != TBC_WIRE_BYTES || plugin->size != 0))

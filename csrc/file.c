@@ -136,7 +136,7 @@ int tbc_file_create(tbc_file *file, const tbc_place *place)
 }
 
 /* Answers errno, EBADF for a descriptor of another file. */
-static int look(int fd, const tbc_file *file, struct stat *now)
+static int check_descriptor(int fd, const tbc_file *file, struct stat *now)
 {
     if (fstat(fd, now) != 0)
         return errno;
@@ -146,7 +146,7 @@ static int look(int fd, const tbc_file *file, struct stat *now)
 int tbc_file_check(const tbc_file *file)
 {
     struct stat now;
-    int error = look(file->fd, file, &now);
+    int error = check_descriptor(file->fd, file, &now);
     bool gone = error == 0 && file->is_linked && now.st_nlink == 0;
     bool cut = error == 0 && file->is_sized && now.st_size < (off_t)file->size;
     return gone || cut ? ENOENT : error;
@@ -160,7 +160,7 @@ bool tbc_file_may_be_deleted(const tbc_file *file)
            now.stx_ino != file->inode || now.stx_nlink == 0;
 #else
     struct stat now;
-    return look(file->fd, file, &now) != 0 || now.st_nlink == 0;
+    return check_descriptor(file->fd, file, &now) != 0 || now.st_nlink == 0;
 #endif
 }
 
@@ -173,7 +173,7 @@ bool tbc_place_is_gone(const tbc_place *place)
 int tbc_file_close(tbc_file *file)
 {
     struct stat now;
-    bool failed = look(file->fd, file, &now) == 0 && close(file->fd) != 0 && errno != EINTR;
+    bool failed = check_descriptor(file->fd, file, &now) == 0 && close(file->fd) != 0 && errno != EINTR;
     file->fd = -1;
     return failed ? errno : 0;
 }
@@ -203,7 +203,7 @@ static int sync_descriptor(int fd)
 int tbc_file_sync(int fd, const tbc_file *file)
 {
     struct stat now;
-    int error = look(fd, file, &now);
+    int error = check_descriptor(fd, file, &now);
     return error == 0 ? sync_descriptor(fd) : error;
 }
 

@@ -23,8 +23,8 @@
 
 enum {
     ZERO = TBC_EDGES / 2, NOT_FINITE = TBC_EDGES, SLOTS,
-    DOUBLE_REST = 48, DOUBLE_CELLS = 1 << (64 - DOUBLE_REST), /* lower bits; cells */
-    FLOAT_REST = 19, FLOAT_CELLS = 1 << (32 - FLOAT_REST),
+    DOUBLE_LOW_BITS = 48, DOUBLE_CELLS = 1 << (64 - DOUBLE_LOW_BITS), /* lower bits; cells */
+    FLOAT_LOW_BITS = 19, FLOAT_CELLS = 1 << (32 - FLOAT_LOW_BITS),
 };
 
 static double edges[TBC_EDGES];
@@ -51,15 +51,15 @@ const double *tbc_histogram_edges(void)
  * and the first of them just beyond 0. The last slot has no end, but for what is not finite. */
 static void make_double_cells(void)
 {
-    const uint64_t infinity = tbc_double_bits(INFINITY) >> DOUBLE_REST;
+    const uint64_t infinity = tbc_double_bits(INFINITY) >> DOUBLE_LOW_BITS;
     for (uint64_t negative = 0; negative < 2; negative++) {
         const double *next_edge = tbc_histogram_edges() + (negative ? ZERO : ZERO + 1);
         uint64_t slot = negative ? 0 : ZERO + 1, last = negative ? ZERO : TBC_EDGES - 1;
         for (uint64_t i = 0; i < DOUBLE_CELLS / 2; i++) {
-            const uint64_t begin = negative << 63 | i << DOUBLE_REST, end = (i + 1) << DOUBLE_REST;
+            const uint64_t begin = negative << 63 | i << DOUBLE_LOW_BITS, end = (i + 1) << DOUBLE_LOW_BITS;
             const uint64_t next = tbc_double_bits(*next_edge) + negative;
-            uint64_t *cell = &double_cells[begin >> DOUBLE_REST];
-            *cell = ((i < infinity ? slot : NOT_FINITE) << DOUBLE_REST) - begin;
+            uint64_t *cell = &double_cells[begin >> DOUBLE_LOW_BITS];
+            *cell = ((i < infinity ? slot : NOT_FINITE) << DOUBLE_LOW_BITS) - begin;
             if (slot < last && next < end) {
                 *cell += end - next;
                 next_edge++;
@@ -75,12 +75,12 @@ static uint64_t double_slot(const void *value)
 {
     uint64_t bits;
     memcpy(&bits, value, sizeof bits);
-    return (double_cells[bits >> DOUBLE_REST] + bits) >> DOUBLE_REST;
+    return (double_cells[bits >> DOUBLE_LOW_BITS] + bits) >> DOUBLE_LOW_BITS;
 }
 
 static uint32_t float_slot(uint32_t bits)
 {
-    return (float_cells[bits >> FLOAT_REST] + bits) >> FLOAT_REST;
+    return (float_cells[bits >> FLOAT_LOW_BITS] + bits) >> FLOAT_LOW_BITS;
 }
 
 static uint32_t slot_of(double value) { return (uint32_t)double_slot(&value); }
@@ -88,15 +88,15 @@ static uint32_t slot_of(double value) { return (uint32_t)double_slot(&value); }
 /* Where the next slot begins within a cell, the doubles know: bisection finds the first float of it. */
 static void make_float_cells(void)
 {
-    const uint32_t size = (uint32_t)1 << FLOAT_REST;
+    const uint32_t size = (uint32_t)1 << FLOAT_LOW_BITS;
     for (uint32_t i = 0; i < FLOAT_CELLS; i++) {
-        const uint32_t begin = i << FLOAT_REST, slot = slot_of(tbc_float_from_bits(begin));
+        const uint32_t begin = i << FLOAT_LOW_BITS, slot = slot_of(tbc_float_from_bits(begin));
         uint32_t same = 0, next = size;
         while (next - same > 1) {
             uint32_t middle = (same + next) / 2;
             *(slot_of(tbc_float_from_bits(begin + middle)) == slot ? &same : &next) = middle;
         }
-        float_cells[i] = (slot << FLOAT_REST) - begin + (size - next);
+        float_cells[i] = (slot << FLOAT_LOW_BITS) - begin + (size - next);
     }
 }
 
@@ -116,9 +116,9 @@ typedef struct moments {
     double min, max, sum, sum_squares;
 } moments;
 
-static const moments none = {.min = INFINITY, .max = -INFINITY};
+static const moments no_moments = {.min = INFINITY, .max = -INFINITY};
 
-static moments joined(moments a, moments b)
+static moments merged(moments a, moments b)
 {
     return (moments){
         .min = a.min < b.min ? a.min : b.min,
@@ -128,18 +128,18 @@ static moments joined(moments a, moments b)
     };
 }
 
-static moments with(moments all, double value)
+static moments with_value(moments all, double value)
 {
-    return joined(all, (moments){value, value, value, value * value});
+    return merged(all, (moments){value, value, value, value * value});
 }
 
 /* The slow way, for the rare block where it matters. */
 static moments moments_of_finite(const double *values, size_t n)
 {
-    moments all = none;
+    moments all = no_moments;
     for (size_t i = 0; i < n; i++)
         if (fabs(values[i]) <= DBL_MAX)
-            all = with(all, values[i]);
+            all = with_value(all, values[i]);
     return all;
 }
 
@@ -150,12 +150,12 @@ typedef float floats __attribute__((vector_size(16)));
 typedef floats floats_anywhere __attribute__((may_alias, aligned(1)));
 
 #ifdef __SSE2__
-static doubles lesser_doubles(doubles a, doubles b) { return _mm_min_pd(a, b); }
-static doubles greater_doubles(doubles a, doubles b) { return _mm_max_pd(a, b); }
-static floats lesser_floats(floats a, floats b) { return _mm_min_ps(a, b); }
-static floats greater_floats(floats a, floats b) { return _mm_max_ps(a, b); }
-static doubles first_half(floats a) { return _mm_cvtps_pd(a); }
-static doubles second_half(floats a) { return _mm_cvtps_pd(_mm_movehl_ps(a, a)); }
+static doubles min_doubles(doubles a, doubles b) { return _mm_min_pd(a, b); }
+static doubles max_doubles(doubles a, doubles b) { return _mm_max_pd(a, b); }
+static floats min_floats(floats a, floats b) { return _mm_min_ps(a, b); }
+static floats max_floats(floats a, floats b) { return _mm_max_ps(a, b); }
+static doubles low_half(floats a) { return _mm_cvtps_pd(a); }
+static doubles high_half(floats a) { return _mm_cvtps_pd(_mm_movehl_ps(a, a)); }
 #else
 #define CHOOSE(name, vector, compare)                                                                         \
     static vector name(vector a, vector b)                                                                    \
@@ -164,18 +164,18 @@ static doubles second_half(floats a) { return _mm_cvtps_pd(_mm_movehl_ps(a, a));
             a[i] = a[i] compare b[i] ? a[i] : b[i];                                                           \
         return a;                                                                                             \
     }
-CHOOSE(lesser_doubles, doubles, <)
-CHOOSE(greater_doubles, doubles, >)
-CHOOSE(lesser_floats, floats, <)
-CHOOSE(greater_floats, floats, >)
-static doubles first_half(floats a) { return (doubles){a[0], a[1]}; }
-static doubles second_half(floats a) { return (doubles){a[2], a[3]}; }
+CHOOSE(min_doubles, doubles, <)
+CHOOSE(max_doubles, doubles, >)
+CHOOSE(min_floats, floats, <)
+CHOOSE(max_floats, floats, >)
+static doubles low_half(floats a) { return (doubles){a[0], a[1]}; }
+static doubles high_half(floats a) { return (doubles){a[2], a[3]}; }
 #endif
 
 /* These two tally values and answer their moments, which are of no use where one is not finite. Two vectors of sums,
- * since one would wait for itself at every addition. `take_floats` reads each value twice, from memory that may change:
- * its tally is of one set of values then, and its moments are of another. */
-static moments take_doubles(uint64_t *tally, const void *values, size_t n)
+ * since one would wait for itself at every addition. `count_floats` reads each value twice, from memory that may
+ * change: its tally is of one set of values then, and its moments are of another. */
+static moments count_doubles(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(double);
     doubles min = {INFINITY, INFINITY}, max = -min, sum[2] = {{0}}, squares[2] = {{0}};
@@ -185,23 +185,23 @@ static moments take_doubles(uint64_t *tally, const void *values, size_t n)
             memcpy(&two, at, sizeof two);
             tally[double_slot(at)]++;
             tally[double_slot(at + sizeof(double))]++;
-            min = lesser_doubles(min, two);
-            max = greater_doubles(max, two);
+            min = min_doubles(min, two);
+            max = max_doubles(max, two);
             sum[k] += two;
             squares[k] += two * two;
         }
-    moments all = none;
+    moments all = no_moments;
     for (size_t i = 0; i < 2; i++)
-        all = joined(all, (moments){min[i], max[i], sum[0][i] + sum[1][i], squares[0][i] + squares[1][i]});
+        all = merged(all, (moments){min[i], max[i], sum[0][i] + sum[1][i], squares[0][i] + squares[1][i]});
     for (double value; at < end; at += sizeof value) {
         memcpy(&value, at, sizeof value);
         tally[double_slot(at)]++;
-        all = with(all, value);
+        all = with_value(all, value);
     }
     return all;
 }
 
-static moments take_floats(uint64_t *tally, const void *values, size_t n)
+static moments count_floats(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(float);
     floats min = {INFINITY, INFINITY, INFINITY, INFINITY}, max = -min;
@@ -210,21 +210,21 @@ static moments take_floats(uint64_t *tally, const void *values, size_t n)
         const floats four = *(const volatile floats_anywhere *)at;
         for (size_t k = 0; k < 4; k++)
             tally[float_slot(tbc_read_bits(at + k * sizeof(float)))]++;
-        min = lesser_floats(min, four);
-        max = greater_floats(max, four);
-        const doubles halves[] = {first_half(four), second_half(four)};
+        min = min_floats(min, four);
+        max = max_floats(max, four);
+        const doubles halves[] = {low_half(four), high_half(four)};
         for (size_t k = 0; k < 2; k++) {
             sum[k] += halves[k];
             squares[k] += halves[k] * halves[k];
         }
     }
-    moments all = none;
+    moments all = no_moments;
     for (size_t i = 0; i < 4; i++)
-        all = joined(all, (moments){min[i], max[i], sum[i / 2][i % 2], squares[i / 2][i % 2]});
+        all = merged(all, (moments){min[i], max[i], sum[i / 2][i % 2], squares[i / 2][i % 2]});
     for (; at < end; at += sizeof(float)) {
         const uint32_t bits = tbc_read_bits(at);
         tally[float_slot(bits)]++;
-        all = with(all, tbc_float_from_bits(bits));
+        all = with_value(all, tbc_float_from_bits(bits));
     }
     return all;
 }
@@ -234,20 +234,20 @@ void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size
     pthread_once(&cells_once, make_cells);
     const bool floats_in_place = values->dtype == TBC_FLOAT32 && values->stride == sizeof(float);
     uint64_t tally[SLOTS] = {0};
-    moments total = none;
+    moments total = no_moments;
     double block[TBC_BLOCK];
 
     for (size_t done = 0; done < n; done += TBC_BLOCK) {
         size_t size = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
         if (!floats_in_place)
             tbc_array_load(block, values, done, size);
-        moments part = floats_in_place ? take_floats(tally, (const float *)values->data + done, size)
-                                       : take_doubles(tally, block, size);
+        moments part = floats_in_place ? count_floats(tally, (const float *)values->data + done, size)
+                                       : count_doubles(tally, block, size);
         if (!(part.sum_squares <= DBL_MAX)) { /* a value that is not finite leaves its mark here */
             tbc_array_load(block, values, done, size);
             part = moments_of_finite(block, size);
         }
-        total = joined(total, part);
+        total = merged(total, part);
     }
     /* Values that change may leave finite ones in the tally and none in the moments, or none in it and some in them. */
     const bool any_finite = tally[NOT_FINITE] < n && total.min <= total.max;

@@ -12,7 +12,7 @@
 #endif
 
 /* Values `first` to `first` + `n` of a row as bytes. */
-typedef void reader(uint8_t *to, const tbc_array *row, size_t first, size_t n);
+typedef void read_row(uint8_t *to, const tbc_array *row, size_t first, size_t n);
 
 #ifdef __SSE2__
 static inline __m128i scale_4(const char *from)
@@ -120,17 +120,17 @@ static void interleave(uint8_t *to, uint8_t planes[][TBC_BLOCK], size_t channels
 }
 
 /* One image, in rows that begin `pitch` bytes apart. */
-static void put_image(uint8_t *to, size_t pitch, const char *data, const tbc_tiles *tiles, reader *read)
+static void put_image(uint8_t *to, size_t pitch, const char *data, const tbc_tiles *tiles, read_row *read)
 {
     uint8_t planes[TBC_CHANNELS][TBC_BLOCK];
     const ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(tiles->dtype), pixel = (ptrdiff_t)tiles->channels * size;
-    const bool together = tiles->channel_stride == size && tiles->width_stride == pixel;
-    const size_t channels = together ? 1 : tiles->channels;
-    const size_t n = together ? tiles->width * tiles->channels : tiles->width;
+    const bool is_interleaved = tiles->channel_stride == size && tiles->width_stride == pixel;
+    const size_t channels = is_interleaved ? 1 : tiles->channels;
+    const size_t n = is_interleaved ? tiles->width * tiles->channels : tiles->width;
     for (size_t y = 0; y < tiles->height; y++, to += pitch, data += tiles->height_stride)
         for (size_t done = 0; done < n; done += TBC_BLOCK) {
             const size_t block = n - done < TBC_BLOCK ? n - done : TBC_BLOCK;
-            tbc_array row = {data, together ? size : tiles->width_stride, tiles->dtype};
+            tbc_array row = {data, is_interleaved ? size : tiles->width_stride, tiles->dtype};
             for (size_t c = 0; c < channels; c++) {
                 row.data = data + (ptrdiff_t)c * tiles->channel_stride;
                 read(channels == 1 ? to + done : planes[c], &row, done, block);
@@ -140,7 +140,7 @@ static void put_image(uint8_t *to, size_t pitch, const char *data, const tbc_til
         }
 }
 
-static void put(uint8_t *to, const tbc_tiles *tiles, reader *read)
+static void put_tiles(uint8_t *to, const tbc_tiles *tiles, read_row *read)
 {
     const size_t row = tiles->width * tiles->channels, pitch = tiles->columns * row;
     for (size_t frame = 0; frame < tiles->frames; frame++, to += tiles->rows * tiles->height * pitch)
@@ -153,15 +153,15 @@ static void put(uint8_t *to, const tbc_tiles *tiles, reader *read)
 
 void tbc_pixels_scale(uint8_t *to, const tbc_tiles *tiles)
 {
-    put(to, tiles, scale);
+    put_tiles(to, tiles, scale);
 }
 
 void tbc_pixels_scale_in_double(uint8_t *to, const tbc_tiles *tiles)
 {
-    put(to, tiles, scale_in_double);
+    put_tiles(to, tiles, scale_in_double);
 }
 
 void tbc_pixels_copy(uint8_t *to, const tbc_tiles *tiles)
 {
-    put(to, tiles, copy);
+    put_tiles(to, tiles, copy);
 }

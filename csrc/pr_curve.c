@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LEFT_OUT = -1, FEW = 256, LANES = 4, BLOCK = 256 }; /* a small block: it has many arrays */
+enum { LEFT_OUT = -1, FEW_BUCKETS = 256, LANES = 4, BLOCK = 256 }; /* a small block: it has many arrays */
 
 typedef struct sums {
     double positive, negative;
@@ -29,8 +29,8 @@ typedef struct block {
 } block;
 
 typedef struct lane { /* LEFT_OUT comes first */
-    uint64_t counts[2 * (1 + FEW)]; /* of label 0 and of label 1, in turn */
-    sums sums[1 + FEW];
+    uint64_t counts[2 * (1 + FEW_BUCKETS)]; /* of label 0 and of label 1, in turn */
+    sums sums[1 + FEW_BUCKETS];
 } lane;
 
 /* No comparison is true of NaN. Only what an int32_t can hold is converted. Predictions may change meanwhile: each is
@@ -58,7 +58,7 @@ FIND_BUCKETS(find_buckets_as_float, double, float)
 FIND_BUCKETS(find_buckets, double, double)
 
 /* Finds slots, and answers whether all labels are 0 or 1. They may change between the two loops. */
-static bool use_bytes(block *block, const uint8_t *labels, size_t n)
+static bool find_slots(block *block, const uint8_t *labels, size_t n)
 {
     uint8_t bits = 0;
     for (size_t i = 0; i < n; i++)
@@ -68,7 +68,7 @@ static bool use_bytes(block *block, const uint8_t *labels, size_t n)
     return bits <= 1;
 }
 
-static void use_labels(block *block, size_t n)
+static void load_labels(block *block, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         double label = block->values[i], rest = 1 - label;
@@ -77,7 +77,7 @@ static void use_labels(block *block, size_t n)
     }
 }
 
-static void use_weights(block *block, size_t n)
+static void multiply_by_weights(block *block, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         double weight = block->values[i];
@@ -95,7 +95,7 @@ static uint32_t count_left_out(const block *block, size_t n)
     return left_out;
 }
 
-static void count_few(lane *lanes, const block *block, size_t n)
+static void count_in_lanes(lane *lanes, const block *block, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -114,7 +114,7 @@ static inline void add(sums *to, const block *block, size_t i)
     sum->negative += value.negative;
 }
 
-static void add_to_few(lane *lanes, const block *block, size_t n)
+static void add_in_lanes(lane *lanes, const block *block, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -124,7 +124,7 @@ static void add_to_few(lane *lanes, const block *block, size_t n)
         add(lanes[0].sums, block, i);
 }
 
-static void add_to_many(tbc_pr_curve *curve, const block *block, size_t n)
+static void add_in_place(tbc_pr_curve *curve, const block *block, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         int32_t bucket = block->buckets[i];
@@ -142,7 +142,7 @@ void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const
     const bool as_float = dtype == TBC_FLOAT32 || dtype == TBC_FLOAT16 || dtype == TBC_BFLOAT16;
     const bool floats_in_place = dtype == TBC_FLOAT32 && predictions->stride == sizeof(float);
     const bool bytes = tbc_dtype_size(labels->dtype) == 1 && labels->stride == 1;
-    const bool few = curve->thresholds <= FEW, countable = bytes && few && weights == NULL;
+    const bool few = curve->thresholds <= FEW_BUCKETS, countable = bytes && few && weights == NULL;
     const int32_t thresholds = (int32_t)curve->thresholds;
     lane lanes[LANES];
     block block;
@@ -163,22 +163,22 @@ void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const
             tbc_array_load(block.values, predictions, done, size);
             curve->above += (as_float ? find_buckets_as_float : find_buckets)(&block, block.values, size, thresholds);
         }
-        if (countable && use_bytes(&block, (const uint8_t *)labels->data + done, size)) {
+        if (countable && find_slots(&block, (const uint8_t *)labels->data + done, size)) {
             curve->left_out += count_left_out(&block, size);
-            count_few(lanes, &block, size);
+            count_in_lanes(lanes, &block, size);
             continue;
         }
         tbc_array_load(block.values, labels, done, size);
-        use_labels(&block, size);
+        load_labels(&block, size);
         if (weights != NULL) {
             tbc_array_load(block.values, weights, done, size);
-            use_weights(&block, size);
+            multiply_by_weights(&block, size);
         }
         curve->left_out += count_left_out(&block, size);
         if (few)
-            add_to_few(lanes, &block, size);
+            add_in_lanes(lanes, &block, size);
         else
-            add_to_many(curve, &block, size);
+            add_in_place(curve, &block, size);
     }
     for (size_t i = 0; few && i < curve->thresholds; i++)
         for (size_t k = 0; k < LANES; k++) {

@@ -50,9 +50,9 @@ static bool read_number(cursor tensor, double *number)
     for (field f = {0}; tensor.at != tensor.end;) {
         if (!read_field(&tensor, &f))
             return false;
-        if (is(f, TENSOR_DTYPE, TBC_WIRE_VARINT))
+        if (is_field(f, TENSOR_DTYPE, TBC_WIRE_VARINT))
             dtype = f.value;
-        else if (is(f, TENSOR_CONTENT, TBC_WIRE_BYTES) && content.data == NULL)
+        else if (is_field(f, TENSOR_CONTENT, TBC_WIRE_BYTES) && content.data == NULL)
             content = f;
         else if ((f.number == TENSOR_FLOAT_VAL || f.number == TENSOR_DOUBLE_VAL) && values.data == NULL)
             values = f;
@@ -84,7 +84,7 @@ static uint64_t hash_of(const uint64_t seed[2], const tbc_key *key)
     return key->plugin.size == 0 ? hash : tbc_siphash(seed, hash, key->plugin.data, key->plugin.size);
 }
 
-static inline bool holds(const entry *entry, const tbc_key *key)
+static inline bool has_key(const entry *entry, const tbc_key *key)
 {
     return entry->text != NULL && entry->field == key->field && entry->tag_size == key->tag.size &&
            entry->plugin_size == key->plugin.size && memcmp(entry->text, key->tag.data, key->tag.size) == 0 &&
@@ -96,7 +96,7 @@ static size_t place_of(const tbc_scan *scan, const tbc_key *key)
 {
     const struct tbc_scan_memory *memory = scan->memory;
     size_t at = hash_of(scan->seed, key) & (memory->capacity - 1);
-    while (memory->entries[at].text != NULL && !holds(&memory->entries[at], key))
+    while (memory->entries[at].text != NULL && !has_key(&memory->entries[at], key))
         at = (at + 1) & (memory->capacity - 1);
     return at;
 }
@@ -124,7 +124,7 @@ static bool grow_entries(tbc_scan *scan)
     return true;
 }
 
-static tbc_scan_stop enter_key(tbc_scan *scan, const tbc_key *key, size_t *at)
+static tbc_scan_stop add_key(tbc_scan *scan, const tbc_key *key, size_t *at)
 {
     struct tbc_scan_memory *memory = scan->memory;
     if (2 * (memory->n + 1) > memory->capacity && !grow_entries(scan))
@@ -150,10 +150,10 @@ static inline tbc_scan_stop series_of(tbc_scan *scan, const tbc_key *key, int *s
 {
     struct tbc_scan_memory *memory = scan->memory;
     size_t at = memory->entries[memory->last].next;
-    if (!holds(&memory->entries[at], key)) {
+    if (!has_key(&memory->entries[at], key)) {
         at = place_of(scan, key);
         if (memory->entries[at].text == NULL) {
-            tbc_scan_stop stop = enter_key(scan, key, &at);
+            tbc_scan_stop stop = add_key(scan, key, &at);
             if (stop != TBC_SCAN_MORE)
                 return stop;
         }
@@ -182,7 +182,7 @@ static bool grow_series(tbc_series *series)
 }
 
 /* Drops all rows but the last `keep`. */
-static void fold(tbc_series *series, size_t keep)
+static void keep_last(tbc_series *series, size_t keep)
 {
     if (series->n <= keep)
         return;
@@ -205,14 +205,14 @@ static void fold(tbc_series *series, size_t keep)
 static bool make_room(const tbc_scan *scan, tbc_series *series)
 {
     if (series->n > 0 && series->n / 2 >= scan->keep) {
-        fold(series, scan->keep);
+        keep_last(series, scan->keep);
         return true;
     }
     return grow_series(series);
 }
 
 /* The first value of a file has come. */
-static bool enter_file(const struct tbc_scan_memory *memory, tbc_series *series, int64_t step)
+static bool begin_segment(const struct tbc_scan_memory *memory, tbc_series *series, int64_t step)
 {
     series->file = memory->file;
     if (memory->is_again) { /* its segment is there, unless the file has grown */
@@ -284,7 +284,7 @@ tbc_series *tbc_scan_finish(tbc_scan *scan, int index)
         cut_segments(scan->memory, series);
         hide_rows(series);
     }
-    fold(series, scan->keep);
+    keep_last(series, scan->keep);
     return series;
 }
 
@@ -300,11 +300,11 @@ void tbc_scan_again(tbc_scan *scan)
     }
 }
 
-static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
+static inline bool append_row(tbc_scan *scan, int index, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
 {
     tbc_series *series = &scan->series[index];
     if (scan->hides && !series->is_lasting && series->file != scan->memory->file &&
-        !enter_file(scan->memory, series, step))
+        !begin_segment(scan->memory, series, step))
         return false;
     if (step < scan->first_step || step > scan->last_step)
         return true;
@@ -323,7 +323,7 @@ static inline bool append(tbc_scan *scan, int index, int64_t step, double wall_t
 
 tbc_status tbc_scan_add_row(tbc_scan *scan, int series, int64_t step, double wall_time, tbc_cell cell, uint64_t bytes)
 {
-    return append(scan, series, step, wall_time, cell, bytes) ? TBC_OK : TBC_NO_MEMORY;
+    return append_row(scan, series, step, wall_time, cell, bytes) ? TBC_OK : TBC_NO_MEMORY;
 }
 
 static bool grow_stage(struct tbc_scan_memory *memory)
@@ -347,7 +347,7 @@ static tbc_scan_stop stage_value(tbc_scan *scan, const tbc_key *key, field conte
     if (scan->series[value.series].is_scalar) {
         if (key->field == VALUE_SIMPLE_VALUE)
             value.cell.number = float_at(content.data);
-        else if (key->field != VALUE_TENSOR || !read_number(inside(content), &value.cell.number))
+        else if (key->field != VALUE_TENSOR || !read_number(cursor_of(content), &value.cell.number))
             return TBC_SCAN_ODD;
     }
     if (memory->staged == memory->stage_capacity && !grow_stage(memory))
@@ -356,7 +356,7 @@ static tbc_scan_stop stage_value(tbc_scan *scan, const tbc_key *key, field conte
     return TBC_SCAN_MORE;
 }
 
-static tbc_scan_stop commit(tbc_scan *scan, int64_t step, double wall_time, uint64_t bytes)
+static tbc_scan_stop append_staged(tbc_scan *scan, int64_t step, double wall_time, uint64_t bytes)
 {
     struct tbc_scan_memory *memory = scan->memory;
     for (size_t i = 0; i < memory->staged; i++)
@@ -364,7 +364,7 @@ static tbc_scan_stop commit(tbc_scan *scan, int64_t step, double wall_time, uint
     for (size_t i = 0; i < memory->staged; i++) {
         const staged *value = &memory->stage[i];
         uint64_t with_rest = value->bytes + (i == 0 ? bytes : 0);
-        if (!append(scan, value->series, step, wall_time, value->cell, with_rest))
+        if (!append_row(scan, value->series, step, wall_time, value->cell, with_rest))
             return TBC_SCAN_NO_MEMORY; /* the scan is over: nobody sees its rows */
     }
     return TBC_SCAN_MORE;
@@ -380,9 +380,9 @@ static tbc_scan_stop read_value(tbc_scan *scan, cursor value, int64_t offset)
     for (field f = {0}; value.at != value.end;) {
         if (!read_field(&value, &f))
             return TBC_SCAN_ODD;
-        if (is(f, VALUE_TAG, TBC_WIRE_BYTES)) {
+        if (is_field(f, VALUE_TAG, TBC_WIRE_BYTES)) {
             key.tag = bytes_of(f);
-        } else if (is(f, VALUE_METADATA, TBC_WIRE_BYTES) && metadata.data == NULL) {
+        } else if (is_field(f, VALUE_METADATA, TBC_WIRE_BYTES) && metadata.data == NULL) {
             metadata = f;
         } else if (f.number <= VALUE_TENSOR && f.number != VALUE_TAG && f.number != 7) { /* 7 is node_name */
             if (content.data != NULL || f.type != (f.number == VALUE_SIMPLE_VALUE ? TBC_WIRE_FIXED32 : TBC_WIRE_BYTES))
@@ -392,7 +392,7 @@ static tbc_scan_stop read_value(tbc_scan *scan, cursor value, int64_t offset)
             return TBC_SCAN_ODD;
         }
     }
-    if (metadata.data != NULL && !read_plugin(inside(metadata), &key.plugin))
+    if (metadata.data != NULL && !read_plugin(cursor_of(metadata), &key.plugin))
         return TBC_SCAN_ODD;
     key.field = (int)content.number;
     uint64_t size = (uint64_t)(value.end - start);
@@ -405,7 +405,7 @@ static tbc_scan_stop read_summary(tbc_scan *scan, cursor summary, int64_t offset
     for (field f = {0}; stop == TBC_SCAN_MORE && summary.at != summary.end;) {
         if (!read_field(&summary, &f) || f.type != TBC_WIRE_BYTES || f.number != SUMMARY_VALUE)
             return TBC_SCAN_ODD;
-        stop = read_value(scan, inside(f), offset);
+        stop = read_value(scan, cursor_of(f), offset);
     }
     return stop;
 }
@@ -414,7 +414,7 @@ static tbc_scan_stop read_summary(tbc_scan *scan, cursor summary, int64_t offset
 static tbc_scan_stop read_other(tbc_scan *scan, field what, int64_t offset, bool *starts)
 {
     tbc_key key = {no_key.tag, no_key.plugin, -(int)what.number};
-    cursor c = inside(what);
+    cursor c = cursor_of(what);
     bool is_log = what.number == EVENT_SESSION_LOG, seen = false;
     for (field f = {0}; (is_log || what.number == EVENT_RUN_METADATA) && c.at != c.end;) {
         if (!read_field(&c, &f))
@@ -442,7 +442,7 @@ static bool read_plain_scalar(tbc_scan *scan, const uint8_t *data, uint64_t leng
     int series;
     *stop = series_of(scan, &key, &series);
     if (*stop == TBC_SCAN_MORE && series != TBC_UNWANTED &&
-        !append(scan, series, plain.step, plain.wall_time, (tbc_cell){float_at(plain.value)},
+        !append_row(scan, series, plain.step, plain.wall_time, (tbc_cell){float_at(plain.value)},
                 TBC_RECORD_HEAD + length + TBC_RECORD_TAIL))
         *stop = TBC_SCAN_NO_MEMORY;
     return true;
@@ -461,9 +461,9 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
     for (field f = {0}; event.at != event.end;) {
         if (!read_field(&event, &f))
             return TBC_SCAN_ODD;
-        if (is(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64)) {
+        if (is_field(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64)) {
             wall_time = double_at(f.data);
-        } else if (is(f, EVENT_STEP, TBC_WIRE_VARINT)) {
+        } else if (is_field(f, EVENT_STEP, TBC_WIRE_VARINT)) {
             step = (int64_t)f.value;
         } else if (f.number >= EVENT_FILE_VERSION && f.number <= EVENT_META_GRAPH && f.number != 6) { /* a log message */
             if (what.data != NULL || f.type != TBC_WIRE_BYTES)
@@ -475,14 +475,14 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
     }
     scan->memory->staged = 0;
     if (what.number == EVENT_SUMMARY)
-        stop = read_summary(scan, inside(what), offset);
+        stop = read_summary(scan, cursor_of(what), offset);
     else if (what.number != 0)
         stop = read_other(scan, what, offset, &starts);
     if (stop != TBC_SCAN_MORE)
         return stop;
     if (starts && tbc_scan_start_session(scan, step) != TBC_OK)
         return TBC_SCAN_NO_MEMORY;
-    return commit(scan, step, wall_time, TBC_RECORD_HEAD + length + TBC_RECORD_TAIL);
+    return append_staged(scan, step, wall_time, TBC_RECORD_HEAD + length + TBC_RECORD_TAIL);
 }
 
 tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size, int64_t offset, uint64_t large,
@@ -513,7 +513,7 @@ tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size,
 }
 
 /* As read_field, of a cursor that ends early: `is_cut` says that the field goes beyond, `missing` so many bytes. */
-static bool read_cut(cursor *c, field *f, bool *is_cut, uint64_t *missing)
+static bool read_partial_field(cursor *c, field *f, bool *is_cut, uint64_t *missing)
 {
     if (!read_head(c, f))
         return false;
@@ -537,11 +537,11 @@ bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *
     uint64_t missing = 0;
     *peek = (tbc_peek){.key = no_key};
     while (!is_cut) { /* the event, down to what it holds: that must end where the record's data do */
-        if (!read_cut(&c, &f, &is_cut, &missing))
+        if (!read_partial_field(&c, &f, &is_cut, &missing))
             return false;
-        if (is(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64))
+        if (is_field(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64))
             peek->wall_time = double_at(f.data);
-        else if (is(f, EVENT_STEP, TBC_WIRE_VARINT))
+        else if (is_field(f, EVENT_STEP, TBC_WIRE_VARINT))
             peek->step = (int64_t)f.value;
         else if (!is_cut)
             return false;
@@ -555,16 +555,16 @@ bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *
     }
     if (f.number != EVENT_SUMMARY)
         return false;
-    if (!read_cut(&c, &f, &is_cut, &missing) || f.number != SUMMARY_VALUE || !is_cut || missing != beyond)
+    if (!read_partial_field(&c, &f, &is_cut, &missing) || f.number != SUMMARY_VALUE || !is_cut || missing != beyond)
         return false;
     for (is_cut = false; !is_cut;) {
-        if (!read_cut(&c, &f, &is_cut, &missing))
+        if (!read_partial_field(&c, &f, &is_cut, &missing))
             return false;
         if (is_cut)
             break;
-        if (is(f, VALUE_TAG, TBC_WIRE_BYTES))
+        if (is_field(f, VALUE_TAG, TBC_WIRE_BYTES))
             peek->key.tag = bytes_of(f);
-        else if (is(f, VALUE_METADATA, TBC_WIRE_BYTES) && read_plugin(inside(f), &peek->key.plugin))
+        else if (is_field(f, VALUE_METADATA, TBC_WIRE_BYTES) && read_plugin(cursor_of(f), &peek->key.plugin))
             peek->knows_plugin = true;
         else
             return false;

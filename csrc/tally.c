@@ -135,9 +135,9 @@ static bool has_shape(cursor message, const shape *shape)
             return false;
         if (rule->content == TEXT && !is_utf8(f.data, f.value))
             return false;
-        if (rule->content == MESSAGE && !has_shape(inside(f), rule->message))
+        if (rule->content == MESSAGE && !has_shape(cursor_of(f), rule->message))
             return false;
-        if (rule->content == VARINTS && !are_varints(inside(f)))
+        if (rule->content == VARINTS && !are_varints(cursor_of(f)))
             return false;
         if ((rule->content == WORDS && f.value % 4 != 0) || (rule->content == LONG_WORDS && f.value % 8 != 0))
             return false;
@@ -181,7 +181,7 @@ static bool grow_tags(tbc_tally *tally)
     return true;
 }
 
-static tbc_tag *enter_tag(tbc_tally *tally, tbc_bytes name, size_t at)
+static tbc_tag *add_tag(tbc_tally *tally, tbc_bytes name, size_t at)
 {
     struct tbc_tally_memory *memory = tally->memory;
     if (2 * tally->n_tags == memory->capacity) {
@@ -212,7 +212,7 @@ static inline tbc_tag *tag_of(tbc_tally *tally, tbc_bytes name)
         }
     }
     const size_t at = place_of(tally, name);
-    tag = memory->table[at] != 0 ? &tally->tags[memory->table[at] - 1] : enter_tag(tally, name, at);
+    tag = memory->table[at] != 0 ? &tally->tags[memory->table[at] - 1] : add_tag(tally, name, at);
     if (tag == NULL)
         return NULL;
     const size_t index = (size_t)(tag - tally->tags);
@@ -230,7 +230,7 @@ static inline uint64_t stride_of(const tbc_stretch *stretch)
 }
 
 /* Drops the steps that are not below `step`; answers how many are known to be dropped. */
-static uint64_t drop(tbc_tally *tally, tbc_tag *tag, int64_t step)
+static uint64_t drop_steps(tbc_tally *tally, tbc_tag *tag, int64_t step)
 {
     uint64_t dropped = 0;
     while (tag->n > 0 && tag->stack[tag->n - 1].first >= step) {
@@ -258,7 +258,7 @@ static uint64_t drop(tbc_tally *tally, tbc_tag *tag, int64_t step)
 }
 
 /* The lower half of the stretches becomes one. */
-static void join(tbc_tally *tally, tbc_tag *tag)
+static void join_stretches(tbc_tally *tally, tbc_tag *tag)
 {
     const size_t half = tag->n / 2;
     tbc_stretch *joined = &tag->stack[0];
@@ -273,7 +273,7 @@ static void join(tbc_tally *tally, tbc_tag *tag)
     tally->memory->stretches -= half - 1;
 }
 
-static bool push(tbc_tally *tally, tbc_tag *tag, int64_t step)
+static bool push_step(tbc_tally *tally, tbc_tag *tag, int64_t step)
 {
     tbc_stretch *top = tag->n > 0 ? &tag->stack[tag->n - 1] : NULL;
     if (top != NULL && top->is_even &&
@@ -283,7 +283,7 @@ static bool push(tbc_tally *tally, tbc_tag *tag, int64_t step)
         return true;
     }
     if (tally->memory->stretches >= tally->most && tag->n >= tally->least)
-        join(tally, tag);
+        join_stretches(tally, tag);
     if (tag->n == tag->capacity) {
         tbc_stretch *stack = tbc_grown(tag->stack, &tag->capacity, sizeof *stack, 1);
         if (stack == NULL)
@@ -296,7 +296,7 @@ static bool push(tbc_tally *tally, tbc_tag *tag, int64_t step)
 }
 
 /* Whether a session started at `step` or a lower one since there had been so many starts. */
-static bool is_announced(const struct tbc_tally_memory *memory, int64_t step, uint64_t started)
+static bool is_restart(const struct tbc_tally_memory *memory, int64_t step, uint64_t started)
 {
     const tbc_start *lowest = tbc_starts_after(&memory->starts, started);
     return lowest != NULL && lowest->step <= step;
@@ -317,7 +317,7 @@ bool tbc_tally_is_least(const tbc_tag *tag)
 
 /* --- values --- */
 
-/* The kind that a plugin says; -1 if it says none. */
+/* The kind of the values that a plugin shows; -1 if there is no such plugin. */
 static int kind_of_plugin(const tbc_tally *tally, tbc_bytes plugin)
 {
     for (size_t i = 0; i < tally->n_plugins && plugin.size != 0; i++) {
@@ -340,7 +340,7 @@ static int kind_of(int field, int plugin)
 }
 
 /* Notes what is odd about a value; the place is of the first one. NULL without memory. */
-static tbc_odd_step *note(tbc_tally *tally, tbc_tag *tag, int cause, tbc_odd_step first)
+static tbc_odd_step *note_odd_step(tbc_tally *tally, tbc_tag *tag, int cause, tbc_odd_step first)
 {
     if (tag->odd == NULL) {
         tag->odd = calloc(TBC_CAUSES, sizeof *tag->odd);
@@ -362,30 +362,31 @@ static tbc_status add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_
     if (tag == NULL)
         return TBC_NO_MEMORY;
     tally->values++;
-    const int says = kind_of_plugin(tally, plugin);
+    const int plugin_kind = kind_of_plugin(tally, plugin);
     if (tag->plugin == -2)
-        tag->plugin = says;
+        tag->plugin = plugin_kind;
     if (field == 0) /* TensorBoard's data server passes over it */
         return TBC_OK;
-    const int kind = kind_of(field, plugin.size != 0 ? says : tag->plugin);
+    const int kind = kind_of(field, plugin.size != 0 ? plugin_kind : tag->plugin);
     if (tag->kind < 0)
         tag->kind = kind;
     tag->values++;
     if (kind != tag->kind &&
-        note(tally, tag, TBC_CAUSE_KINDS, (tbc_odd_step){.offset = offset, .kind = kind}) == NULL)
+        note_odd_step(tally, tag, TBC_CAUSE_KINDS, (tbc_odd_step){.offset = offset, .kind = kind}) == NULL)
         return TBC_NO_MEMORY;
     if (tag->n > 0 && step <= tag->stack[tag->n - 1].last) {
         const int64_t last = tag->stack[tag->n - 1].last;
         int cause = step == last ? TBC_CAUSE_REPEAT : TBC_CAUSE_STEP;
-        if (is_announced(tally->memory, step, tag->starts))
+        if (is_restart(tally->memory, step, tag->starts))
             cause = TBC_CAUSE_RESTART;
-        tbc_odd_step *odd = note(tally, tag, cause, (tbc_odd_step){.offset = offset, .before = last, .after = step});
+        tbc_odd_step *odd =
+            note_odd_step(tally, tag, cause, (tbc_odd_step){.offset = offset, .before = last, .after = step});
         if (odd == NULL)
             return TBC_NO_MEMORY;
-        odd->dropped += drop(tally, tag, step);
+        odd->dropped += drop_steps(tally, tag, step);
     }
     tag->starts = tally->memory->started;
-    return push(tally, tag, step) ? TBC_OK : TBC_NO_MEMORY;
+    return push_step(tally, tag, step) ? TBC_OK : TBC_NO_MEMORY;
 }
 
 tbc_status tbc_tally_add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_bytes tag, int field,
@@ -396,7 +397,7 @@ tbc_status tbc_tally_add_value(tbc_tally *tally, int64_t offset, int64_t step, t
 
 /* --- records --- */
 
-static void note_time(tbc_tally *tally, int64_t offset, double wall_time)
+static void note_odd_time(tbc_tally *tally, int64_t offset, double wall_time)
 {
     int what = wall_time >= tally->future ? TBC_TIME_FUTURE : TBC_TIME_BACK;
     if (isnan(wall_time))
@@ -423,7 +424,7 @@ static inline void add_record(tbc_tally *tally, int64_t offset, uint64_t length,
     tally->bytes += TBC_RECORD_HEAD + length + TBC_RECORD_TAIL;
     tally->content = ((tally->content << 23 | tally->content >> 41) ^ crc) * 0x9E3779B97F4A7C15u;
     if (!(wall_time > 0 && wall_time < tally->future && tally->before - wall_time < back))
-        note_time(tally, offset, wall_time);
+        note_odd_time(tally, offset, wall_time);
     if (wall_time < tally->future)
         tally->before = wall_time;
 }
@@ -444,7 +445,7 @@ static tbc_status read_value(tbc_tally *tally, cursor from, int64_t offset, int6
         if (f.number == VALUE_TAG)
             tag = bytes_of(f);
         else if (f.number == VALUE_METADATA)
-            read_plugin(inside(f), &plugin);
+            read_plugin(cursor_of(f), &plugin);
         else if (f.number != 7) /* node_name */
             content = (int)f.number;
     }
@@ -478,9 +479,9 @@ static tbc_tally_stop read_event(tbc_tally *tally, const uint8_t *data, uint64_t
     add_record(tally, offset, length, crc, wall_time, what.number == EVENT_FILE_VERSION);
     tbc_status status = TBC_OK;
     field f = {0};
-    c = inside(what);
+    c = cursor_of(what);
     while (what.number == EVENT_SUMMARY && status == TBC_OK && c.at != c.end && read_field(&c, &f))
-        status = read_value(tally, inside(f), offset, step);
+        status = read_value(tally, cursor_of(f), offset, step);
     while (what.number == EVENT_SESSION_LOG && status == TBC_OK && c.at != c.end && read_field(&c, &f))
         if (f.number == 1 && (int32_t)f.value == SESSION_START) /* as protobuf has it of an enum */
             status = tbc_tally_add_start(tally, step);
