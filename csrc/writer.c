@@ -6,7 +6,7 @@
  * this one stopped, or, in a new file, with the record that is torn there. (After a whole record that is the next one.)
  *
  *   what fails                                       what happens
- *   write: EINTR                                     goes on at once, but in a flush, whose caller looks at signals
+ *   write: EINTR                                     the same byte at once; in a flush, after a look at signals
  *   write: ENOSPC, EDQUOT, EAGAIN, ENOMEM, ENOBUFS   the same byte at the next attempt (is_transient)
  *   write: another error, or 0 bytes                 a new file, from the torn record
  *       the file has its head alone                  the same byte at the next attempt: it is as good as a new file
@@ -16,15 +16,16 @@
  *       nothing was logged since, no directory       no error: goes on in the deleted file
  *   the descriptor is closed, or of another file     a new file, from the torn record
  *   making a file                                    the next attempt makes one, from the torn record
- *       in tbc_writer_open, without `later`          told, and not open
- *   fsync of the open file                           told; a new file before more is written (sync_error)
- *       the descriptor cannot be duplicated          told by this sync
- *   fsync of a file of before, or to list one        told by one sync, which is all
- *   fsync of a directory                             told by each sync until it succeeds
- *   close, in tbc_writer_close                       told; the file is closed all the same
- *   close, of a file given up or a writer freed      not told
- *   starting the thread                              told by attach, wait, flush, close, which try again; so do events
- *       in tbc_writer_open, without `later`          told, and not open; the file is removed
+ *       in tbc_writer_open, without `later`          reported, and not open
+ *   fsync of the open file                           reported; a new file before more is written (sync_error)
+ *       the descriptor cannot be duplicated          reported by this sync
+ *   fsync of a file of before, or to list one        reported by one sync, and forgotten
+ *   fsync of a directory                             reported by each sync until it succeeds
+ *   close, in tbc_writer_close                       reported; the file is closed all the same
+ *   close, of a file given up or a writer freed      not reported
+ *   starting the thread                              reported by attach, wait, flush and close
+ *       in tbc_writer_open, without `later`          reported, and not open; the file is removed
+ *       another call, or an event, finds none        tries again
  *
  * A file that is given up stays if it holds a whole record besides its head (a rotation); else it is removed. An
  * attempt makes new files as long as each takes a whole record. */
@@ -76,7 +77,7 @@ struct tbc_writer {
     tbc_file file;
     uint64_t file_start; /* of all bytes, as queue.done counts them: the first one in this file */
     bool open;
-    bool busy;          /* the thread, or a flush, is at it, without the lock */
+    bool busy;          /* a thread is in write_queue for it, without the lock */
     bool is_fast;       /* the last attempt took less than FAST, and succeeded; false of a descriptor */
     double last_look;   /* when an event looked whether the file is there, in seconds since 1970 */
     bool logged_after_deletion; /* an event may have been logged after the file was deleted */
@@ -104,7 +105,7 @@ static struct {
     int64_t attempt_began;     /* 0 while it makes none */
     const tbc_writer *writer;  /* whose attempt it is */
 } thread;
-static bool leaving; /* the program ends */
+static bool exiting; /* the program ends */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* --- the thread --- */
@@ -169,31 +170,30 @@ static bool is_transient(int error)
 }
 
 /* The file is lost. The next one begins with the record that was torn; if the file was deleted, with all that was in it
-   and is still in memory. Answers whether the file is useful: holds a whole record besides its head. Else it is
-   removed. */
+   and is still in memory. Answers whether the file holds a whole record besides its head. Else it is removed. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
     if (attempt->error == ENOENT)
         start = attempt->file_start > attempt->base ? (size_t)(attempt->file_start - attempt->base) : 0;
-    bool useful = attempt->base + start > attempt->file_start;
+    bool has_records = attempt->base + start > attempt->file_start;
     tbc_queue_lock();
-    if (useful && attempt->error != ENOENT)
+    if (has_records && attempt->error != ENOENT)
         list_unsynced(attempt->writer, &attempt->file);
     attempt->writer->file.fd = -1; /* for who looks at it meanwhile */
     tbc_queue_unlock();
     tbc_file_close(&attempt->file);
-    if (!useful)
+    if (!has_records)
         tbc_file_remove(&attempt->file, place);
     attempt->sent = start;
     attempt->sync_error = 0;
-    attempt->rotations += useful;
-    return useful;
+    attempt->rotations += has_records;
+    return has_records;
 }
 
 /* Answers errno, as tbc_file_check does. If the directory was removed and nothing was logged since, the file is sound:
    to make them again would bring back what somebody has removed on purpose. */
-static int check(const attempt *attempt, const tbc_place *place)
+static int check_file(const attempt *attempt, const tbc_place *place)
 {
     int error = tbc_file_check(&attempt->file);
     return error == ENOENT && !attempt->logged_after_deletion && tbc_place_is_gone(place) ? 0 : error;
@@ -227,11 +227,11 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
             attempt->logged_after_deletion = false;
             is_new = true;
         }
-        attempt->error = attempt->sync_error != 0 ? attempt->sync_error : check(attempt, place);
+        attempt->error = attempt->sync_error != 0 ? attempt->sync_error : check_file(attempt, place);
         if (attempt->error == 0)
             write_some(attempt, taken);
         if (attempt->error == 0)
-            attempt->error = check(attempt, place);
+            attempt->error = check_file(attempt, place);
         if (postpone(attempt)) {
             attempt->sent = before;
             attempt->error = 0;
@@ -383,8 +383,10 @@ static bool takes_over(const tbc_writer *writer)
 {
     if (writer->busy || tbc_queue_is_empty(&writer->queue) || writer->place.directory == NULL)
         return false;
-    return writer->is_fast || (hangs(FORK_HANG) && (thread.writer->place.directory == NULL ||
-                                                  thread.writer->file.device != writer->file.device));
+    if (writer->is_fast)
+        return true;
+    return hangs(FORK_HANG) &&
+           (thread.writer->place.directory == NULL || thread.writer->file.device != writer->file.device);
 }
 
 /* Has bytes of a queue written: by the caller if it takes over, and else by the thread, for which it waits. To wake the
@@ -438,9 +440,9 @@ static tbc_status copy_place(tbc_place *to, const tbc_place *from)
 /* Answers errno. The queue is empty, or given up. The lock is released meanwhile: on NFS, close() writes. */
 static int close_file(tbc_writer *writer)
 {
-    const bool given = writer->place.directory == NULL;
+    const bool is_descriptor = writer->place.directory == NULL;
     TBC_ASSERT(writer->open && !writer->busy && *writer->link == writer);
-    if (!given && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
+    if (!is_descriptor && writer->file.fd >= 0 && writer->file.size > writer->place.head_size)
         list_unsynced(writer, &writer->file);
     *writer->link = writer->next;
     if (writer->next != NULL)
@@ -457,7 +459,7 @@ static int close_file(tbc_writer *writer)
     writer->file.fd = -1;
     int error = 0;
     tbc_queue_unlock();
-    if (given)
+    if (is_descriptor)
         error = close(file.fd) == 0 || errno == EINTR ? 0 : errno;
     else if (file.fd >= 0)
         error = tbc_file_close(&file);
@@ -493,14 +495,14 @@ static void after_fork_in_child(void)
     }
     thread.running = thread.joinable = thread.stop = false;
     thread.attempt_began = 0;
-    leaving = false;
+    exiting = false;
     tbc_queue_unlock();
 }
 
 void tbc_writer_leave(void)
 {
     tbc_queue_lock();
-    leaving = true;
+    exiting = true;
     tbc_queue_unlock();
 }
 
@@ -509,7 +511,7 @@ void tbc_writer_leave(void)
 static void at_exit(void)
 {
     tbc_queue_lock();
-    leaving = true;
+    exiting = true;
     for (tbc_writer *writer = files; writer != NULL; writer = writer->next)
         writer->error = 0;
     for (tbc_writer *writer; (writer = find_writable()) != NULL;)
@@ -807,7 +809,7 @@ static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
 {
     if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* in the child of a fork it is */
         return TBC_OK;
-    bool is_lost = leaving && hangs(EXIT_HANG);
+    bool is_lost = exiting && hangs(EXIT_HANG);
     if (!is_lost && (writer->error == 0 || writer->failures == flush->failures))
         return TBC_WAITING;
     errno = is_lost ? ETIMEDOUT : writer->error;
