@@ -31,15 +31,15 @@ from .records import CorruptRecordError, RecordError, TruncatedRecordError, Wron
 from .tags import KINDS
 
 if TYPE_CHECKING:
-    from .check import Damage, Finding, Report, verify
+    from .comparing import Difference, compare
     from .dataset import Dataset, to_dataset
-    from .diff import Difference, compare
     from .events import Value, read_events, read_values
     from .export import to_arrow, to_pandas, write_csv, write_jsonl, write_parquet
+    from .following import ChangedFileError, follow
     from .kinds import Audio, Experiment, Histogram, HParams, Image, Mesh, PRCurve, SessionEnd, decode
-    from .live import ChangedFileError, follow
     from .load import Run, Scalars, Values, load_runs, load_scalars
-    from .rescue import Repaired, repair
+    from .repairing import Repaired, repair
+    from .verifying import Damage, Finding, Report, verify
 
 __all__ = [
     "KINDS",
@@ -86,19 +86,18 @@ __all__ = [
     "write_parquet",
 ]
 
-_MODULES = {  # what needs more than the standard library is imported when it is asked for
-    "check": ["Damage", "Finding", "Report", "verify"],
-    "diff": ["Difference", "compare"],
+# What needs more than the standard library is imported when it is asked for. __getattr__ keeps nothing, and importing a
+# module sets its name here. So no module may have the name of a function: `verify` would become the module verify.py.
+_MODULES = {
+    "comparing": ["Difference", "compare"],
     "dataset": ["Dataset", "to_dataset"],
     "events": ["Value", "read_events", "read_values"],
     "export": ["to_arrow", "to_pandas", "write_csv", "write_jsonl", "write_parquet"],
-    "kinds": [
-        *("Audio", "Experiment", "HParams", "Histogram", "Image", "Mesh", "PRCurve", "SessionEnd"),
-        "decode",
-    ],
-    "live": ["ChangedFileError", "follow"],
+    "following": ["ChangedFileError", "follow"],
+    "kinds": ["Audio", "Experiment", "HParams", "Histogram", "Image", "Mesh", "PRCurve", "SessionEnd", "decode"],
     "load": ["Run", "Scalars", "Values", "load_runs", "load_scalars"],
-    "rescue": ["Repaired", "repair"],
+    "repairing": ["Repaired", "repair"],
+    "verifying": ["Damage", "Finding", "Report", "verify"],
 }
 
 

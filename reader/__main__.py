@@ -34,11 +34,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import commands
-from .check import KINDS as FINDINGS
-from .check import kinds_of as findings_of
 from .commands import Report, UsageError
 from .describe import printable
 from .tags import KINDS, nearest
+from .verifying import KINDS as FINDINGS
+from .verifying import kinds_of as findings_of
 
 Add = Callable[..., argparse.Action]
 

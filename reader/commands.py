@@ -45,10 +45,10 @@ from .tags import KINDS, Patterns, is_glob, matcher, nearest, spelled
 from .unpack import Folder
 
 if TYPE_CHECKING:
-    from .check import Finding
-    from .check import Report as CheckReport
-    from .diff import Comparison, Difference
-    from .rescue import Repaired
+    from .comparing import Comparison, Difference
+    from .repairing import Repaired
+    from .verifying import Finding
+    from .verifying import Report as CheckReport
 
 INTERVAL = 0.25  # seconds between two looks at what is followed
 LAG = 8 << 20  # bytes not read yet, from which on tail notes that it lags
@@ -743,7 +743,7 @@ def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
 def tail(options: Namespace, report: Report) -> None:
     """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too. A note on
     stderr says when more is logged than it can print."""
-    from .live import Follower
+    from .following import Follower
 
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
@@ -849,7 +849,7 @@ def verify(options: Namespace, report: Report) -> None:
     """Reads every record, and says where files are damaged or torn, where TensorBoard shows something else than was
     logged, and what else is odd: of each file a line for each kind of finding, and how many more there are. For CI:
     exits with 1 if there is an error."""
-    from .check import reports_of
+    from .verifying import reports_of
 
     files = records = size = 0
     counts: Counter[str] = Counter()
@@ -901,7 +901,7 @@ def print_findings(found: CheckReport, infos: Counter[str]) -> None:
 def repair(options: Namespace, report: Report) -> None:
     """Copies every good record of the event files to another directory, each into a file of the same name, and says
     what was lost. Nothing is overwritten, and the originals stay as they are."""
-    from .rescue import repair_each
+    from .repairing import repair_each
 
     for path in options.paths:
         with reading(path, report):
@@ -975,7 +975,7 @@ def diff(options: Namespace, report: Report) -> None:
     """Compares two runs, or trees of runs: every value of every kind, tag by tag and step by step. Wall times do not
     count. Child runs that add_hparams named by the time are matched in the order of time. Exits with 1 if anything
     differs: a regression test of a training. The last line says what was compared."""
-    from .diff import comparison
+    from .comparing import comparison
 
     a = load(options.path, options, report, options.kinds, purge=not options.all)
     b = load(options.other, options, report, options.kinds, purge=not options.all)

@@ -1,4 +1,4 @@
-"""What check.py counts in the files of a run, record by record, in pure Python.
+"""What verifying.py counts in the files of a run, record by record, in pure Python.
 
 It is the oracle of csrc/tally.c, and what runs where the extension is not built.
 

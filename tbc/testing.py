@@ -32,7 +32,7 @@ def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
 
     strict: also raise for warnings, as of steps that go back. Mere information, as of repeated steps, never raises.
     """
-    from tbc.reader.check import verify
+    from tbc.reader.verifying import verify
 
     __tracebackhide__ = True  # pytest shows the caller's line
     severities = ("error", "warning") if strict else ("error",)

@@ -207,7 +207,7 @@ def test_a_deep_tree(tmp_path):
     script = """
         import sys
         from tbc.reader import find_event_files
-        from tbc.reader.live import Follower
+        from tbc.reader.following import Follower
         sys.setrecursionlimit(100)
         print([file.count("/d") for file in find_event_files(".")])
         follower = Follower(".")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from oracle import bytes_of
 from torture import readers
 
-from tbc.reader import find_event_files, read_events, rescue
-from tbc.reader.check import verify
-from tbc.reader.rescue import repair
+from tbc.reader import find_event_files, read_events, repairing
+from tbc.reader.repairing import repair
+from tbc.reader.verifying import verify
 
 DATA = Path(__file__).parent / "data"
 SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
@@ -186,7 +186,7 @@ def test_the_call_does_it_all(tmp_path, path):
     results = repair(path, tmp_path / "copy")
     assert isinstance(results, list)
     assert (tmp_path / "copy" / path.name).exists()
-    each = rescue.repair_each(path, tmp_path / "again")
+    each = repairing.repair_each(path, tmp_path / "again")
     assert not (tmp_path / "again").exists()
     assert [result.records for result in each] == [2]
 
@@ -247,7 +247,7 @@ def test_files_at_a_url(tmp_path):
 
 
 def test_a_key_of_a_bucket_does_not_lead_out_of_the_destination(tmp_path, monkeypatch):
-    monkeypatch.setattr(rescue, "find_event_files", lambda *_: ["memory://check/../../tfevents.1"])
+    monkeypatch.setattr(repairing, "find_event_files", lambda *_: ["memory://check/../../tfevents.1"])
     with pytest.raises(ValueError, match="expected a file below memory://check"):
         repair("memory://check", tmp_path / "copy")
 

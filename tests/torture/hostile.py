@@ -20,7 +20,7 @@ from torture.row import Row
 from tbc import _core
 from tbc.proto import Event
 from tbc.reader import load, read_values, verify
-from tbc.reader.live import follow
+from tbc.reader.following import follow
 from tbc.reader.records import mask
 
 N = 5000

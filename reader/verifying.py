@@ -140,7 +140,7 @@ def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | It
     """Return a report of each event file at or below `path`, which may be a URL, in the order TensorBoard reads them.
 
     live: runs may still be written, so that the last file of each may well end within a record; that is a warning then
-    ignore: kinds of findings to leave out, of tbc.reader.check.KINDS
+    ignore: kinds of findings to leave out, of tbc.reader.verifying.KINDS
 
     What is found about the tags of a run is in the report of its last file. A path that cannot be read is a finding,
     too. Raises TypeError or ValueError for wrong arguments.

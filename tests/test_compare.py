@@ -18,7 +18,7 @@ from tensorboard.compat.proto import event_pb2
 import tbc
 from tbc.proto import Event, GraphDef, HParamsPluginData
 from tbc.reader import KINDS, find_event_files, read_events
-from tbc.reader.diff import Difference, compare, comparison
+from tbc.reader.comparing import Difference, compare, comparison
 from tbc.reader.load import Run, Scalars, load_runs
 from tbc.reader.pairs import Tolerance, elements_apart
 from tbc.testing import event_files

@@ -25,10 +25,10 @@ from torture import readers
 import tbc
 from tbc import _scan
 from tbc.proto import Event
-from tbc.reader import check, load_scalars, read_events, read_records
+from tbc.reader import load_scalars, read_events, read_records, verifying
 from tbc.reader.__main__ import main
-from tbc.reader.check import verify
 from tbc.reader.tally import OddTag, Tally
+from tbc.reader.verifying import verify
 from tbc.testing import assert_valid, event_files, events
 
 DATA = Path(__file__).parent / "data"
@@ -60,7 +60,7 @@ def test_what_others_wrote_is_intact(name):
     size = (DATA / name).stat().st_size
     values = sum(len(event.summary.value) for event in read_events(DATA / name))
     records = len(list(read_records(DATA / name)))
-    assert report == check.Report(str(DATA / name), ".", size, 0, records, values, [])
+    assert report == verifying.Report(str(DATA / name), ".", size, 0, records, values, [])
 
 
 def test_what_tbc_writes_is_intact(log_dir):
@@ -245,7 +245,7 @@ def test_memory_goes_with_the_tags_not_the_values(stride):
 
 
 def outcome(path, kernel):
-    with mock.patch.object(check, "_scan", check._scan if kernel else None):
+    with mock.patch.object(verifying, "_scan", verifying._scan if kernel else None):
         return list(map(repr, verify(path)))  # repr, as NaN is no NaN
 
 
@@ -305,7 +305,7 @@ def test_the_kernel_leaves_nothing_usual_to_python(tmp_path, monkeypatch):
     for name in SOUND:
         shutil.copy(DATA / name, tmp_path)
     expected = outcome(tmp_path, kernel=False)
-    monkeypatch.setattr(check._Run, "_take", None)
+    monkeypatch.setattr(verifying._Run, "_take", None)
     assert outcome(tmp_path, kernel=True) == expected
 
 
@@ -484,7 +484,7 @@ def test_damage_of_one_text_mode_transfer_is_one_warning(path):
 
 
 def test_damage_everywhere_is_told_in_few_words(path, monkeypatch):
-    monkeypatch.setattr(check, "MOST", 3)
+    monkeypatch.setattr(verifying, "MOST", 3)
     write(path, VERSION, *[b"\xff", scalar(1)] * 5)
     (report,) = verify(path)
     corrupt = [one for one in report.findings if one.kind == "corrupt"]
@@ -533,8 +533,8 @@ def test_a_disk_that_fails_on_the_way(path, monkeypatch):
         yield from list(frames_of(*arguments))[:1]
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    frames_of = check.frames_of
-    monkeypatch.setattr(check, "frames_of", fail)
+    frames_of = verifying.frames_of
+    monkeypatch.setattr(verifying, "frames_of", fail)
     assert found(path) == [("error", "unreadable", None)]
     (report,) = verify(path)
     assert report.records == 1
@@ -547,7 +547,7 @@ def test_verify_returns_a_list_and_takes_paths(path):
     write(path, VERSION, scalar(1))
     (report,) = verify(str(path))
     assert verify(path) == verify(os.fsencode(path)) == [report]
-    assert isinstance(report, check.Report)
+    assert isinstance(report, verifying.Report)
 
 
 @pytest.mark.parametrize(
@@ -563,7 +563,7 @@ def test_verify_returns_a_list_and_takes_paths(path):
     ],
 )
 def test_wrong_arguments_raise_at_once(arguments, error, words):
-    for function in (verify, lambda path, **options: check.reports_of(path, False, **({"ignore": ()} | options))):
+    for function in (verify, lambda path, **options: verifying.reports_of(path, False, **({"ignore": ()} | options))):
         with pytest.raises(error, match=re.escape(words)):
             function(*arguments[0], **arguments[1])
 
@@ -575,15 +575,15 @@ def test_kinds_can_be_ignored(path):
     for kind in kinds:
         left = [one.kind for report in verify(path, ignore=kind) for one in report.findings]
         assert left == [one for one in kinds if one != kind]
-    assert verify(path, ignore=check.KINDS) == [
-        check.Report(str(path), ".", path.stat().st_size, 0, 3, 3, [], {}),
+    assert verify(path, ignore=verifying.KINDS) == [
+        verifying.Report(str(path), ".", path.stat().st_size, 0, 3, 3, [], {}),
     ]
-    assert set(kinds) < set(check.KINDS)
-    assert all(f"\n    {kind} " in check.__doc__ for kind in check.KINDS)
+    assert set(kinds) < set(verifying.KINDS)
+    assert all(f"\n    {kind} " in verifying.__doc__ for kind in verifying.KINDS)
 
 
 def test_many_findings_are_counted(path, monkeypatch):
-    monkeypatch.setattr(check, "MOST", 10)
+    monkeypatch.setattr(verifying, "MOST", 10)
     tags = [f"tag{i}" for i in range(25)]
     write(path, VERSION, *[scalar(step, tag) for step in (2, 1) for tag in tags], *[scalar(1, tag) for tag in tags])
     (report,) = verify(path)

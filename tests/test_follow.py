@@ -31,7 +31,7 @@ from tbc.proto import Event
 from tbc.reader import CorruptRecordError, find_event_files
 from tbc.reader.events import read_values
 from tbc.reader.files import open_file, raise_error
-from tbc.reader.live import ChangedFileError, Follower, follow
+from tbc.reader.following import ChangedFileError, Follower, follow
 from tbc.reader.records import WrongFileError
 
 module = sys.modules[Follower.__module__]
@@ -361,7 +361,7 @@ def test_a_thousand_files_need_few_descriptors(tmp_path):
             append(tmp_path / f"{run}" / name, records(1))
     script = """
         import resource, sys
-        from tbc.reader.live import follow
+        from tbc.reader.following import follow
         resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
         print(sum(1 for _ in follow(sys.argv[1], idle=0.1, interval=0.01, purge=False)))
     """
@@ -935,7 +935,7 @@ def test_ctrl_c_ends_it(path):
     append(path, records(1))
     script = """
         import sys
-        from tbc.reader.live import follow
+        from tbc.reader.following import follow
         try:
             for run, value in follow(sys.argv[1], interval=60):
                 print(value.step, flush=True)

@@ -11,9 +11,9 @@ from typing import IO
 
 from tbc.proto import Event
 
-from .check import Damage, Damages, good_records
 from .files import find_event_files, is_directory, is_url, raise_error, run_of, walk, whole_file
 from .records import frame
+from .verifying import Damage, Damages, good_records
 
 
 @dataclass(frozen=True)
