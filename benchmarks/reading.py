@@ -26,7 +26,7 @@ from tensorboard.data.grpc_provider import GrpcDataProvider, make_stub
 from timing import digits
 
 import tbc
-from tbc.reader import load, records, to_dataset
+from tbc.reader import load, loader, records, to_dataset
 
 GB = 10**9
 PEER_ROUNDS = 3  # they take many seconds each
@@ -118,7 +118,7 @@ def measure_readers(layout, rounds, peer_rounds, tenth=None):
             if i < peer_rounds and not tenth:
                 turns[-1]["tbc, into Parquet: to_dataset"] = seconds(write_dataset, whole, layout)
             if i < peer_rounds and tenth:
-                with patch.object(load, "_scan", None), patch.object(records, "crc32c", records.crc32c_in_python):
+                with patch.object(loader, "_scan", None), patch.object(records, "crc32c", records.crc32c_in_python):
                     turns[-1]["tbc in pure Python"] = 10 * seconds(read_with_tbc, part, tenth)
                 turns[-1]["EventAccumulator"] = seconds(read_with_accumulator, whole, layout)
                 turns[-1]["tbparse"] = seconds(read_with_tbparse, whole, layout)

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from .export import to_arrow, to_pandas, write_csv, write_jsonl, write_parquet
     from .following import ChangedFileError, follow
     from .kinds import Audio, Experiment, Histogram, HParams, Image, Mesh, PRCurve, SessionEnd, decode
-    from .load import Run, Scalars, Values, load_runs, load_scalars
+    from .load import load_runs, load_scalars
     from .repairing import Repaired, repair
+    from .series import Run, Scalars, Values
     from .verifying import Damage, Finding, Report, verify
 
 __all__ = [
@@ -95,8 +96,9 @@ _MODULES = {
     "export": ["to_arrow", "to_pandas", "write_csv", "write_jsonl", "write_parquet"],
     "following": ["ChangedFileError", "follow"],
     "kinds": ["Audio", "Experiment", "HParams", "Histogram", "Image", "Mesh", "PRCurve", "SessionEnd", "decode"],
-    "load": ["Run", "Scalars", "Values", "load_runs", "load_scalars"],
+    "load": ["load_runs", "load_scalars"],
     "repairing": ["Repaired", "repair"],
+    "series": ["Run", "Scalars", "Values"],
     "verifying": ["Damage", "Finding", "Report", "verify"],
 }
 

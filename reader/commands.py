@@ -24,24 +24,13 @@ from unicodedata import combining, east_asian_width
 
 from .describe import brief, plain, printable, shortest, strict, to_json
 from .events import Value, read_events, tensor_values, values_of
-from .files import find_event_files, is_directory, is_url, run_of
+from .files import by_run, bytes_in, find_event_files, is_directory, is_url, run_of
 from .kinds import Histogram, HParams, decode, text_of
-from .load import (
-    Loader,
-    Run,
-    Scalars,
-    Total,
-    Values,
-    by_run,
-    bytes_in,
-    kinds_of,
-    load_runs,
-    load_totals,
-    of_runs,
-    step_range,
-)
+from .load import load_runs, load_totals
+from .loader import Loader, step_range
 from .records import RecordError, TruncatedRecordError
-from .tags import KINDS, Patterns, is_glob, matcher, nearest, spelled
+from .series import Run, Scalars, Total, Values, of_runs
+from .tags import KINDS, Patterns, is_glob, kinds_of, matcher, nearest, spelled
 from .unpack import Folder
 
 if TYPE_CHECKING:

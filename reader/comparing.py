@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .describe import brief
 from .events import Value
-from .load import Run, Scalars, Values, kinds_of, load_runs, named_by_time
+from .load import load_runs
 from .pairs import (
     Apart,
     Indices,
@@ -26,7 +26,8 @@ from .pairs import (
     unreadable,
     value_apart,
 )
-from .tags import Patterns, matcher
+from .series import Run, Scalars, Values, named_by_time
+from .tags import Patterns, kinds_of, matcher
 
 Series: TypeAlias = "Scalars | Values"
 

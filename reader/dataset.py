@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from .export import write_parquet
-from .files import filesystem, find_event_files, is_url
-from .load import Loader, OnError, Run, Steps, by_run, bytes_in, step_range, warn, warn_of_hidden
+from .files import by_run, bytes_in, filesystem, find_event_files, is_url
+from .loader import Loader, OnError, Steps, step_range, warn_of
 from .records import RecordError
+from .series import Run, warn_of_hidden
 from .tags import Patterns, matcher
 
 PART_SIZE = 1 << 25  # bytes of event files
@@ -90,7 +91,7 @@ def to_dataset(
     for part_errors, *_ in parts:
         errors += part_errors
     for error in errors:
-        (on_error or warn)(error)
+        (on_error or warn_of)(error)
     hidden = {name: n for *_, part_hidden in parts for name, n in part_hidden.items()}
     if purge is None:
         warn_of_hidden(root, hidden)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import filesystem, is_url, whole_file
-from .load import ByTag, Run, Scalars
+from .series import ByTag, Run, Scalars
 
 if TYPE_CHECKING:
     import pandas

@@ -13,11 +13,11 @@ import os
 import posixpath
 import secrets
 import stat
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO
+
+from . import notices
 
 SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the way there costs more than they do
 
@@ -25,14 +25,6 @@ SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the 
 def raise_error(error: Exception) -> None:
     """What is done about damage unless the caller wants something else."""
     raise error
-
-
-def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called tbc, as far as it is in this thread."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tbc":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def is_url(path: str) -> bool:
@@ -85,7 +77,7 @@ def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError],
     else:
         found = [path]
     for error in links:
-        warn_caller(str(error), RuntimeWarning)
+        notices.warn(str(error), RuntimeWarning)
     return sorted(found, key=os.path.split)
 
 
@@ -185,6 +177,18 @@ def run_of(file: str, root: str) -> str:
     return os.path.relpath(os.path.dirname(file), root)
 
 
+def by_run(
+    files: Iterable[str], root: str, wants_run: Callable[[str], bool] = lambda run: True
+) -> dict[str, list[str]]:
+    """Return the files of each run that is wanted, in their order."""
+    runs: dict[str, list[str]] = {}
+    for file in files:
+        name = run_of(file, root)
+        if wants_run(name):
+            runs.setdefault(name, []).append(file)
+    return runs
+
+
 def open_file(path: str, whole: bool = True) -> BinaryIO:
     """whole: all of it will be read. A FIFO would block, a device never end; that it is a directory is said by open."""
     if is_url(path):
@@ -215,6 +219,15 @@ def size_at(path: str) -> int:
         there, path = filesystem(path)
         return int(there.size(path))
     return os.path.getsize(path)
+
+
+def bytes_in(files: Iterable[str]) -> int:
+    """Of all the files; nothing of one that is not there, which is told when it is read."""
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += size_at(file)
+    return total
 
 
 def size_of(file: BinaryIO) -> int:

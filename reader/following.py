@@ -17,8 +17,8 @@ from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
 from .events import Value, event_of, values_of
-from .files import entries_of, is_url, loop_error, name_link, open_file, run_of, size_of
-from .load import Loader, OnError, Run, Steps, by_run, warn, warn_of_hidden
+from .files import by_run, entries_of, is_url, loop_error, name_link, open_file, run_of, size_of
+from .loader import Loader, OnError, Steps, warn_of
 from .records import (
     HEAD,
     TAIL,
@@ -32,6 +32,7 @@ from .records import (
     next_head,
     read_record,
 )
+from .series import Run, warn_of_hidden
 from .tags import KINDS
 
 MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
@@ -54,7 +55,7 @@ def follow(
     from_end: bool = False,
     idle: float | None = None,
     purge: bool | None = None,
-    on_error: OnError = warn,
+    on_error: OnError = warn_of,
 ) -> Generator[tuple[str, Value], None, None]:
     """Each value that is logged below `path`, with its run: what is there, in the order of find_event_files, then what
     comes, until Ctrl-C, close() or `idle` ends it.

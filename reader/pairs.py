@@ -15,7 +15,7 @@ from tbc.proto import GraphDef, HParamsPluginData, Layout
 from .describe import shortest
 from .events import DTYPES, Value
 from .kinds import Audio, Histogram, Image, array_of, decode, text_of
-from .load import is_named_by_time
+from .series import is_named_by_time
 
 Indices: TypeAlias = "NDArray[np.intp]"
 

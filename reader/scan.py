@@ -1,4 +1,4 @@
-"""Columns, row by row, in pure Python: what csrc/scan.c is to load.py, where the extension is not built.
+"""Columns, row by row, in pure Python: what csrc/scan.c is to loader.py, where the extension is not built.
 
 csrc/scan.h has the rule of what a file hides of the files before it.
 """

@@ -49,6 +49,14 @@ def kind_of(what: str | None, plugin: str) -> str:
     return PLUGIN_KINDS.get(plugin) or ("tensor" if what == "tensor" else "empty")
 
 
+def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
+    """Return the wanted kinds of values; None wants all. Raises ValueError if there is no such kind."""
+    wanted = set(KINDS) if kinds is None else {kinds} if isinstance(kinds, str) else set(kinds)
+    for kind in wanted - set(KINDS):
+        raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return wanted
+
+
 def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
     """The plugin of a value: what its metadata say, else what those of the tag's first value said.
 

@@ -40,7 +40,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 from .events import event_of
 from .files import find_event_files, open_file, run_of, size_of
-from .load import Window
+from .loader import Window
 from .records import HEAD, RecordError, TruncatedRecordError, WrongFileError, end_of, frames_of
 from .tags import PLUGIN_KINDS, SESSION_START
 from .tally import LEAST, OddTag, OddTime, Tally

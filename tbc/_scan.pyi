@@ -23,7 +23,7 @@ class Scan:
     def columns(self, series: int) -> tuple[ArrayLike, ArrayLike, ArrayLike, int, int, tuple[int, int, int]]: ...
     def records(
         self,
-        resolve_key: Callable[[bytes, int, bytes], int],
+        resolve_key: Callable[[bytes, str | None, bytes], int],
         buffer: bytes | bytearray | memoryview,
         start: int,
         end: int,
@@ -33,7 +33,7 @@ class Scan:
 
 def peek(
     buffer: bytes | bytearray | memoryview, start: int, end: int, length: int
-) -> tuple[int, float, bytes, int, bytes | None] | None: ...
+) -> tuple[int, float, bytes, str | None, bytes | None] | None: ...
 
 class Tally:
     def __new__(cls, plugin_kinds: dict[str, str], most: int, least: int) -> Tally: ...

@@ -1,4 +1,4 @@
-"""The seam between load.py and csrc/scan.c. Its Scan has the methods of the one in scan.py, and `records` and `peek`."""
+"""The seam between loader.py and csrc/scan.c. Its Scan has the methods of the one in scan.py, and `records` and `peek`."""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport SIZE_MAX
@@ -7,6 +7,21 @@ from libc.string cimport memcpy
 
 from os import urandom
 
+NAMES = {  # of the fields of Summary.Value, and by negated numbers of Event
+    0: None,
+    2: "simple_value",
+    3: "obsolete_old_style_histogram",
+    4: "image",
+    5: "histo",
+    6: "audio",
+    8: "tensor",
+    -3: "file_version",
+    -4: "graph_def",
+    -7: "session_log",
+    -8: "tagged_run_metadata",
+    -9: "meta_graph_def",
+}
+FIELDS = {name: field for field, name in NAMES.items()}
 MORE, DAMAGED, ODD, LARGE = TBC_SCAN_MORE, TBC_SCAN_DAMAGED, TBC_SCAN_ODD, TBC_SCAN_LARGE
 
 
@@ -65,7 +80,7 @@ cdef bytes text(tbc_bytes of):
 cdef int resolve(void *context, const tbc_key *key) noexcept with gil:
     cdef Scan scan = <Scan>context
     try:
-        return scan.resolve_key(text(key.tag), key.field, text(key.plugin))
+        return scan.resolve_key(text(key.tag), NAMES[key.field], text(key.plugin))
     except UnicodeDecodeError:
         return TBC_ODD
     except BaseException as error:
@@ -168,7 +183,7 @@ cdef class Scan:
 
 def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
     """What the only value of an event is whose record has `length` bytes of data, of which buffer[start:end] are the
-    first: (step, wall time, tag, field, plugin or None if that stands behind). None if these bytes do not tell."""
+    first: (step, wall time, tag, name of the field, plugin or None if that stands behind). None if these bytes do not tell."""
     cdef Part part = Part(buffer, start, end)
     cdef tbc_peek found
     if length <= part.size:
@@ -176,12 +191,11 @@ def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
     if not tbc_scan_peek(part.data, part.size, length, &found):
         return None
     plugin = text(found.key.plugin) if found.knows_plugin else None
-    return found.step, found.wall_time, text(found.key.tag), found.key.field, plugin
+    return found.step, found.wall_time, text(found.key.tag), NAMES[found.key.field], plugin
 
 
 TIMES = ("nan", "infinite", "zero", "back", "future")  # as the enums of tally.h
 CAUSES = ("repeat", "step", "restart", "kinds")
-CONTENTS = {None: 0, "simple_value": 2, "obsolete_old_style_histogram": 3, "image": 4, "histo": 5, "audio": 6, "tensor": 8}
 
 
 cdef class Tally:
@@ -260,7 +274,7 @@ cdef class Tally:
         cdef tbc_bytes t, p
         t.data, t.size = <const char *>tag, len(tag)
         p.data, p.size = <const char *>its_plugin, len(its_plugin)
-        if tbc_tally_add_value(&self.tally, offset, step, t, CONTENTS[what], p) != TBC_OK:
+        if tbc_tally_add_value(&self.tally, offset, step, t, FIELDS[what], p) != TBC_OK:
             raise MemoryError()
 
     def records(self, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from tbc.reader.load import Scalars, Values
+    from tbc.reader.series import Scalars, Values
 
 
 def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
@@ -116,7 +116,7 @@ def _some(names: Iterable[str]) -> str:
 def _assert_values(tag: str, series: Scalars | Values, values: Sequence[Any], rtol: float, atol: float) -> None:
     import numpy as np
 
-    from tbc.reader.load import Scalars
+    from tbc.reader.series import Scalars
 
     __tracebackhide__ = True
     logged = series.value.tolist() if isinstance(series, Scalars) else list(series)

@@ -4,7 +4,7 @@ from unittest import mock
 
 from tbc import _core
 from tbc.proto import Event
-from tbc.reader import KINDS, load
+from tbc.reader import KINDS, loader
 
 NOW = 1.7e9
 VERSION = Event(wall_time=NOW, file_version="brain.Event:2")
@@ -39,10 +39,10 @@ def write(path, *events):
 def loaded(path, kernel, purge=False, steps=None):
     """All that is in a file, as columns that can be compared, and the errors, by the kernel or without it."""
     errors = []
-    with mock.patch.object(load, "_scan", load._scan if kernel else None):
-        loader = load.Loader(lambda tag: True, set(KINDS), steps, purge, errors.append)
-        loader.load(str(path))
-        run = loader.run(".")
+    with mock.patch.object(loader, "_scan", loader._scan if kernel else None):
+        loading = loader.Loader(lambda tag: True, set(KINDS), steps, purge, errors.append)
+        loading.load(str(path))
+        run = loading.run(".")
     found = {(tag, "scalar"): (scalars, scalars.value) for tag, scalars in run.scalars.items()}
     for kind, tags in run.values.items():
         found |= {(tag, kind): (values, values._place) for tag, values in tags.items()}

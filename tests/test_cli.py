@@ -1142,8 +1142,8 @@ def test_it_works_where_the_extension_is_not_built(tmp_path, runs):
         without = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
         assert without.stdout == with_extension.stdout != ""
     script = """if True:
-        import tbc.reader.records as r, tbc.reader.load as load
-        print(r.crc32c is r.crc32c_in_python, load._scan, r.__file__)
+        import tbc.reader.records as r, tbc.reader.loader as loader
+        print(r.crc32c is r.crc32c_in_python, loader._scan, r.__file__)
     """
     check = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert check.stdout.split() == ["True", "None", str(tmp_path / "tbc/reader/records.py")]

@@ -19,8 +19,9 @@ import tbc
 from tbc.proto import Event, GraphDef, HParamsPluginData
 from tbc.reader import KINDS, find_event_files, read_events
 from tbc.reader.comparing import Difference, compare, comparison
-from tbc.reader.load import Run, Scalars, load_runs
+from tbc.reader.load import load_runs
 from tbc.reader.pairs import Tolerance, elements_apart
+from tbc.reader.series import Run, Scalars
 from tbc.testing import event_files
 
 PIXELS = np.arange(3 * 4 * 8, dtype=np.uint8).reshape(3, 4, 8)

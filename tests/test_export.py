@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import tbc
 from tbc.reader import export
 from tbc.reader.export import to_arrow, to_pandas, write_csv, write_jsonl, write_parquet
-from tbc.reader.load import Run, Scalars, load_runs, load_scalars
+from tbc.reader.load import load_runs, load_scalars
+from tbc.reader.series import Run, Scalars
 
 pytest.importorskip("pandas")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -18,9 +18,10 @@ from torture.fuzz import check_load
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import TruncatedRecordError, load, scan
+from tbc.reader import KINDS, TruncatedRecordError, loader, scan
 from tbc.reader.load import load_runs, load_scalars
 from tbc.reader.records import frame
+from tbc.reader.tags import EVENT_KINDS
 from tbc.testing import event_files, events
 
 ENDS = st.none() | st.integers(-5, 25)
@@ -36,8 +37,8 @@ def test_any_file_by_both_paths(path, content, purge, steps, small_is_big):
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
         if small_is_big:  # what may be passed over unread
-            patch.setattr(load, "BIG", 30)
-            patch.setattr(load, "PEEK", 24)
+            patch.setattr(loader, "BIG", 30)
+            patch.setattr(loader, "PEEK", 24)
         check_both(path, purge, steps)
 
 
@@ -158,8 +159,8 @@ def check_messages(path, messages, purge, small_is_big):
     path.write_bytes(b"".join(map(frame, messages)))
     with pytest.MonkeyPatch.context() as patch:
         if small_is_big:
-            patch.setattr(load, "BIG", 24)
-            patch.setattr(load, "PEEK", 20)
+            patch.setattr(loader, "BIG", 24)
+            patch.setattr(loader, "PEEK", 20)
         fast, errors = loaded(path, True, purge)
         slow, expected = loaded(path, False, purge)
     assert {key: columns[:3] for key, columns in fast.items()} == {key: columns[:3] for key, columns in slow.items()}
@@ -287,14 +288,14 @@ def count_bytes(monkeypatch):
     """How many bytes windows have taken in since."""
     counts = [0]
 
-    class Counting(load.Window):
+    class Counting(loader.Window):
         def fill(self):
             held = self.end - self.start
             result = super().fill()
             counts[0] += self.end - held
             return result
 
-    monkeypatch.setattr(load, "Window", Counting)
+    monkeypatch.setattr(loader, "Window", Counting)
     return lambda: counts[0]
 
 
@@ -416,8 +417,8 @@ def test_one_file_that_cannot_be_read(tree, monkeypatch):
             raise PermissionError(13, "Permission denied", path)
         return open_file(path)
 
-    open_file = load.open_file
-    monkeypatch.setattr(load, "open_file", deny)
+    open_file = loader.open_file
+    monkeypatch.setattr(loader, "open_file", deny)
     with pytest.warns(RuntimeWarning, match="Permission denied"):
         assert list(load_runs(tree)) == [".", "a/b"]
     (path,) = (tree / "a").glob("*tfevents*")
@@ -474,8 +475,8 @@ def test_ctrl_c_ends_a_load(tmp_path):
     """Of a file that takes long, in the threads of load_runs."""
     script = """
         import os, signal, sys, threading, time
-        from tbc.reader import load, load_runs
-        load.Window.fill = lambda self: time.sleep(0.01) or self.advance(0) or True  # a disk without end
+        from tbc.reader import load_runs, loader
+        loader.Window.fill = lambda self: time.sleep(0.01) or self.advance(0) or True  # a disk without end
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             load_runs(sys.argv[1])
@@ -504,9 +505,9 @@ def scanned(content, cuts, start_steps, large=1 << 16):
     whole = kernel.Scan(-3, 20, True)
     keys = []
 
-    def resolve(tag, field, plugin):
-        keys.append((tag.decode(), field, plugin))
-        return whole.add_series(field == 2, field < 0)
+    def resolve(tag, what, plugin):
+        keys.append((tag.decode(), what, plugin))
+        return whole.add_series(what == "simple_value", what in EVENT_KINDS)
 
     at, places = 0, []
     for end, step in zip([*cuts, len(content)], [100, *start_steps], strict=True):
@@ -552,7 +553,7 @@ def test_a_file_cut_at_every_byte_has_the_columns_of_the_whole():
 def test_a_window_of_any_size(path, content, purge, piece):
     path.write_bytes(content)
     expected, errors = loaded(path, True, purge)
-    with mock.patch.multiple(load, PIECE=piece, LEAP=piece):
+    with mock.patch.multiple(loader, PIECE=piece, LEAP=piece):
         found, again = loaded(path, True, purge)
     assert found == expected
     assert list(map(repr, again)) == list(map(repr, errors))
@@ -604,7 +605,7 @@ def give(kept, calls):
 
 @given(CALLS, st.booleans())
 def test_a_scan_hides_what_a_plain_model_hides(calls, hides):
-    for of in filter(None, (load._scan, scan)):
+    for of in filter(None, (loader._scan, scan)):
         kept = of.Scan(-3, 20, hides)
         for series in range(5):
             kept.add_series(True, series in (0, 3))
@@ -618,7 +619,7 @@ def test_a_scan_hides_what_a_plain_model_hides(calls, hides):
 @given(CALLS | CALLS.map(lambda calls: 3 * calls), st.booleans(), st.integers(0, 30))
 def test_a_scan_that_keeps_some_rows_knows_of_the_others(calls, hides, keep):
     """As the one that keeps all, and is given the files once."""
-    for of in filter(None, (load._scan, scan)):
+    for of in filter(None, (loader._scan, scan)):
         kept = of.Scan(-3, 20, hides, keep)
         for series in range(5):
             kept.add_series(True, series in (0, 3))
@@ -638,20 +639,20 @@ def test_a_run_that_grows_between_its_two_readings(tmp_path_factory, contents):
     directory = tmp_path_factory.mktemp("grows")
     paths = [directory / f"events.out.tfevents.{i}" for i in range(len(contents))]
 
-    class Growing(load.Loader):
+    class Growing(loader.Loader):
         def cuts(self, files):
             super().cuts(files)
             for path, (first, then) in zip(paths, contents, strict=True):
                 path.write_bytes(first + then)
 
     found = []
-    for kernel in (load._scan, None):
+    for kernel in (loader._scan, None):
         for path, (first, _) in zip(paths, contents, strict=True):
             path.write_bytes(first)
-        with mock.patch.object(load, "_scan", kernel):
-            loader = Growing(lambda tag: True, set(load.KINDS), None, True, lambda error: None, keep=0)
-            loader.load_files(list(map(str, paths)))
-            found.append(loader.totals())
+        with mock.patch.object(loader, "_scan", kernel):
+            growing = Growing(lambda tag: True, set(KINDS), None, True, lambda error: None, keep=0)
+            growing.load_files(list(map(str, paths)))
+            found.append(growing.totals())
     assert found[0] == found[1]
     everything = load_runs(directory, purge=False, on_error=lambda error: None).get(".")
     logged = sum(len(values) for *_, values in everything.all()) if everything else 0

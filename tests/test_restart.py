@@ -26,7 +26,18 @@ from torture import readers
 
 import tbc
 from tbc.proto import Event
-from tbc.reader import compare, find_event_files, follow, load, load_runs, load_scalars, to_dataset, to_pandas
+from tbc.reader import (
+    compare,
+    find_event_files,
+    follow,
+    load,
+    load_runs,
+    load_scalars,
+    loader,
+    series,
+    to_dataset,
+    to_pandas,
+)
 from tbc.reader.__main__ import main
 from tbc.testing import assert_logged
 
@@ -153,11 +164,11 @@ def shown_by(runs):
 
 @pytest.mark.parametrize("by_kernel", [True, False])
 def test_what_is_loaded(tree, by_kernel):
-    with mock.patch.object(load, "_scan", load._scan if by_kernel else None):
+    with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None):
         assert shown_by(load_runs(tree, purge=True)) == {name: ours for name, (_, ours, *_) in CASES.items()}
         for name, (files, ours, *_) in CASES.items():
             found = load_scalars(tree / name, purge=True)
-            assert shown_by({name: load.Run(name, found, {})}) == {name: ours}
+            assert shown_by({name: series.Run(name, found, {})}) == {name: ours}
             hidden = {tag: scalars.hidden for tag, scalars in found.items()}
             logged = [tag for points in files for tag, _ in points if tag]
             assert hidden == {tag: logged.count(tag) - len(ours[tag]) for tag in ours}
@@ -231,7 +242,7 @@ def left_by_the_rule(files):
 def test_any_run(files, by_kernel, first):
     with tempfile.TemporaryDirectory() as directory:
         write_run(Path(directory), files)
-        with mock.patch.object(load, "_scan", load._scan if by_kernel else None):
+        with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None):
             found = load_scalars(directory, purge=True, steps=(first, None))
             everything = load_scalars(directory, purge=False)
     left = left_by_the_rule(files)
@@ -247,8 +258,8 @@ def test_any_run(files, by_kernel, first):
 def test_a_graph_outlasts_a_restart(tmp_path):
     write(tmp_path / "tfevents.1", VERSION, Event(step=5, graph_def=b"graph"), start(5))
     write(tmp_path / "tfevents.2", VERSION, start(0))
-    for kernel in (load._scan, None):
-        with mock.patch.object(load, "_scan", kernel):
+    for kernel in (loader._scan, None):
+        with mock.patch.object(loader, "_scan", kernel):
             values = load_runs(tmp_path)["."].values
             assert values["graph"][""][:] == [b"graph"]
             assert values["session_log"][""].step.tolist() == [5, 0]
@@ -256,8 +267,8 @@ def test_a_graph_outlasts_a_restart(tmp_path):
 
 def test_steps_are_chosen_of_what_is_not_hidden(tmp_path):
     write_run(tmp_path, [a(range(11)), a([3, 12, 4])])
-    for kernel in (load._scan, None):
-        with mock.patch.object(load, "_scan", kernel):
+    for kernel in (loader._scan, None):
+        with mock.patch.object(loader, "_scan", kernel):
             for steps, expected, hidden in (((3, 3), [3], 1), ((None, 2), [0, 1, 2], 0), ((5, 11), [], 6)):
                 found = load_scalars(tmp_path, steps=steps, purge=True)["a"]
                 assert (found.step.tolist(), found.hidden) == (expected, hidden)
@@ -382,13 +393,13 @@ def test_hparams_of_its_own_come_first(tmp_path):
 def test_totals_of_any_run(files, by_kernel, purge):
     with tempfile.TemporaryDirectory() as directory:
         write_run(Path(directory), files)
-        with mock.patch.object(load, "_scan", load._scan if by_kernel else None), warnings.catch_warnings():
+        with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             runs, totals = load_runs(directory, purge=purge), load.load_totals(directory, purge=purge)
     found = {(tag, "scalar"): scalars for tag, scalars in runs["."].scalars.items()}
     found |= {(tag, kind): values for kind, tags in runs["."].values.items() for tag, values in tags.items()}
     assert {(total.tag, total.kind): total for total in totals["."]} == {
-        (tag, kind): load.Total(tag, kind, len(of), *ends_of(of.step.tolist()), of.size, of.hidden)
+        (tag, kind): series.Total(tag, kind, len(of), *ends_of(of.step.tolist()), of.size, of.hidden)
         for (tag, kind), of in found.items()
     }
 
@@ -402,9 +413,9 @@ def test_cuts_of_any_run(files, by_kernel):
     """A value is hidden if it is not before the step at which its file is cut."""
     with tempfile.TemporaryDirectory() as directory:
         write_run(Path(directory), files)
-        with mock.patch.object(load, "_scan", load._scan if by_kernel else None):
-            loader = load.Loader(lambda tag: True, {"scalar"}, None, True, None, keep=0)
-            cuts = loader.cuts([os.path.join(directory, f"events.out.tfevents.{i}") for i in range(len(files))])
+        with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None):
+            loading = loader.Loader(lambda tag: True, {"scalar"}, None, True, None, keep=0)
+            cuts = loading.cuts([os.path.join(directory, f"events.out.tfevents.{i}") for i in range(len(files))])
     for tag, left in left_by_the_rule(files).items():
         logged = [(number, step) for number, of in enumerate(files) for t, step in of if t == tag]
         assert left == [

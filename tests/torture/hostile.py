@@ -19,7 +19,7 @@ from torture.row import Row
 
 from tbc import _core
 from tbc.proto import Event
-from tbc.reader import load, read_values, verify
+from tbc.reader import load, loader, read_values, verify
 from tbc.reader.following import follow
 from tbc.reader.records import mask
 
@@ -134,7 +134,7 @@ def write(logdir, shape, n):
 
 
 def in_python(logdir):
-    with patch.object(load, "_scan", None):
+    with patch.object(loader, "_scan", None):
         load.load_runs(logdir, purge=True, on_error=ignore)
 
 
