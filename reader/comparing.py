@@ -22,7 +22,7 @@ from .pairs import (
     UnreadableError,
     elements_apart,
     numbers_text,
-    spelled,
+    part_text,
     unreadable,
     value_apart,
 )
@@ -212,7 +212,7 @@ def _compare_series(
 
     def add(what: str, count: int, step: int, i: int | None, j: int | None, text: str = "") -> None:
         ends = [None if n is None else _said(series, n) for series, n in ((a, i), (b, j))]
-        text = text or next(spelled(end) if isinstance(end, float) else end for end in ends if end is not None)
+        text = text or next(part_text(end) if isinstance(end, float) else end for end in ends if end is not None)
         differences.append(Difference(run, tag, kind, what, count, step, ends[0], ends[1], text, run_b))
 
     if len(only_a) or len(only_b):

@@ -24,12 +24,13 @@ from .kinds import (
     node_count,
     text_of,
 )
+from .tags import printable
 
 SHORT = 80  # characters of a line
 
 
 def to_json(value: Value, limit: int | None = None) -> Any:
-    """The value as JSON types; `strict` sees to NaN. Images, sounds and graphs are described, not included.
+    """The value as JSON types, or NaN. Images, sounds and graphs are described, not included.
 
     What does not hold what its kind holds, in a file of some other writer, becomes {"unreadable": why}. `limit` is how
     many elements of a tensor, and characters of each, are enough.
@@ -55,21 +56,6 @@ def brief(value: Value) -> str:
     line = data if isinstance(data, str) else json.dumps(data)
     line = printable(line[: SHORT + 1])  # before the work of it: a value may have any size
     return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
-
-
-def printable(text: str) -> str:
-    """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
-    return text if text.isprintable() else text.translate(_ESCAPES)
-
-
-class _Escapes(dict[int, str]):
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        self[code] = character if character.isprintable() else ascii(character)[1:-1]
-        return self[code]
-
-
-_ESCAPES = _Escapes()
 
 
 def _histogram(value: Value) -> dict[str, Any]:
@@ -230,14 +216,3 @@ def _decoded(element: Any, limit: int | None) -> Any:
     if not isinstance(element, bytes):
         return element
     return text_of(element[: limit and 4 * limit])
-
-
-def strict(data: Any) -> Any:
-    """JSON has no NaN and no infinities: they become strings, as in protobuf's JSON."""
-    if isinstance(data, float) and not math.isfinite(data):
-        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
-    if isinstance(data, list):
-        return [strict(element) for element in data]
-    if isinstance(data, dict):
-        return {key: strict(element) for key, element in data.items()}
-    return data

@@ -36,13 +36,13 @@ Data: TypeAlias = "Mapping[str, Scalars] | Mapping[str, Run] | Run"
 
 ROWS = 1 << 16  # of text that are made at a time
 ROW_GROUP = 1 << 17  # rows of Parquet that a reader takes or leaves together
-JSON_NUMBERS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as describe.strict has them
+JSON_NUMBERS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as commands.printing.strict has them
 CSV_NUMBERS = {"None": ""}
 _QUOTED = re.compile('[",\r\n]')
 
 
 @dataclass(frozen=True)
-class Names:
+class Categories:
     """A column of few strings, often: names[codes]."""
 
     codes: NDArray[np.int32]
@@ -52,7 +52,7 @@ class Names:
         return len(self.codes)
 
 
-Table: TypeAlias = "dict[str, Names | NDArray[Any]]"
+Table: TypeAlias = "dict[str, Categories | NDArray[Any]]"
 
 
 def to_pandas(data: Data, *, wide: bool = False) -> pandas.DataFrame:
@@ -64,7 +64,7 @@ def to_pandas(data: Data, *, wide: bool = False) -> pandas.DataFrame:
     return pd.DataFrame(
         {
             name: pd.Categorical.from_codes(column.codes, column.names)
-            if isinstance(column, Names)
+            if isinstance(column, Categories)
             else np.ma.getdata(column)
             for name, column in columns(data, wide).items()
         }
@@ -80,7 +80,7 @@ def to_arrow(data: Data, *, wide: bool = False) -> pyarrow.Table:
     return pa.table(
         {
             name: pa.DictionaryArray.from_arrays(column.codes, pa.array(column.names, pa.string()))
-            if isinstance(column, Names)
+            if isinstance(column, Categories)
             else pa.array(column)
             for name, column in columns(data, wide).items()
         }
@@ -163,8 +163,8 @@ def _long(runs: dict[str, Mapping[str, Scalars]]) -> Table:
     tag_of_series = [codes.setdefault(tag, len(codes)) for scalars in runs.values() for tag in scalars]
     run_of_series = [code for code, scalars in enumerate(runs.values()) for _ in scalars]
     return {
-        "run": Names(np.repeat(np.array(run_of_series, np.int32), lengths), list(runs)),
-        "tag": Names(np.repeat(np.array(tag_of_series, np.int32), lengths), list(codes)),
+        "run": Categories(np.repeat(np.array(run_of_series, np.int32), lengths), list(runs)),
+        "tag": Categories(np.repeat(np.array(tag_of_series, np.int32), lengths), list(codes)),
         "step": _joined(np.int64, [of.step for of in series]),
         "wall_time": _joined(np.float64, [of.wall_time for of in series]),
         "value": _joined(np.float64, [of.value for of in series]),
@@ -175,7 +175,7 @@ def _wide(runs: dict[str, Mapping[str, Scalars]]) -> Table:
     steps = [_distinct(_joined(np.int64, [of.step for of in scalars.values()]))[0] for scalars in runs.values()]
     rows = [len(step) for step in steps]
     table: Table = {
-        "run": Names(np.repeat(np.arange(len(runs), dtype=np.int32), rows), list(runs)),
+        "run": Categories(np.repeat(np.arange(len(runs), dtype=np.int32), rows), list(runs)),
         "step": _joined(np.int64, steps),
     }
     values: dict[str, np.ma.MaskedArray[Any, Any]] = {}
@@ -204,15 +204,15 @@ def _distinct(step: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return steps, len(step) - 1 - first
 
 
-def _write(table: Table, file: TextIO, row: str, quoted: Callable[[str], str], spelled: dict[str, str]) -> None:
+def _write(table: Table, file: TextIO, row: str, quoted: Callable[[str], str], spellings: dict[str, str]) -> None:
     """Each row of a table as text: what it is in Python, with the names quoted, and some numbers spelled otherwise."""
-    texts = {name: list(map(quoted, column.names)) for name, column in table.items() if isinstance(column, Names)}
+    texts = {name: list(map(quoted, column.names)) for name, column in table.items() if isinstance(column, Categories)}
     for start in range(0, len(table["step"]), ROWS):
         rows = slice(start, start + ROWS)
         cells = [
             [texts[name][code] for code in column.codes[rows].tolist()]
-            if isinstance(column, Names)
-            else [spelled.get(number, number) for number in map(repr, column[rows].tolist())]
+            if isinstance(column, Categories)
+            else [spellings.get(number, number) for number in map(repr, column[rows].tolist())]
             for name, column in table.items()
         ]
         file.write("".join(map(row.__mod__, zip(*cells, strict=True))))

@@ -31,6 +31,21 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def exists(path: str) -> bool:
+    """Return whether a path is a URL, or there is something, if only a link to nowhere."""
+    return is_url(path) or os.path.lexists(path)
+
+
+def distinct(paths: list[str]) -> list[str]:
+    """Return each path once, however it is spelled: a, a/ and ./a are one."""
+    from pathlib import PurePath
+
+    found: dict[str, str] = {}
+    for path in paths:
+        found.setdefault(path.rstrip("/") if is_url(path) else str(PurePath(path)), path)
+    return list(found.values())
+
+
 def filesystem(url: str) -> tuple[Any, str]:
     """The fsspec filesystem of a URL, and the path there. Raises ImportError if what it needs is not installed."""
     try:

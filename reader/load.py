@@ -1,4 +1,4 @@
-"""Loads runs: finds the files, reads large ones in threads, and warns of what is left out."""
+"""Load runs: find the files, read large ones in threads, and warn of damage and of what is left out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from .files import by_run, bytes_in, event_files_in, find_event_files, is_directory, is_url
 from .loader import PIECE, Loader, OnError, Steps, step_range, warn_of
+from .records import RecordError
 from .series import ByRun, Run, Scalars, Total, named_by_time, warn_of_hidden
 from .tags import Patterns, kinds_of, matcher
 
@@ -87,38 +88,11 @@ def load_runs(
     file.
     """
     root = os.fsdecode(logdir)
-    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge, on_error
-    tree = Tree(root, matcher(runs), on_error)
-    loaded = tree.load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
-    children = named_by_time(tree.all_files) if "hparams" in kinds_of(kinds) else {}
-    found = ByRun(
-        (name, replace(run, _child_files=[file for child in children.get(name, ()) for file in tree.all_files[child]]))
-        for name, run in loaded.items()
-        if run.scalars or run.values
-    )
+    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge
+    found = Tree(root, matcher(runs), on_error).load_runs(*wanted, workers, progress)
     if purge is None:
         warn_of_hidden(root, {name: run.hidden for name, run in found.items()})
     return found
-
-
-def load_totals(
-    logdir: str | os.PathLike[str],
-    *,
-    runs: Patterns = None,
-    tags: Patterns = None,
-    kinds: str | Iterable[str] | None = None,
-    steps: Steps = None,
-    purge: bool | None = None,
-    on_error: OnError | None = None,
-) -> dict[str, list[Total]]:
-    """Count the values under each tag of each run below a directory, without their rows: memory grows with the tags.
-
-    The arguments are those of load_runs. A run of several files is read twice, unless purge is False.
-    """
-    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge, on_error
-    tree = Tree(os.fsdecode(logdir), matcher(runs), on_error)
-    loaded = tree.load(lambda advance: Loader(*wanted, advance, keep=0), lambda loader, name: loader.totals())
-    return {name: totals for name, totals in loaded.items() if totals}
 
 
 T = TypeVar("T")
@@ -127,7 +101,9 @@ T = TypeVar("T")
 class Tree:
     """The event files at or below a path, by run. `files` are those of the wanted runs.
 
-    Raises OSError if the path cannot be read, or has no event file; what is wrong below it is reported to on_error.
+    Raises OSError if the path cannot be read, or has no event file. What is wrong below it is given to on_error. By
+    default it is kept until all is loaded, and the caller's thread warns of it: the threads that load do not know the
+    user's line.
     """
 
     def __init__(self, root: str, wants_run: Callable[[str], bool], on_error: OnError | None) -> None:
@@ -135,21 +111,52 @@ class Tree:
         found = find_event_files(root, unlisted.append)
         if not found:
             raise unlisted[0] if unlisted else FileNotFoundError(errno.ENOENT, "no event file here", root)
+        self._warnings: list[RecordError | OSError] = []
+        self._on_error: OnError = on_error or self._warnings.append
         for error in unlisted:
-            (on_error or warn_of)(error)
+            self._on_error(error)
         self.root = root
         self.is_file: bool = found == [root]
         self.all_files: dict[str, list[str]] = by_run(found, root)
         self.files: dict[str, list[str]] = {name: of for name, of in self.all_files.items() if wants_run(name)}
 
-    def load(
+    def load_runs(
+        self,
+        wants_tag: Callable[[str], bool],
+        kinds: set[str],
+        steps: Steps,
+        purge: bool | None,
+        workers: int | None = None,
+        progress: bool | None = False,
+    ) -> dict[str, Run]:
+        """Load the runs; leave out those that hold nothing that is wanted."""
+        wanted = wants_tag, kinds, steps, purge, self._on_error
+        loaded = self._load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
+        children = named_by_time(self.all_files) if "hparams" in kinds else {}
+        files = self.all_files
+        return ByRun(
+            (name, replace(run, _child_files=[file for child in children.get(name, ()) for file in files[child]]))
+            for name, run in loaded.items()
+            if run.scalars or run.values
+        )
+
+    def load_totals(
+        self, wants_tag: Callable[[str], bool], kinds: set[str], steps: Steps, purge: bool | None
+    ) -> dict[str, list[Total]]:
+        """Count the values under each tag of each run, without their rows: memory grows with the tags. A run of several
+        files is read twice, unless purge is False."""
+        wanted = wants_tag, kinds, steps, purge, self._on_error
+        loaded = self._load(lambda advance: Loader(*wanted, advance, keep=0), lambda loader, name: loader.totals())
+        return {name: totals for name, totals in loaded.items() if totals}
+
+    def _load(
         self,
         make_loader: Callable[[Callable[[int], object]], Loader],
         result: Callable[[Loader, str], T],
         workers: int | None = None,
         progress: bool | None = False,
     ) -> dict[str, T]:
-        """Load the runs, in threads: a loader for each, told how to advance the bar, and its result."""
+        """Return what `result` makes of the loader of each run. The argument of make_loader advances the bar."""
         workers = workers or max(os.cpu_count() or 1, 16 if is_url(self.root) else 1)
         with Bar(progress, self.files.values()) as bar, ThreadPoolExecutor(workers) as threads:
 
@@ -171,6 +178,8 @@ class Tree:
                 bar.is_over = True
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
+        for error in self._warnings:
+            warn_of(error)
         return {name: loaded[name] for name in self.files}
 
 

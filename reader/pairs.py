@@ -272,7 +272,7 @@ def _graphs_apart(a: bytes, b: bytes, tolerance: Tolerance) -> Apart | None:
     only_a = [name for name in nodes_a if name not in nodes_b]
     only_b = [name for name in nodes_b if name not in nodes_a]
     texts = [
-        f"{len(names):,} node{'s' * (len(names) != 1)} {how}, such as {spelled(names[0])}"
+        f"{len(names):,} node{'s' * (len(names) != 1)} {how}, such as {part_text(names[0])}"
         for names, how in ((changed, "changed"), (only_a, "only in the first"), (only_b, "only in the second"))
         if names
     ]
@@ -308,7 +308,7 @@ def part_apart(a: Any, b: Any, tolerance: Tolerance) -> Apart | None:
         return _numbers_apart(a, b, tolerance)
     if type(a) is type(b) and a == b:
         return None
-    return Apart(math.inf, f"{spelled(a)} and {spelled(b)}")
+    return Apart(math.inf, f"{part_text(a)} and {part_text(b)}")
 
 
 def _dicts_apart(a: dict[str, Any], b: dict[str, Any], tolerance: Tolerance) -> Apart | None:
@@ -321,7 +321,7 @@ def _dicts_apart(a: dict[str, Any], b: dict[str, Any], tolerance: Tolerance) -> 
                 continue
         else:
             side, has = ("first", a) if name in a else ("second", b)
-            apart = Apart(math.inf, f"only in the {side}, {spelled(has[name])}")
+            apart = Apart(math.inf, f"only in the {side}, {part_text(has[name])}")
         worst = max(worst, apart.distance)
         texts.append(f"{name}: {apart.text}")
     more = f"; {len(texts) - MOST_PARTS:,} more" if len(texts) > MOST_PARTS else ""
@@ -399,7 +399,7 @@ def _worse(worst: Apart | None, apart: Apart | None, where: str) -> Apart | None
 
 
 def numbers_text(a: Any, b: Any) -> str:
-    x, y = spelled(a), spelled(b)
+    x, y = part_text(a), part_text(b)
     if x == y:  # 0.1 as a float32 and as a float64
         x, y = repr(a), repr(b)
     if isinstance(a, bool) or not math.isfinite(abs(a - b)):
@@ -412,7 +412,8 @@ def _amount(distance: Any) -> str:
     return f"{whole:,}" if whole and whole == distance < 1e15 else f"{distance:.3g}"
 
 
-def spelled(part: Any) -> str:
+def part_text(part: Any) -> str:
+    """Return a part of a value in a few characters."""
     if isinstance(part, float):
         return shortest(part)
     text = repr(text_of(part) if isinstance(part, bytes) else part)

@@ -105,11 +105,27 @@ def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
     containing = (name for name in names if part and part.casefold() in name.casefold())
     found = list(dict.fromkeys([*close, *islice(containing, 3)]))[:3]
     if found:
-        return f"; nearest: {', '.join(map(spelled, found))}"
+        return f"; nearest: {', '.join(map(quoted, found))}"
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f", but {', '.join(map(spelled, names[:3]))}{more}" if names else ""
+    return f", but {', '.join(map(quoted, names[:3]))}{more}" if names else ""
 
 
-def spelled(name: str | re.Pattern[str]) -> str:
+def quoted(name: str | re.Pattern[str], longest: int = LONG_NAME) -> str:
+    """Return a name or a pattern in quotes; of a long one, the beginning."""
     text = name if isinstance(name, str) else name.pattern
-    return repr(text) if len(text) <= LONG_NAME else f"{text[:LONG_NAME]!r}..."
+    return repr(text) if len(text) <= longest else f"{text[:longest]!r}..."
+
+
+def printable(text: str) -> str:
+    """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+class _Escapes(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = character if character.isprintable() else ascii(character)[1:-1]
+        return self[code]
+
+
+_ESCAPES = _Escapes()

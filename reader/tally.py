@@ -4,10 +4,10 @@ It is the oracle of csrc/tally.c, and what runs where the extension is not built
 
 TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier ones whose
 step is not smaller. What is left is a stack whose steps grow. Here a stack is held in stretches of even steps, so a
-tag that is logged every so many steps takes the memory of one. Beyond MOST stretches of a run the lower ones of a tag
+tag that is logged every so many steps takes the memory of one. Beyond MOST_STRETCHES of a run the lower ones of a tag
 are joined, and what is dropped of a joined one is known only from below.
 
-Time goes with the values; memory with the tags, and with MOST.
+Time goes with the values; memory with the tags, and with MOST_STRETCHES.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import NamedTuple
 from .scan import Starts
 from .tags import kind_of
 
-MOST = 1 << 20  # stretches of a run, 24 bytes each in C
-LEAST = 16  # of a tag that may always be there
+MOST_STRETCHES = 1 << 20  # stretches of a run, 24 bytes each in C
+LEAST_STRETCHES = 16  # of a tag that may always be there
 BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
 TIMES = ("nan", "infinite", "zero", "back", "future")  # what is odd about a wall_time
 CAUSES = ("repeat", "step", "restart", "kinds")  # why values of a tag are not shown
@@ -96,7 +96,7 @@ class Tally:
     """Counts of the files of a run. `n_records`, `n_bytes`, `n_values`, `content` (a hash of the records), `first_time`
     and `has_version` (of the first record) are of the last file."""
 
-    def __init__(self, most: int = MOST, least: int = LEAST) -> None:
+    def __init__(self, most: int = MOST_STRETCHES, least: int = LEAST_STRETCHES) -> None:
         self._most = most
         self._least = least
         self._file = -1

@@ -42,9 +42,8 @@ from .events import event_of
 from .files import find_event_files, open_file, run_of, size_of
 from .loader import Window
 from .records import HEAD, RecordError, TruncatedRecordError, WrongFileError, end_of, frames_of
-from .tags import PLUGIN_KINDS, SESSION_START
-from .tally import LEAST, OddTag, OddTime, Tally
-from .tally import MOST as MOST_STRETCHES
+from .tags import PLUGIN_KINDS, SESSION_START, quoted
+from .tally import LEAST_STRETCHES, MOST_STRETCHES, OddTag, OddTime, Tally
 
 try:
     from tbc import _scan
@@ -52,7 +51,7 @@ except ImportError:  # not built
     _scan = None  # type: ignore[assignment]
 
 AHEAD = 86400.0  # seconds that a wall_time may be in the future: clocks differ
-MOST = 1000  # findings of a kind that a report lists
+MOST_FINDINGS = 1000  # findings of a kind that a report lists
 SHORT = 80  # characters of a tag that are enough to know it
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
@@ -72,7 +71,7 @@ Kind: TypeAlias = Literal[
     "repeat",
     "restart",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+FINDING_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,8 @@ class Report:
 class Damage:
     """`length` bytes of a file, from `offset` on, without a good record.
 
-    kind: "corrupt", "truncated" or "format". The last of MOST stands for all that follow, too: `places` is how many
-    they are, and `length` the sum of their bytes. So does the first of kind "format".
+    kind: "corrupt", "truncated" or "format". The last of MOST_FINDINGS stands for all that follow, too: `places` is
+    how many they are, and `length` the sum of their bytes. So does the first of kind "format".
     """
 
     offset: int
@@ -140,7 +139,7 @@ def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | It
     """Return a report of each event file at or below `path`, which may be a URL, in the order TensorBoard reads them.
 
     live: runs may still be written, so that the last file of each may well end within a record; that is a warning then
-    ignore: kinds of findings to leave out, of tbc.reader.verifying.KINDS
+    ignore: kinds of findings to leave out, of tbc.reader.verifying.FINDING_KINDS
 
     What is found about the tags of a run is in the report of its last file. A path that cannot be read is a finding,
     too. Raises TypeError or ValueError for wrong arguments.
@@ -150,20 +149,21 @@ def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | It
 
 def reports_of(path: str | os.PathLike[str], live: bool, ignore: str | Iterable[str]) -> Iterator[Report]:
     """Yield the reports of `verify`, file by file. Wrong arguments raise at once."""
-    return _reports(os.fsdecode(path), live, kinds_of(ignore))
+    return _reports(os.fsdecode(path), live, finding_kinds(ignore))
 
 
-def kinds_of(names: str | Iterable[str]) -> set[str]:
+def finding_kinds(names: str | Iterable[str]) -> set[str]:
     """Return the kinds of findings by these names; raise ValueError if there is no such kind."""
     try:
         kinds = {names} if isinstance(names, str) else set(names)
     except TypeError:
         raise TypeError(f"kinds of findings must be a str or several, got {names!r}") from None
-    for name in kinds - set(KINDS):
+    for name in kinds - set(FINDING_KINDS):
         if not isinstance(name, str):
             raise TypeError(f"a kind of findings must be a str, got {name!r}")
-        near = get_close_matches(name, KINDS, 1, 0.0)[0]
-        raise ValueError(f"no kind of findings is called {name!r}: did you mean {near!r}? There are {', '.join(KINDS)}")
+        near = get_close_matches(name, FINDING_KINDS, 1, 0.0)[0]
+        there = ", ".join(FINDING_KINDS)
+        raise ValueError(f"no kind of findings is called {name!r}: did you mean {near!r}? There are {there}")
     return kinds
 
 
@@ -210,7 +210,7 @@ class _Findings:
         if finding.kind in self._ignored:
             return
         key = finding.severity, finding.kind
-        if self._counts[key] < MOST:
+        if self._counts[key] < MOST_FINDINGS:
             self._found.append(finding)
         self._counts[key] += times
 
@@ -250,7 +250,7 @@ class Damages:
             before = next((place for place in self.places if place.kind == "format"), None)
             damage = Damage(error.offset, length, "format", error.problem)
         else:
-            before = self.places[-1] if len(self.places) >= MOST else None
+            before = self.places[-1] if len(self.places) >= MOST_FINDINGS else None
             is_torn = isinstance(error, TruncatedRecordError)
             damage = Damage(error.offset, length, "truncated" if is_torn else "corrupt", error.problem)
         if before is None:
@@ -281,7 +281,7 @@ class _Run:
     """What the files of a run have shown so far."""
 
     def __init__(self) -> None:
-        self._tally: Any = Tally() if _scan is None else _scan.Tally(PLUGIN_KINDS, MOST_STRETCHES, LEAST)
+        self._tally: Any = Tally() if _scan is None else _scan.Tally(PLUGIN_KINDS, MOST_STRETCHES, LEAST_STRETCHES)
         self._files: list[str] = []
         self._begun = ("", -math.inf)  # the last file, and its first wall_time
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
@@ -395,12 +395,12 @@ def _odd_time(odd: OddTime) -> tuple[Severity, str]:
 def _of_tag(path: str, found: OddTag) -> Finding:
     tag = found.tag
     if found.cause == "kinds":
-        message = f"{quoted(tag)} is a {found.kind} first, then of another kind, {found.other} {_first(found)}"
+        message = f"{quoted(tag, SHORT)} is a {found.kind} first, then of another kind, {found.other} {_first(found)}"
         return Finding(path, "kinds", "warning", found.offset, message, tag, found.times)
     least = "at least " if found.is_least else ""
     shows = f"TensorBoard does not show {least}{found.dropped:,} of its {found.values:,} values"
     kind, severity, what = _STEPS[found.cause]
-    message = f"{quoted(tag)} {what.format(found)} {_first(found)}; {shows}"
+    message = f"{quoted(tag, SHORT)} {what.format(found)} {_first(found)}; {shows}"
     return Finding(path, kind, severity, found.offset, message, tag, found.dropped)
 
 
@@ -409,8 +409,3 @@ _STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said 
     "step": ("step", "warning", "goes back from step {0.before} to {0.after}"),
     "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start of purge_step"),
 }
-
-
-def quoted(tag: str) -> str:
-    """A tag in quotes; of a long one, the beginning."""
-    return repr(tag) if len(tag) <= SHORT else f"{tag[:SHORT]!r}..."

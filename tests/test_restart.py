@@ -27,10 +27,10 @@ from torture import readers
 import tbc
 from tbc.proto import Event
 from tbc.reader import (
+    KINDS,
     compare,
     find_event_files,
     follow,
-    load,
     load_runs,
     load_scalars,
     loader,
@@ -39,6 +39,8 @@ from tbc.reader import (
     to_pandas,
 )
 from tbc.reader.__main__ import main
+from tbc.reader.load import Tree
+from tbc.reader.tags import matcher
 from tbc.testing import assert_logged
 
 PATIENCE = 120  # seconds for a server to start and to read; it takes some
@@ -395,7 +397,8 @@ def test_totals_of_any_run(files, by_kernel, purge):
         write_run(Path(directory), files)
         with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            runs, totals = load_runs(directory, purge=purge), load.load_totals(directory, purge=purge)
+            runs, tree = load_runs(directory, purge=purge), Tree(directory, matcher(None), None)
+            totals = tree.load_totals(matcher(None), set(KINDS), None, purge)
     found = {(tag, "scalar"): scalars for tag, scalars in runs["."].scalars.items()}
     found |= {(tag, kind): values for kind, tags in runs["."].values.items() for tag, values in tags.items()}
     assert {(total.tag, total.kind): total for total in totals["."]} == {

@@ -484,7 +484,7 @@ def test_damage_of_one_text_mode_transfer_is_one_warning(path):
 
 
 def test_damage_everywhere_is_told_in_few_words(path, monkeypatch):
-    monkeypatch.setattr(verifying, "MOST", 3)
+    monkeypatch.setattr(verifying, "MOST_FINDINGS", 3)
     write(path, VERSION, *[b"\xff", scalar(1)] * 5)
     (report,) = verify(path)
     corrupt = [one for one in report.findings if one.kind == "corrupt"]
@@ -575,15 +575,15 @@ def test_kinds_can_be_ignored(path):
     for kind in kinds:
         left = [one.kind for report in verify(path, ignore=kind) for one in report.findings]
         assert left == [one for one in kinds if one != kind]
-    assert verify(path, ignore=verifying.KINDS) == [
+    assert verify(path, ignore=verifying.FINDING_KINDS) == [
         verifying.Report(str(path), ".", path.stat().st_size, 0, 3, 3, [], {}),
     ]
-    assert set(kinds) < set(verifying.KINDS)
-    assert all(f"\n    {kind} " in verifying.__doc__ for kind in verifying.KINDS)
+    assert set(kinds) < set(verifying.FINDING_KINDS)
+    assert all(f"\n    {kind} " in verifying.__doc__ for kind in verifying.FINDING_KINDS)
 
 
 def test_many_findings_are_counted(path, monkeypatch):
-    monkeypatch.setattr(verifying, "MOST", 10)
+    monkeypatch.setattr(verifying, "MOST_FINDINGS", 10)
     tags = [f"tag{i}" for i in range(25)]
     write(path, VERSION, *[scalar(step, tag) for step in (2, 1) for tag in tags], *[scalar(1, tag) for tag in tags])
     (report,) = verify(path)

@@ -19,9 +19,11 @@ from torture.row import Row
 
 from tbc import _core
 from tbc.proto import Event
-from tbc.reader import load, loader, read_values, verify
+from tbc.reader import KINDS, load_runs, loader, read_values, verify
 from tbc.reader.following import follow
+from tbc.reader.load import Tree
 from tbc.reader.records import mask
+from tbc.reader.tags import matcher
 
 N = 5000
 MOST = 8.0  # times as long for four times the file: 4 and what caches and the machine's noise add; 16 if quadratic
@@ -133,9 +135,13 @@ def write(logdir, shape, n):
             file.write(b"".join(map(framed, [*parts])))
 
 
+def totals(logdir):
+    Tree(logdir, matcher(None), ignore).load_totals(matcher(None), set(KINDS), None, None)
+
+
 def in_python(logdir):
     with patch.object(loader, "_scan", None):
-        load.load_runs(logdir, purge=True, on_error=ignore)
+        load_runs(logdir, purge=True, on_error=ignore)
 
 
 def ignore(error):
@@ -149,8 +155,8 @@ def values(logdir):
 
 
 READERS = {
-    "load_runs": lambda logdir: load.load_runs(logdir, purge=True, on_error=ignore),
-    "load_totals": lambda logdir: load.load_totals(logdir, on_error=ignore),
+    "load_runs": lambda logdir: load_runs(logdir, purge=True, on_error=ignore),
+    "load_totals": totals,
     "load_runs in pure Python": in_python,
     "read_values": values,
     "verify": lambda logdir: list(verify(logdir)),
