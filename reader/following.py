@@ -25,18 +25,16 @@ from .records import (
     CorruptRecordError,
     RecordError,
     TruncatedRecordError,
-    crc32c,
     end_of,
-    mask,
-    named,
     next_head,
     read_record,
+    records_in_a_piece,
+    with_cause,
 )
 from .series import Run, warn_of_hidden
 from .tags import KINDS
 
 MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
-PIECE = 1 << 20  # bytes that are read at a time
 
 Stat: TypeAlias = tuple[int, int, int, int]  # inode, size, mtime in ns, device
 NEVER: Stat = (0, 0, 0, 0)
@@ -103,7 +101,7 @@ def _values(
                 last = time.monotonic()
         finally:  # of what was read, if nobody wants more
             if warns:
-                warn_of_hidden(follower.path, follower.hidden)
+                warn_of_hidden(follower.root, follower.hidden)
             warns = False
         if idle is None:
             time.sleep(interval)
@@ -123,14 +121,14 @@ class Follower:
 
     def __init__(
         self,
-        path: str,
+        root: str,
         wants_run: Callable[[str], bool] = lambda run: True,
         wants_tag: Callable[[str], bool] = lambda tag: True,
         purge: bool = False,
     ) -> None:
-        if is_url(path):
-            raise ValueError(f"{path}: only files of this machine can be followed")
-        self.path = path
+        if is_url(root):
+            raise ValueError(f"{root}: only files of this machine can be followed")
+        self.root = root
         self.hidden: dict[str, int] = {}  # by run: how many values are left out, since a later file replaces them
         self._purge = purge
         self._cuts: dict[tuple[str, str, str], int] | None = None  # see Loader.cuts; None before they are known
@@ -141,12 +139,12 @@ class Follower:
         self._plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of the tags of each run, see values_of
 
     def poll(self, on_error: OnError) -> Iterator[tuple[str, Value]]:
-        """The values that came since the last call, each with its run."""
+        """Yield the values that came since the last call, each with its run."""
         now = time.monotonic()
         self._find_files(now, on_error)
         cuts = self._find_cuts()
         for file in list(self._files.values()):
-            for found in file.news(now):
+            for found in file.changes(now):
                 if isinstance(found, Exception):
                     on_error(found)
                     continue
@@ -172,7 +170,7 @@ class Follower:
         """
         self._find_files(time.monotonic(), on_error)
         self._cuts = {}  # what is there is loaded here
-        runs = by_run(self._files, self.path)
+        runs = by_run(self._files, self.root)
         loaders: dict[str, Loader] = {}
         found = set()
         for file in self._files.values():
@@ -185,7 +183,7 @@ class Follower:
                 file.go_to(loaders[file.run].load(file.path))
                 found.add(file.run)
             except OSError as error:
-                if file.is_new(error):
+                if file.is_unreported(error):
                     on_error(error)
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
@@ -193,7 +191,7 @@ class Follower:
         """Return what is hidden in the first poll: of the values that are there, those that a later file replaces."""
         if self._cuts is None:
             self._cuts = {}
-            for run, files in by_run(self._files, self.path).items():
+            for run, files in by_run(self._files, self.root).items():
                 loader = Loader(self._wants_tag, set(KINDS), None, self._purge, None, keep=0)
                 self._cuts |= loader.cuts(files)
                 self.hidden[run] = 0
@@ -205,17 +203,17 @@ class Follower:
 
     def _find_files(self, now: float, on_error: OnError) -> None:
         files = []
-        if os.path.isdir(self.path):
-            self._files.pop(self.path, None)
-            self._directories.setdefault(self.path, _Directory(self.path, None, self._forget))
+        if os.path.isdir(self.root):
+            self._files.pop(self.root, None)
+            self._directories.setdefault(self.root, _Directory(self.root, None, self._forget))
         else:
-            self._directories.pop(self.path, None)
-            files.append(self.path)
+            self._directories.pop(self.root, None)
+            files.append(self.root)
         directories = list(self._directories.values())
         for directory in directories:  # it grows by what is found
             if self._directories.get(directory.path) is not directory:  # forgotten
                 continue
-            for found in directory.news(now):
+            for found in directory.changes(now):
                 if isinstance(found, OSError):
                     on_error(found)
                     continue
@@ -229,8 +227,8 @@ class Follower:
                 del self._directories[directory.path]
         new = {}
         for path in files:
-            if path not in self._files and self._wants_run(run := run_of(path, self.path)):
-                new[path] = _File(path, run, path == self.path)
+            if path not in self._files and self._wants_run(run := run_of(path, self.root)):
+                new[path] = _File(path, run, path == self.root)
         if new:
             self._files = dict(sorted((self._files | new).items(), key=lambda item: os.path.split(item[0])))
 
@@ -255,10 +253,10 @@ class _Watched(Generic[T]):
         self._seen = self._stat = NEVER  # at the last look, and when it was last read
         self._target = ""  # what the path leads to
         self._due = 0.0  # when `again` is over, by time.monotonic
-        self._failed: int | None = None  # the errno that was told
+        self._failed: int | None = None  # the errno that was reported last
 
-    def news(self, now: float) -> Iterator[T | OSError]:
-        """What came since the last call, and an error unless it was told."""
+    def changes(self, now: float) -> Iterator[T | OSError]:
+        """Yield what came since the last call. Yield an error once: not again while it stays the same."""
         self.is_gone = False
         try:
             stat = self._look()
@@ -266,7 +264,7 @@ class _Watched(Generic[T]):
                 return
             yield from self._read()
         except OSError as error:
-            if self.is_new(error):
+            if self.is_unreported(error):
                 yield error
         else:
             self._failed = None
@@ -274,9 +272,9 @@ class _Watched(Generic[T]):
             self._due = now + self.again if stat == self._stat else now
             self._stat = stat
 
-    def is_new(self, error: OSError) -> bool:
-        """Return whether to report an error: not if it was told, nor if the file or directory is gone or became the
-        other of the two. A link to nowhere is reported."""
+    def is_unreported(self, error: OSError) -> bool:
+        """Return whether to report an error: not if it was reported before, nor if the file or directory is gone or
+        became the other of the two. A link to nowhere is reported."""
         is_missing = (isinstance(error, FileNotFoundError) and not os.path.islink(self.path)) or (
             error.errno == errno.ELOOP and not os.path.lexists(self.path)  # a link above it leads nowhere now
         )
@@ -284,9 +282,9 @@ class _Watched(Generic[T]):
             self.is_gone = True
             return False
         name_link(error, self.path)
-        was_told = error.errno == self._failed
+        was_reported = error.errno == self._failed
         self._failed = error.errno
-        return not was_told
+        return not was_reported
 
     def _look(self) -> Stat:
         """Its stat. What was read is forgotten if the path leads to something else now, by another link."""
@@ -337,36 +335,37 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
     def _forget(self) -> None:
         self._ends = array("Q")  # the marks: where a record that was read ended,
         self._sums = array("I")  # and the four bytes before
-        self._known = 0  # so many marks hold; those behind did before the file was cut, and may again
-        self._scanned = 0  # up to here nothing was found behind the damage
-        self._told = -1  # where the last damage was that was told
-        self._damaged_to = -1  # where that ended: damage that adjoins is one error, as in records.frames_of
+        self._valid_marks = 0  # so many hold; the later ones did before the file was cut, and may hold again
+        self._scanned = 0  # up to here no record was found after the damage
+        self._reported_until = -1  # damage up to this offset was reported
+        self._damaged_to = -1  # its end: damage that adjoins is one error, as in records.frames_of
 
     @property
     def _offset(self) -> int:
         """Where the next record begins."""
-        return self._ends[self._known - 1] if self._known else 0
+        return self._ends[self._valid_marks - 1] if self._valid_marks else 0
 
     def unread(self) -> int:
-        """In bytes. Damage at the end, and a record that is not whole, count as read once they were looked at."""
+        """Return how many bytes are not read yet. Damage at the end, and a record that is not whole, count as read once
+        they were looked at."""
         try:
             return max(os.path.getsize(self.path) - max(self._offset, self._stat[1]), 0)
         except OSError:
             return 0
 
     def go_to(self, offset: int) -> None:
-        """To where a record begins: what is before was read in another way."""
+        """Go on at `offset`, where a record begins: what comes before it was read in another way."""
         with open_file(self.path) as file:
             if offset:
-                self._go_on(file, offset)
+                self._advance(file, offset)
 
     def _read(self) -> Iterator[tuple[int, bytes] | RecordError]:
-        """New records, each as its offset and data, and what is wrong."""
+        """Yield new records, each as its offset and data, and what is wrong."""
         with open_file(self.path) as file:
             size = size_of(file)  # what comes meanwhile is for the next call: other files wait
             if size <= self._stat[1]:  # it was not appended to
                 self._scanned = 0
-            if changed := self._go_back(file, size):
+            if changed := self._rewind(file, size):
                 yield changed
             while (offset := self._offset) < size:
                 try:
@@ -374,87 +373,66 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
                 except TruncatedRecordError:
                     return
                 except CorruptRecordError as error:
-                    behind = self._behind(file, error)
-                    if offset > self._told and (behind or not _is_blank(file, offset)):
-                        self._told = offset
+                    resume = self._resume_at(file, error)
+                    if offset > self._reported_until and (resume or not _is_blank(file, offset)):
+                        self._reported_until = offset
                         if offset != self._damaged_to:
-                            yield named(error, file)
-                    if behind is None:
+                            yield with_cause(error, file)
+                    if resume is None:
                         return
-                    self._damaged_to = behind
-                    self._go_on(file, behind)
+                    self._damaged_to = resume
+                    self._advance(file, resume)
                 else:
                     if data is None:  # the file was cut just now
                         return
-                    if self._go_on(file, end_of(offset, len(data))):
+                    if self._advance(file, end_of(offset, len(data))):
                         yield offset, data
-                    for offset, data, mark in _records_in_a_piece(file, self._offset, size):
+                    for offset, data, mark in records_in_a_piece(file, self._offset, size):
                         if self._mark(end_of(offset, len(data)), mark):
                             yield offset, data
 
-    def _go_back(self, file: BinaryIO, size: int) -> ChangedFileError | None:
-        """To where the file differs from what was read, if so."""
+    def _rewind(self, file: BinaryIO, size: int) -> ChangedFileError | None:
+        """Go back to where the file differs from what was read, and return that as an error; None if it does not."""
 
         def holds(mark: int) -> bool:
             end = self._ends[mark]
             return end <= size and _sum_before(file, end) == self._sums[mark]
 
-        marks = range(self._known)  # the first and the last are enough, unless it is another file
+        marks = range(self._valid_marks)  # the first and the last are enough, unless it is another file
         is_same_file = os.fstat(file.fileno()).st_ino == self._stat[0]
         if all(map(holds, [*marks[:1], *marks[-1:]] if is_same_file else marks)):
             return None
-        self._known = next(mark for mark in marks if not holds(mark))
-        self._told = self._damaged_to = -1
+        self._valid_marks = next(mark for mark in marks if not holds(mark))
+        self._reported_until = self._damaged_to = -1
         return ChangedFileError(self.path, self._offset, "not what was read before (the file was cut or replaced)")
 
-    def _go_on(self, file: BinaryIO, end: int) -> bool:
-        """To `end`, with a mark. False if it was read before, by what is behind the marks that hold."""
+    def _advance(self, file: BinaryIO, end: int) -> bool:
+        """Go on at `end`, with a mark. Return False if the marks that may hold again say that it was read before."""
         return self._mark(end, _sum_before(file, end))
 
     def _mark(self, end: int, mark: int) -> bool:
-        """As _go_on; mark: the four bytes before `end`."""
-        was_read = self._known < len(self._ends) and (self._ends[self._known], self._sums[self._known]) == (end, mark)
+        """Do as _advance does. mark: the four bytes before `end`."""
+        n = self._valid_marks
+        was_read = n < len(self._ends) and (self._ends[n], self._sums[n]) == (end, mark)
         if not was_read:
-            del self._ends[self._known :], self._sums[self._known :]
+            del self._ends[n:], self._sums[n:]
             self._ends.append(end)
             self._sums.append(mark)
-        self._known += 1
+        self._valid_marks += 1
         self._scanned = 0
-        if self._known == 2 * MARKS:
+        if self._valid_marks == 2 * MARKS:
             del self._ends[:MARKS], self._sums[:MARKS]
-            self._known -= MARKS
+            self._valid_marks -= MARKS
         return not was_read
 
-    def _behind(self, file: BinaryIO, error: CorruptRecordError) -> int | None:
-        """Where to go on behind damage; None while nothing is there: then what seems damaged may not be written yet."""
+    def _resume_at(self, file: BinaryIO, error: CorruptRecordError) -> int | None:
+        """Return where to go on after damage; None while nothing is there: the record may not be written yet."""
         if error.end and not _is_blank(file, error.end):
             return error.end
         size = size_of(file)
         head = next_head(file, max(error.end or error.offset + 1, self._scanned), whole=False)
         self._scanned = size - HEAD.size + 1
         return head and (error.end or head)
-
-
-def _records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Read a piece of the file at `offset`, and yield its records, each with its offset, data and checksum.
-
-    Stop at the first one that is damaged or not whole in the piece: read_record tells which.
-    """
-    file.seek(offset)
-    piece = file.read(min(PIECE, size - offset))
-    begin = 0
-    while begin + HEAD.size <= len(piece):
-        length, sum_of_length = HEAD.unpack_from(piece, begin)
-        start = begin + HEAD.size
-        end = start + length
-        if end + TAIL.size > len(piece) or sum_of_length != mask(crc32c(piece[begin : begin + 8])):
-            return
-        data = piece[start:end]
-        (sum_of_data,) = TAIL.unpack_from(piece, end)
-        if sum_of_data != mask(crc32c(data)):
-            return
-        yield offset + begin, data, sum_of_data
-        begin = end + TAIL.size
 
 
 def _is_blank(file: BinaryIO, offset: int) -> bool:

@@ -28,6 +28,7 @@ HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
 LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
 SURE = 1 << 12  # bytes that are read without a look whether the file has them
+PIECE = 1 << 20  # bytes that are read at a time
 SNIFFED = 1 << 12  # bytes that tell what a file is that is no event file
 
 # The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
@@ -118,19 +119,19 @@ def read_frames(
     path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error, offset: int = 0
 ) -> Iterator[tuple[int, bytes]]:
     """As read_records, each with the offset of its record, from the record on that begins at `offset`."""
-    name = os.fsdecode(path)
-    with open_file(name) as file:
-        yield from frames_of(file, name, on_error, offset)
+    path = os.fsdecode(path)
+    with open_file(path) as file:
+        yield from frames_of(file, path, on_error, offset)
 
 
 def frames_of(
-    file: BinaryIO, name: str, on_error: Callable[[RecordError], object], offset: int
+    file: BinaryIO, path: str, on_error: Callable[[RecordError], object], offset: int
 ) -> Iterator[tuple[int, bytes]]:
     """As read_frames, of an open file. Damage is one error as far as no good record interrupts it."""
     is_damaged = False
     while True:
         try:
-            data = read_record(file, name, offset)
+            data = read_record(file, path, offset)
         except RecordError as caught:
             error = caught
         else:
@@ -144,9 +145,9 @@ def frames_of(
         if isinstance(error, TruncatedRecordError):
             following = next_head(file, offset + 1)
             if following is not None:
-                error = CorruptRecordError(name, offset, f"wrong length (another begins at byte {following})")
+                error = CorruptRecordError(path, offset, f"wrong length (another begins at byte {following})")
         if not is_damaged:
-            on_error(named(error, file))
+            on_error(with_cause(error, file))
             is_damaged = True
         if following is None and not isinstance(error, TruncatedRecordError):
             following = next_head(file, offset + 1)
@@ -155,7 +156,7 @@ def frames_of(
         offset = following
 
 
-def named(error: RecordError, file: BinaryIO) -> RecordError:
+def with_cause(error: RecordError, file: BinaryIO) -> RecordError:
     """Return the error, or one that names the cause where the bytes show it."""
     problem = _wrong_file(file) if error.offset == 0 else None
     if problem is None and _is_crlf(file, error.offset):
@@ -233,29 +234,52 @@ def end_of(offset: int, length: int) -> int:
     return offset + HEAD.size + length + TAIL.size
 
 
-def read_record(file: BinaryIO, name: str, offset: int) -> bytes | None:
+def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
     """The data of the record that begins at `offset`; None if the file ends there. Raises as read_records does."""
     file.seek(offset)
     head = file.read(HEAD.size)
     if not head:
         return None
     if len(head) < HEAD.size:
-        raise TruncatedRecordError(name, offset, "the file ends")
+        raise TruncatedRecordError(path, offset, "the file ends")
     length = _length(head)
     if length is None:
-        raise CorruptRecordError(name, offset, "wrong checksum of the length")
+        raise CorruptRecordError(path, offset, "wrong checksum of the length")
     if length > LIMIT:
-        raise CorruptRecordError(name, offset, f"impossible length of {length} bytes")
+        raise CorruptRecordError(path, offset, f"impossible length of {length} bytes")
     end = end_of(offset, length)
     if length > SURE and end > size_of(file):  # before memory is taken for it
-        raise TruncatedRecordError(name, offset, "the file ends")
+        raise TruncatedRecordError(path, offset, "the file ends")
     data = file.read(length)
     tail = file.read(TAIL.size)
     if len(tail) < TAIL.size:
-        raise TruncatedRecordError(name, offset, "the file ends")
+        raise TruncatedRecordError(path, offset, "the file ends")
     if TAIL.unpack(tail)[0] != mask(crc32c(data)):
-        raise CorruptRecordError(name, offset, "wrong checksum of the data", end)
+        raise CorruptRecordError(path, offset, "wrong checksum of the data", end)
     return data
+
+
+def records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes, int]]:
+    """Read a piece of the file at `offset`, and yield its records, each with its offset, data and checksum.
+
+    Stop at the first one that is damaged or not whole in the piece: read_record says which. `follow` would take 10 %
+    longer with read_record alone.
+    """
+    file.seek(offset)
+    piece = file.read(min(PIECE, size - offset))
+    begin = 0
+    while begin + HEAD.size <= len(piece):
+        length, sum_of_length = HEAD.unpack_from(piece, begin)
+        start = begin + HEAD.size
+        end = start + length
+        if end + TAIL.size > len(piece) or sum_of_length != mask(crc32c(piece[begin : begin + 8])):
+            return
+        data = piece[start:end]
+        (sum_of_data,) = TAIL.unpack_from(piece, end)
+        if sum_of_data != mask(crc32c(data)):
+            return
+        yield offset + begin, data, sum_of_data
+        begin = end + TAIL.size
 
 
 def _length(head: bytes) -> int | None:

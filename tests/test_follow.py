@@ -574,7 +574,7 @@ PIECES = st.lists(
 @given(PIECES, st.sampled_from([1, 50, 100, 1 << 20]), st.data())
 def test_whatever_comes_in_whatever_pieces_is_what_read_values_gives(data, piece, draw):
     """piece: bytes that are read at a time"""
-    with tempfile.TemporaryDirectory() as directory, mock.patch.object(module, "PIECE", piece):
+    with tempfile.TemporaryDirectory() as directory, mock.patch("tbc.reader.records.PIECE", piece):
         path = os.path.join(directory, NAME)
         watch = Watch(path)
         steps = []
