@@ -19,6 +19,9 @@ within a record raises TruncatedRecordError there (it may still be growing); byt
 CorruptRecordError. To read on after damage, have it reported: `read_events(path, on_error=print)`.
 
 Paths may be URLs, such as s3://bucket/runs, where fsspec is installed. In a terminal: `tbc-reader --help`.
+
+The core is files, tags, records, events, kinds, scan and tally: pure Python that shares no code with the writer, and
+the oracle of its tests. The other modules build on it, and none of the core imports them.
 """
 
 from __future__ import annotations

@@ -1,18 +1,9 @@
 """python -m tbc.reader, or tbc-reader: what is in event files, whether they are intact, and what to make of them.
 
-  dump PATH...          print every value, one a line
-  tags PATH...          list the tags, with kind, count and steps
-  show PATH... TAG...   draw a curve, with its least and greatest value; --out writes images, sounds, ... into files
-  tail PATH...          print the last scalars; -f: and those to come
-  verify PATH...        say where files are damaged, torn or odd
-  repair PATH... DIR    copy every good record of damaged files to another directory
-  export PATH...        write the scalars as CSV, JSON lines or Parquet
-  diff PATH PATH        compare two runs, or trees of runs
-  stats PATH...         say what fills the disk
-
-PATH is an event file, a directory of runs, or (except for tail) the URL of one: s3://bucket/runs. With several paths,
-each run is named by its path, and rows of JSON have the path. The arguments of show that exist are paths, and the rest
-are tags, as is the first path if it is named again. With --tag all are paths, and --kind alone takes every tag.
+commands.COMMANDS lists the commands. Their PATH is an event file, a directory of runs, or (except for tail) the URL of
+one: s3://bucket/runs. With several paths, each run is named by its path, and rows of JSON have the path. The arguments
+of show that exist are paths, and the rest are tags, as is the first path if it is named again. With --tag all are
+paths, and --kind alone takes every tag.
 
 Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; 2 for wrong
 arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.
@@ -148,7 +139,8 @@ def add_arguments(one: argparse.ArgumentParser, name: str) -> None:
             metavar="KIND",
             help=f"only this kind: {', '.join(KINDS)}",
         )
-    module.add_options(one.add_argument)
+    if hasattr(module, "add_options"):
+        module.add_options(one.add_argument)
 
 
 def steps(text: str) -> tuple[int | None, int | None]:

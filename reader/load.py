@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .files import by_run, bytes_in, event_files_in, find_event_files, is_directory, is_url
 from .loader import PIECE, Loader, OnError, Steps, step_range, warn_of
@@ -88,14 +88,15 @@ def load_runs(
     file.
     """
     root = os.fsdecode(logdir)
-    wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge
-    found = Tree(root, matcher(runs), on_error).load_runs(*wanted, workers, progress)
+    wanted: Wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge
+    found = Tree(root, matcher(runs), on_error).load_runs(wanted, workers, progress)
     if purge is None:
         warn_of_hidden(root, {name: run.hidden for name, run in found.items()})
     return found
 
 
 T = TypeVar("T")
+Wanted: TypeAlias = "tuple[Callable[[str], bool], set[str], Steps, bool | None]"  # tags, kinds, steps, purge
 
 
 class Tree:
@@ -120,48 +121,36 @@ class Tree:
         self.all_files: dict[str, list[str]] = by_run(found, root)
         self.files: dict[str, list[str]] = {name: of for name, of in self.all_files.items() if wants_run(name)}
 
-    def load_runs(
-        self,
-        wants_tag: Callable[[str], bool],
-        kinds: set[str],
-        steps: Steps,
-        purge: bool | None,
-        workers: int | None = None,
-        progress: bool | None = False,
-    ) -> dict[str, Run]:
+    def load_runs(self, wanted: Wanted, workers: int | None = None, progress: bool | None = False) -> dict[str, Run]:
         """Load the runs; leave out those that hold nothing that is wanted."""
-        wanted = wants_tag, kinds, steps, purge, self._on_error
-        loaded = self._load(lambda advance: Loader(*wanted, advance), Loader.run, workers, progress)
-        children = named_by_time(self.all_files) if "hparams" in kinds else {}
-        files = self.all_files
+        loaded = self._load(Loader.run, wanted, None, workers, progress)
+        files, children = self.all_files, named_by_time(self.all_files) if "hparams" in wanted[1] else {}
         return ByRun(
             (name, replace(run, _child_files=[file for child in children.get(name, ()) for file in files[child]]))
             for name, run in loaded.items()
             if run.scalars or run.values
         )
 
-    def load_totals(
-        self, wants_tag: Callable[[str], bool], kinds: set[str], steps: Steps, purge: bool | None
-    ) -> dict[str, list[Total]]:
+    def load_totals(self, wanted: Wanted) -> dict[str, list[Total]]:
         """Count the values under each tag of each run, without their rows: memory grows with the tags. A run of several
         files is read twice, unless purge is False."""
-        wanted = wants_tag, kinds, steps, purge, self._on_error
-        loaded = self._load(lambda advance: Loader(*wanted, advance, keep=0), lambda loader, name: loader.totals())
+        loaded = self._load(lambda loader, name: loader.totals(), wanted, 0)
         return {name: totals for name, totals in loaded.items() if totals}
 
     def _load(
         self,
-        make_loader: Callable[[Callable[[int], object]], Loader],
         result: Callable[[Loader, str], T],
+        wanted: Wanted,
+        keep: int | None,
         workers: int | None = None,
         progress: bool | None = False,
     ) -> dict[str, T]:
-        """Return what `result` makes of the loader of each run. The argument of make_loader advances the bar."""
+        """Return the result of the loader of each run. keep: as Loader has it"""
         workers = workers or max(os.cpu_count() or 1, 16 if is_url(self.root) else 1)
         with Bar(progress, self.files.values()) as bar, ThreadPoolExecutor(workers) as threads:
 
             def load(name: str) -> T:
-                loader = make_loader(bar.advance)
+                loader = Loader(*wanted, self._on_error, bar.advance, keep)
                 if self.is_file:  # what is wrong with it is raised
                     loader.load(self.root)
                 else:

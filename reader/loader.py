@@ -16,15 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from . import notices, scan
 from .files import open_file, size_of
-from .records import (
-    HEAD,
-    LIMIT,
-    RecordError,
-    TruncatedRecordError,
-    end_of,
-    frames_of,
-    read_frames,
-)
+from .records import HEAD, LIMIT, RecordError, TruncatedRecordError, end_of, frames_of, read_frames
 from .series import FILE, ByKind, ByTag, Records, Run, Scalars, Total, Values
 from .tags import EVENT_KINDS, SESSION_START, kind_of, plugin_of
 

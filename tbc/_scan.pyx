@@ -7,19 +7,9 @@ from libc.string cimport memcpy
 
 from os import urandom
 
-NAMES = {  # of the fields of Summary.Value, and by negated numbers of Event
-    0: None,
-    2: "simple_value",
-    3: "obsolete_old_style_histogram",
-    4: "image",
-    5: "histo",
-    6: "audio",
-    8: "tensor",
-    -3: "file_version",
-    -4: "graph_def",
-    -7: "session_log",
-    -8: "tagged_run_metadata",
-    -9: "meta_graph_def",
+NAMES = { # of the fields of Summary.Value, and by negated numbers of Event
+    0: None, 2: "simple_value", 3: "obsolete_old_style_histogram", 4: "image", 5: "histo", 6: "audio", 8: "tensor",
+    -3: "file_version", -4: "graph_def", -7: "session_log", -8: "tagged_run_metadata", -9: "meta_graph_def",
 }
 FIELDS = {name: field for field, name in NAMES.items()}
 MORE, DAMAGED, ODD, LARGE = TBC_SCAN_MORE, TBC_SCAN_DAMAGED, TBC_SCAN_ODD, TBC_SCAN_LARGE

@@ -24,7 +24,8 @@ from tbc.reader import commands, find_event_files, read_frames, tags
 from tbc.reader.__main__ import main
 from tbc.reader.commands import tail
 from tbc.reader.commands.problems import Problems
-from tbc.reader.describe import printable, shortest
+from tbc.reader.describe import shortest
+from tbc.reader.tags import printable
 
 DATA = Path(__file__).parent / "data"
 BASE = int(time.time()) + 3600.0  # times only grow: files begin now

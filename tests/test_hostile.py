@@ -21,9 +21,10 @@ from tbc import _core
 from tbc.proto import Event, HParamsPluginData
 from tbc.reader import CorruptRecordError, TruncatedRecordError, find_event_files, read_events, read_records
 from tbc.reader.__main__ import main
-from tbc.reader.describe import printable, to_json
+from tbc.reader.describe import to_json
 from tbc.reader.events import values_of
 from tbc.reader.records import HEAD, LIMIT, _length, crc32c_in_python, frames_of, mask, next_head
+from tbc.reader.tags import printable
 
 DATA = Path(__file__).parent / "data"
 SOUND = [DATA / "pytorch.tfevents", DATA / "tensorflow.tfevents.v2"]

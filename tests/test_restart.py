@@ -398,7 +398,7 @@ def test_totals_of_any_run(files, by_kernel, purge):
         with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             runs, tree = load_runs(directory, purge=purge), Tree(directory, matcher(None), None)
-            totals = tree.load_totals(matcher(None), set(KINDS), None, purge)
+            totals = tree.load_totals((matcher(None), set(KINDS), None, purge))
     found = {(tag, "scalar"): scalars for tag, scalars in runs["."].scalars.items()}
     found |= {(tag, kind): values for kind, tags in runs["."].values.items() for tag, values in tags.items()}
     assert {(total.tag, total.kind): total for total in totals["."]} == {

@@ -1,19 +1,16 @@
 """The commands of `python -m tbc.reader`, a module each. A new one is a module and a line of COMMANDS.
 
 A module has `run(options, problems)`, which prints, and reports what is wrong to `problems`; its docstring is the
-description in --help. `add_options(add)` adds the options that only this command has. A module is imported when its
+description in --help. `add_options(add)`, if it has one, adds options of its own. A module is imported when its
 command is chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from argparse import Action
-
-Add: TypeAlias = "Callable[..., Action]"  # add_argument of a parser
+Add: TypeAlias = Callable[..., object]  # add_argument of a parser
 
 
 class Command(NamedTuple):

@@ -7,14 +7,9 @@ from argparse import Namespace
 from tbc.reader.describe import brief, to_json
 from tbc.reader.tags import printable
 
-from . import Add
 from .printing import Heading, padded, print_json, row_of, time_of
 from .problems import Problems
 from .selection import values
-
-
-def add_options(add: Add) -> None:
-    """It has no options of its own."""
 
 
 def run(options: Namespace, problems: Problems) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 from tbc.reader.events import Value, read_events, values_of
 from tbc.reader.files import by_run, bytes_in, find_event_files, is_url, run_of
-from tbc.reader.load import Tree
+from tbc.reader.load import Tree, Wanted
 from tbc.reader.loader import Loader, step_range
 from tbc.reader.records import RecordError
 from tbc.reader.series import Run, Scalars, Total, Values, of_runs
@@ -91,7 +91,7 @@ def load_all(
     paths: list[str],
     options: Namespace,
     problems: Problems,
-    read: Callable[..., dict[str, T]],
+    read: Callable[[Tree, Wanted], dict[str, T]],
     kinds: Any = None,
     purge: bool = True,
 ) -> Runs[T]:
@@ -116,7 +116,7 @@ def load_all(
             tree = Tree(path, wants_run, on_error)
             for run, files in tree.files.items():
                 loaded.files.setdefault(name_of(path, run, paths), files)
-            runs = read(tree, *wanted)
+            runs = read(tree, wanted)
         for error in sorted(first, key=lambda error: (place_of(error), getattr(error, "offset", 0))):
             problems.report(error)
         for place, n in counts.items():

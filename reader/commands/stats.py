@@ -9,14 +9,9 @@ from tbc.reader.load import Tree
 from tbc.reader.series import Total
 from tbc.reader.tags import printable
 
-from . import Add
 from .printing import NO_TAG, print_json, readable, row_of
 from .problems import Problems
 from .selection import load_all, series_of
-
-
-def add_options(add: Add) -> None:
-    """It has no options of its own."""
 
 
 def run(options: Namespace, problems: Problems) -> None:

@@ -28,7 +28,8 @@ else:
     instrumented = nullcontext()
 with instrumented:
     from tbc.reader.__main__ import main
-    from tbc.reader.describe import SHORT, brief, strict, to_json
+    from tbc.reader.commands.printing import strict
+    from tbc.reader.describe import SHORT, brief, to_json
     from tbc.reader.events import DTYPES, read_events, values_of
     from tbc.reader.tags import PLUGIN_KINDS
 

@@ -136,7 +136,7 @@ def write(logdir, shape, n):
 
 
 def totals(logdir):
-    Tree(logdir, matcher(None), ignore).load_totals(matcher(None), set(KINDS), None, None)
+    Tree(logdir, matcher(None), ignore).load_totals((matcher(None), set(KINDS), None, None))
 
 
 def in_python(logdir):
