@@ -83,8 +83,8 @@ class CommandParser(Parser):
     Options may stand between the arguments, too: `tags a --json b`.
     """
 
-    name = ""
-    is_parsing = False
+    name: str = ""
+    is_parsing: bool = False
 
     def complete(self) -> None:
         name, self.name = self.name, ""

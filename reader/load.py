@@ -44,19 +44,19 @@ def load_scalars(
     Both checksums of each record are checked. But a record of 64 KiB or more is skipped unread if its beginning says
     that it holds no wanted scalar. Raises OSError for what cannot be read.
     """
-    name = os.fsdecode(path)
-    files = [name]
-    if is_directory(name):
-        files = event_files_in(name)
+    path = os.fsdecode(path)
+    files = [path]
+    if is_directory(path):
+        files = event_files_in(path)
         if not files:
             what = "no event file in this directory; load_runs reads those below it"
-            raise FileNotFoundError(errno.ENOENT, what, name)
+            raise FileNotFoundError(errno.ENOENT, what, path)
     loader = Loader(matcher(tags), {"scalar"}, steps, purge, on_error)
     for file in files:
         loader.load(file)
     run = loader.run(".")
     if purge is None:
-        warn_of_hidden(name, {name: run.hidden})
+        warn_of_hidden(path, {path: run.hidden})
     return run.scalars
 
 
