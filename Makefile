@@ -59,7 +59,7 @@ frameworks: .venv/frameworks/installed .venv/frameworks-jax/installed
 	cd tests && ../.venv/frameworks/bin/python frameworks/run.py --jax ../.venv/frameworks-jax/bin/python
 	cd tests && ../.venv/frameworks/bin/python frameworks/trackers.py
 	rm -rf .venv/frameworks/pages && mkdir .venv/frameworks/pages
-	cd .venv/frameworks/pages && (../bin/python ../../../tests/pages.py docs/switch.md > output 2>&1 || (cat output; false))
+	cd .venv/frameworks/pages && (../bin/python ../../../tests/helpers/pages.py docs/switch.md > output 2>&1 || (cat output; false))
 
 lint: .venv/test/installed
 	.venv/test/bin/ruff check .

@@ -65,7 +65,7 @@ def main():
                 screenshots.tabs_with_data(board)
                 for tab in tabs:
                     shrink(shot(board, tab, 900), tab)
-        subprocess.run([sys.executable, ROOT / "tests" / "pages.py", "docs/guide.md"], check=True)
+        subprocess.run([sys.executable, ROOT / "tests" / "helpers" / "pages.py", "docs/guide.md"], check=True)
         with screenshots.tensorboard("runs") as board:
             screenshots.tabs_with_data(board)
             for name, (tab, width, height) in GUIDE.items():

@@ -1,13 +1,15 @@
+"""add_audio: the WAV file that is stored, its scaling against torch's, and input that is refused."""
+
 import io
 import tempfile
 import wave
 
 import numpy as np
 import pytest
+from helpers.oracle import log_one, only_value, read_back, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import only_value, read_back, steps, tags
 
 import tbc
 from tbc.kinds import audio
@@ -29,12 +31,10 @@ def samples_of(sound):
         return np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, sound.num_channels)
 
 
-def log_one(log_dir, sound, **options):
-    with tbc.SummaryWriter(log_dir) as writer:
-        writer.add_audio("sound", sound, 5, **options)
-    event, value = only_value(log_dir)
-    assert (event.step, value.tag, value.audio.content_type) == (5, "sound", "audio/wav")
-    return value.audio
+def log_audio(log_dir, sound, **options):
+    audio = log_one(log_dir, tbc.SummaryWriter.add_audio, sound, **options).audio
+    assert audio.content_type == "audio/wav"
+    return audio
 
 
 def torch_audio(sound, **options):
@@ -45,7 +45,7 @@ def torch_audio(sound, **options):
 @pytest.mark.parametrize("dtype", ["f8", "f4", ">f8", ">f4"])
 @pytest.mark.parametrize("sample_rate", [8000, 44100])
 def test_the_event_is_torchs(log_dir, dtype, sample_rate):
-    ours = log_one(log_dir, NOISE.astype(dtype), sample_rate=sample_rate)
+    ours = log_audio(log_dir, NOISE.astype(dtype), sample_rate=sample_rate)
     theirs = torch_audio(NOISE.astype(dtype), sample_rate=sample_rate)
     assert ours.SerializeToString() == theirs.SerializeToString()
 
@@ -75,7 +75,7 @@ def test_floats_of_16_bits_are_not_rounded_on_the_way():
 def test_tensors(log_dir, name):
     torch = pytest.importorskip("torch")
     tensor = torch.linspace(-1, 1, 101).to(getattr(torch, name)).requires_grad_()
-    pcm = samples_of(log_one(log_dir, tensor))[:, 0]
+    pcm = samples_of(log_audio(log_dir, tensor))[:, 0]
     np.testing.assert_array_equal(pcm, (tensor.detach().double().numpy() * 32767).astype(np.int16))
 
 
@@ -96,23 +96,23 @@ def test_integers_use_the_range_of_their_type(log_dir, dtype):
     info = np.iinfo(dtype)
     middle = (info.min + info.max + 1) // 2
     sound = np.array([info.min, middle, info.max, (info.min + middle) // 2], dtype)
-    low, silence, high, half = samples_of(log_one(log_dir, sound))[:, 0].tolist()
+    low, silence, high, half = samples_of(log_audio(log_dir, sound))[:, 0].tolist()
     assert (low, silence, half) == (-32768, 0, -16384)
     assert high == {1: 32512}.get(info.bits // 8, 32767)  # of 127, which is not scaled up to the very last
 
 
 def test_16_bits_are_stored_as_they_are(log_dir):
-    np.testing.assert_array_equal(samples_of(log_one(log_dir, BITS.view(np.int16)))[:, 0], BITS.view(np.int16))
+    np.testing.assert_array_equal(samples_of(log_audio(log_dir, BITS.view(np.int16)))[:, 0], BITS.view(np.int16))
 
 
 def test_bools_are_zero_and_one(log_dir):
-    assert samples_of(log_one(log_dir, np.array([True, False])))[:, 0].tolist() == [32767, 0]
+    assert samples_of(log_audio(log_dir, np.array([True, False])))[:, 0].tolist() == [32767, 0]
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2,), (7,), (1, 7), (7, 1), (1, 1, 7), (2, 1), (1, 2)])
 def test_shapes_of_one_channel(log_dir, shape):
     sound = RNG.uniform(-1, 1, shape)
-    pcm = samples_of(log_one(log_dir, sound))
+    pcm = samples_of(log_audio(log_dir, sound))
     np.testing.assert_array_equal(pcm[:, 0], (sound.ravel() * 32767).astype(np.int16))
     assert pcm.shape == (sound.size, 1)
 
@@ -121,7 +121,7 @@ def test_shapes_of_one_channel(log_dir, shape):
 @pytest.mark.parametrize("dtype", ["f4", "i2"])
 def test_stereo(log_dir, shape, dtype):
     sound = RNG.uniform(-1, 1, shape) if dtype == "f4" else RNG.integers(-99, 99, shape, dtype)
-    pcm = samples_of(log_one(log_dir, np.asfortranarray(sound)))
+    pcm = samples_of(log_audio(log_dir, np.asfortranarray(sound)))
     left_right = sound.squeeze()
     left_right = left_right.T if left_right.shape[0] == 2 else left_right
     np.testing.assert_array_equal(pcm, (left_right * (32767 if dtype == "f4" else 1)).astype(np.int16))
@@ -130,14 +130,14 @@ def test_stereo(log_dir, shape, dtype):
 
 @pytest.mark.parametrize("rate", [1, 8000, 44100.0, np.float32(8000), np.int64(22050), 44100.6, audio.MAX_SAMPLE_RATE])
 def test_sample_rates(log_dir, rate):
-    sound = log_one(log_dir, np.zeros((2, 3)), sample_rate=rate)
+    sound = log_audio(log_dir, np.zeros((2, 3)), sample_rate=rate)
     with wave.open(io.BytesIO(sound.encoded_audio_string)) as wav:
         assert (sound.sample_rate, wav.getframerate()) == (np.float32(rate), round(float(rate)))
 
 
 def test_a_sample_rate_may_be_a_tensor(log_dir):
     torch = pytest.importorskip("torch")
-    assert log_one(log_dir, torch.zeros(3), sample_rate=torch.tensor(8000)).sample_rate == 8000
+    assert log_audio(log_dir, torch.zeros(3), sample_rate=torch.tensor(8000)).sample_rate == 8000
 
 
 @given(

@@ -1,3 +1,5 @@
+"""`python -m tbc.reader`: what each command prints, its exit code, and what it says of wrong arguments."""
+
 import json
 import math
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, frames, scalar, start, write
+from helpers.eventfiles import VERSION, frames, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

@@ -1,3 +1,5 @@
+"""compare() and the command diff: which values of two trees differ, for every kind."""
+
 import io
 import math
 import os
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from eventfiles import VERSION, scalar, start, write
+from helpers.eventfiles import VERSION, scalar, start, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard import data_compat

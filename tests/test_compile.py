@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 from PIL import Image
 
 import tbc

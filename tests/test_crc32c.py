@@ -1,3 +1,5 @@
+"""The CRC-32C kernels: the RFC's vectors, and every path of this processor against the reader's own code."""
+
 import google_crc32c
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""add_custom_scalars and its shorthands: the layout message, against torch's."""
+
 import json
 import os
 import tempfile
@@ -6,9 +8,9 @@ from collections import OrderedDict, UserDict
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, tensorboard_on
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, tensorboard_on
 from tensorboard.context import RequestContext
 from tensorboard.plugins.custom_scalar import layout_pb2
 

@@ -3,11 +3,11 @@
 from collections import Counter
 
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 
 pytest.importorskip("torch")
 pytest.importorskip("google_crc32c")
-import differences
+from helpers import differences
 from torture import differential
 from torture.calls import METHODS, Call, Sequence, TorchWriter
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from oracle import read_back
+from helpers.oracle import read_back
 from torture import disk, faults, model, readers
 
 import tbc

@@ -5,9 +5,9 @@ import re
 import subprocess
 import sys
 
-import pages
 import pytest
-from pages import PAGES, ROOT
+from helpers import pages
+from helpers.pages import PAGES, ROOT
 
 import tbc
 import tbc.reader
@@ -33,7 +33,7 @@ def test_every_block_runs_and_prints_what_the_page_shows(page, tmp_path):
     if page == "docs/guide.md":
         pytest.importorskip("matplotlib")
         pytest.importorskip("sklearn")
-    command = [sys.executable, "-W", "error", ROOT / "tests" / "pages.py", page]
+    command = [sys.executable, "-W", "error", ROOT / "tests" / "helpers" / "pages.py", page]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
 

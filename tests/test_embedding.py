@@ -1,3 +1,5 @@
+"""add_embedding: the files it writes, as TensorBoard's projector serves them."""
+
 import json
 import os
 import shutil
@@ -9,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.oracle import read_back, run_script, tensorboard_on
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import read_back, run_script, tensorboard_on
 from PIL import Image
 from tensorboard.plugins.projector import projector_plugin
 from werkzeug.test import Client
@@ -67,7 +69,7 @@ class Projector:
         ]
 
 
-def log_one(log_dir, *arguments, **options):
+def log_embedding(log_dir, *arguments, **options):
     """The projector's view of one embedding, by the names "default" and 0 unless `options` say otherwise."""
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_embedding(*arguments, **options)
@@ -83,7 +85,7 @@ matrices = arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=2,
 @given(matrices, st.booleans())
 def test_the_projector_reads_every_value_exactly(mat, binary):
     with tempfile.TemporaryDirectory() as log_dir:
-        projector, name = log_one(log_dir, mat, binary=binary)
+        projector, name = log_embedding(log_dir, mat, binary=binary)
         np.testing.assert_array_equal(projector.tensor(name), mat)
     assert name == "default:00000"
 
@@ -92,7 +94,7 @@ def test_the_projector_reads_every_value_exactly(mat, binary):
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "g", ">f4", "i8", "i2", "u1", "u8", "?"])
 def test_types_of_numpy(log_dir, dtype, binary):
     mat = (RNG.random((5, 4)) * 3).astype(dtype)
-    projector, name = log_one(log_dir, mat.T[::-1], binary=binary)
+    projector, name = log_embedding(log_dir, mat.T[::-1], binary=binary)
     np.testing.assert_array_equal(projector.tensor(name), mat.T[::-1].astype(np.float32))
 
 
@@ -103,23 +105,23 @@ def test_types_of_torch(log_dir, dtype, binary):
     mat = (torch.rand(5, 4) * 3).to(getattr(torch, dtype))
     if mat.is_floating_point():
         mat.requires_grad_()
-    projector, name = log_one(log_dir, mat.T, binary=binary)
+    projector, name = log_embedding(log_dir, mat.T, binary=binary)
     np.testing.assert_array_equal(projector.tensor(name), mat.T.detach().float().numpy())
 
 
 def test_lists(log_dir):
-    projector, name = log_one(log_dir, [[1, 2.5], [3, 4]])
+    projector, name = log_embedding(log_dir, [[1, 2.5], [3, 4]])
     np.testing.assert_array_equal(projector.tensor(name), [[1, 2.5], [3, 4]])
 
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_what_float32_cannot_hold_is_infinite_without_ado(log_dir, binary):
-    projector, name = log_one(log_dir, np.array([[1e300, 1.0], [-1e300, np.nan]]), binary=binary)
+    projector, name = log_embedding(log_dir, np.array([[1e300, 1.0], [-1e300, np.nan]]), binary=binary)
     np.testing.assert_array_equal(projector.tensor(name), [[np.inf, 1], [-np.inf, np.nan]])
 
 
 def first_lines(log_dir, mat):
-    projector, name = log_one(log_dir, mat, binary=True)
+    projector, name = log_embedding(log_dir, mat, binary=True)
     np.testing.assert_array_equal(projector.tensor(name), mat)
     return projector.embeddings[name]["tensorPath"]
 
@@ -133,7 +135,7 @@ def test_binary_files_that_the_projector_takes_for_text_are_text(log_dir, tmp_pa
 
 
 def test_binary_is_four_bytes_a_number(log_dir):
-    log_one(log_dir, RNG.random((1000, 10)), binary=True)
+    log_embedding(log_dir, RNG.random((1000, 10)), binary=True)
     assert os.path.getsize(f"{log_dir}/00000/default/tensors.bytes") == 4 * 10_000
 
 
@@ -157,7 +159,7 @@ def test_the_files_are_torchs(log_dir, tmp_path):
 
 
 def test_nothing_but_the_files_it_lists(log_dir):
-    log_one(log_dir, MAT, list("abcd"), RNG.random((4, 1, 2, 3)))
+    log_embedding(log_dir, MAT, list("abcd"), RNG.random((4, 1, 2, 3)))
     assert read_back(log_dir) == []
     files = sorted(str(path.relative_to(log_dir)) for path in Path(log_dir).rglob("*") if path.is_file())
     assert files[:3] == [f"00000/default/{name}" for name in ("metadata.tsv", "sprite.png", "tensors.tsv")]
@@ -173,7 +175,7 @@ ESCAPED = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 @given(st.lists(labels, min_size=1, max_size=8))
 def test_every_point_has_its_label(names):
     with tempfile.TemporaryDirectory() as log_dir:
-        projector, name = log_one(log_dir, np.ones((len(names), 2)), names)
+        projector, name = log_embedding(log_dir, np.ones((len(names), 2)), names)
         shown = projector.metadata(name)
     expected = [label.translate(ESCAPED) for label in names]
     for cells, label in zip(shown, expected, strict=True):
@@ -184,7 +186,7 @@ def test_every_point_has_its_label(names):
 def test_every_point_has_its_row_under_a_header(columns, points, data):
     header, *rows = (data.draw(st.lists(labels, min_size=columns, max_size=columns)) for _ in range(points + 1))
     with tempfile.TemporaryDirectory() as log_dir:
-        projector, name = log_one(log_dir, np.ones((points, 2)), rows, metadata_header=header)
+        projector, name = log_embedding(log_dir, np.ones((points, 2)), rows, metadata_header=header)
         shown = projector.metadata(name)
     assert len(shown) == points + 1
     for cells, expected in zip(shown, [header, *rows], strict=True):
@@ -210,26 +212,26 @@ def test_every_point_has_its_row_under_a_header(columns, points, data):
     ids=lambda value: f"{type(value).__name__}-{str(value)[:12]!a}",
 )
 def test_labels(log_dir, metadata, shown):
-    projector, name = log_one(log_dir, MAT, metadata)
+    projector, name = log_embedding(log_dir, MAT, metadata)
     assert projector.metadata(name) == [[label] for label in shown]
 
 
 def test_tensors_as_labels(log_dir):
     torch = pytest.importorskip("torch")
-    projector, name = log_one(log_dir, MAT, torch.arange(4))
+    projector, name = log_embedding(log_dir, MAT, torch.arange(4))
     assert projector.metadata(name) == [["0"], ["1"], ["2"], ["3"]]
 
 
 @pytest.mark.parametrize("rows", [[["a", 1], ("b", 2), ["", 3], ["", ""]], np.array([["a", 1], ["b", 2]] * 2)])
 def test_a_header_of_several_columns(log_dir, rows):
-    projector, name = log_one(log_dir, MAT, rows, metadata_header=["name", "number"])
+    projector, name = log_embedding(log_dir, MAT, rows, metadata_header=["name", "number"])
     shown = projector.metadata(name)
     assert (shown[0], shown[1], len(shown)) == (["name", "number"], ["a", "1"], 5)
 
 
 def test_a_header_of_one_column_is_left_out(log_dir):
     """The projector would take it for a point."""
-    projector, name = log_one(log_dir, MAT, [["a"], ["b"], ["c"], ["d"]], metadata_header=["name"])
+    projector, name = log_embedding(log_dir, MAT, [["a"], ["b"], ["c"], ["d"]], metadata_header=["name"])
     assert projector.metadata(name) == [["a"], ["b"], ["c"], ["d"]]
 
 
@@ -247,7 +249,7 @@ def test_every_point_has_its_image(n, channels, height, width, dtype):
     pixels = RNG.integers(0, 256, (n, channels, height, width))
     pixels = pixels.astype("u1") if dtype == "u1" else ((pixels + 0.25) / 255).astype(dtype)
     with tempfile.TemporaryDirectory() as log_dir:
-        projector, name = log_one(log_dir, np.ones((n, 2)), label_img=pixels)
+        projector, name = log_embedding(log_dir, np.ones((n, 2)), label_img=pixels)
         shown = projector.sprites(name)
     expected = pixels if dtype == "u1" else (pixels * 255).astype("u1")
     assert len(shown) == int(np.ceil(np.sqrt(n))) ** 2
@@ -260,7 +262,7 @@ def test_every_point_has_its_image(n, channels, height, width, dtype):
 def test_tensors_as_images(log_dir, dtype):
     torch = pytest.importorskip("torch")
     pixels = torch.tensor([0, 1] * 12).reshape(4, 1, 3, 2).to(getattr(torch, dtype))
-    projector, name = log_one(log_dir, MAT, label_img=pixels)
+    projector, name = log_embedding(log_dir, MAT, label_img=pixels)
     ones = 1 if dtype == "uint8" else 255
     np.testing.assert_array_equal(np.stack(projector.sprites(name))[..., 0], pixels[:, 0].float().numpy() * ones)
 
@@ -282,7 +284,7 @@ def test_a_sprite_too_large_for_the_projector_warns(log_dir, kind):
     + [(np.array(4), "00004"), (np.float32(2.5), "002.5"), (True, "0True")],
 )
 def test_steps(log_dir, step, shown):
-    projector, name = log_one(log_dir, MAT, global_step=step)
+    projector, name = log_embedding(log_dir, MAT, global_step=step)
     assert name == f"default:{shown}"
     assert projector.embeddings[name]["tensorPath"] == f"{shown}/default/tensors.tsv"
 
@@ -507,7 +509,7 @@ def test_it_is_listed_when_its_files_are_whole(log_dir, monkeypatch):
         add(log_dir, info)
 
     monkeypatch.setattr(embeddings, "_list", watch)
-    log_one(log_dir, MAT, list("abcd"), np.ones((4, 1, 2, 2)))
+    log_embedding(log_dir, MAT, list("abcd"), np.ones((4, 1, 2, 2)))
     names = "tensors.tsv", "metadata.tsv", "sprite.png"
     assert listed == [[Path(log_dir, "00000/default", name).stat().st_size for name in names]]
     assert list(Path(log_dir).rglob("*.part")) == []
@@ -546,10 +548,10 @@ def test_a_directory_that_is_removed_meanwhile_stays_so(log_dir, busy_thread):
 
 
 def test_the_same_again_leaves_the_list_as_it_is(log_dir):
-    log_one(log_dir, MAT, list("abcd"))
+    log_embedding(log_dir, MAT, list("abcd"))
     before = Path(log_dir, CONFIG).stat()
     with pytest.warns(UserWarning, match="is written over"):
-        log_one(log_dir, -MAT, list("abcd"))
+        log_embedding(log_dir, -MAT, list("abcd"))
     assert Path(log_dir, CONFIG).stat() == before
 
 

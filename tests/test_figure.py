@@ -1,9 +1,11 @@
+"""add_figure: the pixels of matplotlib figures, against torch's, and what happens to the figures."""
+
 import io
 import sys
 
 import numpy as np
 import pytest
-from oracle import only_value
+from helpers.oracle import log_one, only_value
 from PIL import Image
 
 import tbc
@@ -34,12 +36,8 @@ def pixels_of(image):
     return pixels
 
 
-def log_one(log_dir, figure, **options):
-    with tbc.SummaryWriter(log_dir) as writer:
-        writer.add_figure("figure", figure, 5, **options)
-    event, value = only_value(log_dir)
-    assert (event.step, value.tag) == (5, "figure")
-    return value.image
+def log_figure(log_dir, figure, **options):
+    return log_one(log_dir, tbc.SummaryWriter.add_figure, figure, **options).image
 
 
 def torch_pixels(figure, **options):
@@ -50,41 +48,41 @@ def torch_pixels(figure, **options):
 @pytest.mark.parametrize("dpi", [50, 100])
 def test_a_figure_has_torchs_pixels(log_dir, size, dpi):
     figure = draw(pyplot.figure(figsize=size, dpi=dpi, facecolor="lime"))
-    ours = pixels_of(log_one(log_dir, figure, close=False))
+    ours = pixels_of(log_figure(log_dir, figure, close=False))
     np.testing.assert_array_equal(ours, torch_pixels(figure).transpose(1, 2, 0))
     assert len(np.unique(ours.reshape(-1, 3), axis=0)) > 3  # something is to be seen
 
 
 def test_a_list_is_a_grid(log_dir):
     figures = [draw(pyplot.figure(figsize=(2, 1), dpi=50), slope) for slope in range(10)]
-    ours = pixels_of(log_one(log_dir, figures, close=False))
+    ours = pixels_of(log_figure(log_dir, figures, close=False))
     assert ours.shape == (2 * 50, 8 * 100, 3)
     want = images.to_hwc(torch_pixels(figures), "NCHW").pixels()[0]
     np.testing.assert_array_equal(ours, want)
 
 
 def test_a_figure_without_pyplot(log_dir):
-    assert pixels_of(log_one(log_dir, draw(Figure(figsize=(2, 1), dpi=50)))).shape == (50, 100, 3)
+    assert pixels_of(log_figure(log_dir, draw(Figure(figsize=(2, 1), dpi=50)))).shape == (50, 100, 3)
 
 
 @pytest.mark.parametrize("close", [True, False])
 def test_figures_are_closed_if_asked(log_dir, close):
     one, two, other = (draw(pyplot.figure(figsize=(2, 1))) for _ in range(3))
-    log_one(log_dir, one, close=close)
-    log_one(log_dir + "2", [two], close=close)
+    log_figure(log_dir, one, close=close)
+    log_figure(log_dir + "2", [two], close=close)
     assert [pyplot.fignum_exists(figure.number) for figure in (one, two, other)] == [not close, not close, True]
 
 
 def test_figures_are_closed_by_default(log_dir):
     figure = draw(pyplot.figure())
-    log_one(log_dir, figure)
+    log_figure(log_dir, figure)
     assert not pyplot.fignum_exists(figure.number)
 
 
 def test_the_canvas_of_the_figure_is_restored(log_dir, monkeypatch):
     figure = draw(pyplot.figure())
     canvas = FigureCanvasSVG(figure)
-    log_one(log_dir, figure, close=False)
+    log_figure(log_dir, figure, close=False)
     assert figure.canvas is canvas
 
     def fail(renderer):

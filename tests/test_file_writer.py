@@ -1,11 +1,13 @@
+"""tbc.FileWriter: messages are stored as they are, and subclasses may be anything."""
+
 import gc
 import os
 import tempfile
 
 import numpy as np
 import pytest
+from helpers.oracle import bytes_of, only_value, read_back, run_script, steps, tags, walltimes
 from hypothesis import given
-from oracle import bytes_of, only_value, read_back, run_script, steps, tags, walltimes
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 import tbc

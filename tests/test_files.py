@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from helpers.oracle import run_script
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import run_script
 from tensorboard.backend.event_processing import io_wrapper
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 

@@ -1,3 +1,5 @@
+"""follow() and the command tail: every value of files that grow, once, whatever happens to the files."""
+
 import errno
 import gzip
 import io
@@ -16,6 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from helpers.oracle import run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,7 +26,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from oracle import run_script
 
 import tbc
 from tbc import _core

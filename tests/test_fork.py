@@ -8,7 +8,7 @@ import sys
 from itertools import chain
 
 import pytest
-from oracle import read_back, run_script
+from helpers.oracle import read_back, run_script
 from torture import forks
 from torture.scan import steps
 

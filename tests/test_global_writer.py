@@ -12,7 +12,7 @@ import sys
 import threading
 
 import pytest
-from oracle import read_back, run_script
+from helpers.oracle import read_back, run_script
 
 from tbc.compat.tensorboardx import GlobalSummaryWriter
 from tbc.reader import find_event_files, read_events

@@ -12,16 +12,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.oracle import read_back, run_script, tensorboard_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import read_back, run_script, tensorboard_on
 
 import tbc
 from tbc.proto import Event
 from tbc.reader import find_event_files
 
 torch = pytest.importorskip("torch")
-import models  # noqa: E402
+from helpers import models  # noqa: E402
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader  # noqa: E402
 from tensorboard.compat.proto.config_pb2 import RunMetadata  # noqa: E402
 from tensorboard.compat.proto.graph_pb2 import GraphDef  # noqa: E402

@@ -1,13 +1,15 @@
+"""add_histogram: counts against numpy's and torch's, and what TensorBoard reads."""
+
 import re
 import tempfile
 import warnings
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, same_float, steps, tags
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import only_value, read_back, same_float, steps, tags
 
 import tbc
 from tbc import _core, convert

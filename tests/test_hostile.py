@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.oracle import run_script
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import run_script
 from torture import fuzz
 from torture.fuzz import CORPUS, check_cli, check_values
 from torture.hostile import torn

@@ -1,3 +1,5 @@
+"""add_hparams: what TensorBoard's HPARAMS tab shows of it."""
+
 import argparse
 import array
 import dataclasses
@@ -18,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import json_format, struct_pb2
+from helpers.oracle import read_back, run_script, same_float, tensorboard_on
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import read_back, run_script, same_float, tensorboard_on
 from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 

@@ -1,3 +1,5 @@
+"""add_image, add_images and add_image_with_boxes: pixels that come back as torch stores them."""
+
 import importlib.util
 import io
 import itertools
@@ -11,11 +13,11 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.oracle import log_one, only_value, read_back, run_script, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
-from oracle import only_value, read_back, run_script, steps, tags
 from PIL import Image
 
 import tbc
@@ -32,12 +34,8 @@ def pixels_of(image):
     return pixels
 
 
-def log_one(log_dir, array, dataformats):
-    with tbc.SummaryWriter(log_dir) as writer:
-        writer.add_image("image", array, 5, dataformats=dataformats)
-    event, value = only_value(log_dir)
-    assert (event.step, value.tag) == (5, "image")
-    return value.image
+def log_image(log_dir, array, dataformats):
+    return log_one(log_dir, tbc.SummaryWriter.add_image, array, dataformats=dataformats).image
 
 
 def torch_image(array, dataformats):
@@ -56,14 +54,14 @@ SIDES = {"N": 11, "H": 5, "W": 7}
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_shows_torchs_pixels(log_dir, layout, channels):
     array = RNG.integers(0, 256, [SIDES.get(letter, channels) for letter in layout.upper()], np.uint8)
-    ours, theirs = log_one(log_dir, array, layout), torch_image(array, layout)
+    ours, theirs = log_image(log_dir, array, layout), torch_image(array, layout)
     np.testing.assert_array_equal(pixels_of(ours), pixels_of(theirs))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 8, 9, 16])
 def test_a_batch_is_a_grid_of_eight_a_row(log_dir, batch):
     array = RNG.random((batch, 3, 4, 6))
-    ours, theirs = log_one(log_dir, array, "NCHW"), torch_image(array, "NCHW")
+    ours, theirs = log_image(log_dir, array, "NCHW"), torch_image(array, "NCHW")
     assert ours.width == 6 * min(batch, 8)
     np.testing.assert_array_equal(pixels_of(ours), pixels_of(theirs))
 
@@ -71,19 +69,19 @@ def test_a_batch_is_a_grid_of_eight_a_row(log_dir, batch):
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "u1", "i4", "i8", "?", ">f4"])
 def test_every_type_shows_torchs_pixels(log_dir, dtype):
     array = (RNG.random((3, 9, 8)) * 1.5 - 0.2).astype(dtype)
-    ours, theirs = log_one(log_dir, array, "CHW"), torch_image(array, "CHW")
+    ours, theirs = log_image(log_dir, array, "CHW"), torch_image(array, "CHW")
     np.testing.assert_array_equal(pixels_of(ours), pixels_of(theirs))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_transparency_is_kept(log_dir, channels):
     array = RNG.integers(0, 256, (channels, 5, 6), np.uint8)
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, array, "CHW")), array.transpose(1, 2, 0))
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, array, "CHW")), array.transpose(1, 2, 0))
 
 
 def test_not_a_number_is_black(log_dir):
     array = np.array([[np.nan, np.inf], [-np.inf, 0.5]])
-    assert pixels_of(log_one(log_dir, array, "HW"))[:, :, 0].tolist() == [[0, 255], [0, 127]]
+    assert pixels_of(log_image(log_dir, array, "HW"))[:, :, 0].tolist() == [[0, 255], [0, 127]]
 
 
 @given(
@@ -138,7 +136,7 @@ def test_tensors(log_dir):
     torch = pytest.importorskip("torch")
     tensor = torch.rand(3, 6, 5, dtype=torch.bfloat16, requires_grad=True)
     want = (tensor.detach().float().numpy() * 255).astype(np.uint8).transpose(1, 2, 0)
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, tensor, "CHW")), want)
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, tensor, "CHW")), want)
 
 
 @given(
@@ -200,7 +198,7 @@ def test_large_images_are_compressed_in_strips(log_dir, channels, height, width)
     noise = RNG.integers(0, 256, (height, width, channels), np.uint8)
     plain = np.full_like(noise, 7)
     for pixels in (noise, plain, noise // 64 * 64):
-        image = log_one(log_dir, pixels, "HWC")
+        image = log_image(log_dir, pixels, "HWC")
         np.testing.assert_array_equal(pixels_of(image), images.colored(pixels))
         shutil.rmtree(log_dir)
     strips = list(images.fast(images.colored(noise)))
@@ -471,25 +469,25 @@ def test_pillow_images_are_their_pixels(log_dir, mode):
     picture = a_picture(mode)
     pixels = np.asarray(picture).reshape(6, 9, -1)
     want = np.broadcast_to(pixels, (6, 9, max(3, pixels.shape[2]))) if mode != "LA" else pixels
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "ignored")), want)
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, picture, "ignored")), want)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"])
 def test_opaque_pillow_images_become_rgb(log_dir, mode):
     picture = a_picture(mode)
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW")), np.asarray(picture.convert("RGB")))
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, picture, "CHW")), np.asarray(picture.convert("RGB")))
 
 
 @pytest.mark.parametrize(("mode", "becomes"), [("PA", "RGBA"), ("RGBa", "RGBA"), ("La", "LA")])
 def test_pillow_images_keep_their_transparency(log_dir, mode, becomes):
     picture = a_picture(mode)
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW")), np.asarray(picture.convert(becomes)))
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, picture, "CHW")), np.asarray(picture.convert(becomes)))
 
 
 def test_a_transparent_palette(log_dir):
     picture = a_picture("P")
     picture.info["transparency"] = picture.getpixel((0, 0))
-    pixels = pixels_of(log_one(log_dir, picture, "CHW"))
+    pixels = pixels_of(log_image(log_dir, picture, "CHW"))
     assert pixels[0, 0, 3] == 0
     np.testing.assert_array_equal(pixels, np.asarray(picture.convert("RGBA")))
 
@@ -499,19 +497,19 @@ def test_16_bits_of_pillow_are_scaled_down(log_dir, mode):
     gray = RNG.integers(0, 65536, (6, 9)).astype({"I;16B": ">u2", "I;16N": "=u2"}.get(mode, "<u2"))
     picture = Image.frombytes(mode, (9, 6), gray.tobytes())
     want = (gray.astype(np.float32) / np.float32(65535) * 255).astype(np.uint8)
-    np.testing.assert_array_equal(pixels_of(log_one(log_dir, picture, "CHW"))[:, :, 0], want)
+    np.testing.assert_array_equal(pixels_of(log_image(log_dir, picture, "CHW"))[:, :, 0], want)
 
 
 def test_floats_of_pillow_are_from_0_to_1(log_dir):
     gray = RNG.random((6, 9), np.float32)
-    pixels = pixels_of(log_one(log_dir, Image.fromarray(gray), "CHW"))
+    pixels = pixels_of(log_image(log_dir, Image.fromarray(gray), "CHW"))
     np.testing.assert_array_equal(pixels[:, :, 1], (gray * 255).astype(np.uint8))
 
 
 def test_integers_of_pillow_are_as_other_integers(log_dir):
     gray = Image.fromarray(np.array([[0, 1, 300]], np.int32))
     with pytest.warns(UserWarning, match="int32"):
-        image = log_one(log_dir, gray, "CHW")
+        image = log_image(log_dir, gray, "CHW")
     assert pixels_of(image)[0, :, 0].tolist() == [0, 255, 255]
 
 
@@ -547,7 +545,7 @@ def file_of(kind, size=(9, 6), mode="RGB", **options):
     ],
 )
 def test_files_are_stored_as_they_are(log_dir, kind, file, channels):
-    image = log_one(log_dir, kind(file), "ignored")
+    image = log_image(log_dir, kind(file), "ignored")
     assert image.encoded_image_string == file
     assert (image.height, image.width, image.colorspace) == (6, 9, channels)
 

@@ -1,10 +1,12 @@
+"""What each import loads, and what an extension exports."""
+
 import ctypes
 import re
 import sys
 from pathlib import Path
 
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 
 import tbc
 from tbc import _core, _scan

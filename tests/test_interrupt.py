@@ -5,7 +5,7 @@ a bare "try:", which runs nothing that a handler could interrupt.)
 """
 
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 
 COMMON = """
 import linecache, os, sys, threading, numpy as np, tbc

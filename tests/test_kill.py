@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from oracle import read_back, run_script
+from helpers.oracle import read_back, run_script
 from torture import kill
 
 

@@ -12,10 +12,10 @@ import ml_dtypes
 import numpy as np
 import PIL.Image
 import pytest
+from helpers.oracle import run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import run_script
 from tensorboard import data_compat
 from tensorboard.compat.proto import summary_pb2, tensor_pb2
 from tensorboard.plugins.histogram import summary_v2 as histogram_summary

@@ -1,8 +1,10 @@
+"""display_name and description: stored by every add_* that takes them, and changing nothing else."""
+
 import inspect
 
 import numpy as np
 import pytest
-from oracle import only_value, read_back
+from helpers.oracle import only_value, read_back
 from tensorboard import data_compat
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.oracle import read_back, run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import read_back, run_script
 
 import tbc
 from tbc import _core

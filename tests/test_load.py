@@ -6,14 +6,14 @@ import re
 import struct
 from unittest import mock
 
-import eventfiles
 import numpy as np
 import pytest
-from eventfiles import VERSION, frames, histogram, loaded, scalar
 from google.protobuf.message import DecodeError
+from helpers import eventfiles
+from helpers.eventfiles import VERSION, frames, histogram, loaded, scalar
+from helpers.oracle import run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import run_script
 from torture.fuzz import check_load
 
 import tbc

@@ -1,12 +1,14 @@
+"""add_mesh: the messages that TensorBoard's mesh plugin reads, against torch's."""
+
 import json
 import tempfile
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import only_value, read_back, steps, tags
 from tensorboard.compat.proto import tensor_pb2
 from tensorboard.plugins.mesh import metadata
 from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData
@@ -33,7 +35,7 @@ def parts_of(log_dir):
     return parts, event
 
 
-def log_one(log_dir, *arguments, **options):
+def log_mesh(log_dir, *arguments, **options):
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_mesh(*arguments, **options)
     return parts_of(log_dir)
@@ -49,7 +51,7 @@ def test_a_mesh_is_read_back(tag, vertices, colored, with_faces, step):
     colors = RNG.integers(0, 256, vertices.shape) if colored else None
     faces = RNG.integers(0, 9, (len(vertices), 2, 3)) if with_faces else None
     with tempfile.TemporaryDirectory() as log_dir:
-        parts, event = log_one(log_dir, tag, vertices, colors, faces, global_step=step)
+        parts, event = log_mesh(log_dir, tag, vertices, colors, faces, global_step=step)
     expected = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
     expected = {part: array for part, array in expected.items() if array is not None}
     assert list(parts) == list(expected)
@@ -84,7 +86,7 @@ VERTICES = np.arange(24).reshape(2, 4, 3)
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda array: array[::-1, ::-1]])
 def test_types_and_layouts_of_numpy(log_dir, dtype, layout):
     vertices = layout(VERTICES).astype(dtype, order="K")
-    parts, _ = log_one(log_dir, "m", vertices, vertices, vertices)
+    parts, _ = log_mesh(log_dir, "m", vertices, vertices, vertices)
     for _, found in parts.values():
         np.testing.assert_array_equal(found, vertices)
 
@@ -95,7 +97,7 @@ def test_types_of_torch(log_dir, dtype):
     tensor = torch.tensor(VERTICES).to(getattr(torch, dtype))
     if tensor.is_floating_point():
         tensor.requires_grad_()
-    parts, _ = log_one(log_dir, "m", tensor, tensor, tensor)
+    parts, _ = log_mesh(log_dir, "m", tensor, tensor, tensor)
     for _, found in parts.values():
         np.testing.assert_array_equal(found, VERTICES)
     assert len(parts) == 3
@@ -103,26 +105,26 @@ def test_types_of_torch(log_dir, dtype):
 
 def test_tensors_that_are_not_contiguous(log_dir):
     torch = pytest.importorskip("torch")
-    parts, _ = log_one(log_dir, "m", torch.tensor(VERTICES).permute(2, 0, 1)[:, :1].permute(1, 2, 0))
+    parts, _ = log_mesh(log_dir, "m", torch.tensor(VERTICES).permute(2, 0, 1)[:, :1].permute(1, 2, 0))
     np.testing.assert_array_equal(parts["VERTEX"][1], VERTICES[:1])
 
 
 def test_lists(log_dir):
-    parts, _ = log_one(log_dir, "m", VERTICES.tolist(), faces=[[[0, 1, 2]], [[1, 2, 3]]])
+    parts, _ = log_mesh(log_dir, "m", VERTICES.tolist(), faces=[[[0, 1, 2]], [[1, 2, 3]]])
     np.testing.assert_array_equal(parts["VERTEX"][1], VERTICES)
     np.testing.assert_array_equal(parts["FACE"][1], [[[0, 1, 2]], [[1, 2, 3]]])
 
 
 def test_a_million_vertices_are_four_bytes_a_number(log_dir):
     vertices = RNG.random((1, 1_000_000, 3), np.float32)
-    parts, event = log_one(log_dir, "m", vertices)
+    parts, event = log_mesh(log_dir, "m", vertices)
     np.testing.assert_array_equal(parts["VERTEX"][1], vertices)
     assert event.ByteSize() < vertices.nbytes + 1000
 
 
 @pytest.mark.parametrize("config", [{}, {"b": [1, {"c": None}], "a": "тег"}])
 def test_the_config_is_json(log_dir, config):
-    parts, _ = log_one(log_dir, "m", VERTICES, VERTICES, config_dict=config)
+    parts, _ = log_mesh(log_dir, "m", VERTICES, VERTICES, config_dict=config)
     assert [json.loads(data.json_config) for data, _ in parts.values()] == [config, config]
 
 

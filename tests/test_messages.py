@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import read_back
+from helpers.oracle import read_back
 
 import tbc
 

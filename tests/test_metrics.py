@@ -1,11 +1,13 @@
+"""add_metrics, and add_scalars(separate_runs=False): many numbers in one event."""
+
 import os
 import tempfile
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, same_float, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, same_float, steps, tags
 
 import tbc
 from tbc.reader import find_event_files

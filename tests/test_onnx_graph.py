@@ -5,9 +5,9 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from helpers.oracle import read_back, run_script
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import read_back, run_script
 
 import tbc
 from tbc.proto import Event, GraphDef

@@ -7,7 +7,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from oracle import read_back, steps_of_runs
+from helpers.oracle import read_back, steps_of_runs
 
 import tbc
 from tbc import encoder_thread

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 from PIL import Image
 
 from tbc.proto import HParamsPluginData

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from oracle import read_back
+from helpers.oracle import read_back
 
 import tbc
 from tbc.reader import find_event_files, read_events

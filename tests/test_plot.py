@@ -1,3 +1,5 @@
+"""Curves and bars drawn in a terminal."""
+
 import math
 import re
 import time
@@ -6,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers.oracle import INT64
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import INT64
 
 from tbc.reader.plot import bars, curve
 

@@ -1,12 +1,14 @@
+"""add_pr_curve: counts against torch's, for any types and layouts."""
+
 import math
 import tempfile
 
 import numpy as np
 import pytest
+from helpers.oracle import bytes_of, only_value, read_back, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import bytes_of, only_value, read_back, steps, tags
 from tensorboard.plugins.pr_curve.plugin_data_pb2 import PrCurvePluginData
 
 import tbc

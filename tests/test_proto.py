@@ -1,3 +1,5 @@
+"""proto/tbc.proto: its compiled form is up to date, and its fields are TensorBoard's."""
+
 import subprocess
 import sys
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The pure-Python reader: records, events and values, one by one."""
+
 import os
 import struct
 import subprocess
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import bytes_of
+from helpers.oracle import bytes_of
 from tensorboard.compat.proto import types_pb2
 from tensorboard.util import tensor_util
 

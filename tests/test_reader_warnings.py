@@ -3,9 +3,9 @@
 import os
 import warnings
 
-import eventfiles
 import pytest
-from eventfiles import VERSION, scalar
+from helpers import eventfiles
+from helpers.eventfiles import VERSION, scalar
 
 from tbc.reader import find_event_files, follow, load, load_runs, load_scalars, to_dataset
 

@@ -1,3 +1,5 @@
+"""TFRecord frames: bytes that TensorFlow and PyTorch wrote, and files that are cut or damaged."""
+
 from pathlib import Path
 
 import pytest

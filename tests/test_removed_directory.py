@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from oracle import read_back, run_script
+from helpers.oracle import read_back, run_script
 
 import tbc
 from tbc import encoder_thread

@@ -1,12 +1,14 @@
+"""repair() and its command: copies of all good records, and no copy in the way of an original."""
+
 import errno
 import os
 from pathlib import Path
 
 import pytest
-from eventfiles import VERSION, frames, scalar, write
+from helpers.eventfiles import VERSION, frames, scalar, write
+from helpers.oracle import bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import bytes_of
 from torture import readers
 
 from tbc.reader import find_event_files, read_events, repairing

@@ -19,7 +19,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, frames, scalar, start, write
+from helpers.eventfiles import VERSION, frames, scalar, start, write
 from hypothesis import given
 from hypothesis import strategies as st
 from torture import readers

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from oracle import read_back, run_script
+from helpers.oracle import read_back, run_script
 from tensorboard.summary.writer import event_file_writer
 
 import tbc

@@ -1,3 +1,5 @@
+"""add_scalar: what counts as a number, and the steps and times that are stored."""
+
 import os
 import struct
 import tempfile
@@ -7,9 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, run_script, same_float, steps, tags, walltimes
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, run_script, same_float, steps, tags, walltimes
 
 import tbc
 

@@ -1,3 +1,5 @@
+"""SummaryWriter as a whole: constructor, directories, attributes, add_scalars, close and flush."""
+
 import functools
 import inspect
 import os
@@ -10,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, read_back, run_script, same_float, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, read_back, run_script, same_float, steps, tags
 
 import tbc
 import tbc.file_writer

@@ -1,13 +1,15 @@
+"""add_tensor: every type and layout comes back as it was."""
+
 import tempfile
 import warnings
 
 import ml_dtypes
 import numpy as np
 import pytest
+from helpers.oracle import log_one, only_value, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from oracle import only_value, steps, tags
 from tensorboard.util.tensor_util import make_ndarray
 
 import tbc
@@ -17,11 +19,8 @@ DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"
 any_dtype = st.builds("".join, st.tuples(st.sampled_from("<>"), st.sampled_from(DTYPES)))
 
 
-def log_one(log_dir, tensor):
-    with tbc.SummaryWriter(log_dir) as writer:
-        writer.add_tensor("tensor", tensor, 5)
-    event, value = only_value(log_dir)
-    assert (event.step, value.tag) == (5, "tensor")
+def log_tensor(log_dir, tensor):
+    value = log_one(log_dir, tbc.SummaryWriter.add_tensor, tensor)
     assert value.metadata.plugin_data.plugin_name == "tensor"
     return value.tensor
 
@@ -50,7 +49,7 @@ def test_any_array_is_read_back(tag, step, array):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 0, 2)])
 def test_arrays_without_elements(log_dir, dtype, shape):
-    tensor = log_one(log_dir, np.zeros(shape, dtype))
+    tensor = log_tensor(log_dir, np.zeros(shape, dtype))
     assert [dim.size for dim in tensor.tensor_shape.dim] == list(shape)
     if dtype in ("u4", "u8", "f2"):  # which TensorBoard does not decode, or only with a warning of numpy
         assert tensor.dtype == {"u4": 22, "u8": 23, "f2": 19}[dtype]
@@ -73,18 +72,18 @@ VIEWS = {
 @pytest.mark.parametrize("dtype", ["f4", ">f8", "u1", "c8"])
 def test_arrays_of_any_memory_layout(log_dir, view, dtype):
     array = VIEWS[view](RNG.integers(0, 100, (6, 7, 2)).astype(dtype))
-    assert_same_array(make_ndarray(log_one(log_dir, array)), array)
+    assert_same_array(make_ndarray(log_tensor(log_dir, array)), array)
 
 
 @pytest.mark.parametrize("number", [3, 2.5, True, 1 - 2j, np.float32(0.1), np.uint8(7)])
 def test_numbers(log_dir, number):
-    stored = make_ndarray(log_one(log_dir, number))
+    stored = make_ndarray(log_tensor(log_dir, number))
     assert (stored.tolist(), stored.dtype) == ([number], np.array(number).dtype)
 
 
 def test_64_dimensions(log_dir):
     array = np.arange(4.0).reshape([1] * 63 + [4])
-    assert_same_array(make_ndarray(log_one(log_dir, array)), array)
+    assert_same_array(make_ndarray(log_tensor(log_dir, array)), array)
 
 
 TORCHS = ["float32", "float64", "int8", "int16", "int32", "int64", "bool", "complex64", "complex128"]
@@ -97,7 +96,7 @@ def test_tensors_as_torch_stores_them(log_dir, name, shape):
     torch = pytest.importorskip("torch")
     summary = pytest.importorskip("torch.utils.tensorboard.summary")
     tensor = (torch.randn(shape) * 3).to(getattr(torch, name))
-    ours, theirs = log_one(log_dir, tensor), summary.tensor_proto("tensor", tensor).value[0].tensor
+    ours, theirs = log_tensor(log_dir, tensor), summary.tensor_proto("tensor", tensor).value[0].tensor
     assert (ours.dtype, ours.tensor_shape.SerializeToString()) == (
         theirs.dtype,
         theirs.tensor_shape.SerializeToString(),
@@ -114,7 +113,7 @@ FLOAT8 = ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", 
 def test_tensors_keep_their_type(log_dir, name):
     torch = pytest.importorskip("torch")
     tensor = torch.arange(12).reshape(3, 4).to(getattr(torch, name))
-    stored = make_ndarray(log_one(log_dir, tensor.T))
+    stored = make_ndarray(log_tensor(log_dir, tensor.T))
     assert_same_array(stored, tensor.T.numpy())
     assert stored.dtype.name == name
 
@@ -123,7 +122,7 @@ def test_tensors_keep_their_type(log_dir, name):
 def test_small_floats_of_torch_become_float32(log_dir, name):
     torch = pytest.importorskip("torch")
     tensor = torch.tensor([0.0, 1.0, 2.0, 0.25, 64.0]).to(getattr(torch, name))
-    assert_same_array(make_ndarray(log_one(log_dir, tensor)), tensor.float().numpy())
+    assert_same_array(make_ndarray(log_tensor(log_dir, tensor)), tensor.float().numpy())
 
 
 def test_half_a_complex_becomes_complex64(log_dir):
@@ -131,19 +130,19 @@ def test_half_a_complex_becomes_complex64(log_dir):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is experimental
         tensor = torch.tensor([1 + 2j, 0.5j]).to(torch.complex32)
-    assert_same_array(make_ndarray(log_one(log_dir, tensor)), np.array([1 + 2j, 0.5j], np.complex64))
+    assert_same_array(make_ndarray(log_tensor(log_dir, tensor)), np.array([1 + 2j, 0.5j], np.complex64))
 
 
 @pytest.mark.skipif(not hasattr(ml_dtypes, "complex32"), reason="older ml_dtypes have none")
 def test_half_a_complex_of_ml_dtypes_becomes_complex64(log_dir):
     array = np.array([1 + 2j, 0.5j], np.complex64)
-    assert_same_array(make_ndarray(log_one(log_dir, array.astype(ml_dtypes.complex32))), array)
+    assert_same_array(make_ndarray(log_tensor(log_dir, array.astype(ml_dtypes.complex32))), array)
 
 
 @pytest.mark.parametrize("name", ["bfloat16", *FLOAT8, "float8_e3m4", "float4_e2m1fn", "int4", "uint4"])
 def test_small_numbers_of_ml_dtypes_become_float32(log_dir, name):
     array = np.array([0.0, 1.0, 2.0, 4.0]).astype(getattr(ml_dtypes, name))
-    assert_same_array(make_ndarray(log_one(log_dir, array)), array.astype(np.float32))
+    assert_same_array(make_ndarray(log_tensor(log_dir, array)), array.astype(np.float32))
 
 
 def test_tensors_of_every_kind(log_dir):
@@ -163,7 +162,7 @@ def test_tensors_of_every_kind(log_dir):
         torch.complex(plain, -plain).conj().imag,
     ]
     for i, tensor in enumerate(tensors):
-        assert_same_array(make_ndarray(log_one(f"{log_dir}{i}", tensor)), plain.numpy() + 0.0)
+        assert_same_array(make_ndarray(log_tensor(f"{log_dir}{i}", tensor)), plain.numpy() + 0.0)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import re
 
 import numpy as np
 import pytest
+from helpers.oracle import read_back, steps, walltimes
+from helpers.same_as_torch import WALLTIME, call, log, pixels, quiet, same, same_run
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from oracle import read_back, steps, walltimes
-from same_as_torch import WALLTIME, call, log, pixels, quiet, same, same_run
 from test_enabled import Untouchable, call_with
 from test_torch import (
     BATCH,

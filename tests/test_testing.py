@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eventfiles import VERSION, scalar, write
+from helpers.eventfiles import VERSION, scalar, write
+from helpers.oracle import bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import bytes_of
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 import tbc

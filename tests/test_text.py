@@ -1,11 +1,13 @@
+"""add_text: any text comes back, with torch's tag."""
+
 import tempfile
 from enum import Enum
 
 import numpy as np
 import pytest
+from helpers.oracle import only_value, steps, tags
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import only_value, steps, tags
 
 import tbc
 

@@ -5,7 +5,7 @@ import os
 import sys
 
 import pytest
-from oracle import run_script
+from helpers.oracle import run_script
 from torture import threads
 from torture.scan import steps
 

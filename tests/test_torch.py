@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from helpers.oracle import read_back, run_script, steps, tags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from oracle import read_back, run_script, steps, tags
 
 import tbc
 
 torch = pytest.importorskip("torch")
-import differences  # noqa: E402
-from same_as_torch import WALLTIME, call, compare, log  # noqa: E402
+from helpers import differences  # noqa: E402
+from helpers.same_as_torch import WALLTIME, call, compare, log  # noqa: E402
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
 from torch.utils.tensorboard import SummaryWriter as TorchWriter  # noqa: E402
 

@@ -1,3 +1,5 @@
+"""verify() and its command: what is found in damaged, torn and odd files; the kernel against pure Python."""
+
 import bz2
 import dataclasses
 import errno
@@ -16,10 +18,10 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from eventfiles import NOW, VERSION, frames, histogram, scalar, start, write
+from helpers.eventfiles import NOW, VERSION, frames, histogram, scalar, start, write
+from helpers.oracle import INT64
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import INT64
 from torture import readers
 
 import tbc

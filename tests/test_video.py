@@ -1,3 +1,5 @@
+"""add_video: GIFs and animated PNGs, decoded again."""
+
 import io
 import struct
 import zlib

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import only_value, read_back, same_float
+from helpers.oracle import only_value, read_back, same_float
 
 import tbc
 import tbc.summary

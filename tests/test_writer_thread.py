@@ -6,7 +6,7 @@ import textwrap
 import time
 
 import pytest
-from oracle import only_value, read_back, run_script
+from helpers.oracle import only_value, read_back, run_script
 
 import tbc
 from tbc.reader import find_event_files, read_events

@@ -22,10 +22,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import google_crc32c
-from differences import DIFFERENCES, KNOWN_FAULTS, RAISES, SKIPPED
+from helpers.differences import DIFFERENCES, KNOWN_FAULTS, RAISES, SKIPPED
+from helpers.same_as_torch import TorchWriter, attempt, quiet, run, same_run
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky
-from same_as_torch import TorchWriter, attempt, quiet, run, same_run
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from torch.utils.tensorboard import FileWriter as TorchFileWriter
 from torture.calls import NAMESPACE, sequences

@@ -12,7 +12,7 @@ import tempfile
 from itertools import chain
 from pathlib import Path
 
-from oracle import run_script
+from helpers.oracle import run_script
 from torture.row import Row
 from torture.scan import steps
 

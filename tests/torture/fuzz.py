@@ -34,8 +34,8 @@ with instrumented:
     from tbc.reader.tags import PLUGIN_KINDS
 
 import test_any_memory
-from eventfiles import loaded
 from google.protobuf.message import DecodeError
+from helpers.eventfiles import loaded
 from hypothesis import HealthCheck, settings
 from torture.row import Row
 

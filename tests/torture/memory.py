@@ -10,7 +10,7 @@ import sys
 import warnings
 
 import numpy as np
-from eventfiles import loaded
+from helpers.eventfiles import loaded
 from torture import faults
 from torture.case import HANG, elsewhere
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
-from oracle import run_script
+from helpers.oracle import run_script
 from torture.row import Row
 from torture.scan import HEAD, TAIL, Event, steps
 

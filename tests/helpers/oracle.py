@@ -5,16 +5,19 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.plugins import base_plugin
 
+import tbc
 from tbc import testing
 from tbc.proto import Event
 from tbc.reader import find_event_files, read_events
 
+TESTS = Path(__file__).parent.parent
 INT64 = (-(2**63), 2**63 - 1)
 
 tags = testing.tags()
@@ -54,6 +57,15 @@ def only_value(log_dir):
     return event, value
 
 
+def log_one(log_dir, add, value, **options):
+    """Log a value by a method of SummaryWriter; return the Value message that is stored."""
+    with tbc.SummaryWriter(log_dir) as writer:
+        add(writer, "the tag", value, 5, **options)
+    event, stored = only_value(log_dir)
+    assert (event.step, stored.tag) == (5, "the tag")
+    return stored
+
+
 def tensorboard_on(log_dir):
     """What TensorBoard's plugins get to know of a directory of runs."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer()
@@ -70,7 +82,7 @@ def same_float(a, b):
 def run_script(script, *arguments, timeout=60, check=True, **options):
     """Runs Python code in a process of its own, for what could hang or needs an exit; its output is in the result."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    options.setdefault("cwd", os.path.dirname(__file__))  # in the root, the sources would hide the installed package
+    options.setdefault("cwd", TESTS)  # in the root, the sources would hide the installed package
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
     if check:
         assert result.returncode == 0, result.stderr

@@ -1,6 +1,6 @@
 """The code blocks of README.md and docs/*.md. As a program it runs those of a page, in the current directory:
 
-    python tests/pages.py docs/guide.md
+    python tests/helpers/pages.py docs/guide.md
 
 The Python blocks of a page are one program, after the page's prologue below, if it has one. A block that begins with
 `# name.py` is a file of that name, or several, and is written; tests among them are run. Of a console block each
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(
