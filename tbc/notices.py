@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called tbc."""
+    """Warn at the innermost line outside of tbc."""
     level, frame = 1, sys._getframe()
-    here = os.path.dirname(__file__) + os.sep
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tbc":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

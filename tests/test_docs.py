@@ -105,7 +105,7 @@ def test_the_reference_has_all_public_names():
     documented |= {
         name.strip() for names in re.findall(r":members:(.*)$", text, flags=re.M) for name in names.split(",")
     }
-    attributes = {"enabled", "file_writer"}
+    attributes = {"all_writers", "enabled", "file_writer"}
     methods = {f"SummaryWriter.{name}" for name in set(public(tbc.SummaryWriter)) - attributes}
     strategies = {"tags", "steps", "summary_values", "events", "event_files"}
     names = {*tbc.__all__} - {"__version__"} | {*tbc.reader.__all__} | methods | strategies
