@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line outside of tbc."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tbc":
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "tbc":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
