@@ -129,7 +129,7 @@ def by_tags(n):
 def by_depth(mib):
     """Into a pipe that nobody reads."""
     reader, pipe = os.pipe()
-    file = _core.EventFile()
+    file = _core.BaseEventFile()
     file.attach(pipe, "a pipe", 100)
     for _ in range(mib):
         file.event(bytes(MIB))

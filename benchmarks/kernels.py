@@ -157,7 +157,7 @@ def records():
     """Events of 50 bytes, encoded already, into a file, until the kernel has them."""
     folder = tempfile.TemporaryDirectory()
     paths = [os.path.join(folder.name, name) for name in ("tbc", "tensorboard", "tensorboardX")]
-    file = _core.EventFile()
+    file = _core.BaseEventFile()
     file.attach(os.open(paths[0], os.O_WRONLY | os.O_CREAT), paths[0], 100)
     tensorboard, x = RecordWriter(open(paths[1], "wb")), XRecordWriter(paths[2])  # noqa: SIM115
 

@@ -7,6 +7,7 @@
 
 #include "buffer.h"
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { SMALLEST = 4096 };
@@ -43,6 +44,13 @@ void tbc_buffer_grow(tbc_buffer *buffer, size_t more)
 #ifdef MADV_HUGEPAGE
     ask_for_huge_pages(data, capacity);
 #endif
+}
+
+void tbc_buffer_append(tbc_buffer *buffer, const void *data, size_t size)
+{
+    uint8_t *to = tbc_buffer_extend(buffer, size);
+    if (to != NULL && size != 0)
+        memcpy(to, data, size);
 }
 
 void tbc_buffer_free(tbc_buffer *buffer)

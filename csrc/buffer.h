@@ -18,6 +18,8 @@ typedef struct tbc_buffer {
 /* Makes room for `more` bytes behind the last one. */
 void tbc_buffer_grow(tbc_buffer *buffer, size_t more);
 
+void tbc_buffer_append(tbc_buffer *buffer, const void *data, size_t size);
+
 /* Back to `size` bytes and no failure: takes back what was appended since. */
 static inline void tbc_buffer_rewind(tbc_buffer *buffer, size_t size)
 {

@@ -114,13 +114,6 @@ void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at)
     tbc_put_uint(to, SESSION_STATUS, SESSION_START);
 }
 
-void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event)
-{
-    uint8_t *to = tbc_buffer_extend(buffer, event.size);
-    if (to != NULL && event.size != 0)
-        memcpy(to, event.data, event.size);
-}
-
 void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary)
 {
     uint8_t *to = put_stamp(buffer, at, tbc_size_bytes(summary.size));

@@ -46,8 +46,7 @@ void tbc_event_version(tbc_buffer *buffer, tbc_stamp at);
 /* SessionLog{START}: tells readers to drop what earlier files of the run hold from this step on (purge_step). */
 void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at);
 
-/* An Event or a Summary message that is encoded already. */
-void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event);
+/* A Summary message that is encoded already. */
 void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary);
 
 /* simple_value: what add_scalar writes by default. */

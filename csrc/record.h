@@ -9,6 +9,7 @@
  *
  * A frame is made in two steps. The thread that logs begins and ends it around the data it encodes, which costs it a
  * length and two gaps. The thread that writes seals it: walks frame by frame over a run of them and fills the CRCs in.
+ * (A large event is sealed by the thread that logs it.)
  */
 #ifndef TBC_RECORD_H
 #define TBC_RECORD_H

@@ -1,7 +1,6 @@
 /* What a call into csrc can answer.
  *
- * The rules, for every function here:
- *   - it answers a tbc_status, or nothing when it cannot fail;
+ * The rules, for every function that answers a tbc_status:
  *   - on anything but TBC_OK (and TBC_FAILING) it has changed nothing the caller can see, and may be called again;
  *   - TBC_ERRNO leaves the reason in errno;
  *   - nothing is printed, and nothing is aborted.

@@ -27,8 +27,9 @@
  *       in tbc_writer_open, without `later`          reported, and not open; the file is removed
  *       another call, or an event, finds none        tries again
  *
- * A file that is given up stays if it holds a whole record besides its head (a rotation); else it is removed. An
- * attempt makes new files as long as each takes a whole record. */
+ * A file that is given up counts as a rotation if a whole record of it, besides its head, is not written again; else
+ * it is removed. An attempt makes new files as long as each takes a whole record. Which errors of making the first file
+ * the program gets at once is decided in event_file.py (LASTING). */
 #if defined(__linux__)
 #define _GNU_SOURCE /* for gettid's number and pthread_setname_np */
 #elif defined(__APPLE__)
@@ -169,8 +170,8 @@ static bool is_transient(int error)
     return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == ENOMEM || error == ENOBUFS;
 }
 
-/* The file is lost. The next one begins with the record that was torn; if the file was deleted, with all that was in it
-   and is still in memory. Answers whether the file holds a whole record besides its head. Else it is removed. */
+/* The file is lost. The next one begins with the record that was torn; if the file was deleted or cut (ENOENT, see
+   tbc_file_check), with all that was in it and is still in memory. Answers whether the file holds a whole record besides its head. Else it is removed. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
@@ -720,7 +721,7 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
 
 /* Sees that there is a thread, as there is none after a fork, and answers for an event that was appended. If no thread
    can be made, the next event tries again, and flush says so. */
-static tbc_status appended(const tbc_writer *writer)
+static tbc_status after_append(const tbc_writer *writer)
 {
     if (!thread.running)
         start_thread();
@@ -737,7 +738,7 @@ static tbc_status end_large(tbc_writer *writer, tbc_frame *frame)
     if (status == TBC_OK)
         status = writer->open ? tbc_queue_append_large(&writer->queue, &frame->own) : TBC_CLOSED;
     if (status == TBC_OK)
-        status = appended(writer);
+        status = after_append(writer);
     if (status != TBC_CLOSED)
         tbc_queue_release(&writer->queue, frame->reserved);
     tbc_queue_unlock();
@@ -753,7 +754,7 @@ tbc_status tbc_writer_end(tbc_writer *writer, tbc_frame *frame)
     tbc_status status = tbc_record_end(frame->to, frame->start);
     if (status == TBC_OK) {
         tbc_queue_appended(&writer->queue, frame->to->size - frame->start);
-        status = appended(writer);
+        status = after_append(writer);
     }
     tbc_queue_unlock();
     return status;

@@ -15,6 +15,7 @@ cdef extern from "buffer.h" nogil:
         size_t size, capacity
         tbc_status status
 
+    void tbc_buffer_append(tbc_buffer *buffer, const void *data, size_t size)
     void tbc_buffer_free(tbc_buffer *buffer)
     uint8_t *tbc_buffer_extend(tbc_buffer *buffer, size_t size)
 
@@ -59,7 +60,6 @@ cdef extern from "event.h" nogil:
 
     void tbc_event_version(tbc_buffer *buffer, tbc_stamp at)
     void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at)
-    void tbc_event_encoded(tbc_buffer *buffer, tbc_bytes event)
     void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary)
     void tbc_event_scalar(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)
     void tbc_event_scalar_float(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value)

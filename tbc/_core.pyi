@@ -146,7 +146,7 @@ class EventBuffer(EventEncoder):
 class EventRelay(EventBuffer):
     def relay(self, event: bytes) -> None: ...
 
-class EventFile(EventEncoder):
+class BaseEventFile(EventEncoder):
     def event(self, event: bytes, wait: bool = True) -> None: ...
     @property
     def closed(self) -> bool: ...
@@ -174,11 +174,11 @@ class BaseFileWriter:
     _file: Any
     def _is_overridden(self) -> bool: ...
 
-class FastWriter:
+class BaseSummaryWriter:
     enabled: bool
     file_writer: Any
     _runs: dict[str, dict[str, Any]]
-    def _to(self, writer: Any = None) -> Any: ...
+    def _encoder(self, writer: Any = None) -> Any: ...
     def add_scalar(
         self,
         tag: _Text,

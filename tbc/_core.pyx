@@ -1,7 +1,7 @@
 """The seam between Python and csrc/: check the arguments, make one C call, turn its status into an exception.
 
 Nothing that runs Python happens between _begin and _end: the lock of the queues is held there, or, for a large event,
-the GIL is not.
+the GIL is not. (A sound is filled in by Python there: without the lock, and with the GIL, which _take_gil takes back.)
 """
 
 cimport cython
@@ -22,7 +22,7 @@ import errno as errno_codes
 import os
 import sys
 
-from tbc import convert, messages
+from tbc import convert, errors
 
 cdef unsigned SLICE_MS = 100        # how long a wait may keep Ctrl-C waiting
 cdef size_t SMALL = 1               # the size of an event of a few fields: the limit is not that exact
@@ -30,9 +30,9 @@ cdef size_t WORTH_RELEASING = 20000 # values to count, from which on other threa
 
 
 cdef int _raise(tbc_status status, where=None) except -1:
-    """where: a path, or the EventFile that has it."""
+    """where: a path, or the BaseEventFile that has it."""
     cdef int error = errno # before anything else may change it
-    path = where.path if isinstance(where, EventFile) else where
+    path = where.path if isinstance(where, BaseEventFile) else where
     if status == TBC_NO_MEMORY:
         raise MemoryError()
     if status == TBC_ERRNO:
@@ -95,7 +95,7 @@ cdef class LargeBytes:
         if self._complete:
             raise BufferError("bytes cannot be added once they are used as a buffer")
         with nogil:
-            tbc_event_encoded(&self._buffer, content)
+            tbc_buffer_append(&self._buffer, content.data, content.size)
         if self._buffer.status != TBC_OK:
             _raise(self._buffer.status)
 
@@ -243,7 +243,7 @@ def frame(bytes data not None):
     buffer = tbc_buffer(NULL, 0, 0, TBC_OK)
     try:
         start = tbc_record_begin(&buffer)
-        tbc_event_encoded(&buffer, _bytes(data))
+        tbc_buffer_append(&buffer, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         status = tbc_record_end(&buffer, start)
         if status != TBC_OK:
             _raise(status)
@@ -461,7 +461,7 @@ cdef tbc_bytes IMAGES = tbc_bytes("images", 6), TEXT = tbc_bytes("text", 4), TEN
 
 
 cdef class EventEncoder:
-    """Encodes events, a method for each kind; where they go is what the subclasses EventFile and EventBuffer know.
+    """Encodes events, a method for each kind; where they go is what the subclasses BaseEventFile and EventBuffer know.
 
     Every method raises TypeError for a tag, display_name or description that is not text, ValueError for a step or
     walltime that cannot be stored, and MemoryError.
@@ -679,11 +679,6 @@ cdef class EventEncoder:
         self._end(&e)
 
 
-cdef unsigned _version(object self) noexcept:
-    """A number that changes whenever the class of an object, or a base of it, is changed. 0 stands for no number."""
-    return Py_TYPE(self).tp_version_tag
-
-
 cdef class EventBuffer(EventEncoder):
     """Holds the event encoded last."""
     cdef tbc_buffer _buffer
@@ -723,7 +718,7 @@ cdef dict _policies = {"drop": TBC_DROP, "wait": TBC_WAIT, "raise": TBC_RAISE}
 ON_DISK_ERROR = tuple(_policies) # the names
 
 
-cdef class EventFile(EventEncoder):
+cdef class BaseEventFile(EventEncoder):
     """One event file at a time, and its queue; tbc.event_file knows where.
 
     A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
@@ -810,7 +805,7 @@ cdef class EventFile(EventEncoder):
         cdef tbc_bytes content = _bytes(event)
         e.now = _clock()
         self._open(&e, content.size, tbc_counted(content.size), not wait)
-        tbc_event_encoded(e.frame.to, content)
+        tbc_buffer_append(e.frame.to, content.data, content.size)
         self._end(&e)
 
     @property
@@ -939,13 +934,13 @@ cdef class Reservation:
     dropped: nothing is reserved, since the event is dropped that the bytes would become.
     """
     cdef readonly bint dropped
-    cdef EventFile _file
+    cdef BaseEventFile _file
     cdef bint _is_a_jobs
     cdef size_t _size
     cdef int _process # the child of a fork has none of what its parent reserved
 
     def release(self):
-        cdef EventFile file = self._file
+        cdef BaseEventFile file = self._file
         self._file = None
         if file is not None and self._process == getpid():
             tbc_writer_release(file._writer, self._size)
@@ -973,15 +968,22 @@ def hand_over(job, Reservation reservation, set unfinished not None, queue):
         reservation._is_a_jobs = True
 
 
+# --- the writers ---
+
+cdef unsigned _class_version(object self) noexcept:
+    """A number that changes whenever the class of an object, or a base of it, is changed. 0 stands for no number."""
+    return Py_TYPE(self).tp_version_tag
+
+
 cdef class BaseFileWriter:
     """The base of tbc.FileWriter, which has an event file.
 
-    _file: the EventFile. Events go there directly unless _is_overridden() says that they have to pass through methods
+    _file: the BaseEventFile. Events go there directly unless _is_overridden() says that they have to pass through methods
     of a subclass, or of the object. Its answer is kept until the object or its class changes: SummaryWriter needs it
     for each event.
     """
-    cdef public EventFile _file
-    cdef unsigned _decided # the _version for which _overridden holds; 0: for none
+    cdef public BaseEventFile _file
+    cdef unsigned _decided # the _class_version for which _overridden holds; 0: for none
     cdef bint _overridden
 
     def __setattr__(self, name, value):
@@ -995,13 +997,13 @@ cdef class BaseFileWriter:
     def _is_overridden(self):
         return False
 
-    cdef EventFile _direct(self):
+    cdef BaseEventFile _direct(self):
         """Return the event file if events may go there directly, else None."""
-        if self._decided == 0 or self._decided != _version(self):
+        if self._decided == 0 or self._decided != _class_version(self):
             if self._file is None:
                 raise RuntimeError(f"{type(self).__name__}.__init__ must call that of tbc.FileWriter")
             self._overridden = self._is_overridden()
-            self._decided = _version(self)
+            self._decided = _class_version(self)
         return None if self._overridden else self._file
 
 
@@ -1017,7 +1019,7 @@ cdef int _check_items(scalars, tag) except -1:
     return 0
 
 
-cdef class FastWriter:
+cdef class BaseSummaryWriter:
     """The base of tbc.SummaryWriter: what is called most often, at the cost of a C function.
 
     enabled: whether anything is logged at all.
@@ -1028,11 +1030,11 @@ cdef class FastWriter:
     cdef public object file_writer
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
     cdef BaseFileWriter _known # what _get_file_writer() gives, as long as neither this object nor its class is changed
-    cdef unsigned _decided # the _version for which _known holds
+    cdef unsigned _decided # the _class_version for which _known holds
 
     def __cinit__(self, *args, **kwargs):
         if kwargs:
-            messages.check_keywords(type(self).__init__, kwargs) # here, since programs look into __init__'s own code
+            errors.check_keywords(type(self).__init__, kwargs) # here, since programs look into __init__'s own code
         self._runs = {}
 
     def __setattr__(self, name, value):
@@ -1043,28 +1045,28 @@ cdef class FastWriter:
         self._known = None
         PyObject_GenericSetAttr(self, name, <object>NULL)
 
-    cdef EventEncoder _file(self):
-        """What encodes the events of the run."""
-        if self._known is None or self._decided != _version(self):
+    cdef EventEncoder _run_encoder(self):
+        """Return what encodes the events of the run."""
+        if self._known is None or self._decided != _class_version(self):
             file = self._get_file_writer()
             self._known = file if isinstance(file, BaseFileWriter) and self._finds_itself() else None
-            self._decided = _version(self)
-            return self._encoder(file)
+            self._decided = _class_version(self)
+            return self._encoder_of(file)
         cdef BaseFileWriter known = self._known # which a method of it, or another thread, may change
-        cdef EventFile direct = known._direct()
+        cdef BaseEventFile direct = known._direct()
         return direct if direct is not None else self._relay(known)
 
-    cdef EventEncoder _encoder(self, writer):
+    cdef EventEncoder _encoder_of(self, writer):
         """Return what encodes the events for a file writer: its file, or what passes them on to its methods."""
-        cdef EventFile direct
+        cdef BaseEventFile direct
         if isinstance(writer, BaseFileWriter):
             direct = (<BaseFileWriter>writer)._direct()
             return direct if direct is not None else self._relay(writer)
         return writer if isinstance(writer, EventEncoder) else self._relay(writer)
 
-    def _to(self, writer=None):
+    def _encoder(self, writer=None):
         """Return what encodes the events for a file writer, or by default for that of the run."""
-        return self._file() if writer is None else self._encoder(writer)
+        return self._run_encoder() if writer is None else self._encoder_of(writer)
 
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
                    *, display_name=None, description=None):
@@ -1086,7 +1088,7 @@ cdef class FastWriter:
         if not self.enabled:
             return
         value = _number(scalar_value, tag, None)
-        cdef EventEncoder file = self._file()
+        cdef EventEncoder file = self._run_encoder()
         _check(&e, tag, global_step, walltime, display_name, description)
         file._scalar(&e, value, new_style, double_precision)
 
@@ -1115,14 +1117,14 @@ cdef class FastWriter:
             metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
         scalars = {key: _number(number, main_tag, key) for key, number in tag_scalar_dict.items()}
-        self._file() # a new one starts with no runs
+        self._run_encoder() # a new one starts with no runs
         files = self._runs.setdefault(main_tag, {})
         if self._known is None: # the directory of the run may be another one
             files = self._run_writers(main_tag, scalars)
         elif not files.keys() >= scalars.keys():
             files.update(self._run_writers(main_tag, scalars))
         for key, value in scalars.items():
-            file = self._encoder(files[key])
+            file = self._encoder_of(files[key])
             file._scalar(&e, value, False, False)
 
     def add_text(self, tag, text_string, global_step=None, walltime=None, *, display_name=None, description=None):
@@ -1131,4 +1133,4 @@ cdef class FastWriter:
             return
         if not isinstance(tag, str):
             raise TypeError(f"a tag must be text, got {tag!r} of type {type(tag).__name__}")
-        self._file().text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)
+        self._run_encoder().text(tag + "/text_summary", text_string, global_step, walltime, display_name, description)

@@ -19,7 +19,7 @@ import sys
 from collections.abc import KeysView, Sequence, ValuesView
 from typing import TYPE_CHECKING, Any
 
-from tbc import messages
+from tbc import errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,7 +74,7 @@ def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
             got = f"{number!r} of type {type(number).__name__}"
             raise kind(f"a scalar is a number or the text of one, got {got}") from error
     except Exception as error:
-        messages.name(error, tag, key)
+        errors.name(error, tag, key)
         raise
 
 

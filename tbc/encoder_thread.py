@@ -1,7 +1,7 @@
 """Slow encodings, one after another, on one thread beside the caller's.
 
 The thread starts with the first job and lives until a fork, of which Python warns in a process with threads, or until
-the process exits. It is a daemon, which the interpreter does not wait for: file_writer.py does, and calls `stop`.
+the process exits. It is a daemon, which the interpreter does not wait for: event_file.py does, and calls `stop`.
 
 A signal handler may interrupt any line here and call flush(), which waits for jobs, or raise KeyboardInterrupt. So
 nothing is handed over under a lock that the thread needs, too: jobs go through a SimpleQueue, which is made for that,

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tbc import _core, dynamo, encoder_thread, new_run
-from tbc.notices import call_all, raise_first, warn, warn_once
+from tbc.errors import call_all, raise_first
+from tbc.notices import warn, warn_once
 
 _files: weakref.WeakSet[EventFile] = weakref.WeakSet()
 lock: threading.RLock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
@@ -62,7 +63,7 @@ def directory(log_dir: Any) -> str:
     return os.fsdecode(log_dir) if isinstance(log_dir, (str, bytes, os.PathLike)) else str(log_dir)
 
 
-class EventFile(_core.EventFile):
+class EventFile(_core.BaseEventFile):
     """Writes events to the file of a directory; see FileWriter for the parameters and for what it promises.
 
     It has no file until open() is called. The first event after close(), and after a fork the first one in the child,
@@ -168,7 +169,10 @@ def check_on_disk_error(on_disk_error: Any) -> None:
 
 @atexit.register
 def _flush_all() -> None:
-    """Wait for what is being encoded, and warn if the last events cannot be written. csrc writes what is queued."""
+    """Wait for what is being encoded, write it, and warn of events that cannot be written.
+
+    csrc tries once more what is queued then (at_exit in writer.c).
+    """
     encoder_thread.stop()
     _core.leave()
     with lock:
@@ -184,7 +188,7 @@ def _flush_all() -> None:
 
 
 def _finalize_in_multiprocessing() -> None:
-    """A child of multiprocessing ends by os._exit, without the steps that write what is queued: it runs finalizers."""
+    """Have a child of multiprocessing flush at its end: it calls finalizers, then os._exit, and no atexit function."""
     global _finalized_pid
     finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
     if finalize is not None and _finalized_pid != os.getpid():

@@ -39,6 +39,7 @@ class FileWriter(_core.BaseFileWriter):
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
 
+    _file: EventFile
     _run_tag = "step1"  # of what add_graph knows of a run
 
     def __init__(
@@ -221,7 +222,7 @@ class NullFileWriter(FileWriter):
     """What a SummaryWriter that is not enabled has for a FileWriter: it takes messages, and makes no file."""
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        self._file = _core.EventFile()  # which never has a file
+        self._file = _core.BaseEventFile()  # type: ignore[assignment]  # which never has a file
         self._log_dir = directory(log_dir)
 
     @property

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tbc import _core, convert, event_file
+from tbc.errors import call_all, explained
 from tbc.event_file import EventFile, Stats, check_on_disk_error, total
 from tbc.file_writer import FileWriter, NullFileWriter, Relay
-from tbc.messages import explained
-from tbc.notices import call_all, warn, warn_once
+from tbc.notices import warn, warn_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ Image = tuple[int, int, int, _core.LargeBytes]  # height, width, channels, file
 IMAGE_COMPRESSIONS = ("fast", "small")
 
 
-class SummaryWriter(_core.FastWriter):
+class SummaryWriter(_core.BaseSummaryWriter):
     """Logs a training run to an event file that TensorBoard shows; a drop-in for torch.utils.tensorboard.SummaryWriter.
 
         with tbc.SummaryWriter("runs/first") as writer:
@@ -159,7 +159,7 @@ class SummaryWriter(_core.FastWriter):
             raise TypeError(f"metrics must be a dict of tag -> number, got {got}") from None
         scalars = {tag: convert.scalar(value, tag) for tag, value in items}
         if scalars:
-            self._to().scalars(scalars, global_step, walltime)
+            self._encoder().scalars(scalars, global_step, walltime)
 
     @explained
     def add_tensor(
@@ -173,7 +173,7 @@ class SummaryWriter(_core.FastWriter):
         if not self.enabled:
             return
         array, dtype = convert.tensor(tensor)
-        self._to().tensor(tag, array, dtype, global_step, walltime, **label)
+        self._encoder().tensor(tag, array, dtype, global_step, walltime, **label)
 
     @explained
     def add_histogram(
@@ -200,15 +200,15 @@ class SummaryWriter(_core.FastWriter):
             return
         if isinstance(bins, str) and bins == "tensorflow" and self.default_bins is not self._tensorflow_bins:
             bins = self.default_bins
-        file = self._to()
+        encoder = self._encoder()
         if isinstance(bins, str) and bins == "tensorflow" and max_bins is None:
             array, dtype = convert.kernel_array(values, any_order=True)
-            not_finite = file.histogram(tag, array, dtype, global_step, walltime, **label)
+            not_finite = encoder.histogram(tag, array, dtype, global_step, walltime, **label)
         else:
             from tbc.kinds import histograms
 
             moments, limits, counts, not_finite = histograms.count(values, bins, max_bins)
-            file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
+            encoder.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
         if not_finite:
             self._warn_once("not finite", f"histogram {tag!r}: {not_finite} values are not finite and left out")
 
@@ -240,8 +240,8 @@ class SummaryWriter(_core.FastWriter):
         limits, counts = histograms.buckets(bucket_limits, bucket_counts)
         names = "min", "max", "num", "sum", "sum_squares"
         moments = [convert.scalar(*moment) for moment in zip((min, max, num, sum, sum_squares), names, strict=True)]
-        file = self._to()
-        file.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
+        encoder = self._encoder()
+        encoder.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
 
     @explained
     def add_image(
@@ -433,7 +433,7 @@ class SummaryWriter(_core.FastWriter):
 
         sound = audio.Sound(convert.array(snd_tensor), sample_rate)
         content = sample_rate, sound.channels, sound.frames, sound.size, sound.fill
-        if beyond := self._to().audio(tag, *content, global_step, walltime, **label):
+        if beyond := self._encoder().audio(tag, *content, global_step, walltime, **label):
             self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
 
     @explained
@@ -476,12 +476,12 @@ class SummaryWriter(_core.FastWriter):
             pictures = tiles.pixels()
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         info = embeddings.place(tag, global_step, embedding)
-        file = self._to()
+        encoder = self._encoder()
         log_dir = os.path.abspath(
             self._get_file_writer().get_logdir()
         )  # which the process may leave before the files are written
         prepared = False
-        with file.reserve(embedding.nbytes) as reservation:
+        with encoder.reserve(embedding.nbytes) as reservation:
             if reservation.dropped:
                 return
             try:
@@ -492,7 +492,7 @@ class SummaryWriter(_core.FastWriter):
             except OSError as error:
                 if error.errno in event_file.LASTING:  # else `write` tries again, and flush() tells
                     raise
-            file.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
+            encoder.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
 
     @explained
     def add_pr_curve(
@@ -522,7 +522,7 @@ class SummaryWriter(_core.FastWriter):
         from tbc.kinds import pr_curves
 
         curve, left_out, above = pr_curves.curve(labels, predictions, num_thresholds, weights)
-        self._to().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+        self._encoder().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
         if left_out or above:
             message = f"{left_out} examples are out of range and left out, {above} predictions are above 1"
             self._warn_once("not in range", f"PR curve {tag!r}: {message}")
@@ -553,7 +553,7 @@ class SummaryWriter(_core.FastWriter):
 
         counts = true_positive_counts, false_positive_counts, true_negative_counts, false_negative_counts
         curve = pr_curves.from_rows(*counts, precision, recall)
-        self._to().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
+        self._encoder().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
 
     @explained
     def add_custom_scalars(self, layout: Mapping[str, Any]) -> None:
@@ -721,22 +721,24 @@ class SummaryWriter(_core.FastWriter):
             self._write_hparams(parent, summaries, metrics, step)
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
-        file = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
+        writer = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
         if run_name:  # which may be there from an earlier process
-            self._start_session(file)
-        self._write_hparams(file, summaries, metrics, step)
+            self._start_session(writer)
+        self._write_hparams(writer, summaries, metrics, step)
         try:
-            file.close()
-            self._past = total([self._past, file.stats()])
+            writer.close()
+            self._past = total([self._past, writer._file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
             with event_file.lock:
-                self._file_writers[log_dir] = file
+                self._file_writers[log_dir] = writer
 
-    def _write_hparams(self, file: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int) -> None:
+    def _write_hparams(
+        self, writer: FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
+    ) -> None:
         for summary in summaries:
-            file.add_summary(summary, step)
+            writer.add_summary(summary, step)
         for tag, value in metrics.items():
-            self._to(file).scalar(tag, value, step)
+            self._encoder(writer).scalar(tag, value, step)
 
     @staticmethod
     def _encode(rawstr: str) -> str:
@@ -755,7 +757,10 @@ class SummaryWriter(_core.FastWriter):
         Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
         """
         call_all(
-            [partial(file.flush, sync=sync) if isinstance(file, FileWriter) else file.flush for file in self._files()]
+            [
+                partial(writer.flush, sync=sync) if isinstance(writer, FileWriter) else writer.flush
+                for writer in self._distinct_writers()
+            ]
         )
 
     def close(self) -> None:
@@ -764,10 +769,10 @@ class SummaryWriter(_core.FastWriter):
         A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
         once more when the process exits.
         """
-        call_all([file.close for file in self._files()])
+        call_all([writer.close for writer in self._distinct_writers()])
         with event_file.lock:
             if all(file.closed for file in self._event_files()):
-                self._file_writers = {key: file for key, file in self._file_writers.items() if _is_ours(file)}
+                self._file_writers = {key: writer for key, writer in self._file_writers.items() if _is_ours(writer)}
                 self.file_writer = None
 
     def stats(self) -> Stats:
@@ -796,7 +801,7 @@ class SummaryWriter(_core.FastWriter):
         """The FileWriter of log_dir; a new one after close()."""
         if self.file_writer is not None:
             return self.file_writer
-        self._make([self.log_dir])
+        self._register([self.log_dir])
         with event_file.lock:
             if self.file_writer is None:
                 writer = self._open(self.log_dir)
@@ -811,21 +816,22 @@ class SummaryWriter(_core.FastWriter):
         """Whether _get_file_writer is the one above: then file_writer is what it gives."""
         return type(self)._get_file_writer is _GET_FILE_WRITER and "_get_file_writer" not in vars(self)
 
-    def _relay(self, file: Any) -> Relay:
-        return Relay(file)
+    def _relay(self, writer: Any) -> Relay:
+        """_core.pyx, which imports nothing above it, calls this."""
+        return Relay(writer)
 
-    def _files(self) -> list[Any]:
+    def _distinct_writers(self) -> list[Any]:
         """Return all FileWriters of this writer, and what others have put into all_writers."""
-        return list({id(file): file for file in list(self._file_writers.values())}.values())
+        return list({id(writer): writer for writer in list(self._file_writers.values())}.values())
 
     def _event_files(self) -> list[EventFile]:
-        return [file._file for file in self._files() if _is_ours(file)]
+        return [writer._file for writer in self._distinct_writers() if _is_ours(writer)]
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
         log_dir = self._get_file_writer().get_logdir()
         log_dirs = {key: self._run_directory(log_dir, main_tag, key) for key in keys}
-        self._make(log_dirs.values())
+        self._register(log_dirs.values())
         with event_file.lock:
             self._get_file_writer()
             return {key: self._open_run(log_dir) for key, log_dir in log_dirs.items()}
@@ -836,8 +842,8 @@ class SummaryWriter(_core.FastWriter):
             raise TypeError(f"main_tag and the keys of add_scalars must be str, got {main_tag!r} and {key!r}")
         return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
-    def _make(self, log_dirs: Iterable[str | os.PathLike[str]]) -> None:
-        """Makes the FileWriters of directories, without a file, and announces them.
+    def _register(self, log_dirs: Iterable[str | os.PathLike[str]]) -> None:
+        """Add FileWriters for directories that have none, still without a file, and announce them.
 
         A directory keeps its FileWriter after close(): another thread may be about to log to it, and of two files of a
         directory at a time, readers would take the events in the wrong order.
@@ -852,8 +858,8 @@ class SummaryWriter(_core.FastWriter):
                 if key not in self._file_writers
             }
             self._file_writers.update(made)
-        for file in made.values() if self.enabled else ():
-            file._file.announce()
+        for writer in made.values() if self.enabled else ():
+            writer._file.announce()
 
     def _open(self, log_dir: str | os.PathLike[str]) -> Any:
         """Return the FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
@@ -873,11 +879,11 @@ class SummaryWriter(_core.FastWriter):
             self._start_session(writer)
         return writer
 
-    def _start_session(self, file: FileWriter) -> None:
-        """Has readers drop what earlier files hold from purge_step on."""
+    def _start_session(self, writer: FileWriter) -> None:
+        """Have readers drop what earlier files hold from purge_step on. Torch logs a version before it, too."""
         if self.enabled and self._purged is not None:
-            self._to(file).version(self._purged)
-            self._to(file).session_start(self._purged)
+            self._encoder(writer).version(self._purged)
+            self._encoder(writer).session_start(self._purged)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
         """An image, laid out."""
@@ -925,22 +931,22 @@ class SummaryWriter(_core.FastWriter):
         add: the method of EventEncoder that takes what `encode` returns.
         """
         tag, global_step, walltime = at
-        file = self._to()
+        encoder = self._encoder()
         _core.check_label(tag, **label)
         step, seconds = _core.stamp(global_step, walltime)
-        with file.reserve(size) as reservation:
+        with encoder.reserve(size) as reservation:
             if reservation.dropped:
                 return
             copied = copy()
-            file.run_later(lambda: add(file, tag, *encode(copied), step, seconds, **label), reservation)
+            encoder.run_later(lambda: add(encoder, tag, *encode(copied), step, seconds, **label), reservation)
 
     def _warn_once(self, topic: str, message: str) -> None:
         warn_once(topic, self._warned, message)
 
 
-def _is_ours(file: Any) -> bool:
+def _is_ours(writer: Any) -> bool:
     """Whether it is a FileWriter that may have a file: no foreign object, and none of a disabled writer."""
-    return isinstance(file, FileWriter) and isinstance(file._file, EventFile)
+    return isinstance(writer, FileWriter) and isinstance(writer._file, EventFile)
 
 
 _GET_FILE_WRITER = SummaryWriter._get_file_writer

@@ -159,7 +159,7 @@ static void encode_bytes(const struct changing *values, tbc_buffer *buffer)
     memset(sound, 0, bytes.size);
     tbc_event_image(buffer, (tbc_stamp){0}, &label, 1, 1, 1, bytes);
     tbc_event_pr_curve(buffer, (tbc_stamp){0}, &label, bytes, values->n / 6);
-    tbc_event_encoded(buffer, bytes);
+    tbc_buffer_append(buffer, bytes.data, bytes.size);
     CHECK(tbc_record_end(buffer, start) == TBC_OK);
     tbc_record_seal(buffer->data + start, buffer->size - start);
     if (values->array.dtype == TBC_FLOAT32) {

@@ -223,7 +223,7 @@ static void test_record(void)
     tbc_buffer buffer = {0};
     for (size_t i = 0; i < 5; i++) {
         size_t start = tbc_record_begin(&buffer);
-        tbc_event_encoded(&buffer, (tbc_bytes){data, sizes[i]});
+        tbc_buffer_append(&buffer, data, sizes[i]);
         CHECK(tbc_record_end(&buffer, start) == TBC_OK);
 
         start = tbc_record_begin(&buffer); /* a frame that fails is taken back, and those around it are whole */
@@ -1223,7 +1223,7 @@ static time_t seconds_of_chunks(void)
     for (int i = 0; i < CHUNKS; i++) {
         tbc_frame frame;
         CHECK(tbc_writer_begin(writer, &frame, sizeof bytes, TBC_LARGE, 1.5, false) == TBC_OK);
-        tbc_event_encoded(frame.to, (tbc_bytes){bytes, sizeof bytes});
+        tbc_buffer_append(frame.to, bytes, sizeof bytes);
         CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
     }
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -1523,7 +1523,7 @@ static void test_failing_and_sound(void)
     CHECK(tbc_writer_reserve(failing, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
     CHECK(tbc_writer_reserve(failing, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(failing).dropped == 2);
     CHECK(tbc_writer_begin(failing, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_OK);
-    tbc_event_encoded(frame.to, (tbc_bytes){"", 0});
+    tbc_buffer_append(frame.to, "", 0);
     CHECK(tbc_writer_end(failing, &frame) == TBC_DROPPED && tbc_writer_stats(failing).dropped == 3);
     tbc_writer_release(failing, 200000);
     append(sound, 0, 0, 1);

@@ -20,7 +20,7 @@ STUCK = """
 import os, resource, sys, threading, warnings, numpy as np, tbc
 from tbc import _core, encoder_thread
 reader, writer = os.pipe()
-file = _core.EventFile()
+file = _core.BaseEventFile()
 file.attach(writer, "a pipe", 0)
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Each list goes from the ground up. A file uses what stands in the lines above its own, and of its own folder.
+# Each list goes from the ground up: a file uses what stands in the lines above its own, a module also its own folder.
 CSRC = [
     {"status", "bits", "file"},
     {"buffer", "values", "crc32c", "starts"},
@@ -19,7 +19,7 @@ CSRC = [
 ]
 TBC = [
     {"proto"},  # the messages
-    {"import_hooks", "messages", "new_run", "notices"},
+    {"errors", "import_hooks", "new_run", "notices"},
     {"dynamo", "convert"},
     {"_core"},  # the seam to csrc/
     {"encoder_thread", "kinds", "graphs"},  # what becomes of the arguments, a module for each kind
@@ -60,7 +60,8 @@ FOREIGN = {  # other people's packages that a module, or those of a folder, may 
 
 
 def level(name, house):
-    return next(place for place, names in enumerate(house) if name in names)
+    (place,) = (place for place, names in enumerate(house) if name in names)  # a new file needs its place
+    return place
 
 
 def modules():
@@ -133,7 +134,7 @@ def test_imports_of_the_reader_run_one_way():
 
 def test_one_module_warns():
     for module, source in modules():
-        if not module.startswith(("notices", "reader")):  # the reader has its own
+        if module not in ("notices", "reader.notices"):
             assert "warnings.warn(" not in ast.unparse(source), module
 
 

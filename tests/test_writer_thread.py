@@ -190,7 +190,7 @@ path = sys.argv[1]
 os.mkfifo(path)
 reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 _core.set_queue_limit(1 << 20)
-file = _core.EventFile()
+file = _core.BaseEventFile()
 file.attach(os.open(path, os.O_WRONLY), path, 100)
 """
 
@@ -278,7 +278,7 @@ def test_a_failing_disk_does_not_hold_up_other_files(tmp_path):
         import os, sys, numpy as np, tbc
         from tbc import _core
         _core.set_queue_limit(1 << 20)
-        sick, well = _core.EventFile(), tbc.SummaryWriter(sys.argv[1])
+        sick, well = _core.BaseEventFile(), tbc.SummaryWriter(sys.argv[1])
         sick.attach(os.open("/dev/full", os.O_WRONLY), "/dev/full", 0)
         try:
             for _ in range(1000):

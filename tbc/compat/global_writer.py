@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tbc import _core, event_file, notices
+from tbc import _core, errors, event_file, notices
 
 if TYPE_CHECKING:
     from tbc.compat.tensorboardx import SummaryWriter
@@ -89,7 +89,7 @@ class GlobalSummaryWriter:
         SummaryWriter.close does, and what befell the calls of other processes here. (There it does nothing.)"""
         if self._inbox.is_ours:
             self._inbox.drain()
-            notices.call_all([self._raise_failure, self.smw.close])
+            errors.call_all([self._raise_failure, self.smw.close])
 
     def _add(self, kind: str, tag: str, value: Any, walltime: float | None, **options: Any) -> None:
         if not self.smw.enabled:
@@ -113,7 +113,7 @@ class GlobalSummaryWriter:
 
     def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
         try:
-            self._log(kind, tag, lambda step: self.smw._to().summary(summary, step, seconds))
+            self._log(kind, tag, lambda step: self.smw._encoder().summary(summary, step, seconds))
         except Exception as error:  # nobody waits for an answer
             self._failures.append(error)
 
@@ -124,7 +124,7 @@ class GlobalSummaryWriter:
             self._steps[kind, tag] = step + 1
 
     def _raise_failure(self) -> None:
-        notices.raise_first(self._failures)
+        errors.raise_first(self._failures)
 
     def __getstate__(self) -> dict[str, Any]:
         """As a lock of multiprocessing: for a process that is being started; at other times it raises RuntimeError."""
@@ -140,6 +140,6 @@ def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
     if writer is not None:
         writer._inbox.drain()
         try:
-            notices.call_all([writer._raise_failure, writer.smw.flush])
+            errors.call_all([writer._raise_failure, writer.smw.flush])
         except Exception as error:
             notices.warn(f"events logged last are lost: {error}", RuntimeWarning)

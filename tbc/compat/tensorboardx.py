@@ -173,7 +173,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         scalars = {key: convert.scalar(array(value)) for key, value in tag_scalar_dict.items()}
         files = self._run_writers(main_tag, scalars)
         for key, value in scalars.items():
-            self._to(files[key]).scalar(clean(main_tag), value, step, seconds)
+            self._encoder(files[key]).scalar(clean(main_tag), value, step, seconds)
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
@@ -353,11 +353,11 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         super().add_hparams(hparams, metrics, None, name, global_step, **session)
 
     def _write_hparams(
-        self, file: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
+        self, writer: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
     ) -> None:
         """Write the messages without the step, which only the metrics have in tensorboardX."""
-        super()._write_hparams(file, summaries, {}, 0)
-        super()._write_hparams(file, [], metrics, step)
+        super()._write_hparams(writer, summaries, {}, 0)
+        super()._write_hparams(writer, [], metrics, step)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Any, Any], Any]) -> Any:
         """Multiply pixels of float64 as float64; tbc.SummaryWriter multiplies them as float32, as torch does."""

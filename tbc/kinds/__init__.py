@@ -1,4 +1,5 @@
 """What is logged, a module for each kind: it checks the arguments of an add_* and makes the bytes that are stored.
 
-Nothing here knows of files or writers. Numbers and text have no module: tbc/_core.pyx encodes them.
+Nothing here knows of event files or writers. Numbers, text, tensors and histograms on the default bins need no module:
+tbc/_core.pyx encodes them.
 """

@@ -1,9 +1,9 @@
-"""Exceptions of the public methods: which tag they are about, and which keyword was meant."""
+"""Exceptions: which tag they are about, which keyword was meant, and which of several is raised."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -69,3 +69,29 @@ def _unknown(method: Any, keyword: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(keyword, known, 1, 0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{method.__qualname__}() got an unexpected keyword argument {keyword!r}{hint}"
+
+
+def call_all(functions: Iterable[Callable[[], None]]) -> None:
+    """Call every function, even if one raises; then raise the first exception."""
+    errors: list[BaseException] = []
+    for function in functions:
+        try:
+            function()
+        except Exception as error:
+            errors.append(error)
+    raise_first(errors)
+
+
+def raise_first(errors: list[BaseException]) -> None:
+    """Raise the first exception, if there is one, and empty the list.
+
+    The exception must not be in a list that its own traceback holds: that cycle would keep all that the frames hold,
+    such as the pixels of an image, until the garbage collector runs.
+    """
+    first = errors[0] if errors else None
+    errors.clear()
+    try:
+        if first is not None:
+            raise first
+    finally:
+        del first
