@@ -997,14 +997,14 @@ cdef class BaseFileWriter:
     def _is_overridden(self):
         return False
 
-    cdef BaseEventFile _direct(self):
-        """Return the event file if events may go there directly, else None."""
+    cdef bint _relays(self) except -1:
+        """Whether events pass through add_event or add_summary; else they go to _file, which is there."""
         if self._decided == 0 or self._decided != _class_version(self):
+            self._overridden = self._is_overridden()
             if self._file is None:
                 raise RuntimeError(f"{type(self).__name__}.__init__ must call that of tbc.FileWriter")
-            self._overridden = self._is_overridden()
             self._decided = _class_version(self)
-        return None if self._overridden else self._file
+        return self._overridden
 
 
 cdef double _number(value, tag, key) except? -1:
@@ -1053,15 +1053,12 @@ cdef class BaseSummaryWriter:
             self._decided = _class_version(self)
             return self._encoder_of(file)
         cdef BaseFileWriter known = self._known # which a method of it, or another thread, may change
-        cdef BaseEventFile direct = known._direct()
-        return direct if direct is not None else self._relay(known)
+        return known._file if not known._relays() else self._relay(known)
 
     cdef EventEncoder _encoder_of(self, writer):
         """Return what encodes the events for a file writer: its file, or what passes them on to its methods."""
-        cdef BaseEventFile direct
         if isinstance(writer, BaseFileWriter):
-            direct = (<BaseFileWriter>writer)._direct()
-            return direct if direct is not None else self._relay(writer)
+            return (<BaseFileWriter>writer)._file if not (<BaseFileWriter>writer)._relays() else self._relay(writer)
         return writer if isinstance(writer, EventEncoder) else self._relay(writer)
 
     def _encoder(self, writer=None):

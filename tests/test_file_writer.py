@@ -113,6 +113,18 @@ def test_a_subclass_may_have_any_attribute_and_method(log_dir):
         assert sorted(event.summary.value[0].tag for event in events) == ["x", "y", "z"]
 
 
+def test_a_subclass_that_has_no_file_is_told(log_dir):
+    class Forgetful(tbc.FileWriter):
+        def __init__(self):
+            pass
+
+    with tbc.SummaryWriter(log_dir) as writer:
+        writer.file_writer = Forgetful()
+        with pytest.raises(RuntimeError, match=r"Forgetful.__init__ must call that of tbc.FileWriter"):
+            writer.add_scalar("x", 1)
+        del writer.file_writer
+
+
 def test_two_writers_in_one_directory_do_not_collide(log_dir):
     writers = [tbc.FileWriter(log_dir) for _ in range(50)]
     assert len(set(os.listdir(log_dir))) == 50
