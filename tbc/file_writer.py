@@ -225,30 +225,13 @@ class NullFileWriter(FileWriter):
         self._file = _core.BaseEventFile()  # type: ignore[assignment]  # which never has a file
         self._log_dir = directory(log_dir)
 
-    @property
-    def _file_name(self) -> str:
-        return ""
-
     def get_logdir(self) -> str:
         return self._log_dir
 
-    def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
+    def _ignore(self, *arguments: Any, **keywords: Any) -> None:
         pass
 
-    def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
-        pass
-
-    def add_graph(self, graph_profile: Any, walltime: float | None = None) -> None:
-        pass
-
-    def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:
-        pass
-
-    def flush(self, *, sync: bool = False) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    add_event = add_summary = add_graph = add_onnx_graph = _ignore
 
     def reopen(self) -> bool:
         return False

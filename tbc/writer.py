@@ -772,7 +772,8 @@ class SummaryWriter(_core.BaseSummaryWriter):
         call_all([writer.close for writer in self._distinct_writers()])
         with event_file.lock:
             if all(file.closed for file in self._event_files()):
-                self._file_writers = {key: writer for key, writer in self._file_writers.items() if _is_ours(writer)}
+                writers = self._file_writers.items()
+                self._file_writers = {key: writer for key, writer in writers if isinstance(writer, FileWriter)}
                 self.file_writer = None
 
     def stats(self) -> Stats:
