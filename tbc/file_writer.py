@@ -39,6 +39,7 @@ class FileWriter(_core.BaseFileWriter):
     for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
     """
 
+    path: str  # of the event file; see __getattr__
     _file: EventFile
     _run_tag = "step1"  # of what add_graph knows of a run
 
@@ -64,6 +65,12 @@ class FileWriter(_core.BaseFileWriter):
         if replaced:
             import tbc.proto  # noqa: F401 (which a job must not import)
         return replaced
+
+    def __getattr__(self, name: str) -> Any:
+        """Return `path`, which is no property, so that a subclass may have an attribute of that name."""
+        if name == "path":
+            return self._file.path
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def event_writer(self) -> FileWriter:

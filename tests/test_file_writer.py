@@ -87,6 +87,13 @@ def test_its_public_names_are_torchs_and_stats():
     assert {name for name in dir(theirs) if not name.startswith("_")} | {"event_writer"} == TORCH_NAMES
 
 
+def test_its_path_is_that_of_the_file(log_dir):
+    with tbc.FileWriter(log_dir) as writer:
+        assert [writer.path] == find_event_files(log_dir)
+        with pytest.raises(AttributeError, match="'FileWriter' object has no attribute 'paths'"):
+            writer.paths  # noqa: B018
+
+
 def test_a_subclass_may_have_any_attribute_and_method(log_dir):
     def own(self, *arguments):
         raise AssertionError("tbc calls a method of the subclass that torch's FileWriter does not have")
