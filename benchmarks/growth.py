@@ -322,7 +322,7 @@ def file_in_stall(seconds):
     calls, arrivals = [], []
     with stalled_threads(0.5), new_writer() as writer:
         time.sleep(1)
-        path, end = writer.file_writer._file.path, time.perf_counter() + seconds
+        path, end = writer.file_writer._event_file.path, time.perf_counter() + seconds
         while time.perf_counter() < end:
             size, start = os.path.getsize(path), time.perf_counter()
             writer.add_scalar("x", 0.5)
@@ -350,7 +350,7 @@ def new_writer(size=None, seconds=0):
         process = subprocess.Popen([sys.executable, "-c", READER, str(size), str(seconds)], stdin=reader)
         os.close(reader)
         writer.file_writer.close()
-        writer.file_writer._file.attach(pipe, "a pipe", 100)
+        writer.file_writer._event_file.attach(pipe, "a pipe", 100)
         yield writer
         writer.close()
         process.wait()

@@ -171,7 +171,7 @@ class Reservation:
 def hand_over(job: Any, reservation: Reservation | None, unfinished: set[Any], queue: Any) -> None: ...
 
 class BaseFileWriter:
-    _file: Any
+    _event_file: Any
     def _is_overridden(self) -> bool: ...
 
 class BaseSummaryWriter:

@@ -978,11 +978,11 @@ cdef unsigned _class_version(object self) noexcept:
 cdef class BaseFileWriter:
     """The base of tbc.FileWriter, which has an event file.
 
-    _file: the BaseEventFile. Events go there directly unless _is_overridden() says that they have to pass through methods
-    of a subclass, or of the object. Its answer is kept until the object or its class changes: SummaryWriter needs it
-    for each event.
+    _event_file: the BaseEventFile. Events go there directly unless _is_overridden() says that they have to pass through
+    methods of a subclass, or of the object. Its answer is kept until the object or its class changes: SummaryWriter
+    needs it for each event.
     """
-    cdef public BaseEventFile _file
+    cdef public BaseEventFile _event_file
     cdef unsigned _decided # the _class_version for which _overridden holds; 0: for none
     cdef bint _overridden
 
@@ -998,10 +998,10 @@ cdef class BaseFileWriter:
         return False
 
     cdef bint _relays(self) except -1:
-        """Whether events pass through add_event or add_summary; else they go to _file, which is there."""
+        """Whether events pass through add_event or add_summary; else they go to _event_file, which is there."""
         if self._decided == 0 or self._decided != _class_version(self):
             self._overridden = self._is_overridden()
-            if self._file is None:
+            if self._event_file is None and not self._overridden:
                 raise RuntimeError(f"{type(self).__name__}.__init__ must call that of tbc.FileWriter")
             self._decided = _class_version(self)
         return self._overridden
@@ -1053,12 +1053,12 @@ cdef class BaseSummaryWriter:
             self._decided = _class_version(self)
             return self._encoder_of(file)
         cdef BaseFileWriter known = self._known # which a method of it, or another thread, may change
-        return known._file if not known._relays() else self._relay(known)
+        return known._event_file if not known._relays() else self._relay(known)
 
     cdef EventEncoder _encoder_of(self, writer):
         """Return what encodes the events for a file writer: its file, or what passes them on to its methods."""
         if isinstance(writer, BaseFileWriter):
-            return (<BaseFileWriter>writer)._file if not (<BaseFileWriter>writer)._relays() else self._relay(writer)
+            return self._relay(writer) if (<BaseFileWriter>writer)._relays() else (<BaseFileWriter>writer)._event_file
         return writer if isinstance(writer, EventEncoder) else self._relay(writer)
 
     def _encoder(self, writer=None):

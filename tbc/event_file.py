@@ -16,7 +16,7 @@ from tbc import _core, dynamo, encoder_thread, new_run
 from tbc.errors import call_all, raise_first
 from tbc.notices import warn, warn_once
 
-_files: weakref.WeakSet[EventFile] = weakref.WeakSet()
+flushed_at_exit: weakref.WeakSet[Any] = weakref.WeakSet()  # EventFiles, and FileWriters: a subclass may have a flush()
 lock: threading.RLock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
 _finalized_pid: int | None = None
 
@@ -81,7 +81,7 @@ class EventFile(_core.BaseEventFile):
         self._directory = os.fsencode(os.path.abspath(self.log_dir))  # the process may change its directory
         self.configure(flush_secs, filename_suffix, on_disk_error)
         with lock:
-            _files.add(self)
+            flushed_at_exit.add(self)
 
     def configure(self, flush_secs: float, filename_suffix: str, on_disk_error: str) -> None:
         """Set what holds for the files that are opened from now on."""
@@ -176,15 +176,16 @@ def _flush_all() -> None:
     encoder_thread.stop()
     _core.leave()
     with lock:
-        files = list(_files)
+        files = list(flushed_at_exit)
+    warned: set[str] = set()
     for file in files:
         try:
             file.flush()
-        except TimeoutError as error:
-            reason = f"a write has not ended for 10 s: {error.filename!r}"
-            warn(f"events logged last are lost: {reason}", RuntimeWarning)
         except Exception as error:
-            warn(f"events logged last are lost: {error}", RuntimeWarning)
+            reason: object = error
+            if isinstance(error, TimeoutError):
+                reason = f"a write has not ended for 10 s: {error.filename!r}"
+            warn_once(f"{reason}", warned, f"events logged last are lost: {reason}", RuntimeWarning)
 
 
 def _finalize_in_multiprocessing() -> None:
@@ -204,8 +205,9 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global lock
     lock = threading.RLock()  # another thread of the parent may have held it
-    for file in list(_files):
-        file._failures = []
+    for file in list(flushed_at_exit):
+        if isinstance(file, EventFile):
+            file._failures = []
 
 
 os.register_at_fork(

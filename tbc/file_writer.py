@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tbc import _core, encoder_thread
+from tbc import _core, encoder_thread, event_file
 from tbc.event_file import EventFile, Stats, directory
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class FileWriter(_core.BaseFileWriter):
     """
 
     path: str  # of the event file; see __getattr__
-    _file: EventFile
+    _event_file: EventFile
     _run_tag = "step1"  # of what add_graph knows of a run
 
     def __init__(
@@ -53,11 +53,12 @@ class FileWriter(_core.BaseFileWriter):
         on_disk_error: str = "drop",
         must_open: bool | None = True,
     ) -> None:
-        file = EventFile(log_dir, flush_secs, filename_suffix, on_disk_error)
-        self._file = file
+        self._event_file = EventFile(log_dir, flush_secs, filename_suffix, on_disk_error)
+        with event_file.lock:
+            event_file.flushed_at_exit.add(self)
         if must_open is not None:
-            file.announce()
-            file.open(must_open)
+            self._event_file.announce()
+            self._event_file.open(must_open)
 
     def _is_overridden(self) -> bool:
         """Return whether events have to pass through add_summary and add_event, which are replaced."""
@@ -69,7 +70,7 @@ class FileWriter(_core.BaseFileWriter):
     def __getattr__(self, name: str) -> Any:
         """Return `path`, which is no property, so that a subclass may have an attribute of that name."""
         if name == "path":
-            return self._file.path
+            return self._event_file.path
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
@@ -80,11 +81,11 @@ class FileWriter(_core.BaseFileWriter):
     @property
     def _file_name(self) -> str:
         """The path of the event file, as TensorBoard's EventFileWriter has it."""
-        return self._file.path
+        return self._event_file.path
 
     def get_logdir(self) -> str:
         """Return the directory of the event file."""
-        return self._file.log_dir
+        return self._event_file.log_dir
 
     def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
         """Adds an Event message; sets its wall_time, and its step if one is given.
@@ -101,7 +102,7 @@ class FileWriter(_core.BaseFileWriter):
         event.wall_time = seconds
         if step is not None:
             event.step = number
-        self._file.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # whose pixels have waited
+        self._event_file.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # whose pixels have waited
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Adds a Summary message, in an event of its own.
@@ -117,7 +118,7 @@ class FileWriter(_core.BaseFileWriter):
             event = Event(summary=Summary.FromString(summary.SerializeToString()))
             self.add_event(event, global_step, walltime)
         else:
-            self._file.summary(summary.SerializeToString(), global_step, walltime)
+            self._event_file.summary(summary.SerializeToString(), global_step, walltime)
 
     def add_graph(self, graph_profile: tuple[Any, Any], walltime: float | None = None) -> None:
         """Adds a graph, and what is known of its run.
@@ -160,7 +161,7 @@ class FileWriter(_core.BaseFileWriter):
 
         Raises OSError, with errno and filename, while the disk does not take it.
         """
-        self._file.flush(sync=sync)
+        self._event_file.flush(sync=sync)
 
     def close(self) -> None:
         """Flushes and closes the file; closing twice is fine.
@@ -168,18 +169,18 @@ class FileWriter(_core.BaseFileWriter):
         After an OSError, or Ctrl-C, the file is still open, with its events: close() may be called again. What is never
         closed is tried once more when the process exits.
         """
-        self._file.close()
+        self._event_file.close()
 
     def reopen(self) -> bool:
         """Open a new file in the same directory, if the last one was closed (or is the parent process's).
 
         Return True: there is a file now, unless another thread closes it.
         """
-        return self._file.reopen()
+        return self._event_file.reopen()
 
     def stats(self) -> Stats:
         """Return what became of the events so far."""
-        return self._file.stats()
+        return self._event_file.stats()
 
     def __enter__(self: Self) -> Self:
         return self
@@ -216,11 +217,11 @@ class Relay(_core.EventRelay):
             self._writer.add_event(message, message.step, message.wall_time)
 
     def reserve(self, size: int) -> _core.Reservation:
-        return self._writer._file.reserve(size) if isinstance(self._writer, FileWriter) else _core.Reservation()
+        return self._writer._event_file.reserve(size) if isinstance(self._writer, FileWriter) else _core.Reservation()
 
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
         if isinstance(self._writer, FileWriter):
-            self._writer._file.run_later(work, reservation)
+            self._writer._event_file.run_later(work, reservation)
         else:
             work()
 
@@ -229,7 +230,7 @@ class NullFileWriter(FileWriter):
     """What a SummaryWriter that is not enabled has for a FileWriter: it takes messages, and makes no file."""
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        self._file = _core.BaseEventFile()  # type: ignore[assignment]  # which never has a file
+        self._event_file = _core.BaseEventFile()  # type: ignore[assignment]  # which never has a file
         self._log_dir = directory(log_dir)
 
     def get_logdir(self) -> str:

@@ -122,22 +122,13 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
         self._warned: set[str] = set()
-        self._file_writers: dict[str, Any] = {}  # by directory, open or not
+        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or not; all_writers is torch's, for others
         self._past = Stats()  # of the files of add_hparams
         self._purged: int | None = None  # purge_step, once it is written
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
+        self.all_writers: dict[str, FileWriter] | None = None
         self._get_file_writer()
-
-    @property
-    def all_writers(self) -> dict[str, Any] | None:
-        """The FileWriters by directory, None while closed. Others may put objects with the methods of one into it."""
-        return None if self.file_writer is None else self._file_writers
-
-    @all_writers.setter
-    def all_writers(self, writers: dict[str, Any] | None) -> None:
-        if writers is not None:
-            self._file_writers = writers
 
     def get_logdir(self) -> str | os.PathLike[str]:
         """The directory of the run, as it was given."""
@@ -727,7 +718,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._write_hparams(writer, summaries, metrics, step)
         try:
             writer.close()
-            self._past = total([self._past, writer._file.stats()])
+            self._past = total([self._past, writer._event_file.stats()])
         except OSError:  # which flush() and close() tell of, as of the other files
             with event_file.lock:
                 self._file_writers[log_dir] = writer
@@ -769,12 +760,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
         A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
         once more when the process exits.
         """
-        call_all([writer.close for writer in self._distinct_writers()])
+        writers = self._distinct_writers()
+        call_all([writer.close for writer in writers])
         with event_file.lock:
-            if all(file.closed for file in self._event_files()):
-                writers = self._file_writers.items()
-                self._file_writers = {key: writer for key, writer in writers if isinstance(writer, FileWriter)}
-                self.file_writer = None
+            if all(writer._event_file.closed for writer in writers if _is_ours(writer)):
+                self.file_writer = self.all_writers = None
 
     def stats(self) -> Stats:
         """What became of all that was logged so far, in all files: bytes queued and written, events dropped, ..."""
@@ -790,7 +780,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
-        state = vars(self) | {"enabled": self.enabled, "purge_step": None}
+        state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None}
         state |= {"_file_writers": {}, "_past": Stats(), "_purged": None}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
@@ -809,7 +799,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
                 if self.enabled and self.purge_step is not None:
                     self._purged, self.purge_step = self.purge_step, None
                     self._start_session(writer)
-                self._runs = {}
+                self.all_writers, self._runs = {writer.get_logdir(): writer}, {}
                 self.file_writer = writer
             return self.file_writer
 
@@ -823,10 +813,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     def _distinct_writers(self) -> list[Any]:
         """Return all FileWriters of this writer, and what others have put into all_writers."""
-        return list({id(writer): writer for writer in list(self._file_writers.values())}.values())
+        writers = [*self._file_writers.values(), *(self.all_writers or {}).values()]
+        return list({id(writer): writer for writer in writers}.values())
 
     def _event_files(self) -> list[EventFile]:
-        return [writer._file for writer in self._distinct_writers() if _is_ours(writer)]
+        return [writer._event_file for writer in list(self._file_writers.values()) if _is_ours(writer)]
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
         """Of the curves of add_scalars: key -> FileWriter."""
@@ -835,7 +826,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._register(log_dirs.values())
         with event_file.lock:
             self._get_file_writer()
-            return {key: self._open_run(log_dir) for key, log_dir in log_dirs.items()}
+            others = self.all_writers or {}
+            found = {key: others.get(log_dir) or self._open_run(log_dir) for key, log_dir in log_dirs.items()}
+            if self.all_writers is not None:  # a signal handler may have closed all
+                self.all_writers.update((log_dirs[key], writer) for key, writer in found.items())
+            return found
 
     @staticmethod
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
@@ -856,26 +851,25 @@ class SummaryWriter(_core.BaseSummaryWriter):
             made: dict[str, FileWriter] = {
                 key: self._FileWriter(log_dir, *settings, **options) if self.enabled else NullFileWriter(log_dir)
                 for key, log_dir in directories.items()
-                if key not in self._file_writers
+                if key not in self._file_writers or (self.enabled and not _is_ours(self._file_writers[key]))
             }
             self._file_writers.update(made)
         for writer in made.values() if self.enabled else ():
-            writer._file.announce()
+            writer._event_file.announce()
 
-    def _open(self, log_dir: str | os.PathLike[str]) -> Any:
+    def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
         """Return the FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
         writer = self._file_writers[event_file.directory(log_dir)]
-        if _is_ours(writer) and writer._file.closed:
+        if self.enabled and _is_ours(writer) and writer._event_file.closed:
             is_first = not any(file.path for file in self._event_files())
-            writer._file.configure(self.flush_secs, self.filename_suffix, self.on_disk_error)
-            writer._file.open(must=is_first)  # the constructor raises, an add_* goes on without a file
+            writer._event_file.configure(self.flush_secs, self.filename_suffix, self.on_disk_error)
+            writer._event_file.open(must=is_first)  # the constructor raises, an add_* goes on without a file
         return writer
 
-    def _open_run(self, log_dir: str) -> Any:
+    def _open_run(self, log_dir: str) -> FileWriter:
         """_open, of a curve of add_scalars, whose first file begins as that of the run does."""
-        writer = self._file_writers[log_dir]
-        is_first = _is_ours(writer) and not writer._file.path
-        self._open(log_dir)
+        is_first = not self._file_writers[log_dir]._event_file.path
+        writer = self._open(log_dir)
         if is_first:
             self._start_session(writer)
         return writer
@@ -947,7 +941,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
 def _is_ours(writer: Any) -> bool:
     """Whether it is a FileWriter that may have a file: no foreign object, and none of a disabled writer."""
-    return isinstance(writer, FileWriter) and isinstance(writer._file, EventFile)
+    return isinstance(writer, FileWriter) and isinstance(writer._event_file, EventFile)
 
 
 _GET_FILE_WRITER = SummaryWriter._get_file_writer

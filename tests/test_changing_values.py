@@ -64,7 +64,7 @@ def test_every_kind_is_logged(log_dir, kind, dtype):
     with changing(values, 0.5, np.nan, np.inf, -np.inf, 255, -1), tbc.SummaryWriter(log_dir) as writer:
         for step in range(30):
             KINDS[kind](writer, values, step)
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
     errors = []
     for _ in read_events(path, errors.append):
         pass

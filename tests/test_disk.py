@@ -52,7 +52,7 @@ def test_the_readers_stop_at_a_tear(tmp_path):
     """As TensorBoard's do: an oracle that sees everything would prove nothing."""
     ends = []
     with tbc.SummaryWriter(tmp_path / "whole") as writer:
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
         for step in range(1, 5):
             writer.add_scalar("x", step, step)
             writer.flush()
@@ -78,7 +78,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
         """
         _core.set_queue_limit(100_000)
         writer = tbc.SummaryWriter(log_dir)
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
         faults.arm(faults.WRITE, error=errno.ENOSPC, part=20)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -175,7 +175,7 @@ def test_a_full_queue_raises_if_that_is_asked_for(log_dir):
                 writer.add_scalar("x", 1.0, step)
                 step += 1
         except OSError as error:
-            assert (error.errno, error.filename) == (errno.EDQUOT, writer.file_writer._file.path)
+            assert (error.errno, error.filename) == (errno.EDQUOT, writer.file_writer._event_file.path)
         assert step < 10_000
         assert writer.stats().dropped == 0
         faults.disarm()
@@ -262,7 +262,7 @@ def test_what_is_written_while_the_file_is_deleted_is_written_again(log_dir):
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
-        faults.delete_behind_write(writer.file_writer._file.path)
+        faults.delete_behind_write(writer.file_writer._event_file.path)
         for step in range(20):
             writer.add_scalar("x", 1.0, step)
         writer.flush()
@@ -286,14 +286,14 @@ def test_close_may_be_called_again(log_dir):
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
         writer.add_scalar("x", 1.0, 0)
         faults.arm(faults.WRITE, error=errno.ENOSPC, part=10)
         for _ in range(2):
             assert error_of(writer.flush) == (errno.ENOSPC, path)
             assert error_of(writer.close) == (errno.ENOSPC, path)
         writer.add_scalar("x", 1.0, 1)
-        assert writer.file_writer._file.path == path
+        assert writer.file_writer._event_file.path == path
         faults.disarm()
         time.sleep(0.1)
         writer.close()
@@ -345,7 +345,7 @@ def test_an_error_that_does_not_go_away_starts_a_new_file(log_dir, error):
     run(
         f"""
         writer = tbc.SummaryWriter(log_dir)
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
         writer.add_scalar("x", 1.0, 0)
         writer.flush()
         faults.arm(faults.WRITE, 1, 2, error=errno.{error}, part=100)
@@ -397,7 +397,7 @@ def test_a_directory_that_is_removed_is_made_again(log_dir):
         writer.add_scalar("x", 1.0, 1)
         writer.flush()
         assert writer.stats().rotations == 1, writer.stats()
-        assert find_event_files(log_dir) == [writer.file_writer._file.path]
+        assert find_event_files(log_dir) == [writer.file_writer._event_file.path]
         writer.close()
         """,
         log_dir,
@@ -411,7 +411,7 @@ def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
-        path = writer.file_writer._file.path
+        path = writer.file_writer._event_file.path
         writer.add_scalar("x", 1.0, 0)
         faults.arm(faults.FSYNC, 1, 1, error=errno.EIO)
         number, name = error_of(lambda: writer.flush(sync=True))
@@ -419,7 +419,7 @@ def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
         writer.add_scalar("x", 1.0, 1)
         writer.flush(sync=True)
         assert faults.seen() > 2
-        assert writer.file_writer._file.path > path
+        assert writer.file_writer._event_file.path > path
         writer.close()
         """,
         log_dir,
@@ -528,7 +528,7 @@ def test_a_directory_without_permission(tmp_path):
             number, name = error_of(lambda: tbc.SummaryWriter(log_dir))
             assert number == errno.EACCES and name.startswith(log_dir), name
             os.chmod(log_dir, 0o777)
-            os.remove(writer.file_writer._file.path)
+            os.remove(writer.file_writer._event_file.path)
             os.chmod(log_dir, 0o555)
             writer.add_scalar("x", 1.0, 1)
             number, name = error_of(writer.flush)

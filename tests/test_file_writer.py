@@ -67,11 +67,11 @@ def test_a_closed_writer_starts_a_new_file(log_dir):
     writer = tbc.FileWriter(log_dir, filename_suffix=".mine")
     first = writer._file_name
     writer.reopen()  # does nothing while open
-    assert (writer._file_name, writer._file.closed, writer.get_logdir()) == (first, False, log_dir)
+    assert (writer._file_name, writer._event_file.closed, writer.get_logdir()) == (first, False, log_dir)
     writer.close()
     writer.close()
     writer.flush()
-    assert (writer._file_name, writer._file.closed) == (first, True)
+    assert (writer._file_name, writer._event_file.closed) == (first, True)
     writer.add_summary(summary("x"))
     writer.close()
     writer.reopen()
@@ -125,11 +125,55 @@ def test_a_subclass_that_has_no_file_is_told(log_dir):
         def __init__(self):
             pass
 
+    class Complete(Forgetful):
+        def add_summary(self, summary, global_step=None, walltime=None):
+            seen.append(summary.value[0].tag)
+
+    seen = []
     with tbc.SummaryWriter(log_dir) as writer:
         writer.file_writer = Forgetful()
         with pytest.raises(RuntimeError, match=r"Forgetful.__init__ must call that of tbc.FileWriter"):
             writer.add_scalar("x", 1)
+        writer.file_writer = Complete()  # which needs none
+        writer.add_scalar("y", 1)
         del writer.file_writer
+    assert seen == ["y"]
+
+
+def test_the_flush_of_a_subclass_is_called_at_exit(log_dir):
+    """It may hold events back until then."""
+    run_script(
+        """
+        import sys, tbc
+        class Late(tbc.FileWriter):
+            events = []
+            def add_event(self, *arguments):
+                self.events.append(arguments)
+            def flush(self):
+                while self.events:
+                    super().add_event(*self.events.pop(0))
+                super().flush()
+        writer = tbc.SummaryWriter(sys.argv[1])
+        writer.file_writer = Late(sys.argv[1] + "/late")
+        for step in range(3):
+            writer.add_scalar("x", 1, step)
+        """,
+        log_dir,
+    )
+    assert [event.step for event in read_back(f"{log_dir}/late")] == [0, 1, 2]
+
+
+def test_what_others_take_out_of_all_writers_is_flushed_and_closed(log_dir):
+    writer = tbc.SummaryWriter(log_dir)
+    writer.add_scalars("x", {"a": 1}, 3)
+    writer.all_writers.clear()
+    writer.add_scalar("y", 1, 4)
+    writer.flush()
+    assert writer.stats().queued == 0
+    writer.close()
+    assert writer.file_writer is None
+    assert [event.step for event in read_back(log_dir)] == [4]
+    assert [event.step for event in read_back(f"{log_dir}/x_a")] == [3]
 
 
 def test_two_writers_in_one_directory_do_not_collide(log_dir):
@@ -188,9 +232,9 @@ def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
         _core.set_queue_limit(1 << 20)
         writer = tbc.SummaryWriter(sys.argv[1])
         for _ in range(100):
-            reservation = writer.file_writer._file.reserve(1 << 20)
+            reservation = writer.file_writer._event_file.reserve(1 << 20)
             del reservation
-        held = writer.file_writer._file.reserve(1 << 19)
+        held = writer.file_writer._event_file.reserve(1 << 19)
         writer.add_image("i", np.zeros((3, 300, 400), np.uint8))
         writer.close()
         """,

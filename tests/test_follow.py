@@ -978,5 +978,5 @@ def test_a_writer_that_goes_to_a_new_file(log_dir):
             writer.add_scalar("x", step, step)
             writer.flush()
             assert watch.steps()[-1] == step
-            os.remove(writer.file_writer._file.path)
+            os.remove(writer.file_writer._event_file.path)
     assert not watch.errors

@@ -22,6 +22,7 @@ from PIL import Image
 
 import tbc
 from tbc import _core, encoder_thread
+from tbc.event_file import EventFile
 from tbc.kinds import images
 
 RNG = np.random.default_rng(3)
@@ -369,8 +370,8 @@ def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
 
 
 def test_nothing_is_copied_before_there_is_room(log_dir, monkeypatch):
-    reserve, tile, order = tbc.FileWriter.reserve, _core.tile, []
-    monkeypatch.setattr(tbc.FileWriter, "reserve", lambda *_: order.append("reserve") or reserve(*_))
+    reserve, tile, order = EventFile.reserve, _core.tile, []
+    monkeypatch.setattr(EventFile, "reserve", lambda *_: order.append("reserve") or reserve(*_))
     monkeypatch.setattr(_core, "tile", lambda *_: order.append("tile") or tile(*_))
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", np.zeros((3, 4, 5)))

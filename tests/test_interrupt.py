@@ -49,7 +49,7 @@ def check(what):
     threads = [thread for thread in threading.enumerate() if thread.name == "tbc-encoder"]
     state = writer.stats().queued, len(encoder_thread._unfinished), encoder_thread.in_job(), len(threads)
     assert state == (0, 0, False, 1), (what, state)
-    assert [event.step for event in read_events(writer.file_writer._file.path)][-1] == 1, what
+    assert [event.step for event in read_events(writer.file_writer._event_file.path)][-1] == 1, what
 """
 
 
@@ -94,7 +94,7 @@ for step in range(50):
     writer.add_image("x", pixels, 2 * step)
     writer.add_image("x", pixels, 2 * step + 1)
 check("start")
-steps = [event.step for event in read_events(writer.file_writer._file.path)][1:-1]
+steps = [event.step for event in read_events(writer.file_writer._event_file.path)][1:-1]
 assert steps == list(range(100)), steps
 """
     run_script(script, log_dir)

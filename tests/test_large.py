@@ -56,8 +56,8 @@ def test_an_event_is_the_same_on_either_side_of_the_bound(tmp_path_factory, kind
     KINDS[kind](buffer, LARGE + n)
     log_dir = tmp_path_factory.mktemp("run")
     with tbc.FileWriter(log_dir) as writer:
-        KINDS[kind](writer._file, LARGE + n)
-    is_same = Path(writer._file.path).read_bytes().endswith(_core.frame(bytes(buffer)))
+        KINDS[kind](writer._event_file, LARGE + n)
+    is_same = Path(writer._event_file.path).read_bytes().endswith(_core.frame(bytes(buffer)))
     assert is_same  # pytest would show megabytes
 
 
@@ -205,7 +205,7 @@ before = resident()
 for _ in range(3):
     for file in files:
         for _ in range(5):
-            file._file.tensor("x", some, "u1")
+            file._event_file.tensor("x", some, "u1")
         file.flush()
 assert resident() - before < 20, resident() - before
 """,
@@ -254,7 +254,7 @@ def test_the_event_of_a_sound_that_cannot_be_filled_in_is_given_up(log_dir):
         raise KeyboardInterrupt
 
     with tbc.FileWriter(log_dir) as writer:
-        file = writer._file
+        file = writer._event_file
         with pytest.raises(KeyboardInterrupt):
             file.audio("x", 8000, 1, 10, 64, fail)
         assert file.stats().queued == 0

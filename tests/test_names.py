@@ -53,11 +53,11 @@ def test_a_new_file_sorts_behind_one_that_was_deleted(log_dir):
     """Whoever read that one goes on with names behind it."""
     with tbc.SummaryWriter(log_dir) as writer:
         for step in range(12):  # the numbers come to 10
-            path = writer.file_writer._file.path
+            path = writer.file_writer._event_file.path
             os.remove(path)
             writer.add_scalar("x", 1.0, step)
             writer.flush()
-            assert writer.file_writer._file.path > path
+            assert writer.file_writer._event_file.path > path
 
 
 @pytest.mark.parametrize(

@@ -355,5 +355,5 @@ def test_a_run_is_announced_once_by_many_threads(log_dir):
 def test_a_file_writer_is_a_context_manager(log_dir):
     with tbc.FileWriter(log_dir) as writer:
         writer.add_summary(tbc.summary.scalar("x", 1), 3)
-    assert writer._file.closed
+    assert writer._event_file.closed
     assert [event.step for event in read_back(log_dir)] == [3]

@@ -209,7 +209,7 @@ def test_every_event_a_writer_left_comes_back_as_it_was(log_dir):
     events = [Event(wall_time=i, step=i, graph_def=bytes([i])) for i in range(10)]
     writer = tbc.FileWriter(log_dir)
     for event in events:
-        writer._file.event(event.SerializeToString())
+        writer._event_file.event(event.SerializeToString())
     writer.close()
     (path,) = find_event_files(log_dir)
     assert list(map(bytes_of, read_events(path)))[1:] == list(map(bytes_of, events))

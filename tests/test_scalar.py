@@ -195,7 +195,7 @@ def test_a_dict_that_changes_while_it_is_logged(log_dir):
         writer, added = tbc.FileWriter(sys.argv[1]), []
         for i in range(300):
             scalars[f"{i}" * 50] = Number()
-        writer._file.scalars(scalars, Step())
+        writer._event_file.scalars(scalars, Step())
         writer.close()
         print(len(scalars), len(added))
         """,

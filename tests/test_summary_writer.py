@@ -251,16 +251,16 @@ def test_flush_tries_every_file(log_dir):
         writer.flush()
         first, second, third = writer.all_writers.values()
         for file in (first, second):
-            file._file.text("t", "x" * 5000)
-        third._file.scalar("last", 3.0)
+            file._event_file.text("t", "x" * 5000)
+        third._event_file.scalar("last", 3.0)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         try:
             writer.flush()
         except OSError as error:
-            assert error.filename == first._file.path
+            assert error.filename == first._event_file.path
         else:
             raise AssertionError("no error")
-        assert b"last" in open(third._file.path, "rb").read()
+        assert b"last" in open(third._event_file.path, "rb").read()
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
         """,
         log_dir,

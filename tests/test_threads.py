@@ -35,7 +35,7 @@ def test_close_comes_to_an_end_while_others_never_pause(log_dir):
         def log():
             while not stop.is_set():
                 try:
-                    file._file.scalar("x", 1.0)
+                    file._event_file.scalar("x", 1.0)
                 except OSError:  # it is closed
                     pass
         threads = [threading.Thread(target=log) for _ in range(4)]

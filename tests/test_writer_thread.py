@@ -141,7 +141,7 @@ def test_10_000_files_one_after_another_leave_nothing_behind(tmp_path):
         fds, _ = resources()
         for i in range(10_000):
             writer.reopen()
-            os.remove(writer._file.path)
+            os.remove(writer._event_file.path)
             writer.close()
             if i == 1000:
                 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -255,7 +255,7 @@ def test_an_exit_waits_a_bounded_time_for_a_stuck_write(tmp_path):
         well = tbc.SummaryWriter(path + "-run")
         well.add_scalar("x", 1.0, 0)
         well.flush()
-        stuck = tbc.FileWriter(path + "-stuck", must_open=None)._file
+        stuck = tbc.FileWriter(path + "-stuck", must_open=None)._event_file
         stuck.attach(os.open(path, os.O_WRONLY), path, 100)
         stuck.event(bytes(1_000_000))
         file.event(bytes(100))
@@ -316,7 +316,7 @@ def test_a_failing_disk_is_told_with_errno_and_path(log_dir, call):
             else:
                 raise AssertionError("no error")
         writer.add_scalar("x", 1.0, 1)  # accepted all the while
-        assert not writer.file_writer._file.closed and writer.stats().error.errno == errno.EFBIG
+        assert not writer.file_writer._event_file.closed and writer.stats().error.errno == errno.EFBIG
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         writer.{call}()
         assert writer.stats().error is None
