@@ -1,4 +1,4 @@
-/* The bits of IEEE numbers as integers, and back. */
+/* Converts IEEE numbers to their bits, as integers, and back. */
 #ifndef TBC_BITS_H
 #define TBC_BITS_H
 

@@ -1,6 +1,6 @@
-/* Growth by doubling, from a page on: appending is constant work a byte, and a buffer that was freed starts afresh.
-   Large buffers ask for huge pages, as numpy's arrays do: on Linux the first touch takes a third of the time, and free()
-   a twentieth. */
+/* The capacity doubles, from 4 KiB on: appending takes constant time per byte.
+   Buffers of 4 MiB or more ask for huge pages, as numpy's arrays do: on Linux the first touch then takes a third of the
+   time, and free() a twentieth. */
 #if defined(__linux__)
 #define _DEFAULT_SOURCE /* for madvise */
 #endif
@@ -19,7 +19,7 @@ static void ask_for_huge_pages(uint8_t *data, size_t size)
     const uintptr_t page = 4096;
     uint8_t *start = data + (page - (uintptr_t)data % page) % page;
     if (size >= LARGE)
-        madvise(start, size - (size_t)(start - data), MADV_HUGEPAGE); /* a refusal does no harm */
+        madvise(start, size - (size_t)(start - data), MADV_HUGEPAGE); /* if it fails, no harm is done */
 }
 #endif
 

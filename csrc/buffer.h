@@ -1,6 +1,6 @@
-/* Bytes that grow.
+/* A byte buffer that grows.
  *
- * The first failure sticks: after it there is no room to be had, and whoever began looks at `status` once, at the end.
+ * After the first failure the buffer takes no more bytes. So an encoder checks `status` once, at the end.
  */
 #ifndef TBC_BUFFER_H
 #define TBC_BUFFER_H
@@ -11,26 +11,26 @@
 
 typedef struct tbc_buffer {
     uint8_t *data;
-    size_t size, capacity;
-    tbc_status status;
+    size_t size, capacity; /* size <= capacity */
+    tbc_status status;     /* TBC_OK, or the first failure */
 } tbc_buffer;
 
-/* Makes room for `more` bytes behind the last one. */
+/* Makes room for `more` bytes after the last one. */
 void tbc_buffer_grow(tbc_buffer *buffer, size_t more);
 
 void tbc_buffer_append(tbc_buffer *buffer, const void *data, size_t size);
 
-/* Back to `size` bytes and no failure: takes back what was appended since. */
+/* Cuts the buffer to `size` bytes and clears a failure. */
 static inline void tbc_buffer_rewind(tbc_buffer *buffer, size_t size)
 {
     buffer->size = size;
     buffer->status = TBC_OK;
 }
 
-/* Gives the memory back; the buffer is empty and usable again. */
+/* Frees the memory; the buffer is empty and usable again. */
 void tbc_buffer_free(tbc_buffer *buffer);
 
-/* `size` new bytes at the end, for the caller to fill; NULL after a failure. */
+/* Appends `size` bytes and returns them for the caller to fill; NULL after a failure. */
 static inline uint8_t *tbc_buffer_extend(tbc_buffer *buffer, size_t size)
 {
     if (buffer->capacity - buffer->size < size)

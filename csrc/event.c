@@ -1,6 +1,5 @@
-/* Every message is measured first, from the inside out, and then written front to back into room that was made once.
-   Most events have one value, so one helper (put_value) makes the room and writes all that stands in front of its
-   content. */
+/* Every event is measured first, from the inside out. Then room is made once, and the event is written front to back.
+   Most events have one value; for these, put_value makes the room and writes all that precedes the value's content. */
 #include "event.h"
 
 enum { /* field numbers, message by message */
@@ -35,7 +34,7 @@ static uint8_t *put_int(uint8_t *to, unsigned field, int64_t value)
     return value == 0 ? to : tbc_put_uint(to, field, (uint64_t)value);
 }
 
-/* Fields that are left out when they are empty: messages and strings. */
+/* Messages and strings that are not written when they are empty. */
 static size_t size_if_any(size_t size) { return size == 0 ? 0 : tbc_size_bytes(size); }
 
 static uint8_t *put_if_any(uint8_t *to, unsigned field, tbc_bytes bytes)
@@ -43,7 +42,8 @@ static uint8_t *put_if_any(uint8_t *to, unsigned field, tbc_bytes bytes)
     return bytes.size == 0 ? to : tbc_put_bytes(to, field, bytes);
 }
 
-/* Makes room for a whole event and puts what every one begins with; `size` bytes follow. NULL after a failure. */
+/* Makes room for a whole event and puts its wall time and step. Returns where the caller puts the `size` bytes that
+   follow; NULL after a failure. */
 static uint8_t *put_stamp(tbc_buffer *buffer, tbc_stamp at, size_t size)
 {
     uint8_t *to = tbc_buffer_extend(buffer, TBC_SIZE_DOUBLE + size_int(at.step) + size);
@@ -78,7 +78,8 @@ static uint8_t *put_metadata(uint8_t *to, const tbc_label *label, plugin_data pl
     return put_if_any(to, METADATA_DESCRIPTION, label->description);
 }
 
-/* Everything in front of the one value's content, of which `size` bytes follow. NULL after a failure. */
+/* Puts all that precedes the content of an event's only value. Returns where the caller puts the `size` bytes of that
+   content; NULL after a failure. */
 static uint8_t *put_value(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
 {
     size_t value = tbc_size_bytes(label->tag.size) + size_if_any(size_metadata(label, plugin)) + size;
@@ -195,7 +196,7 @@ uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *labe
     return file;
 }
 
-/* Floats go where readers look for them; tensor_content takes any type, and all readers decode it. */
+/* Readers look for floats, doubles and strings in fields of their own. Other types go to tensor_content. */
 static unsigned values_field(unsigned dtype)
 {
     switch (dtype) {

@@ -1,6 +1,6 @@
-/* Event messages, as TensorBoard reads them, appended to a buffer.
+/* Encodes Event messages, as TensorBoard reads them, at the end of a buffer.
  *
- * An event carries a value (or several) under a tag, at a step, at a wall time:
+ * Most events have a wall time, a step, and one or more values, each under a tag:
  *
  *   Event   { double wall_time = 1;  int64 step = 2;  string file_version = 3;  Summary summary = 5;
  *             SessionLog session_log = 7;  SourceMetadata source_metadata = 10; }
@@ -9,7 +9,7 @@
  *             Tensor tensor = 8;  Metadata metadata = 9; }
  *   Metadata { PluginData plugin_data = 1;  string display_name = 2;  string summary_description = 3; }
  *
- * (proto/tbc.proto has all of them.) A failure sticks to the buffer; the caller looks at it in tbc_record_end.
+ * proto/tbc.proto has all messages. A failure is kept in the buffer's status, which tbc_record_end returns.
  */
 #ifndef TBC_EVENT_H
 #define TBC_EVENT_H
@@ -17,58 +17,60 @@
 #include "wire.h"
 
 typedef struct tbc_stamp {
-    double wall_time; /* seconds since 1970; finite, since one NaN makes RustBoard drop the rest of the file */
+    double wall_time; /* seconds since 1970; must be finite: one NaN makes RustBoard drop the rest of the file */
     int64_t step;     /* 0 is not written, as in every proto3 message */
 } tbc_stamp;
 
 typedef struct tbc_label {
     tbc_bytes tag;
-    tbc_bytes display_name, description; /* what TensorBoard shows with the value; empty is not written */
+    tbc_bytes display_name, description; /* TensorBoard shows them with the value; not written if empty */
 } tbc_label;
 
 typedef struct tbc_moments {
     double min, max, num, sum, sum_squares;
 } tbc_moments;
 
-enum { TBC_DT_FLOAT = 1, TBC_DT_DOUBLE = 2, TBC_DT_STRING = 7 }; /* of DataType in types.proto */
+enum { TBC_DT_FLOAT = 1, TBC_DT_DOUBLE = 2, TBC_DT_STRING = 7 }; /* DataType in types.proto */
 
 typedef struct tbc_tensor {
     unsigned dtype; /* a DataType */
     const int64_t *shape;
     size_t rank;
-    const tbc_bytes *values; /* strings, or one piece with the elements, little-endian, in row-major order */
+    const tbc_bytes *values; /* n strings, or one piece with all elements: little-endian, in row-major order */
     size_t n;
 } tbc_tensor;
 
-/* The first event of every file: which format this is, and who wrote it. */
+/* Each function appends one event. */
+
+/* The first event of every file: its format, and the program that wrote it. */
 void tbc_event_version(tbc_buffer *buffer, tbc_stamp at);
 
-/* SessionLog{START}: tells readers to drop what earlier files of the run hold from this step on (purge_step). */
+/* SessionLog{START}: readers drop what earlier files of the run have from this step on (purge_step). */
 void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at);
 
 /* A Summary message that is encoded already. */
 void tbc_event_summary(tbc_buffer *buffer, tbc_stamp at, tbc_bytes summary);
 
-/* simple_value: what add_scalar writes by default. */
+/* A simple_value: what add_scalar writes by default. */
 void tbc_event_scalar(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value);
 
-/* The same as a tensor of the scalars plugin (new_style), float or double. */
+/* A scalar as a tensor of the scalars plugin (new_style), float or double. */
 void tbc_event_scalar_float(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float value);
 void tbc_event_scalar_double(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, double value);
 
-/* n simple values in one event. */
+/* n simple values, each under its own tag. */
 void tbc_event_scalars(tbc_buffer *buffer, tbc_stamp at, const tbc_bytes *tags, const double *values, size_t n);
 
-/* Bucket i holds counts[i] values below limits[i] and not below limits[i - 1]. */
+/* Bucket i has counts[i] values v, with limits[i - 1] <= v < limits[i]. */
 void tbc_event_histogram(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, const tbc_moments *moments,
                          const double *limits, const double *counts, size_t n);
 
-/* An image file, PNG or any other the browser knows; colorspace is the number of channels. */
+/* An image file, PNG or another format that browsers show; colorspace is the number of channels. */
 void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, int32_t height, int32_t width,
                      int32_t colorspace, tbc_bytes file);
 
-/* A WAV file; sample_rate in Hz, frames are samples of each channel. Answers where the caller puts the `size` bytes of
-   the file, before the buffer grows again; NULL after a failure. */
+/* A WAV file; sample_rate in Hz, frames are samples per channel. Returns where the caller puts the `size` bytes of the
+   file, before the buffer grows again; NULL after a failure. */
 uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
                          int64_t frames, size_t size);
 

@@ -1,4 +1,4 @@
-/* The two steps of a frame (record.h has its bytes): one pass to lay it out, one to fill its checksums in. */
+/* The two steps of a frame (record.h shows its bytes): lay it out, then fill in its checksums. */
 #include "record.h"
 #include "crc32c.h"
 #include "wire.h"

@@ -1,10 +1,10 @@
-/* What a call into csrc can answer.
+/* The results of calls into csrc.
  *
- * The rules, for every function that answers a tbc_status:
- *   - on anything but TBC_OK (and TBC_FAILING) it has changed nothing the caller can see, and may be called again;
- *   - TBC_ERRNO leaves the reason in errno;
- *   - nothing is printed, and nothing is aborted.
- * The Cython layer turns each status into one Python exception, in one place (_core.pyx, _raise).
+ * Each function that returns a tbc_status keeps these rules, unless it says otherwise:
+ *   - TBC_OK, TBC_FAILING and TBC_DROPPED: the call is complete;
+ *   - any other status: the caller sees no change, and may call again; after TBC_ERRNO, errno has the reason;
+ *   - nothing is printed, and the process is never aborted.
+ * The Cython layer turns each status into one Python exception, in one place (_raise in _core.pyx).
  */
 #ifndef TBC_STATUS_H
 #define TBC_STATUS_H
@@ -15,10 +15,10 @@ typedef enum tbc_status {
     TBC_TOO_LARGE, /* an event of 2 GiB or more, which no protobuf reader accepts */
     TBC_ERRNO,     /* a system call failed */
     TBC_FULL,      /* the queue has no room now: wait, then call again */
-    TBC_WAITING,   /* the time to wait has passed, the thing waited for has not come: call again */
-    TBC_FAILING,   /* the event is queued, but the disk fails: it is written as soon as that is over */
-    TBC_DROPPED,   /* the queue has no room and the disk fails: the event was counted and left out, as was asked for */
-    TBC_CLOSED,    /* there is no event file: it was closed, or is that of the parent process */
+    TBC_WAITING,   /* not done when the time to wait was over: call again */
+    TBC_FAILING,   /* the event is queued, and is written as soon as the disk recovers */
+    TBC_DROPPED,   /* the queue is full and the disk fails: the event was dropped and counted (TBC_DROP) */
+    TBC_CLOSED,    /* there is no open event file: it was closed, or it belongs to the parent process */
 } tbc_status;
 
 static inline const char *tbc_strerror(tbc_status status)
@@ -31,7 +31,7 @@ static inline const char *tbc_strerror(tbc_status status)
     case TBC_FULL: return "the queue is full";
     case TBC_WAITING: return "still waiting";
     case TBC_FAILING: return "the disk fails";
-    case TBC_DROPPED: return "the event was left out";
+    case TBC_DROPPED: return "the event was dropped";
     case TBC_CLOSED: return "the event file is closed";
     }
     return "unknown status";

@@ -1,9 +1,9 @@
-/* One loader a type, in a table by type. */
+/* A loader for each type, in a table indexed by type. */
 #include "values.h"
 #include "bits.h"
 
-/* IEEE half precision: five bits of exponent, ten of mantissa. The subnormal case is computed always and chosen by a
-   mask, since compilers make no vector code of a branch. */
+/* IEEE half precision: five bits of exponent, ten of mantissa. The subnormal case is always computed and selected by a
+   mask, since compilers do not vectorise a branch. */
 static double from_half(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = (uint32_t)(half & 0x7fff) << 13;
@@ -14,10 +14,10 @@ static double from_half(uint16_t half)
     return tbc_float_from_bits((subnormal & is_subnormal) | (normal & ~is_subnormal) | sign);
 }
 
-/* The upper half of a float. */
+/* A bfloat16 is the upper half of a float. */
 static double from_bfloat(uint16_t bfloat) { return tbc_float_from_bits((uint32_t)bfloat << 16); }
 
-/* The second loop, with its stride known, is the one that vectorises. */
+/* Compilers vectorise the second loop, since its stride is a constant. */
 #define LOADER(name, type, convert)                                                                           \
     static void name(double *to, const char *from, ptrdiff_t stride, size_t n)                                \
     {                                                                                                         \

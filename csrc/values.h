@@ -1,14 +1,16 @@
-/* Arrays of numbers, as the code that counts them sees them: of any type and stride, read as doubles.
+/* Arrays of numbers of any type and stride, which the kernels read as doubles.
  *
- * A double holds every value of every type exactly, but for 64-bit integers, which round as they do in numpy. An array
- * is read a block at a time, so that the doubles stay in the first-level cache and memory is passed over once. (What is
- * most common, floats in a row, the kernels read where it lies.)
+ * A double holds every value of every type exactly, except large 64-bit integers, which round as they do in numpy. A
+ * kernel reads a block at a time, so that the doubles stay in the first-level cache. The most common arrays, contiguous
+ * floats, are read in place.
  *
- * The values may change at any instant: other threads and other processes may write to the memory that is counted. Then
- * a result may be wrong, but never an address, and no conversion is undefined. So every kernel keeps this rule: it
- * computes addresses, and converts to integers, from copies of its own alone. Such a copy is what tbc_array_load stores,
- * a volatile read (tbc_read_bits), or, in a loop that is to vectorise, a local variable that is loaded once and brought
- * into range before the result is stored. A kernel that reads a value again does not expect the same value.
+ * The values may change at any time: other threads and processes may write to the memory while it is read. Then a
+ * result may be wrong, but no address is, and no conversion is undefined. So every kernel keeps this rule: it computes
+ * addresses, and converts to integers, only from its own copies of the values. Such a copy is one of these:
+ *   - what tbc_array_load stores;
+ *   - a volatile read (tbc_read_bits);
+ *   - in a loop that must vectorise, a local variable that is loaded once; its result is clamped before it is stored.
+ * A kernel that reads a value twice does not expect to get the same value.
  */
 #ifndef TBC_VALUES_H
 #define TBC_VALUES_H
@@ -29,14 +31,14 @@ size_t tbc_dtype_size(tbc_dtype dtype);
 
 typedef struct tbc_array {
     const void *data; /* the first value, of any alignment */
-    ptrdiff_t stride; /* bytes from one value to the next; negative and 0 will do */
+    ptrdiff_t stride; /* bytes from one value to the next; may be negative or 0 */
     tbc_dtype dtype;
 } tbc_array;
 
-/* Copies values `first` to `first` + `n`, and reads each once. */
+/* Copies `n` values from index `first` on, and reads each once. */
 void tbc_array_load(double *to, const tbc_array *array, size_t first, size_t n);
 
-/* Reads 32 bits of any alignment, once: without volatile, the compiler may read plain memory again. */
+/* Reads 32 bits of any alignment once: without volatile, the compiler may read the memory a second time. */
 static inline uint32_t tbc_read_bits(const void *at)
 {
     typedef uint32_t bits __attribute__((may_alias, aligned(1)));

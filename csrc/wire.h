@@ -1,13 +1,14 @@
 /* The protobuf wire format, as far as event files need it.
  *
- * A message is a run of fields; a field is a key (number << 3 | wire type) and a value:
- *   0 varint     seven bits a byte, lowest first, the high bit set on all bytes but the last
+ * A message is a sequence of fields; a field is a key (number << 3 | wire type) and a value:
+ *   0 varint     seven bits per byte, lowest first; the high bit is set on all bytes but the last
  *   1 fixed64    eight bytes, little-endian (double)
- *   2 bytes      a varint length, then so many bytes (string, embedded message, packed array)
+ *   2 bytes      a varint length, then that many bytes (string, embedded message, packed array)
  *   5 fixed32    four bytes, little-endian (float)
- * The length of an embedded message comes before its bytes, so encoders add all sizes up first, from the inside out.
- * Then they know how much room they need, ask for it once, and write: each put_* answers where the next byte goes, and
- * has a size_* beside it. Field numbers here are all below 16: every key is one byte.
+ * Example: field 2 with the varint 300 is 10 AC 02. All field numbers here are below 16, so every key is one byte.
+ *
+ * The length of an embedded message comes before its bytes. So an encoder first adds up all sizes (size_*), from the
+ * inside out, then makes room once, and writes. Each put_* returns where the next byte goes.
  */
 #ifndef TBC_WIRE_H
 #define TBC_WIRE_H
@@ -76,7 +77,7 @@ static inline uint8_t *tbc_put_uint(uint8_t *to, unsigned field, uint64_t value)
     return tbc_put_key_varint(to, field, TBC_WIRE_VARINT, value);
 }
 
-/* The head of an embedded message or a packed array whose `size` bytes the caller puts next. */
+/* Puts the key and length of an embedded message or packed array; the caller puts its `size` bytes next. */
 static inline uint8_t *tbc_put_head(uint8_t *to, unsigned field, size_t size)
 {
     return tbc_put_key_varint(to, field, TBC_WIRE_BYTES, size);
@@ -104,7 +105,7 @@ static inline uint8_t *tbc_put_double(uint8_t *to, unsigned field, double value)
     return to + 8;
 }
 
-/* A packed array of doubles. */
+/* Puts a packed array of doubles. */
 static inline uint8_t *tbc_put_doubles(uint8_t *to, unsigned field, const double *values, size_t n)
 {
     to = tbc_put_head(to, field, 8 * n);
