@@ -1,5 +1,5 @@
-/* Paths are put together where they are used: a file is given up and made anew by the writer's thread, while others
- * read its name. */
+/* No path is stored: each function builds it where it needs it, since the writer's thread may replace a file by a new
+ * one while other threads read its name. Functions that return an int return 0 or an errno value. */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
 #elif defined(__linux__)
@@ -22,12 +22,12 @@
 
 static const char PREFIX[] = "events.out.tfevents.";
 enum { DIGITS = 10 };
-static const long long LAST_SECOND = 9999999999; /* of 10 digits: nothing sorts behind it */
+static const long long LAST_SECOND = 9999999999; /* of 10 digits: no name sorts after it */
 
 static atomic_uint files_made;
 
-/* The latest second in the names of a directory, 0 if there is none; answers errno. A directory that may be written but
-   not read is none to judge by. */
+/* Finds the latest second in the names of a directory, 0 if there is none. A directory that may not be read counts as
+   empty, since it may still be writable. */
 static int find_latest(const char *directory, long long *latest)
 {
     DIR *entries;
@@ -51,7 +51,8 @@ static int find_latest(const char *directory, long long *latest)
     return error;
 }
 
-/* Answers errno; that of the first directory that could not be made, if the last one is not there in the end. */
+/* Makes a directory and its parents. If it is not there in the end, returns the error of the first directory that could
+   not be made. */
 static int make_directories(const char *directory)
 {
     char path[TBC_PATH_MAX];
@@ -77,7 +78,7 @@ static bool path_of(char path[TBC_PATH_MAX], const tbc_file *file, const tbc_pla
     return snprintf(path, TBC_PATH_MAX, "%s/%s", place->directory, file->name) < TBC_PATH_MAX;
 }
 
-/* A new and empty file, with its name and its path; answers errno. */
+/* Creates an empty file, and sets its name and path. */
 static int create(tbc_file *file, const tbc_place *place, char path[TBC_PATH_MAX])
 {
     char host[256] = "localhost";
@@ -93,7 +94,6 @@ static int create(tbc_file *file, const tbc_place *place, char path[TBC_PATH_MAX
     return file->fd < 0 ? errno : 0;
 }
 
-/* Answers errno. */
 static int write_head(tbc_file *file, const tbc_place *place)
 {
     struct stat made;
@@ -135,7 +135,7 @@ int tbc_file_create(tbc_file *file, const tbc_place *place)
     return error;
 }
 
-/* Answers errno, EBADF for a descriptor of another file. */
+/* Returns EBADF if the descriptor belongs to another file. */
 static int check_descriptor(int fd, const tbc_file *file, struct stat *now)
 {
     if (fstat(fd, now) != 0)
@@ -155,7 +155,7 @@ int tbc_file_check(const tbc_file *file)
 bool tbc_file_may_be_deleted(const tbc_file *file)
 {
 #if defined(STATX_NLINK)
-    struct statx now; /* fstat would ask for times: on NFS it writes back all that is dirty */
+    struct statx now; /* fstat asks for times, too: on NFS that writes all dirty data back */
     return statx(file->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &now) != 0 ||
            now.stx_ino != file->inode || now.stx_nlink == 0;
 #else
@@ -187,11 +187,11 @@ void tbc_file_remove(const tbc_file *file, const tbc_place *place)
         unlink(path);
 }
 
-/* Answers errno. What cannot be synced, a pipe for one, has nothing to lose. */
+/* Returns 0 for what cannot be synced, such as a pipe: it has nothing to lose. */
 static int sync_descriptor(int fd)
 {
 #if defined(F_FULLFSYNC)
-    if (fcntl(fd, F_FULLFSYNC) == 0) /* on macOS, fsync leaves it in the cache of the disk */
+    if (fcntl(fd, F_FULLFSYNC) == 0) /* on macOS, fsync leaves the data in the disk's cache */
         return 0;
 #endif
     while (fsync(fd) != 0)
@@ -218,7 +218,7 @@ int tbc_file_sync_path(const char *path, dev_t device, ino_t inode)
     return error == ENOENT || error == ENOTDIR ? 0 : error;
 }
 
-/* Answers errno; 0 for a directory that may not be read. */
+/* Returns 0 for a directory that may not be read. */
 static int sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -240,7 +240,7 @@ int tbc_file_sync_directories(const char *directory)
         char *slash = strrchr(path, '/');
         if (slash == NULL || path[1] == '\0')
             break;
-        slash[slash == path] = '\0'; /* "/" is above "/runs" */
+        slash[slash == path] = '\0'; /* "/runs" becomes "/", not "" */
     }
     return error == EACCES || error == ENOENT ? 0 : error;
 }

@@ -1,5 +1,5 @@
-/* The lock is one for the process, since what it protects takes nanoseconds. The list is in the order of arrival; with
-   one linger for all, its head is due first, so that the consumer looks at few queues even if a thousand are open. */
+/* The process has one lock, since it is held only briefly. The list is in the order of arrival: if all queues have the
+   same linger, its head is due first, and the consumer looks at few queues even if a thousand are open. */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
 #else
@@ -12,20 +12,20 @@
 #include <time.h>
 
 static const size_t BATCH = 256 << 10;       /* bytes in `open` that make a queue due */
-static const size_t CHUNK = 1 << 20;         /* bytes in `open` that are set aside */
-static const size_t KEPT_CAPACITY = 16 << 10; /* a buffer up to this size is kept for its next turn */
-static const int64_t POLL = 100000000;       /* nanoseconds the consumer sleeps while programs log */
+static const size_t CHUNK = 1 << 20;         /* bytes in `open` that become a chunk */
+static const size_t KEPT_CAPACITY = 16 << 10; /* bytes; a larger buffer is freed when it is done */
+static const int64_t POLL = 100000000;       /* nanoseconds the consumer sleeps at most while programs log */
 static const int64_t IDLE = 1000000000;      /* nanoseconds without work, after which it sleeps until it is woken */
 static const int64_t NEVER = INT64_MAX;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work, progress;
 static unsigned n_waiting;                   /* threads in tbc_queue_wait_progress */
-static int64_t asleep_until = -1;            /* the consumer's; -1 while it is awake */
+static int64_t asleep_until = -1;            /* when the consumer wakes by itself; -1 while it is awake */
 static int64_t last_work;                    /* when the consumer last took a queue */
 static size_t limit = (size_t)64 << 20;
-static size_t queued[2][2];                  /* bytes, by `failing` of the queue, then by tbc_size */
-static tbc_queue *head, **tail = &head;
+static size_t queued[2][2];                  /* sums of `held` over all queues: [failing][tbc_size] */
+static tbc_queue *head, **tail = &head;      /* the list; `tail` is the pointer that ends it */
 
 void tbc_queue_prepare(void)
 {
@@ -126,7 +126,7 @@ bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted)
     return fits(queue, size, counted) && (counted == TBC_SMALL || fits(queue, 0, TBC_SMALL));
 }
 
-/* Each byte is counted once, and kept once: in `taken`, in a chunk or in `open`. */
+/* Checks the invariants: each byte is counted once, and kept once: in `taken`, in a chunk or in `open`. */
 static void check(const tbc_queue *queue)
 {
     (void)queue;
@@ -144,7 +144,7 @@ static void check(const tbc_queue *queue)
 #endif
 }
 
-/* Counts bytes that come, and with a negative number, bytes that go. */
+/* Adds to the counts; a negative number subtracts. */
 static void count(tbc_queue *queue, tbc_size counted, ptrdiff_t bytes)
 {
     queue->held[counted] += (size_t)bytes;
@@ -191,7 +191,7 @@ void tbc_queue_appended(tbc_queue *queue, size_t size)
     if (!queue->failing && (queue->open.size >= BATCH || queued[false][TBC_SMALL] > limit / 2))
         tbc_queue_make_due(queue);
     if (queue->open.size >= CHUNK)
-        add_chunk(queue, &queue->open, TBC_SMALL); /* without memory for it, `open` goes on growing */
+        add_chunk(queue, &queue->open, TBC_SMALL); /* if there is no memory for it, `open` grows on */
     check(queue);
 }
 
@@ -264,7 +264,7 @@ bool tbc_queue_take(tbc_queue *queue)
         tbc_chunk chunk = pop_chunk(queue);
         queue->taken = chunk.buffer;
         queue->counted = chunk.counted;
-        tbc_buffer_free(&spare); /* a small one */
+        tbc_buffer_free(&spare); /* at most KEPT_CAPACITY */
     } else {
         queue->taken = queue->open;
         queue->counted = TBC_SMALL;
@@ -282,10 +282,10 @@ tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay)
     queue->sent = sent;
     if (!tbc_queue_is_empty(queue) && !queue->listed)
         list(queue, delay > 0 ? delay : queue->linger);
-    else if (delay > 0 && queue->listed) /* by events that came meanwhile */
+    else if (delay > 0 && queue->listed) /* events that came meanwhile have listed it */
         queue->due = tbc_queue_now() + delay;
     if (delay == 0 && (queue->first != NULL || queue->sent < queue->taken.size))
-        tbc_queue_make_due(queue); /* it may be listed by events that came meanwhile */
+        tbc_queue_make_due(queue); /* even if events that came meanwhile have listed it */
     tbc_queue_announce_progress();
     tbc_buffer spent = {0};
     if (sent == queue->taken.size && queue->taken.capacity > KEPT_CAPACITY) {
