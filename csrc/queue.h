@@ -16,7 +16,7 @@
  * A sleeping consumer is woken only for a queue that is due before it wakes by itself: every 100 ms while programs log,
  * never after 1 s without work. So most events make no system call, which is expensive on a busy machine.
  *
- * A producer that finds no room waits until the consumer makes progress. Queues whose disk fails are counted separately,
+ * A producer that finds no room waits until the consumer makes progress. Queues whose disk fails are counted apart,
  * against limits of the same size: they take no room from the others.
  *
  * The lock is held to encode one small event or to swap two buffers. It is never held during I/O or while the memory of
@@ -133,7 +133,7 @@ bool tbc_queue_take(tbc_queue *queue);
      or: the file is lost, and no new file can be made                  sent 50   done 1,050
 
    The rest is due after `delay` nanoseconds. With 0, the rest of `taken` and chunks are due at once, and `open` after
-   its linger. Returns a buffer that the caller frees without the lock; it is empty while `taken` is small enough to keep
+   its linger. Returns a buffer that the caller frees without the lock; it is empty if `taken` is small enough to keep
    (16 KiB). It is no longer in the queue, since a child of fork must not find memory that is being freed. */
 tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay);
 

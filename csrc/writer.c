@@ -1,35 +1,39 @@
-/* The thread takes a queue at a time and writes without the lock; `busy` keeps the file open meanwhile, and others from
- * writing to it. What others look at, the name of the file and how far it has come, is changed under the lock when the
- * attempt is over.
+/* The thread takes one queue at a time and writes without the lock. Meanwhile `busy` keeps the file open, and keeps
+ * other threads from writing to it. What other threads read, such as the name of the file, changes only under the lock,
+ * when the attempt is over.
  *
- * What an error does. The next attempt comes after a second, or when somebody flushes or closes. Its bytes begin where
- * this one stopped, or, in a new file, with the record that is torn there. (After a whole record that is the next one.)
+ * What each error does. The next attempt comes after 1 s, or when a program flushes or closes. It begins at the byte
+ * where this one stopped or, in a new file, with the record that is torn there (the next record, if none is torn).
  *
  *   what fails                                       what happens
- *   write: EINTR                                     the same byte at once; in a flush, after a look at signals
+ *   write: EINTR                                     the same byte at once; a flush first returns, for signal handlers
  *   write: ENOSPC, EDQUOT, EAGAIN, ENOMEM, ENOBUFS   the same byte at the next attempt (is_transient)
  *   write: another error, or 0 bytes                 a new file, from the torn record
- *       the file has its head alone                  the same byte at the next attempt: it is as good as a new file
+ *       the file has only its head                   the same byte at the next attempt: it is as good as a new file
  *   write to a descriptor: any error but EINTR       the same byte at the next attempt
  *   the file was deleted or cut                      a new file, with all bytes of the file that are in memory
- *       nothing was logged since, nobody flushes     nothing; the second attempt makes a new file (postpone)
- *       nothing was logged since, no directory       no error: goes on in the deleted file
+ *       nothing was logged since, nobody flushes     nothing; the next attempt makes a new file (postpone)
+ *       nothing was logged since, no directory       no error: the deleted file is written on
  *   the descriptor is closed, or of another file     a new file, from the torn record
  *   making a file                                    the next attempt makes one, from the torn record
- *       in tbc_writer_open, without `later`          reported, and not open
+ *       in tbc_writer_open, without `later`          reported; the writer is not open
  *   fsync of the open file                           reported; a new file before more is written (sync_error)
  *       the descriptor cannot be duplicated          reported by this sync
- *   fsync of a file of before, or to list one        reported by one sync, and forgotten
+ *   fsync of an earlier file, or listing it          reported by one sync, and forgotten
  *   fsync of a directory                             reported by each sync until it succeeds
  *   close, in tbc_writer_close                       reported; the file is closed all the same
  *   close, of a file given up or a writer freed      not reported
  *   starting the thread                              reported by attach, wait, flush and close
- *       in tbc_writer_open, without `later`          reported, and not open; the file is removed
- *       another call, or an event, finds none        tries again
+ *       in tbc_writer_open, without `later`          reported; the writer is not open, and the file is removed
+ *       another call, or an event, finds no thread   tries again
  *
- * A file that is given up counts as a rotation if a whole record of it, besides its head, is not written again; else
- * it is removed. An attempt makes new files as long as each takes a whole record. Which errors of making the first file
- * the program gets at once is decided in event_file.py (LASTING). */
+ * Example: `taken` has three records of 100 bytes, and a write fails after 250. After ENOSPC the next attempt writes
+ * byte 250 to the same file. After EIO a new file begins at byte 200, and the old one, with two whole records, counts
+ * as a rotation. If the file was deleted, a new file begins at byte 0.
+ *
+ * A file that is given up counts as a rotation if it has a whole record, besides its head, that is not written again;
+ * else it is removed. An attempt makes new files as long as each takes a whole record. LASTING in event_file.py decides
+ * which errors of making the first file are raised at once. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* for gettid's number and pthread_setname_np */
 #elif defined(__APPLE__)
@@ -55,70 +59,70 @@
 
 static const int64_t MILLISECOND = 1000000; /* nanoseconds */
 static const int64_t RETRY = 1000000000; /* nanoseconds */
-static const int64_t FAST = 10000000; /* nanoseconds for an attempt */
-static const unsigned FORK_DRAIN = 100; /* milliseconds a fork waits for what is queued */
-static const unsigned STOP_WAIT = 1000; /* milliseconds for the thread to end */
-static const int64_t FORK_HANG = 20000000; /* nanoseconds in one attempt, after which a fork does not wait for it */
-static const int64_t EXIT_HANG = 10000000000; /* and an exit does not, either */
-static const double LOOK_INTERVAL = 50e-6; /* seconds: a look takes 0.2 us, and to remove a directory takes longer */
-static const size_t WRITE_MAX = 2 << 20; /* bytes a write, and an attempt: any chunk of small records is one */
-static const size_t FRAME_ROOM = 4096; /* bytes of a large event besides its content, to begin with */
+static const int64_t FAST = 10000000; /* nanoseconds; after a faster attempt, a flush writes in the calling thread */
+static const unsigned FORK_DRAIN = 100; /* milliseconds that a fork waits for what is queued */
+static const unsigned STOP_WAIT = 1000; /* milliseconds to wait for the end of the thread */
+static const int64_t FORK_HANG = 20000000; /* nanoseconds; a fork does not wait for an attempt that takes longer */
+static const int64_t EXIT_HANG = 10000000000; /* nanoseconds; the same for an exit */
+static const double LOOK_INTERVAL = 50e-6; /* seconds: less than removing a directory takes; a look takes 0.2 us */
+static const size_t WRITE_MAX = 2 << 20; /* bytes per write and per attempt; any chunk of small records has fewer */
+static const size_t FRAME_ROOM = 4096; /* bytes to allocate for a large event besides its content */
 
-typedef struct unsynced { /* a file that was given up or closed */
+typedef struct unsynced { /* a file that was given up or closed, for the next sync */
     struct unsynced *next;
     dev_t device;
     ino_t inode;
-    char path[]; /* after the structure, with its end */
+    char path[]; /* ends with NUL */
 } unsynced;
 
 struct tbc_writer {
-    tbc_queue queue;    /* first, so that the thread finds the writer of a queue */
+    tbc_queue queue;    /* first, so that the thread can cast a queue to its writer */
     tbc_policy policy;
-    tbc_place place;    /* of its files; without a directory if it was given a descriptor */
+    tbc_place place;    /* of its files; the directory is NULL if the writer was given a descriptor */
     tbc_file file;
-    uint64_t file_start; /* of all bytes, as queue.done counts them: the first one in this file */
+    uint64_t file_start; /* what queue.done was when the file had only its head; at most queue.done */
     bool open;
     bool busy;          /* a thread is in write_queue for it, without the lock */
-    bool is_fast;       /* the last attempt took less than FAST, and succeeded; false of a descriptor */
-    double last_look;   /* when an event looked whether the file is there, in seconds since 1970 */
+    bool is_fast;       /* the last attempt took less than FAST, and succeeded; false for a descriptor */
+    double last_look;   /* when an event last looked whether the file is there, in seconds since 1970 */
     bool logged_after_deletion; /* an event may have been logged after the file was deleted */
-    bool is_postponed;  /* the last attempt found the file deleted, and left the new one to the next attempt */
+    bool is_postponed;  /* the last attempt found the file deleted, and left the new file to the next attempt */
     int sync_error;     /* errno of a sync that failed: the file is given up before more is written */
-    unsynced *unsynced; /* files of before, since the last sync */
-    int list_error;     /* errno of one that could not be listed */
+    unsynced *unsynced; /* earlier files, since the last sync */
+    int list_error;     /* errno of an earlier file that could not be listed in `unsynced` */
     bool syncing;       /* a thread is in tbc_writer_sync */
     bool names_synced;  /* the disk has the name of the file, and those of the directories above it */
-    bool abandoned;     /* nobody has it any more; the thread frees it */
-    unsigned closing;   /* threads in tbc_writer_close */
+    bool abandoned;     /* tbc_writer_free was called, and the thread frees it */
+    unsigned closing;   /* threads in tbc_writer_close: no event is admitted */
     int error;          /* errno of the last attempt, 0 if it succeeded */
-    uint64_t failures;  /* attempts that failed, ever */
+    uint64_t failures;  /* attempts that failed; never decreases */
     uint64_t dropped, rotations;
-    tbc_writer *next, **link; /* in the list of open files; what points to this one */
+    tbc_writer *next, **link; /* the next one in `files`; the pointer to this one */
 };
 
-/* All below is under the lock of the queues. */
-static tbc_writer *files;
+/* The lock of the queues protects all below. */
+static tbc_writer *files; /* the open ones */
 static struct {
     pthread_t id;
-    long number;               /* as the system counts it */
+    long number;               /* the system's number for it */
     bool running, joinable;    /* until it leaves its loop; until it is joined */
-    bool stop;                 /* it is asked to leave its loop */
-    int64_t attempt_began;     /* 0 while it makes none */
-    const tbc_writer *writer;  /* whose attempt it is */
+    bool stop;                 /* it must leave its loop */
+    int64_t attempt_began;     /* when its attempt began; 0 if it makes none */
+    const tbc_writer *writer;  /* the writer of that attempt */
 } thread;
 static bool exiting; /* the program ends */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* --- the thread --- */
 
-/* What the thread works on without the lock. */
+/* The state of one attempt, which needs no lock. */
 typedef struct attempt {
     tbc_writer *writer;
-    bool from_flush;     /* a caller waits: a signal interrupts it, and nothing is postponed */
+    bool from_flush;     /* the caller waits: a signal interrupts the attempt, and nothing is postponed */
     tbc_file file;
     uint64_t file_start; /* as in tbc_writer */
-    uint64_t base;       /* of all bytes: the first one of `taken` */
-    size_t sent;         /* of `taken` */
+    uint64_t base;       /* queue.done when `taken` was new */
+    size_t sent;         /* bytes of `taken` that are written; may decrease in give_up */
     int sync_error;
     bool logged_after_deletion, is_postponed; /* as in tbc_writer */
     unsigned rotations;
@@ -141,7 +145,7 @@ static void write_some(attempt *attempt, const tbc_buffer *taken)
     }
 }
 
-/* Lists a file that is left, for the next sync; with the lock. */
+/* Lists an earlier file for the next sync. Called with the lock. */
 static void list_unsynced(tbc_writer *writer, const tbc_file *file)
 {
     size_t size = strlen(writer->place.directory) + 1 + strlen(file->name) + 1;
@@ -164,14 +168,15 @@ static void free_unsynced(unsynced **list)
     }
 }
 
-/* Whether an error leaves the file as it was, ready to go on at the same byte. */
+/* Returns whether writing may continue at the same byte of the same file after this error. */
 static bool is_transient(int error)
 {
     return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == ENOMEM || error == ENOBUFS;
 }
 
-/* The file is lost. The next one begins with the record that was torn; if the file was deleted or cut (ENOENT, see
-   tbc_file_check), with all that was in it and is still in memory. Answers whether the file holds a whole record besides its head. Else it is removed. */
+/* Gives a file up. The next one begins with the torn record or, if the file was deleted or cut (ENOENT, as in
+   tbc_file_check), with all its bytes that are still in memory. Returns whether the file has a whole record, besides its
+   head, that the next one does not get. Else removes it. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
@@ -181,7 +186,7 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     tbc_queue_lock();
     if (has_records && attempt->error != ENOENT)
         list_unsynced(attempt->writer, &attempt->file);
-    attempt->writer->file.fd = -1; /* for who looks at it meanwhile */
+    attempt->writer->file.fd = -1; /* no other thread may use it from here on */
     tbc_queue_unlock();
     tbc_file_close(&attempt->file);
     if (!has_records)
@@ -192,16 +197,16 @@ static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *
     return has_records;
 }
 
-/* Answers errno, as tbc_file_check does. If the directory was removed and nothing was logged since, the file is sound:
-   to make them again would bring back what somebody has removed on purpose. */
+/* Returns what tbc_file_check returns. But if the directory was removed and nothing was logged since, returns 0: a new
+   file would bring back a directory that was removed on purpose. */
 static int check_file(const attempt *attempt, const tbc_place *place)
 {
     int error = tbc_file_check(&attempt->file);
     return error == ENOENT && !attempt->logged_after_deletion && tbc_place_is_gone(place) ? 0 : error;
 }
 
-/* Whether to write nothing for now: who has just deleted the file may be about to remove its directory, and would fail
-   if there were a new file in it. */
+/* Returns whether to write nothing for now: the program that deleted the file may be about to remove its directory,
+   which fails if a new file is in it. */
 static bool postpone(attempt *attempt)
 {
     const bool was_postponed = attempt->is_postponed;
@@ -210,7 +215,7 @@ static bool postpone(attempt *attempt)
     return attempt->is_postponed;
 }
 
-/* Writes of `taken` to the file, while it is sound, and else to new ones, as long as these take anything. */
+/* Writes from `taken` to the file if it is sound; else to new files, as long as each takes a whole record. */
 static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     if (place->directory == NULL) {
@@ -241,9 +246,9 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
         if (attempt->error == 0 || (is_transient(attempt->error) && attempt->sync_error == 0))
             return;
         if (attempt->sync_error == 0 && attempt->file.size == place->head_size && tbc_file_check(&attempt->file) == 0)
-            return; /* with its head alone it is as good as a new one */
+            return; /* with only its head it is as good as a new one */
         if (!give_up(attempt, place, taken) && is_new) {
-            memcpy(attempt->file.name, last.name, sizeof last.name); /* to tell of: the other one is gone */
+            memcpy(attempt->file.name, last.name, sizeof last.name); /* to be reported: the new file was removed */
             return;
         }
     }
@@ -251,7 +256,7 @@ static void try_to_write(attempt *attempt, const tbc_place *place, const tbc_buf
 
 static void dispose(tbc_writer *writer);
 
-/* Makes an attempt to write what a queue holds, or a piece of it. */
+/* Makes one attempt to write from a queue, at most WRITE_MAX bytes per file. Releases the lock meanwhile. */
 static void write_queue(tbc_writer *writer, bool from_flush)
 {
     tbc_queue *queue = &writer->queue;
@@ -279,13 +284,13 @@ static void write_queue(tbc_writer *writer, bool from_flush)
     try_to_write(&attempt, &writer->place, &queue->taken);
     tbc_queue_lock();
     if (thread.writer == writer)
-        thread.attempt_began = 0; /* it was the thread's attempt */
+        thread.attempt_began = 0; /* this was the thread's attempt */
     writer->busy = false;
     writer->is_fast = writer->place.directory != NULL && attempt.error == 0 && tbc_queue_now() - begin < FAST;
     writer->names_synced = writer->names_synced && strcmp(writer->file.name, attempt.file.name) == 0;
     writer->file = attempt.file;
     writer->file_start = attempt.file_start;
-    writer->logged_after_deletion |= attempt.logged_after_deletion; /* events that came meanwhile look, too */
+    writer->logged_after_deletion |= attempt.logged_after_deletion; /* events that came meanwhile may have set it */
     writer->is_postponed = attempt.is_postponed;
     writer->error = attempt.error;
     writer->failures += attempt.error != 0;
@@ -316,7 +321,7 @@ static void *run(void *unused)
 #endif
     while (!thread.stop && files != NULL) {
         tbc_writer *writer = (tbc_writer *)tbc_queue_next();
-        if (writer == NULL || writer->busy) /* the flush that is at it lists what is left */
+        if (writer == NULL || writer->busy) /* busy: the flush that writes it will list the rest again */
             continue;
         thread.attempt_began = tbc_queue_now();
         thread.writer = writer;
@@ -328,8 +333,8 @@ static void *run(void *unused)
     return NULL;
 }
 
-/* The thread has left its loop, and needs the lock no more. The system counts it for a moment after the join, which
-   makes Python warn at a fork. */
+/* Joins the thread, which has left its loop. Linux counts it for a moment after the join, and Python would warn at a
+   fork, so this waits for up to 50 * 0.1 ms. */
 static void join_thread(void)
 {
     pthread_join(thread.id, NULL);
@@ -342,7 +347,7 @@ static void join_thread(void)
 #endif
 }
 
-/* Signals stay with the threads of the program: this one blocks them all. */
+/* Starts the thread if it is not running. It blocks all signals, so that the program's threads handle them. */
 static tbc_status start_thread(void)
 {
     if (thread.running)
@@ -359,13 +364,13 @@ static tbc_status start_thread(void)
     return error == 0 ? TBC_OK : TBC_ERRNO;
 }
 
-/* Whether the thread has been in an attempt for so many nanoseconds. */
+/* Returns whether the thread's attempt has taken so many nanoseconds. */
 static bool hangs(int64_t nanoseconds)
 {
     return thread.attempt_began != 0 && tbc_queue_now() - thread.attempt_began >= nanoseconds;
 }
 
-/* Ends the thread, unless it is in a write that does not end: then it goes on. */
+/* Ends the thread, unless it hangs in a write. */
 static void stop_thread(void)
 {
     for (unsigned i = 0; i < STOP_WAIT && thread.running && !hangs(FORK_HANG); i++) {
@@ -378,8 +383,8 @@ static void stop_thread(void)
         join_thread();
 }
 
-/* Whether a caller does the thread's work for a file: since it takes a moment, or since the thread is in a write to
-   another file system that does not end. */
+/* Returns whether the caller writes a file in the thread's place: the file is fast, or the thread hangs in a write to
+   another file system. */
 static bool takes_over(const tbc_writer *writer)
 {
     if (writer->busy || tbc_queue_is_empty(&writer->queue) || writer->place.directory == NULL)
@@ -390,8 +395,8 @@ static bool takes_over(const tbc_writer *writer)
            (thread.writer->place.directory == NULL || thread.writer->file.device != writer->file.device);
 }
 
-/* Has bytes of a queue written: by the caller if it takes over, and else by the thread, for which it waits. To wake the
-   thread and be woken by it takes longer than to write a little, on a busy machine by milliseconds. */
+/* Writes from a queue in the calling thread if takes_over says so; else wakes the thread and waits for it. Waking the
+   thread and being woken takes longer than a small write: by milliseconds on a busy machine. */
 static tbc_status write_or_wait(tbc_writer *writer, unsigned milliseconds)
 {
     if (takes_over(writer)) {
@@ -401,13 +406,13 @@ static tbc_status write_or_wait(tbc_writer *writer, unsigned milliseconds)
     }
     tbc_status status = start_thread();
     if (status == TBC_OK) {
-        tbc_queue_make_due(&writer->queue); /* time and again: each turn of the thread uses one up */
+        tbc_queue_make_due(&writer->queue); /* at every call: after an attempt, what is left may linger again */
         tbc_queue_wait_progress(milliseconds);
     }
     return status;
 }
 
-/* A file with bytes that the next attempt may bring to the kernel, or NULL; one that the caller takes over, if any. */
+/* Returns a file that has queued bytes and no error, or NULL; if possible one that the caller takes over. */
 static tbc_writer *find_writable(void)
 {
     tbc_writer *found = NULL;
@@ -421,7 +426,7 @@ static tbc_writer *find_writable(void)
 
 static void free_place(tbc_place *place)
 {
-    free((char *)place->directory); /* the start of the block that copy_place made */
+    free((char *)place->directory); /* the start of the block from copy_place */
     *place = (tbc_place){0};
 }
 
@@ -438,7 +443,7 @@ static tbc_status copy_place(tbc_place *to, const tbc_place *from)
     return TBC_OK;
 }
 
-/* Answers errno. The queue is empty, or given up. The lock is released meanwhile: on NFS, close() writes. */
+/* Closes the file and drops what is queued; returns errno. Releases the lock during close(), which writes on NFS. */
 static int close_file(tbc_writer *writer)
 {
     const bool is_descriptor = writer->place.directory == NULL;
@@ -479,13 +484,20 @@ static void dispose(tbc_writer *writer)
     free(writer);
 }
 
-/* The thread does not live on in the child, and neither do the files: they are the parent's to write. */
+/* What happens at a fork:
+ *
+ *   tbc_writer_pause             the thread writes what is queued, up to 100 ms, and ends
+ *   before fork()                takes the lock, so that no queue is half changed in the child
+ *   after fork(), in the parent  releases the lock
+ *   after fork(), in the child   closes all files, drops their queues, and forgets the thread, which the parent keeps
+ *   tbc_writer_resume            starts the thread if something is queued
+ */
 static void after_fork_in_child(void)
 {
     tbc_queue_forget_threads();
     while (files != NULL) {
         tbc_writer *writer = files;
-        writer->busy = false; /* the thread that was at it is not here */
+        writer->busy = false; /* the child does not have the thread that was writing */
         close_file(writer);
         free_unsynced(&writer->unsynced);
         writer->list_error = 0;
@@ -507,8 +519,8 @@ void tbc_writer_leave(void)
     tbc_queue_unlock();
 }
 
-/* Every file gets one more attempt, also one whose last write failed. What the caller can write does not wait for the
-   thread. */
+/* Makes one more attempt for every file, even if its last one failed. Does not wait for a thread that hangs for
+   EXIT_HANG, nor for the thread at all to write files that takes_over accepts. */
 static void at_exit(void)
 {
     tbc_queue_lock();
@@ -550,7 +562,7 @@ void tbc_writer_free(tbc_writer *writer)
     tbc_queue_unlock();
 }
 
-/* Takes a file over, or the error with which it was not made. */
+/* Opens a writer with a file, or with the error that prevented the file (fd is -1). */
 static void begin_file(tbc_writer *writer, const tbc_file *file, int error, tbc_policy policy, unsigned linger_ms)
 {
     writer->file = *file;
@@ -589,7 +601,7 @@ tbc_status tbc_writer_open(tbc_writer *writer, const tbc_place *place, tbc_polic
         tbc_queue_lock();
         if (error == 0 && start_thread() != TBC_OK)
             error = errno;
-        bool is_newest = strcmp(writer->file.name, last.name) == 0; /* no other thread has made a file meanwhile */
+        bool is_newest = strcmp(writer->file.name, last.name) == 0; /* no other thread made a file meanwhile */
         if (error != 0 && !later) {
             status = TBC_ERRNO;
         } else if (is_newest && !writer->open) {
@@ -656,7 +668,7 @@ tbc_stats tbc_writer_stats(const tbc_writer *writer)
     return stats;
 }
 
-/* Whether the writer takes `size` more bytes; with the lock. */
+/* Returns TBC_OK if the writer takes `size` more bytes, else why not. Called with the lock. */
 static tbc_status admit(tbc_writer *writer, size_t size, tbc_size counted)
 {
     if (!writer->open)
@@ -677,7 +689,7 @@ static tbc_status admit(tbc_writer *writer, size_t size, tbc_size counted)
     return TBC_DROPPED;
 }
 
-/* Notices, for an event that is logged now, that the file is deleted. */
+/* Notices that the file is deleted, for an event that is logged now. */
 static void look_for_deletion(tbc_writer *writer, double now)
 {
     double since = now - writer->last_look;
@@ -689,7 +701,8 @@ static void look_for_deletion(tbc_writer *writer, double now)
         tbc_queue_make_due(&writer->queue);
 }
 
-/* An event that is dropped gets no room to be encoded in: tbc_record_end finds that, and takes the frame back. */
+/* A dropped event gets a buffer whose status is TBC_DROPPED: nothing is appended to it, and tbc_record_end returns that
+   status and resets the buffer. */
 tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, tbc_size counted, double now,
                             bool waited)
 {
@@ -719,8 +732,8 @@ tbc_status tbc_writer_begin(tbc_writer *writer, tbc_frame *frame, size_t size, t
     return TBC_OK;
 }
 
-/* Sees that there is a thread, as there is none after a fork, and answers for an event that was appended. If no thread
-   can be made, the next event tries again, and flush says so. */
+/* Starts the thread if there is none, as after a fork, and returns the status of an event that was appended. If the
+   thread cannot start, the next event tries again, and a flush reports it. */
 static tbc_status after_append(const tbc_writer *writer)
 {
     if (!thread.running)
@@ -805,10 +818,10 @@ void tbc_writer_flush_begin(tbc_writer *writer, tbc_flush *flush)
     tbc_queue_unlock();
 }
 
-/* How far a flush has come. A failure counts if it came after the flush began and is not over. */
+/* Returns how far a flush has come. An error counts if it came after the flush began and the last attempt failed. */
 static tbc_status flush_status(const tbc_writer *writer, const tbc_flush *flush)
 {
-    if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* in the child of a fork it is */
+    if (writer->queue.done >= flush->target || tbc_queue_is_empty(&writer->queue)) /* empty in the child of a fork */
         return TBC_OK;
     bool is_lost = exiting && hangs(EXIT_HANG);
     if (!is_lost && (writer->error == 0 || writer->failures == flush->failures))
@@ -829,8 +842,7 @@ tbc_status tbc_writer_flush_wait(tbc_writer *writer, const tbc_flush *flush, uns
     return status;
 }
 
-/* Takes the files of before off the list, one by one, and has the disk keep them; answers errno. With the lock, which
-   is released meanwhile. What fails is told once. */
+/* Syncs the earlier files and takes them off the list; returns each error once. Releases the lock meanwhile. */
 static int sync_left(tbc_writer *writer)
 {
     int error = writer->list_error;
@@ -846,7 +858,7 @@ static int sync_left(tbc_writer *writer)
     return error;
 }
 
-/* The same for the open file. TBC_WAITING if it was changed for another one. */
+/* Syncs the open file. Returns TBC_WAITING if the sync failed for a file that was replaced meanwhile. */
 static tbc_status sync_open(tbc_writer *writer)
 {
     const tbc_file file = writer->file;
@@ -854,7 +866,7 @@ static tbc_status sync_open(tbc_writer *writer)
         errno = writer->sync_error;
         return writer->sync_error != 0 ? TBC_ERRNO : TBC_OK;
     }
-    int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* the thread may close the other one */
+    int fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0); /* a duplicate, since the thread may close file.fd */
     int error = fd < 0 ? errno : 0;
     tbc_queue_unlock();
     if (fd >= 0) {
@@ -915,7 +927,7 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     if (writer->open && !tbc_queue_is_empty(&writer->queue)) {
         writer->closing++;
         status = write_or_wait(writer, milliseconds);
-        writer->closing -= writer->closing > 0; /* it is 0 in the child of a fork, and if others closed it */
+        writer->closing -= writer->closing > 0; /* 0 if another thread closed the file, or in the child of a fork */
     }
     int error = errno;
     if (status == TBC_OK && writer->open) {
@@ -933,7 +945,7 @@ tbc_status tbc_writer_close(tbc_writer *writer, unsigned milliseconds)
     return status;
 }
 
-/* The thread does the writing: a write of the caller's own might not end, and a fork would wait for it. */
+/* Only the thread writes here: if the caller wrote, and its write did not end, the fork would wait for it. */
 void tbc_writer_pause(void)
 {
     tbc_queue_lock();
@@ -945,7 +957,7 @@ void tbc_writer_pause(void)
     tbc_queue_unlock();
 }
 
-/* The thread itself comes with the next event, unless there are some already. */
+/* If nothing is queued, the next event starts the thread. */
 void tbc_writer_resume(void)
 {
     tbc_queue_lock();
@@ -953,6 +965,6 @@ void tbc_writer_resume(void)
     for (const tbc_writer *writer = files; writer != NULL; writer = writer->next)
         needed = needed || !tbc_queue_is_empty(&writer->queue);
     if (needed)
-        start_thread(); /* if it fails, the next flush or open tries again and says so */
+        start_thread(); /* if this fails, the next flush or open tries again and reports it */
     tbc_queue_unlock();
 }
