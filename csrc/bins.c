@@ -1,14 +1,17 @@
 /* The bin of a value is the number of edges that are not above it: 0 is below all bins, n_edges above them.
  *
- * To search all edges for it would take longer than everything else. So the line is cut into cells, and a table holds
- * how many edges lie in the cells before each. For a value in a cell these are not above it, those of later cells are,
- * and the few of its own are left to search. All this needs of the function from value to cell is that it never falls,
- * however it rounds. Which one it is decides only how many edges share a cell: a linear one suits edges at even
- * distances, and the bits of a float, which grow as a logarithm does, suit distances that grow with the edges.
+ * A search of all edges would take longer than everything else. So the line is divided into cells, and a table has for
+ * each cell the number of edges in earlier cells. These edges are not above a value of the cell, and those of later
+ * cells are; only the few edges of its own cell must be searched. For this the function from value to cell may round as
+ * it likes, but must not decrease. The choice of the function only decides how many edges share a cell: a linear one
+ * suits even distances; the bits of a float, which grow like a logarithm, suit distances that grow with the edges.
  *
- * As many steps of the search are made for every value as the fullest cell needs: into the next cell's edges it can
- * look, but not go. A block takes one step after the other, each a loop without branches; that is why comparisons are
- * added and shifted as numbers.
+ * Example with 4 linear cells: the edges 0, 1, 2, 10 are in the cells 0, 0, 0, 3, and the table is 0, 3, 3, 3. Value 5
+ * is in cell 1, so its bin is 3. Value 1.5 is in cell 0, where the search finds that 2 of 3 edges are not above it.
+ *
+ * Every value takes as many steps of the search as the fullest cell needs. A step may look at edges of the next cells,
+ * but these are above the value and not counted. A step is a loop over a block without branches: that is why
+ * comparisons are added and shifted as numbers.
  */
 #include "bins.h"
 #include "bits.h"
@@ -17,19 +20,19 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CELLS = 4096, FEW_STEPS = 2 /* with so few, another table is not worth making */ };
+enum { CELLS = 4096, FEW_STEPS = 2 /* with at most so many, a logarithmic table is not worth making */ };
 
 typedef struct cells {
     bool logarithmic;
-    double first, last;     /* what lies outside is placed as these are */
+    double first, last;     /* values outside are clamped to these */
     double origin, scale;   /* cell = (value or its ordinal - origin) * scale */
-    unsigned steps;         /* of a search: 2^steps is more than the edges of any cell */
+    unsigned steps;         /* of a search: every cell has fewer than 2^steps edges */
     uint32_t before[CELLS]; /* edges in earlier cells */
 } cells;
 
 typedef struct block {
     double values[TBC_BLOCK];
-    uint32_t places[TBC_BLOCK]; /* first the cell, then the number of edges known not to be above the value */
+    uint32_t places[TBC_BLOCK]; /* first the cell, then the number of edges found so far not to be above the value */
 } block;
 
 static double clamp_to_float(double value)
@@ -37,15 +40,15 @@ static double clamp_to_float(double value)
     return value > -FLT_MAX ? value < FLT_MAX ? value : FLT_MAX : -FLT_MAX;
 }
 
-/* The bits of a float as a number that grows with it: those of negative ones have the opposite order. To add 0 makes
- * -0, which equals 0, the same number. */
+/* Returns the bits of a float as a number that grows with it; the bits of negative floats have the opposite order.
+ * Adding 0 turns -0 into 0. */
 static double ordinal(double value)
 {
     const int32_t bits = (int32_t)tbc_float_bits((float)value + 0.0F);
     return bits ^ (bits >> 31 & INT32_MAX);
 }
 
-/* NaN goes to the first cell, where no comparison will find an edge that is not above it. */
+/* NaN goes to the first cell, where every comparison with an edge is false. */
 static void find_cells(block *block, const cells *cells, size_t n)
 {
     const bool logarithmic = cells->logarithmic;
@@ -83,7 +86,7 @@ static void make_cells(cells *cells, bool logarithmic, const double *edges, size
     }
 }
 
-/* A binary search, from the largest step to the smallest, which tallies. */
+/* Makes a binary search for each value; the last step also tallies. */
 static void search_and_tally(uint64_t *tally, block *block, const cells *cells, const double *edges, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -129,9 +132,9 @@ tbc_status tbc_bins_count(double *counts, const double *edges, size_t n_edges, c
         memcpy(inner, edges, n_edges * sizeof *inner);
         inner[n_edges - 1] = nextafter(inner[n_edges - 1], INFINITY); /* closes the last bin */
         for (size_t i = 0; i < n_edges && inner[i] == -INFINITY; i++)
-            inner[i] = -DBL_MAX; /* leaves -infinity below, as infinity is above */
+            inner[i] = -DBL_MAX; /* leaves out -infinity; infinity is above the last edge or equal to it */
         for (size_t i = n_edges; i < 3 * n_edges; i++)
-            inner[i] = NAN; /* where a search looks beyond the last edge, less than 2^steps further */
+            inner[i] = NAN; /* a search may look less than 2^steps beyond the last edge */
         count(tally, inner, n_edges, values, n);
         for (size_t bin = 0; bin + 1 < n_edges; bin++)
             counts[bin] = (double)tally[bin + 1];

@@ -1,17 +1,19 @@
-/* CRC-32C in three ways, the fastest one this processor can run chosen once, at the first call.
+/* CRC-32C in three ways. The first call chooses the fastest one that this processor can run.
  *
- *   portable   eight bytes a step through eight 256-entry tables ("slicing by 8"), on any machine
- *   chain      the crc32c instruction of x86-64 (SSE4.2) or aarch64, eight bytes a step, each after the one before
- *   fused      that instruction on three streams at once, and beside them a fourth that carry-less products fold
+ *   portable   eight bytes per step through eight tables of 256 entries ("slicing by 8"), on any machine
+ *   chain      the crc32c instruction of x86-64 (SSE4.2) or aarch64, eight bytes per step, each after the one before
+ *   fused      that instruction on three streams at once, and a fourth stream that carry-less products fold
  *
- * All compute the same register: start with all ones, feed the bytes, invert at the end.
+ * All compute the same register: it starts with all ones, takes the bytes, and is inverted at the end.
  *
- * How streams are joined: data are a polynomial over GF(2) and a register is its remainder modulo P, so n words of data
- * multiply the register of what came before by x^(64n) and xor their own onto it. The multiplication is a product with
- * power[n] = x^(64n - 33) mod P. The 33 makes up for x^32, a factor that the instruction puts to what it reduces (and
- * the low half of a word to what it holds, where a product is not reduced), and for x: a product of numbers whose bits
- * are reflected comes out one bit low. Folding is the same without reducing: a vector times x^(64n) may be xored onto
- * the data n words later. The instruction and the product keep two units of the processor busy, hence both in one loop.
+ * How streams are joined: the data are a polynomial over GF(2), and a register is its remainder modulo P. If data B of
+ * n words follow data A, register(AB) = register(A) * x^(64n) xor register(B), where register(B) starts with 0. The
+ * multiplication is a product with power[n] = x^(64n - 33) mod P. The 33 makes up for two factors. One is x^32: the
+ * instruction applies it to what it reduces, and a value in the low half of a word has it, too. The other is x: the
+ * product of numbers whose bits are reflected comes out one bit low.
+ *
+ * Folding does the same without reducing: a vector times x^(64n) may be xored onto the data n words later. The
+ * instruction and the product use different units of the processor, so one loop does both.
  */
 #include "crc32c.h"
 #include <pthread.h>
@@ -62,7 +64,7 @@ typedef uint64_t vector __attribute__((vector_size(16)));
 #define CRC_BYTE _mm_crc32_u8
 #define PRODUCT(a, b, half) ((vector)_mm_clmulepi64_si128((__m128i)(a), (__m128i)(b), 0x11 * (half)))
 
-/* Asked here: __builtin_cpu_supports is of a library that not every compiler brings. */
+/* Not __builtin_cpu_supports, which needs a library that not every compiler has. */
 static unsigned cpuid(void)
 {
     unsigned eax, ebx, ecx, edx;
@@ -87,7 +89,7 @@ static unsigned cpuid(void)
 #define CRC_BYTE __crc32cb
 #define PRODUCT product
 
-/* Assembly, since arm_neon.h has it only where a whole file is compiled for such processors. */
+/* Assembly, since arm_neon.h has it only if the whole file is compiled for such processors. */
 TARGET static inline vector product(vector a, vector b, int half)
 {
     if (half == 0)
@@ -102,10 +104,10 @@ TARGET static inline vector product(vector a, vector b, int half)
 #if defined(TARGET)
 
 enum {
-    VECTORS = 4, /* of the folded stream, taken by each step */
-    WORDS = 3,   /* of each of the three others: nine instructions beside the vectors' eight products */
-    STEP = 16 * VECTORS + 3 * 8 * WORDS,
-    BLOCK = 64, /* steps between two joints, at most */
+    VECTORS = 4, /* of the folded stream per step: eight products */
+    WORDS = 3,   /* of each other stream per step: nine crc32c instructions */
+    STEP = 16 * VECTORS + 3 * 8 * WORDS, /* bytes */
+    BLOCK = 64, /* steps at most until the streams are joined */
 };
 
 static uint32_t power[BLOCK * (2 * VECTORS + 2 * WORDS) + 1];
@@ -119,7 +121,7 @@ static inline uint64_t word_at(const uint8_t *data)
 
 TARGET static uint32_t chain(uint32_t crc, const uint8_t *data, size_t size)
 {
-    uint64_t wide = crc; /* as the instruction has it, or each step would narrow it */
+    uint64_t wide = crc; /* the instruction's type: 32 bits would add a conversion to each step */
     for (; size >= 8; data += 8, size -= 8)
         wide = CRC_WORD(wide, word_at(data));
     crc = (uint32_t)wide;
@@ -128,7 +130,7 @@ TARGET static uint32_t chain(uint32_t crc, const uint8_t *data, size_t size)
     return crc;
 }
 
-/* Times x^(64 * words), not reduced; the first word of a vector is one word further from there than the second. */
+/* Returns v * x^(64 * words), not reduced; the first word of a vector is one word further from the end. */
 TARGET static inline vector shifted_vector(vector v, size_t words)
 {
     vector by = {power[words + 1], power[words]};
@@ -141,7 +143,8 @@ TARGET static inline uint64_t shifted(uint64_t crc, size_t words)
     return PRODUCT(v, by, 0)[0];
 }
 
-/* The streams a, b, c and the folded one lie one behind the other. */
+/* The streams a, b, c and the folded one follow each other. Example, one step of 136 bytes: a, b and c have 24 bytes
+   each, the folded stream 64; then 14 words follow a, 11 follow b, and 8 follow c. */
 TARGET static uint32_t fused_block(uint32_t crc, const uint8_t *data, size_t steps)
 {
     size_t words = steps * WORDS, folded = steps * VECTORS * 2; /* in a stream */

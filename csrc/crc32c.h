@@ -5,18 +5,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* By the fastest path this processor has. */
+/* Returns the CRC, by the fastest path of this processor. */
 uint32_t tbc_crc32c(const void *data, size_t size);
 
 typedef struct tbc_crc32c_path {
     const char *name;
-    uint32_t (*run)(uint32_t crc, const uint8_t *data, size_t size); /* on the inverted register */
+    uint32_t (*run)(uint32_t crc, const uint8_t *data, size_t size); /* CRC = ~run(0xFFFFFFFF, data, size) */
 } tbc_crc32c_path;
 
-/* For a run of short data: finding the path costs about as much as the CRC of a few words. */
+/* Returns the fastest path, for many short data: finding it takes as long as the CRC of a few words. */
 tbc_crc32c_path tbc_crc32c_fastest(void);
 
-/* Every path that can run on this processor, the fastest last; a test runs each. */
+/* Returns how many paths this processor can run, the fastest last; a test runs each. */
 size_t tbc_crc32c_paths(const tbc_crc32c_path **paths);
 
 #endif

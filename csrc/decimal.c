@@ -1,6 +1,6 @@
-/* value * 10^(8 - exponent), rounded, is the integer of nine digits. A double holds the float exactly, and the product
- * to sixteen digits; so the ninth digit may be off by one where a tie is near, which is nearer to this float than to
- * any other all the same: floats differ in the eighth digit at the latest.
+/* The nine digits are the integer value * 10^(8 - exponent), rounded: 125000000 for 12.5, whose exponent is 1. A double
+ * holds the float exactly, and the product to sixteen digits, so near a tie the ninth digit may be off by one. It still
+ * reads back as this float, since floats differ in the eighth digit at the latest.
  */
 #include "decimal.h"
 #include "bits.h"
@@ -18,7 +18,7 @@ static double power_of_ten(int exponent)
     return ones[exponent % 16] * sixteens[exponent / 16];
 }
 
-/* The exponent of ten of the next power of two above: that of `magnitude` or one more. */
+/* Returns the exponent of ten of the next higher power of two: that of `magnitude`, or one more. */
 static int log10_above(double magnitude)
 {
     int exponent_of_two = (int)(tbc_double_bits(magnitude) >> 52) - 1023 + 1;
@@ -46,7 +46,7 @@ static char *put_zeros(char *to, int n)
     return to;
 }
 
-/* d.ddd */
+/* Puts n digits, with a point: d.ddd. */
 static char *put_digits(char *to, const char *digits, int n, int before_point)
 {
     int whole = n < before_point ? n : before_point;

@@ -1,7 +1,7 @@
-/* The fields of the messages that event files hold, read as writers write them: the reverse of wire.h.
+/* Reads the fields of messages as writers of event files write them: the reverse of wire.h, for scan.c and tally.c.
  *
- * Each function answers false where none such begins: field numbers above 15, groups, varints of more than 64 bits, and
- * what goes beyond the end. For the .c files that read, scan.c and tally.c.
+ * Each function returns false if the bytes are anything else: a field number above 15, a group, a varint of more than
+ * 64 bits, or a field that extends beyond the end.
  */
 #ifndef TBC_FIELDS_H
 #define TBC_FIELDS_H
@@ -27,7 +27,7 @@ typedef struct cursor {
 
 typedef struct field {
     unsigned number, type;
-    uint64_t value; /* of a varint; else the size of the bytes */
+    uint64_t value; /* of a varint; else the size of the data in bytes */
     const uint8_t *data;
 } field;
 
@@ -55,8 +55,7 @@ static inline bool read_varint(cursor *c, uint64_t *value)
     return true;
 }
 
-/* The key of a field, and its value, or how many bytes from c->at on it has. False where none begins that writers
-   write. */
+/* Reads the key of a field and its value or, if it is not a varint, the number of its bytes, which start at c->at. */
 static inline bool read_head(cursor *c, field *f)
 {
     if (c->at == c->end || *c->at >= 0x80 || *c->at < 8)
@@ -88,7 +87,7 @@ static inline bool read_field(cursor *c, field *f)
 static inline double double_at(const uint8_t *data) { return tbc_double_from_bits(tbc_load_le64(data)); }
 static inline double float_at(const uint8_t *data) { return (double)tbc_float_from_bits(tbc_load_le32(data)); }
 
-/* The name of the plugin, of SummaryMetadata. */
+/* Reads the name of the plugin from a SummaryMetadata. */
 static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
 {
     bool seen = false;
@@ -112,7 +111,7 @@ static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
     return true;
 }
 
-/* The event that nearly all are, of one simple_value. */
+/* The most common event, with one simple_value. */
 typedef struct plain_scalar {
     double wall_time;
     int64_t step;
@@ -120,7 +119,8 @@ typedef struct plain_scalar {
     const uint8_t *value; /* a float */
 } plain_scalar;
 
-/* False of any other event: the bytes of this one can only stand so. */
+/* Reads such an event if its fields are in the usual order: wall time, step, and a summary with one value, of tag and
+   simple_value. Returns false for any other event. */
 static inline bool read_plain(const uint8_t *data, uint64_t length, plain_scalar *plain)
 {
     enum { FIXED64 = TBC_WIRE_FIXED64, FIXED32 = TBC_WIRE_FIXED32, BYTES = TBC_WIRE_BYTES };

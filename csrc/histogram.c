@@ -1,15 +1,21 @@
-/* How the bucket of a value is found: the top bits of a number (sign, exponent, four bits of the mantissa) cut the line
- * into cells, each narrower than a bucket, so that at most one edge lies inside a cell. A table holds for every cell a
- * number to add to the bits of the value: what that leaves in the top bits is the bucket, the carry from the lower ones
- * being the exact compare with the edge. One load, one addition and one shift, in integers.
+/* How the bucket of a value is found: the top bits of a number (sign, exponent, four bits of the mantissa) divide the
+ * line into cells. Each cell is narrower than a bucket, so at most one edge is inside it. For each cell a table has a
+ * number to add to the bits of the value; then the top bits of the sum are the slot, a bucket in another order. The
+ * carry from the low bits is the exact comparison with the edge. This takes one load, one addition and one shift.
  *
- * The bits of a negative number grow as the value falls, so its buckets are tallied in that order: slot 0 for -0,
- * slots 1 to 774 for buckets 774 to 1; then slots 775 to 1548, for the buckets of the others; and one for values
- * that are not finite.
+ * Example: the doubles from 1 to 1.0625 are a cell, with the top 16 bits 0x3FF0. Edge 1065, which is 1.00897, is inside
+ * it. Its number is (1065 << 48) - bits(1) + bits(1.0625) - bits(1.00897). Below the edge, the sum with the bits of the
+ * value is less than 1066 << 48: slot 1065. From the edge on it is not: slot 1066.
  *
- * Values are taken a block at a time, counted and summed up in one loop, since the integer units do the one and the
- * floating-point units the other. There are two such loops: for floats where they lie, since most of what is counted is
- * a tensor of them, and for doubles, which all else is loaded as.
+ *   slot          values                                       bucket
+ *   0             -0                                           775
+ *   1 to 774      negative: their bits grow as the value falls 774 to 1
+ *   775 to 1548   0 and positive                               775 to 1548
+ *   1549          not finite                                   none
+ *
+ * Values are counted and summed a block at a time in one loop, since the integer units count while the floating-point
+ * units sum. There are two such loops: one for contiguous floats, the most common input, which are read in place; and
+ * one for doubles, to which all other values are converted.
  */
 #include "histogram.h"
 #include "bits.h"
@@ -47,8 +53,8 @@ const double *tbc_histogram_edges(void)
     return edges;
 }
 
-/* Outwards from 0, on either side. A bucket holds its lower edge, so below 0 the next slot begins just beyond an edge,
- * and the first of them just beyond 0. The last slot has no end, but for what is not finite. */
+/* Goes outwards from 0, on both sides. A bucket includes its lower edge, so below 0 a slot begins just beyond an edge,
+ * and slot 1 just beyond 0. The last slot of a side ends only at infinity. */
 static void make_double_cells(void)
 {
     const uint64_t infinity = tbc_double_bits(INFINITY) >> DOUBLE_LOW_BITS;
@@ -69,8 +75,8 @@ static void make_double_cells(void)
     }
 }
 
-/* The slot of a double, and of the bits of a float. They come from memory: a trip through a floating-point register
- * would take longer. */
+/* Return the slot of a double, and of the bits of a float. Both take bits from memory, since moving them from a
+ * floating-point register would take longer. */
 static uint64_t double_slot(const void *value)
 {
     uint64_t bits;
@@ -85,7 +91,7 @@ static uint32_t float_slot(uint32_t bits)
 
 static uint32_t slot_of(double value) { return (uint32_t)double_slot(&value); }
 
-/* Where the next slot begins within a cell, the doubles know: bisection finds the first float of it. */
+/* Finds by bisection the first float in each cell that double_slot puts in the next slot. */
 static void make_float_cells(void)
 {
     const uint32_t size = (uint32_t)1 << FLOAT_LOW_BITS;
@@ -133,7 +139,7 @@ static moments with_value(moments all, double value)
     return merged(all, (moments){value, value, value, value * value});
 }
 
-/* The slow way, for the rare block where it matters. */
+/* Slow, for the rare blocks with values that are not finite or too large. */
 static moments moments_of_finite(const double *values, size_t n)
 {
     moments all = no_moments;
@@ -143,8 +149,8 @@ static moments moments_of_finite(const double *values, size_t n)
     return all;
 }
 
-/* Numbers that are computed with at once. Said in C, the lesser, the greater and the halves take several instructions,
- * and the whole count a quarter longer; SSE2, which every x86-64 has, knows them by one each. */
+/* Vectors. Minimum, maximum and halves are one instruction each in SSE2, which every x86-64 has. In plain C they take
+ * several, and the whole count takes a quarter longer. */
 typedef double doubles __attribute__((vector_size(16)));
 typedef float floats __attribute__((vector_size(16)));
 typedef floats floats_anywhere __attribute__((may_alias, aligned(1)));
@@ -172,9 +178,9 @@ static doubles low_half(floats a) { return (doubles){a[0], a[1]}; }
 static doubles high_half(floats a) { return (doubles){a[2], a[3]}; }
 #endif
 
-/* These two tally values and answer their moments, which are of no use where one is not finite. Two vectors of sums,
- * since one would wait for itself at every addition. `count_floats` reads each value twice, from memory that may
- * change: its tally is of one set of values then, and its moments are of another. */
+/* Tally values and return their moments, which are useless if a value is not finite. There are two vectors of sums,
+ * since each addition to one vector waits for the one before. `count_floats` reads each value twice, from memory that
+ * may change: then the tally and the moments are of different values. */
 static moments count_doubles(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(double);
@@ -243,13 +249,13 @@ void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size
             tbc_array_load(block, values, done, size);
         moments part = floats_in_place ? count_floats(tally, (const float *)values->data + done, size)
                                        : count_doubles(tally, block, size);
-        if (!(part.sum_squares <= DBL_MAX)) { /* a value that is not finite leaves its mark here */
+        if (!(part.sum_squares <= DBL_MAX)) { /* true if any value is not finite, or if squares overflow */
             tbc_array_load(block, values, done, size);
             part = moments_of_finite(block, size);
         }
         total = merged(total, part);
     }
-    /* Values that change may leave finite ones in the tally and none in the moments, or none in it and some in them. */
+    /* If values change meanwhile, only the tally or only the moments may have finite ones. */
     const bool any_finite = tally[NOT_FINITE] < n && total.min <= total.max;
     histogram->num = any_finite ? n - tally[NOT_FINITE] : 0;
     histogram->not_finite = n - histogram->num;

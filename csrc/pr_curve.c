@@ -1,13 +1,13 @@
-/* A block takes one step after the other: each is a loop without branches, which compilers make vector code of, up to
- * the last, which adds to the buckets. What is to be left out has the bucket LEFT_OUT by then.
+/* A block goes through one step after the other. Each step is a loop without branches, which compilers vectorise; only
+ * the last step, which adds to the buckets, is not. By then an example to be left out has the bucket LEFT_OUT.
  *
- * Where labels are bytes, all of them 0 or 1, and there are no weights, a block is counted in integers. Else it is
- * summed up in doubles, the two sums of a bucket side by side, for one addition of both.
+ * If labels are bytes, all 0 or 1, and there are no weights, a block is counted in integers. Else it is summed in
+ * doubles; the two sums of a bucket are adjacent, so that one instruction can add both.
  *
- * Predictions crowd: those of a good model are near 0 and near 1. An addition waits for the one before where both are
- * to the same bucket, so a few buckets, as there usually are, exist LANES times, neighbours add to different ones, and
- * all are added up in the end. There LEFT_OUT has a place like any bucket. Many buckets would need too much room for
- * this, and are not as crowded.
+ * The predictions of a good model crowd near 0 and near 1, and an addition waits for the one before if both are to the
+ * same bucket. So up to 256 buckets exist LANES times: neighbouring examples add to different lanes, and the lanes are
+ * added up in the end. In a lane LEFT_OUT has a place like any bucket. More buckets would need too much memory for
+ * this, and are less crowded.
  */
 #include "pr_curve.h"
 #include <float.h>
@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LEFT_OUT = -1, FEW_BUCKETS = 256, LANES = 4, BLOCK = 256 }; /* a small block: it has many arrays */
+enum { LEFT_OUT = -1, FEW_BUCKETS = 256, LANES = 4, BLOCK = 256 }; /* the block is small, since it has many arrays */
 
 typedef struct sums {
     double positive, negative;
@@ -24,17 +24,17 @@ typedef struct sums {
 typedef struct block {
     double values[BLOCK]; /* predictions, then labels, then weights */
     int32_t buckets[BLOCK];
-    int32_t slots[BLOCK]; /* where an example is counted */
+    int32_t slots[BLOCK]; /* where an example is counted in integers */
     sums sums[BLOCK];     /* or what it adds to its bucket */
 } block;
 
 typedef struct lane { /* LEFT_OUT comes first */
-    uint64_t counts[2 * (1 + FEW_BUCKETS)]; /* of label 0 and of label 1, in turn */
+    uint64_t counts[2 * (1 + FEW_BUCKETS)]; /* for each bucket, of label 0, then of label 1 */
     sums sums[1 + FEW_BUCKETS];
 } lane;
 
-/* No comparison is true of NaN. Only what an int32_t can hold is converted. Predictions may change meanwhile: each is
-   loaded once, and its bucket is in range when it is stored. Answers how many are above 1. */
+/* No comparison is true for NaN. Only products that fit an int32_t are converted. Predictions may change meanwhile:
+   each is loaded once, and its bucket is in range when it is stored. Returns how many are above 1. */
 #define FIND_BUCKETS(name, source, real)                                                                      \
     static uint32_t name(block *block, const void *predictions, size_t n, int32_t thresholds)                 \
     {                                                                                                         \
@@ -57,7 +57,7 @@ FIND_BUCKETS(find_buckets_of_floats, float, float)
 FIND_BUCKETS(find_buckets_as_float, double, float)
 FIND_BUCKETS(find_buckets, double, double)
 
-/* Finds slots, and answers whether all labels are 0 or 1. They may change between the two loops. */
+/* Finds slots, and returns whether all labels are 0 or 1. Labels may change between the two loops. */
 static bool find_slots(block *block, const uint8_t *labels, size_t n)
 {
     uint8_t bits = 0;
@@ -73,7 +73,7 @@ static void load_labels(block *block, size_t n)
     for (size_t i = 0; i < n; i++) {
         double label = block->values[i], rest = 1 - label;
         block->sums[i] = (sums){label, rest};
-        block->buckets[i] = label * rest >= 0 ? block->buckets[i] : LEFT_OUT; /* from 0 to 1: one comparison for two */
+        block->buckets[i] = label * rest >= 0 ? block->buckets[i] : LEFT_OUT; /* true from 0 to 1 only */
     }
 }
 
@@ -105,7 +105,7 @@ static void count_in_lanes(lane *lanes, const block *block, size_t n)
         lanes[0].counts[block->slots[i]]++;
 }
 
-/* The copy tells the compiler that the sum to be added is not the one added to. */
+/* The copy lets the compiler assume that the two sums do not overlap. */
 static inline void add(sums *to, const block *block, size_t i)
 {
     const sums value = block->sums[i];

@@ -1,7 +1,7 @@
-/* SipHash-1-3 (Aumasson and Bernstein, 2012): a hash for tables whose keys a stranger chooses.
+/* SipHash-1-3 (Aumasson and Bernstein, 2012): a hash for tables whose keys may come from an attacker.
  *
- * Without the seed nobody can find keys that collide, so each place of a table that is half empty is found in a few
- * steps, whatever the keys are. The hash is that of `head`, eight bytes little-endian, followed by the data.
+ * Nobody can find keys that collide without the seed. So a look-up in a table that is half empty takes a few steps,
+ * whatever the keys are. The hash is that of `head`, as eight bytes little-endian, followed by the data.
  */
 #ifndef TBC_SIPHASH_H
 #define TBC_SIPHASH_H
@@ -34,7 +34,7 @@ static inline uint64_t tbc_siphash(const uint64_t seed[2], uint64_t head, const 
     uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du, seed[0] ^ 0x6c7967656e657261u,
                      seed[1] ^ 0x7465646279746573u};
     const uint8_t *from = data;
-    uint64_t last = (uint64_t)(8 + size) << 56; /* and the bytes that fill no word */
+    uint64_t last = (uint64_t)(8 + size) << 56; /* the size, and the bytes that fill no word */
     tbc_sip_word(v, head);
     for (; size >= 8; from += 8, size -= 8)
         tbc_sip_word(v, tbc_load_le64(from));

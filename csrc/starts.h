@@ -1,9 +1,10 @@
-/* The starts of sessions that a reader has to remember, and how arrays grow, for scan.c and tally.c.
+/* Keeps the starts of sessions that still matter to a reader, and grows arrays; for scan.c and tally.c.
  *
- * Each start has a step and a number: of its file, or one of its own. Numbers never fall. A start makes those before it
- * needless whose step is not lower, as whatever they hide it hides too. The rest are a stack: steps grow from the bottom
- * to the top, and of all starts above a given number the first has the lowest step. Adding one takes constant time, on
- * average; finding one takes a bisection. reader/scan.py does the same in Python.
+ * Each start has a step and a number, its file's or its own, which never decreases. A new start replaces earlier ones
+ * whose step is not lower, since it hides whatever they hide. The rest are a stack: steps grow from the bottom to the
+ * top. So among the starts above a given number, the first has the lowest step. Example: the starts 1, 2, 3 at the
+ * steps 50, 80, 60 leave 1 at 50 and 3 at 60. Adding a start takes constant time on average; finding one takes a
+ * bisection. reader/scan.py does the same in Python.
  */
 #ifndef TBC_STARTS_H
 #define TBC_STARTS_H
@@ -13,7 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Answers an array with room for twice as many elements, `least` or more; NULL without memory, and all is as it was. */
+/* Returns the array with twice its capacity, at first `least`. Without memory, returns NULL and changes nothing. */
 static inline void *tbc_grown(void *array, size_t *capacity, size_t size, size_t least)
 {
     size_t wanted = *capacity == 0 ? least : 2 * *capacity;
@@ -47,7 +48,7 @@ static inline tbc_status tbc_starts_add(tbc_starts *starts, uint64_t number, int
     return TBC_OK;
 }
 
-/* The start with the lowest step of all whose number is above this one; NULL if there is none. */
+/* Returns the start with the lowest step of all with a higher number than `number`; NULL if there is none. */
 static inline const tbc_start *tbc_starts_after(const tbc_starts *starts, uint64_t number)
 {
     size_t first = 0;

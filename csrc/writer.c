@@ -175,8 +175,8 @@ static bool is_transient(int error)
 }
 
 /* Gives a file up. The next one begins with the torn record or, if the file was deleted or cut (ENOENT, as in
-   tbc_file_check), with all its bytes that are still in memory. Returns whether the file has a whole record, besides its
-   head, that the next one does not get. Else removes it. */
+   tbc_file_check), with all its bytes that are still in memory. Returns whether the file has a whole record, besides
+   its head, that the next one does not get. Else removes it. */
 static bool give_up(attempt *attempt, const tbc_place *place, const tbc_buffer *taken)
 {
     size_t start = tbc_record_start(taken->data, attempt->sent);
@@ -519,8 +519,8 @@ void tbc_writer_leave(void)
     tbc_queue_unlock();
 }
 
-/* Makes one more attempt for every file, even if its last one failed. Does not wait for a thread that hangs for
-   EXIT_HANG, nor for the thread at all to write files that takes_over accepts. */
+/* Makes one more attempt for every file, even if its last one failed. Files that takes_over accepts do not wait for the
+   thread; after EXIT_HANG in one attempt, no file does. */
 static void at_exit(void)
 {
     tbc_queue_lock();
