@@ -19,7 +19,7 @@ typedef struct tbc_pr_curve {
     uint64_t above;    /* predictions above 1, left out or not */
 } tbc_pr_curve;
 
-/* Counts `n` examples; the caller sets `thresholds` and the arrays for the sums. If `weights` is NULL, each weighs 1. */
+/* Counts `n` examples. The caller sets `thresholds` and the arrays. Without weights (NULL) each example weighs 1. */
 void tbc_pr_curve_count(tbc_pr_curve *curve, const tbc_array *predictions, const tbc_array *labels,
                         const tbc_array *weights, size_t n);
 

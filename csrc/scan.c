@@ -1,7 +1,7 @@
-/* One pass over the bytes. A training loop logs its tags in the same order again and again. So the key of a value is first
-   compared with the one that followed the previous key last time, and is looked up in the table only if they differ
-   (open addressing, a power of two, at most half full). The values of an event are staged, and become rows when it has
-   been read to its end. */
+/* The bytes are read once. A training loop logs its tags in the same order again and again. So the key of a value is
+   first compared with the key that followed the previous one last time, and is looked up in a table only if they differ
+   (open addressing; the capacity is a power of two; at most half full). The values of an event are staged, and become
+   rows after the whole event is read. */
 #include "scan.h"
 #include "crc32c.h"
 #include "fields.h"
@@ -15,10 +15,10 @@
 enum { DT_FLOAT = 1, DT_DOUBLE = 2 };
 
 typedef struct entry {
-    char *text; /* the tag, then the plugin; NULL in a free place */
+    char *text; /* the tag, then the plugin; NULL if the place is free */
     size_t tag_size, plugin_size;
     int field, series;
-    size_t next; /* where the key is that followed this one last time */
+    size_t next; /* the place of the key that followed this one last time */
 } entry;
 
 typedef struct staged {
@@ -30,10 +30,10 @@ typedef struct staged {
 struct tbc_scan_memory {
     entry *entries;
     size_t n, capacity;
-    size_t last; /* the place of the key before */
+    size_t last; /* the place of the previous key */
     staged *stage;
     size_t staged, stage_capacity;
-    size_t file;   /* the number of the one that is read, from 1 on */
+    size_t file;   /* the number of the current file, from 1 on */
     bool is_again; /* the files are read for the second time */
     tbc_starts starts;
 };
@@ -42,7 +42,7 @@ struct tbc_scan_memory {
 
 static const tbc_key no_key = {{"", 0}, {"", 0}, 0};
 
-/* The first element, as the reader's oracle takes it: of the content if there is any, NaN if there is none at all. */
+/* Reads the first element, as the reader's core does: from tensor_content unless that is empty; NaN if there is none. */
 static bool read_number(cursor tensor, double *number)
 {
     uint64_t dtype = 0;
@@ -91,7 +91,7 @@ static inline bool has_key(const entry *entry, const tbc_key *key)
            memcmp(entry->text + entry->tag_size, key->plugin.data, key->plugin.size) == 0;
 }
 
-/* The place of the key, or the free one for it. */
+/* Returns the place of the key, or the free place for it. */
 static size_t place_of(const tbc_scan *scan, const tbc_key *key)
 {
     const struct tbc_scan_memory *memory = scan->memory;
@@ -145,7 +145,7 @@ static tbc_scan_stop add_key(tbc_scan *scan, const tbc_key *key, size_t *at)
     return TBC_SCAN_MORE;
 }
 
-/* TBC_SCAN_MORE where nothing went wrong. */
+/* Finds or adds the series of a key. Returns TBC_SCAN_MORE on success. */
 static inline tbc_scan_stop series_of(tbc_scan *scan, const tbc_key *key, int *series)
 {
     struct tbc_scan_memory *memory = scan->memory;
@@ -201,7 +201,7 @@ static void keep_last(tbc_series *series, size_t keep)
     series->n = keep;
 }
 
-/* Folding half of the rows or more each time, it takes constant time a row. */
+/* Folds at least half of the rows each time, so it takes constant time per row. */
 static bool make_room(const tbc_scan *scan, tbc_series *series)
 {
     if (series->n > 0 && series->n / 2 >= scan->keep) {
@@ -211,11 +211,11 @@ static bool make_room(const tbc_scan *scan, tbc_series *series)
     return grow_series(series);
 }
 
-/* The first value of a file has come. */
+/* Begins the segment of a file, at its first value of the series. */
 static bool begin_segment(const struct tbc_scan_memory *memory, tbc_series *series, int64_t step)
 {
     series->file = memory->file;
-    if (memory->is_again) { /* its segment is there, unless the file has grown */
+    if (memory->is_again) { /* the first reading made the segment, unless the file has grown since */
         while (series->segment < series->n_segments && series->segments[series->segment].file < memory->file)
             series->segment++;
         const bool is_there =
@@ -235,7 +235,8 @@ static bool begin_segment(const struct tbc_scan_memory *memory, tbc_series *seri
     return true;
 }
 
-/* Sets what is hidden of each segment. From the last to the first, the steps from which on rows are hidden only fall. */
+/* Sets what is hidden of each segment. It goes from the last file to the first, so `cut` only decreases. Example: if
+   the files begin at the steps 0, 5 and 3, the first two lose their rows from step 3 on, and the third loses none. */
 static void cut_segments(const struct tbc_scan_memory *memory, tbc_series *series)
 {
     bool is_cut = false;
@@ -251,7 +252,7 @@ static void cut_segments(const struct tbc_scan_memory *memory, tbc_series *serie
     }
 }
 
-/* Moves the rows together that are not hidden. */
+/* Drops the hidden rows. */
 static void hide_rows(tbc_series *series)
 {
     size_t kept = 0;
@@ -335,7 +336,7 @@ static bool grow_stage(struct tbc_scan_memory *memory)
     return true;
 }
 
-/* `content` is the field that the key is of; `offset` of the record; `bytes` of the value. */
+/* Stages a value. `content` is the field that key->field names, `offset` the record's, `bytes` the value's size. */
 static tbc_scan_stop stage_value(tbc_scan *scan, const tbc_key *key, field content, int64_t offset,
                                  uint64_t bytes)
 {
@@ -365,7 +366,7 @@ static tbc_scan_stop append_staged(tbc_scan *scan, int64_t step, double wall_tim
         const staged *value = &memory->stage[i];
         uint64_t with_rest = value->bytes + (i == 0 ? bytes : 0);
         if (!append_row(scan, value->series, step, wall_time, value->cell, with_rest))
-            return TBC_SCAN_NO_MEMORY; /* the scan is over: nobody sees its rows */
+            return TBC_SCAN_NO_MEMORY; /* the scan ends, and the caller discards its rows */
     }
     return TBC_SCAN_MORE;
 }
@@ -410,7 +411,7 @@ static tbc_scan_stop read_summary(tbc_scan *scan, cursor summary, int64_t offset
     return stop;
 }
 
-/* What an event holds in place of a summary. */
+/* Reads what an event has in place of a summary. */
 static tbc_scan_stop read_other(tbc_scan *scan, field what, int64_t offset, bool *starts)
 {
     tbc_key key = {no_key.tag, no_key.plugin, -(int)what.number};
@@ -419,20 +420,20 @@ static tbc_scan_stop read_other(tbc_scan *scan, field what, int64_t offset, bool
     for (field f = {0}; (is_log || what.number == EVENT_RUN_METADATA) && c.at != c.end;) {
         if (!read_field(&c, &f))
             return TBC_SCAN_ODD;
-        if (f.number != 1) /* the status of the one, the tag of the other */
+        if (f.number != 1) /* the status of a SessionLog, the tag of a TaggedRunMetadata */
             continue;
         if (seen || f.type != (is_log ? TBC_WIRE_VARINT : TBC_WIRE_BYTES))
             return TBC_SCAN_ODD;
         seen = true;
         if (is_log)
-            *starts = (int32_t)f.value == SESSION_START; /* as protobuf has it of an enum */
+            *starts = (int32_t)f.value == SESSION_START; /* protobuf takes the low 32 bits of an enum */
         else
             key.tag = bytes_of(f);
     }
     return stage_value(scan, &key, what, offset, 0);
 }
 
-/* Takes the event that nearly all are, of one simple_value, in a third of the time. */
+/* Reads the most common event, with one simple_value, in a third of the time. Returns false for any other event. */
 static bool read_plain_scalar(tbc_scan *scan, const uint8_t *data, uint64_t length, tbc_scan_stop *stop)
 {
     plain_scalar plain;
@@ -465,7 +466,7 @@ static tbc_scan_stop read_event(tbc_scan *scan, const uint8_t *data, uint64_t le
             wall_time = double_at(f.data);
         } else if (is_field(f, EVENT_STEP, TBC_WIRE_VARINT)) {
             step = (int64_t)f.value;
-        } else if (f.number >= EVENT_FILE_VERSION && f.number <= EVENT_META_GRAPH && f.number != 6) { /* a log message */
+        } else if (f.number >= EVENT_FILE_VERSION && f.number <= EVENT_META_GRAPH && f.number != 6) { /* log_message */
             if (what.data != NULL || f.type != TBC_WIRE_BYTES)
                 return TBC_SCAN_ODD;
             what = f;
@@ -512,7 +513,8 @@ tbc_scan_stop tbc_scan_records(tbc_scan *scan, const uint8_t *data, size_t size,
     return stop;
 }
 
-/* As read_field, of a cursor that ends early: `is_cut` says that the field goes beyond, `missing` so many bytes. */
+/* Does what read_field does, but the cursor may end early: sets `is_cut` if the field extends beyond its end, by
+   `missing` bytes. */
 static bool read_partial_field(cursor *c, field *f, bool *is_cut, uint64_t *missing)
 {
     if (!read_head(c, f))
@@ -536,7 +538,7 @@ bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *
     bool is_cut = false;
     uint64_t missing = 0;
     *peek = (tbc_peek){.key = no_key};
-    while (!is_cut) { /* the event, down to what it holds: that must end where the record's data do */
+    while (!is_cut) { /* the event, up to its content, which must end where the record's data end */
         if (!read_partial_field(&c, &f, &is_cut, &missing))
             return false;
         if (is_field(f, EVENT_WALL_TIME, TBC_WIRE_FIXED64))
@@ -569,7 +571,7 @@ bool tbc_scan_peek(const uint8_t *data, size_t size, uint64_t length, tbc_peek *
         else
             return false;
     }
-    if (missing != beyond && peek->key.tag.size == 0) /* it may stand behind */
+    if (missing != beyond && peek->key.tag.size == 0) /* the tag may follow the content */
         return false;
     peek->key.field = (int)f.number;
     peek->knows_plugin |= missing == beyond;
@@ -615,7 +617,7 @@ void tbc_scan_free(tbc_scan *scan)
 
 int tbc_scan_add_series(tbc_scan *scan, bool is_scalar, bool is_lasting)
 {
-    bool is_full = (scan->n_series & (scan->n_series - 1)) == 0; /* room is for a power of two of them */
+    bool is_full = (scan->n_series & (scan->n_series - 1)) == 0; /* the capacity is always a power of two */
     if (is_full) {
         tbc_series *series = realloc(scan->series, (scan->n_series == 0 ? 1 : 2 * scan->n_series) * sizeof *series);
         if (series == NULL)

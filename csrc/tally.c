@@ -1,6 +1,6 @@
-/* One pass over the bytes. A record is checked as a whole before any of it is counted. A training loop logs its tags in
-   the same order again and again. So a tag is first compared with the one that followed the previous tag last time, and
-   is looked up in the table only if they differ (open addressing, a power of two, at most half full). */
+/* A record is checked as a whole before any of it is counted. A training loop logs its tags in the same order again and
+   again. So a tag is first compared with the tag that followed the previous one last time, and is looked up in a table
+   only if they differ (open addressing; the capacity is a power of two; at most half full). */
 #include "tally.h"
 #include "crc32c.h"
 #include "fields.h"
@@ -12,16 +12,16 @@
 #include <string.h>
 
 struct tbc_tally_memory {
-    size_t *table; /* the index of a tag, plus one; 0 in a free place */
+    size_t *table; /* the index of a tag, plus one; 0 if the place is free */
     size_t capacity;
-    size_t last; /* the tag of the value before */
+    size_t last; /* the index of the previous value's tag */
     tbc_starts starts;
     uint64_t started; /* the number of the last start */
-    uint64_t stretches;
+    uint64_t stretches; /* of all tags */
 };
 
 /* --- the shapes of messages ---
-   A field of another type than these, or that is not listed, is legal protobuf, but writers write none. */
+   A field of another type, or one that is not listed, is legal protobuf, but writers do not write it. */
 
 enum { VARINT = 1 << TBC_WIRE_VARINT, FIXED64 = 1 << TBC_WIRE_FIXED64, BYTES = 1 << TBC_WIRE_BYTES,
        FIXED32 = 1 << TBC_WIRE_FIXED32 };
@@ -29,13 +29,13 @@ typedef enum content { OPAQUE, TEXT, MESSAGE, VARINTS, WORDS, LONG_WORDS } conte
 
 typedef struct shape shape;
 typedef struct rule {
-    uint8_t types; /* a bit for each that the field may have */
+    uint8_t types; /* a bit for each wire type that the field may have */
     uint8_t content;
     const shape *message;
 } rule;
 struct shape {
-    uint16_t once;  /* fields that may stand once, a bit for each */
-    uint16_t one_of; /* at most one of these may stand at all */
+    uint16_t once;  /* a bit for each field that may occur only once */
+    uint16_t one_of; /* a bit for each field of a group, of which only one may occur */
     rule rules[16];
 };
 
@@ -83,7 +83,7 @@ static const shape event = {
      [EVENT_SESSION_LOG] = MESSAGE_FIELD(session_log), [EVENT_RUN_METADATA] = MESSAGE_FIELD(run_metadata),
      [EVENT_META_GRAPH] = BYTES_FIELD, [10] = MESSAGE_FIELD(source_metadata)}};
 
-/* As RFC 3629: no surrogates, nothing above U+10FFFF, no longer form than needed. */
+/* As in RFC 3629: no surrogates, nothing above U+10FFFF, no longer form than needed. */
 static bool is_utf8(const uint8_t *at, uint64_t size)
 {
     const uint8_t *end = at + size;
@@ -115,7 +115,8 @@ static bool are_varints(cursor c)
     return true;
 }
 
-/* Whether a message is one that protobuf takes. It calls itself as deep as the shapes are. */
+/* Returns whether protobuf would accept a message, all of whose fields are in its shape. The depth of the recursion is
+   that of the shapes. */
 static bool has_shape(cursor message, const shape *shape)
 {
     unsigned seen = 0;
@@ -152,7 +153,7 @@ static inline bool is_tag(const tbc_tag *tag, tbc_bytes name)
     return tag->size == name.size && memcmp(tag->name, name.data, name.size) == 0;
 }
 
-/* The place in the table of the tag, or the free one for it. */
+/* Returns the tag's place in the table, or the free place for it. */
 static size_t place_of(const tbc_tally *tally, tbc_bytes name)
 {
     const struct tbc_tally_memory *memory = tally->memory;
@@ -199,7 +200,7 @@ static tbc_tag *add_tag(tbc_tally *tally, tbc_bytes name, size_t at)
     return &tally->tags[index];
 }
 
-/* NULL without memory. A new one has a plugin of -2. */
+/* Finds or adds a tag; NULL if there is no memory. A new tag has a `plugin` of -2. */
 static inline tbc_tag *tag_of(tbc_tally *tally, tbc_bytes name)
 {
     struct tbc_tally_memory *memory = tally->memory;
@@ -223,13 +224,13 @@ static inline tbc_tag *tag_of(tbc_tally *tally, tbc_bytes name)
 
 /* --- steps --- */
 
-/* A stretch may span all of int64. */
+/* Computes without a sign, since a stretch may span all of int64. */
 static inline uint64_t stride_of(const tbc_stretch *stretch)
 {
     return ((uint64_t)stretch->last - (uint64_t)stretch->first) / (stretch->count - 1);
 }
 
-/* Drops the steps that are not below `step`; answers how many are known to be dropped. */
+/* Drops the steps that are not below `step`; returns how many are known to be dropped. */
 static uint64_t drop_steps(tbc_tally *tally, tbc_tag *tag, int64_t step)
 {
     uint64_t dropped = 0;
@@ -246,7 +247,7 @@ static uint64_t drop_steps(tbc_tally *tally, tbc_tag *tag, int64_t step)
         dropped += top->count - left;
         top->count = left;
         top->last = (int64_t)((uint64_t)top->first + (left - 1) * stride);
-    } else { /* the last one is dropped, of the ones before nobody knows; the first one stays */
+    } else { /* the last step is dropped, the first one stays, and how many between them is unknown */
         if (!top->is_rough) {
             dropped++;
             top->count--;
@@ -257,7 +258,7 @@ static uint64_t drop_steps(tbc_tally *tally, tbc_tag *tag, int64_t step)
     return dropped;
 }
 
-/* The lower half of the stretches becomes one. */
+/* Joins the lower half of a tag's stretches. */
 static void join_stretches(tbc_tally *tally, tbc_tag *tag)
 {
     const size_t half = tag->n / 2;
@@ -295,7 +296,7 @@ static bool push_step(tbc_tally *tally, tbc_tag *tag, int64_t step)
     return true;
 }
 
-/* Whether a session started at `step` or a lower one since there had been so many starts. */
+/* Returns whether any session after the first `started` ones began at `step` or lower. */
 static bool is_restart(const struct tbc_tally_memory *memory, int64_t step, uint64_t started)
 {
     const tbc_start *lowest = tbc_starts_after(&memory->starts, started);
@@ -317,7 +318,7 @@ bool tbc_tally_is_least(const tbc_tag *tag)
 
 /* --- values --- */
 
-/* The kind of the values that a plugin shows; -1 if there is no such plugin. */
+/* Returns the kind of the values that a plugin shows; -1 if there is no such plugin. */
 static int kind_of_plugin(const tbc_tally *tally, tbc_bytes plugin)
 {
     for (size_t i = 0; i < tally->n_plugins && plugin.size != 0; i++) {
@@ -339,7 +340,7 @@ static int kind_of(int field, int plugin)
     }
 }
 
-/* Notes what is odd about a value; the place is of the first one. NULL without memory. */
+/* Notes what is odd about a value; keeps the place of the first one only. Returns NULL if there is no memory. */
 static tbc_odd_step *note_odd_step(tbc_tally *tally, tbc_tag *tag, int cause, tbc_odd_step first)
 {
     if (tag->odd == NULL) {
@@ -365,7 +366,7 @@ static tbc_status add_value(tbc_tally *tally, int64_t offset, int64_t step, tbc_
     const int plugin_kind = kind_of_plugin(tally, plugin);
     if (tag->plugin == -2)
         tag->plugin = plugin_kind;
-    if (field == 0) /* TensorBoard's data server passes over it */
+    if (field == 0) /* TensorBoard's data server skips it */
         return TBC_OK;
     const int kind = kind_of(field, plugin.size != 0 ? plugin_kind : tag->plugin);
     if (tag->kind < 0)
@@ -415,7 +416,7 @@ static void note_odd_time(tbc_tally *tally, int64_t offset, double wall_time)
 static inline void add_record(tbc_tally *tally, int64_t offset, uint64_t length, uint32_t crc, double wall_time,
                               bool is_version)
 {
-    const double back = 5; /* seconds that a wall time may go back: threads do not log in turn */
+    const double back = 5; /* seconds; by less, a wall time may go back, since several threads may log */
     if (tally->records == 0) {
         tally->first_time = wall_time;
         tally->has_version = is_version;
@@ -436,7 +437,7 @@ void tbc_tally_add_record(tbc_tally *tally, int64_t offset, const uint8_t *data,
     add_record(tally, offset, size, crc, wall_time, is_version);
 }
 
-/* Counts a value of a shape that was checked. */
+/* Counts a value whose shape is already checked. */
 static tbc_status read_value(tbc_tally *tally, cursor from, int64_t offset, int64_t step)
 {
     tbc_bytes tag = {"", 0}, plugin = {"", 0};
@@ -483,7 +484,7 @@ static tbc_tally_stop read_event(tbc_tally *tally, const uint8_t *data, uint64_t
     while (what.number == EVENT_SUMMARY && status == TBC_OK && c.at != c.end && read_field(&c, &f))
         status = read_value(tally, cursor_of(f), offset, step);
     while (what.number == EVENT_SESSION_LOG && status == TBC_OK && c.at != c.end && read_field(&c, &f))
-        if (f.number == 1 && (int32_t)f.value == SESSION_START) /* as protobuf has it of an enum */
+        if (f.number == 1 && (int32_t)f.value == SESSION_START) /* protobuf takes the low 32 bits of an enum */
             status = tbc_tally_add_start(tally, step);
     return status == TBC_OK ? TBC_TALLY_MORE : TBC_TALLY_NO_MEMORY;
 }
@@ -526,7 +527,7 @@ tbc_status tbc_tally_init(tbc_tally *tally)
     tally->memory->table = calloc(FIRST_CAPACITY, sizeof *tally->memory->table);
     tally->tags = malloc(FIRST_CAPACITY / 2 * sizeof *tally->tags);
     tally->memory->capacity = FIRST_CAPACITY;
-    tally->file = SIZE_MAX; /* the first is number 0 */
+    tally->file = SIZE_MAX; /* tbc_tally_begin_file makes it 0 */
     return tally->memory->table != NULL && tally->tags != NULL ? TBC_OK : TBC_NO_MEMORY;
 }
 
