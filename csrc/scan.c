@@ -42,7 +42,7 @@ struct tbc_scan_memory {
 
 static const tbc_key no_key = {{"", 0}, {"", 0}, 0};
 
-/* Reads the first element, as the reader's core does: from tensor_content unless that is empty; NaN if there is none. */
+/* Reads the first element as the reader's core does: from tensor_content unless that is empty. NaN if there is none. */
 static bool read_number(cursor tensor, double *number)
 {
     uint64_t dtype = 0;

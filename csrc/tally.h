@@ -23,7 +23,7 @@
 #include "wire.h"
 #include <stdbool.h>
 
-/* What is odd about a wall time; why values of a tag are not shown. TIMES and CAUSES of tally.py have the same order. */
+/* What is odd about a wall time; why values of a tag are not shown. TIMES and CAUSES of tally.py have this order. */
 enum { TBC_TIME_NAN, TBC_TIME_INFINITE, TBC_TIME_ZERO, TBC_TIME_BACK, TBC_TIME_FUTURE, TBC_TIMES };
 enum { TBC_CAUSE_REPEAT, TBC_CAUSE_STEP, TBC_CAUSE_RESTART, TBC_CAUSE_KINDS, TBC_CAUSES };
 

@@ -1,10 +1,10 @@
 /* Runs every kernel on memory that another thread writes to; `make csrc-test` builds it with AddressSanitizer and UBSan.
  *
- * values.h has the rule that it tests: values may change at any instant, and results may be wrong then, but not an
- * address. The thread sets all values to one number, then all to another, so that a kernel that reads twice meets both:
- * finite and NaN, 0 and 255, in range and out of it. What the kernels answer is checked as far as it holds for any values.
+ * It tests the rule of values.h: if values change at any time, results may be wrong, but addresses may not. The thread
+ * sets all values to one number, then all to another, so that a kernel that reads twice gets both: finite and NaN, 0 and
+ * 255, in range and out of range. Results are checked only as far as they hold for any values.
  *
- * ThreadSanitizer would report every one of these races, which are the point: there is no such build.
+ * There is no build with ThreadSanitizer: it would report each of these races, which are intended.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -74,7 +74,7 @@ static void *write_values(void *unused)
     for (size_t round = 0; !atomic_load(&stopped); round++)
         for (size_t k = 0; k < 2 * ARRAYS; k++) {
             const struct changing *values = &changing[k % ARRAYS];
-            /* mostly 1 and something else: the others seldom have a bucket, which is where the addresses come from */
+            /* mostly 1 and another number: only values that have a bucket become addresses, and few others have one */
             const size_t i = k < ARRAYS ? round % 8 == 7 ? round / 8 % NUMBERS : 0 : 1 + round / 8 % (NUMBERS - 1);
             set_all(values, number(values->array.dtype, i));
         }
@@ -85,7 +85,7 @@ static void *write_values(void *unused)
 
 static void count_histogram(const struct changing *values, tbc_buffer *buffer)
 {
-    tbc_histogram *h = malloc(sizeof *h); /* alone, so that a write beyond it is seen */
+    tbc_histogram *h = malloc(sizeof *h); /* in a block of its own, so that the sanitizer sees a write beyond it */
     double sum = 0;
     tbc_histogram_count(h, &values->array, values->n);
     CHECK(h->num + h->not_finite == values->n && h->first <= h->last && h->last < TBC_EDGES);
@@ -98,7 +98,7 @@ static void count_histogram(const struct changing *values, tbc_buffer *buffer)
     free(h);
 }
 
-/* `edges` change, too: numpy checks that they ascend, and the kernel reads them later. */
+/* `edges` change, too: numpy checks that they ascend before the kernel reads them. */
 static void count_bins(const struct changing *values, const struct changing *edges)
 {
     const double fixed[] = {-1e300, -1, 0, 0.5, 1, 255, 1e300};
@@ -126,7 +126,7 @@ static void count_pr_curve(size_t thresholds, bool weighted)
     free(curve.negatives);
 }
 
-/* As one image of a single row, and of pixels whose channels lie apart. */
+/* Scales the values as an image of one row: with one channel, then with three channels, one after another. */
 static void scale_pixels(const struct changing *values)
 {
     for (size_t channels = 1; channels <= 3 && channels <= values->n; channels += 2) {
@@ -146,7 +146,7 @@ static void scale_pixels(const struct changing *values)
     }
 }
 
-/* What takes memory in a row, as it is. */
+/* Runs the functions that read contiguous memory as it is. */
 static void encode_bytes(const struct changing *values, tbc_buffer *buffer)
 {
     const tbc_bytes bytes = {values->array.data, values->n * tbc_dtype_size(values->array.dtype)};
@@ -174,7 +174,7 @@ static void encode_bytes(const struct changing *values, tbc_buffer *buffer)
 
 static void run_kernels(void)
 {
-    static const size_t thresholds[] = {1, 256, 300}; /* few, as many as are few, and many: see pr_curve.c */
+    static const size_t thresholds[] = {1, 256, 300}; /* few, FEW_BUCKETS of pr_curve.c, and more */
     tbc_buffer buffer = {0};
     for (size_t i = 0; i < ARRAYS; i++) {
         const struct changing *values = &changing[i];
@@ -230,7 +230,7 @@ int main(void)
             for (size_t i = 0; i < 4; i++)
                 check((const tbc_dtype[]){(tbc_dtype)dtype, (tbc_dtype)((dtype + 7) % DTYPES),
                                           (tbc_dtype)((dtype + 5) % DTYPES)}, layout, lengths[i], times[i]);
-    /* what the kernels read where it lies: floats in a row, and labels that are bytes */
+    /* what the kernels read in place: contiguous floats, and labels that are bytes */
     for (size_t i = 0; i < 4; i++)
         check((const tbc_dtype[]){TBC_FLOAT32, TBC_UINT8, TBC_FLOAT64}, 0, lengths[i], 20 * times[i]);
     printf("changing values: passed\n");

@@ -1,8 +1,8 @@
 /* Tests of csrc without Python; `make csrc-test` runs them under AddressSanitizer, UBSan and ThreadSanitizer.
  *
- * What csrc wrote is read back here by a parser of frames and a walker of protobuf fields that share no code with it.
- * A test passes or fails by what it sees; clocks only tell it when to give up. Files are unlinked as soon as they are
- * made and read through a second descriptor.
+ * The parsers of frames and protobuf fields here, which read what csrc wrote, share no code with it. No test depends on
+ * how long something takes; clocks only limit how long a test waits. Files are unlinked as soon as they are made, and
+ * read through a second descriptor.
  */
 #if defined(__APPLE__)
 #define _DARWIN_C_SOURCE
@@ -42,17 +42,17 @@
 #define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
 
 #if !defined(HANG)
-#define HANG 120 /* seconds after which what hangs is ended; valgrind needs more */
+#define HANG 120 /* seconds after which a hanging test is ended; valgrind needs more */
 #endif
 #if !defined(FORKS)
-#define FORKS 1 /* 0 leaves out what forks: QEMU 7 ends a child that starts threads */
+#define FORKS 1 /* 0 skips the tests that fork: QEMU 7 ends a child that starts threads */
 #endif
 
 enum { THREADS = 8, EVENTS = 20000, FILES = 3 };
 
 static const size_t usual_limit = (size_t)64 << 20; /* as in queue.c */
 
-/* Not exit(), whose handlers would wait for whatever is stuck. */
+/* Does not call exit(), whose handlers would wait for threads that hang. */
 static void fail(const char *condition, int line)
 {
     fprintf(stderr, "%s:%d: %s\n", __FILE__, line, condition);
@@ -64,7 +64,7 @@ static void sleep_ms(long milliseconds)
     nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
 }
 
-/* --- reading: bytes, frames, fields; what is taken is gone from the view --- */
+/* --- reading: bytes, frames, fields; each function removes what it returns from the view --- */
 
 typedef struct view {
     const uint8_t *data;
@@ -129,7 +129,7 @@ static uint64_t take_varint(view *from)
     return 0;
 }
 
-/* A binary floating-point number, from the widths of its parts. */
+/* Decodes a binary floating-point number from the widths of its parts. */
 static double from_parts(uint64_t bits, int exponent_bits, int mantissa_bits)
 {
     const int bias = (1 << (exponent_bits - 1)) - 1, exponent = (int)(bits >> mantissa_bits) & (2 * bias + 1);
@@ -140,7 +140,7 @@ static double from_parts(uint64_t bits, int exponent_bits, int mantissa_bits)
     return sign * (exponent == 0 ? ldexp(mantissa, 1 - bias) : ldexp(1 + mantissa, exponent - bias));
 }
 
-/* The next field of the message, which must have this number and the type that the function is named after. */
+/* Return the next field of the message, which must have this number and the type in the name of the function. */
 static uint64_t take_uint(view *message, unsigned number)
 {
     CHECK(take_varint(message) == (number << 3 | 0));
@@ -159,7 +159,7 @@ static view take_bytes(view *message, unsigned number)
     return take(message, take_varint(message));
 }
 
-/* The one field of the message. */
+/* Returns the only field of the message. */
 static view only_bytes(view message, unsigned number)
 {
     view bytes = take_bytes(&message, number);
@@ -181,7 +181,7 @@ static void test_crc32c_vectors(void)
     const struct {
         view data;
         uint32_t crc;
-    } vectors[] = { /* RFC 3720, B.4, and nothing */
+    } vectors[] = { /* RFC 3720, B.4, and no data */
         {{zeros, 32}, 0x8A9136AA}, {{ones, 32}, 0x62A8AB43}, {{up, 32}, 0x46DD794E}, {{down, 32}, 0x113FDB5C},
         {{read_pdu, 48}, 0xD9963A56}, {{zeros, 0}, 0},
     };
@@ -198,7 +198,7 @@ static void test_crc32c_vectors(void)
     }
 }
 
-/* The memory ends where the data ends, so that the sanitizer sees a byte too many. */
+/* The memory ends where the data ends, so that the sanitizer sees if one byte too many is read. */
 static void test_crc32c_paths(void)
 {
     const tbc_crc32c_path *paths;
@@ -226,7 +226,7 @@ static void test_record(void)
         tbc_buffer_append(&buffer, data, sizes[i]);
         CHECK(tbc_record_end(&buffer, start) == TBC_OK);
 
-        start = tbc_record_begin(&buffer); /* a frame that fails is taken back, and those around it are whole */
+        start = tbc_record_begin(&buffer); /* a frame that fails is removed, and the frames around it stay whole */
         CHECK(tbc_buffer_extend(&buffer, SIZE_MAX) == NULL);
         tbc_event_scalar(&buffer, (tbc_stamp){0, 0}, &(tbc_label){.tag = TBC_BYTES("not written")}, 0);
         CHECK(tbc_record_end(&buffer, start) == TBC_NO_MEMORY);
@@ -239,14 +239,14 @@ static void test_record(void)
     CHECK(file.size == 0);
     tbc_buffer_free(&buffer);
 
-    uint8_t few[100]; /* which claim to be 2 GiB: an event too large is told by its size, and not touched */
+    uint8_t few[100]; /* said to be 2 GiB: only the size of an event is checked, its bytes are not read */
     buffer = (tbc_buffer){few, (size_t)INT32_MAX + 1 + TBC_RECORD_HEAD, SIZE_MAX / 4, TBC_OK};
     CHECK(tbc_record_end(&buffer, 0) == TBC_TOO_LARGE && buffer.size == 0 && buffer.status == TBC_OK);
 }
 
 /* --- events --- */
 
-/* Empties the buffer of an event; answers what follows the stamp. The bytes are there until the next event comes. */
+/* Empties the buffer of an event; returns what follows the wall time and step. The bytes are valid until the next event. */
 static view event_in(tbc_buffer *buffer, tbc_stamp at)
 {
     view event = {buffer->data, buffer->size};
@@ -257,7 +257,7 @@ static view event_in(tbc_buffer *buffer, tbc_stamp at)
     return event;
 }
 
-/* The same for the content of its one value. */
+/* Does the same; returns the content of the event's only value. */
 static view value_in(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag)
 {
     view value = only_bytes(only_bytes(event_in(buffer, at), 5), 1);
@@ -265,7 +265,7 @@ static view value_in(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag)
     return value;
 }
 
-/* The tensor of a value that belongs to a plugin. */
+/* Returns the tensor of a value that belongs to a plugin. */
 static view tensor_of(view value, unsigned dtype, tbc_bytes plugin)
 {
     CHECK(equal(only_bytes(only_bytes(take_bytes(&value, 9), 1), 1), plugin));
@@ -343,7 +343,7 @@ static void check_pr_curve(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, size
     CHECK(take_uint(&six, 1) == 6 && take_uint(&many, 1) == n && equal(only_bytes(tensor, 5), bytes));
 }
 
-/* Any other type is in tensor_content; a dimension of 0 is an empty message. */
+/* All other types are in tensor_content; a dimension of 0 is an empty message. */
 static void check_tensor(tbc_buffer *buffer, tbc_stamp at, tbc_bytes tag, tbc_bytes bytes)
 {
     tbc_event_tensor(buffer, at, &(tbc_label){.tag = tag}, TBC_BYTES("tensor"),
@@ -397,7 +397,7 @@ static void test_events(void)
 {
     static const int64_t steps[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
     static const double numbers[] = {0, -0.0, 1.5, -FLT_MAX, FLT_MIN / 8, INFINITY, NAN};
-    static char text[20000]; /* long enough for a varint of three bytes */
+    static char text[20000]; /* its size is a varint of three bytes */
     memset(text, 'x', sizeof text);
     const tbc_bytes tags[] = {TBC_BYTES(""), TBC_BYTES("loss/train"), {text, 300}};
     tbc_buffer buffer = {0};
@@ -445,7 +445,7 @@ static size_t naive_bucket(double value)
     return bucket < 1 ? 1 : bucket < TBC_EDGES ? bucket : TBC_EDGES - 1;
 }
 
-/* Sums are alike but for the order of additions; beyond the range of double they are not compared. */
+/* Sums may differ by rounding, since the order of additions differs. Sums that overflow a double are not compared. */
 static bool alike(double sum, long double expected, long double magnitude)
 {
     return magnitude > DBL_MAX || fabsl(sum - expected) <= 1e-12L * magnitude + DBL_MIN;
@@ -491,7 +491,7 @@ static void test_histogram_dtypes(void)
                 char *memory = malloc((size_t)extent), *first = stride < 0 && n > 0 ? memory + extent - size : memory;
                 for (ptrdiff_t at = 0; at < extent; at++)
                     memory[at] = (char)rand();
-                for (ptrdiff_t at = 0; at < n && dtype == TBC_FLOAT64; at++) /* 2^-64 to 2^80, not mostly out of it */
+                for (ptrdiff_t at = 0; at < n && dtype == TBC_FLOAT64; at++) /* 2^-64 to 2^80: most within the edges */
                     first[at * stride + 7] = (char)(0x3C + rand() % 9 + rand() % 2 * 0x80);
                 check_count(first, (size_t)n, stride, dtype, (size_t)size);
                 free(memory);
@@ -501,7 +501,7 @@ static void test_histogram_dtypes(void)
 
 static void test_histogram_values(void)
 {
-    static uint16_t halves[1 << 16]; /* every half and every bfloat there is */
+    static uint16_t halves[1 << 16]; /* every half and every bfloat16 */
     for (size_t i = 0; i < 1 << 16; i++)
         halves[i] = (uint16_t)i;
     check_count((const char *)halves, 1 << 16, 2, TBC_FLOAT16, 2);
@@ -546,7 +546,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Edges of every spacing, and as values these edges, their neighbours, and what is nobody's neighbour. */
+/* Edges of many spacings. The values are these edges, their neighbours, and numbers far from any edge. */
 static void test_bins(void)
 {
     static const double special[] = {0, -0.0, 1, DBL_TRUE_MIN, -DBL_TRUE_MIN, FLT_MIN, FLT_TRUE_MIN, FLT_MAX, -FLT_MAX,
@@ -575,12 +575,12 @@ static void test_bins(void)
             check_bins(edges, n, values, 0);
         }
 
-    double small[] = {-1, 0, 5, 4000, 6000, 8188}; /* 0 is where one cell ends, and -0 is still the same */
+    double small[] = {-1, 0, 5, 4000, 6000, 8188}; /* a cell ends at 0, and -0 must be in the cell of 0 */
     for (size_t i = 0; i < 6; i++)
         small[i] *= FLT_TRUE_MIN;
     check_bins(small, 6, special, SPECIAL);
 
-    const double senseless[] = {3, NAN, -1, INFINITY, NAN, -INFINITY, 2, NAN}; /* not right, but safe */
+    const double senseless[] = {3, NAN, -1, INFINITY, NAN, -INFINITY, 2, NAN}; /* wrong counts, but no wrong address */
     for (size_t n = 2; n <= 8; n++)
         CHECK(tbc_bins_count(values, senseless, n, &(tbc_array){special, 8, TBC_FLOAT64}, SPECIAL) == TBC_OK);
     CHECK(tbc_bins_count(values, special, (size_t)1 << 31, &(tbc_array){special, 8, TBC_FLOAT64}, 1) == TBC_TOO_LARGE);
@@ -639,7 +639,7 @@ static void check_curve(const tbc_array *predictions, const tbc_array *labels, c
     free(magnitude);
 }
 
-/* Numbers from 2^-8 to just above 1, of integers 0 and 1, and now and then whatever the bits are. */
+/* Returns numbers from 2^-8 to just above 1; of integers 0 and 1; and now and then any bits. */
 static void put_probability(char *at, tbc_dtype dtype)
 {
     static const uint64_t one[] = {0x3FF0000000000000, 0x3F800000, 0x3C00, 0x3F80};
@@ -653,7 +653,7 @@ static void put_probability(char *at, tbc_dtype dtype)
         at[i] = (char)(bits >> 8 * i);
 }
 
-/* `memory` is to be freed; it ends where the array ends. */
+/* The caller frees `memory`, which ends where the array ends. */
 static tbc_array probabilities(char **memory, size_t n, tbc_dtype dtype, ptrdiff_t gap, int sign)
 {
     ptrdiff_t size = (ptrdiff_t)tbc_dtype_size(dtype), stride = sign * (size + gap);
@@ -714,7 +714,7 @@ static void test_pr_curve_values(void)
 {
     static const size_t thresholds[] = {1, 2, 127, 256, 257, 1000, 100000};
     for (size_t i = 0; i < sizeof thresholds / sizeof *thresholds; i++) {
-        const double steps = (double)(thresholds[i] - 1), over = 1 + 1 / steps; /* infinity, of no steps */
+        const double steps = (double)(thresholds[i] - 1), over = 1 + 1 / steps; /* infinity if there are no steps */
         const double predictions[] = {
             0, -0.0, 1, 0.5, 1 + DBL_EPSILON, 1 + FLT_EPSILON, 1 - DBL_EPSILON / 2, 1 - FLT_EPSILON / 2, over,
             nextafter(over, 0), nextafter(over, 2), nextafterf((float)over, 0), nextafterf((float)over, 2), 2, -1,
@@ -732,14 +732,14 @@ static void test_pr_curve_values(void)
     }
     check_combinations(near, 3 * 127, 127);
 
-    static uint16_t halves[1 << 16]; /* every half and every bfloat there is; so many thresholds round their products */
+    static uint16_t halves[1 << 16]; /* every half and every bfloat16; with many thresholds their products are rounded */
     for (size_t i = 0; i < 1 << 16; i++)
         halves[i] = (uint16_t)i;
     const tbc_array one = {&(uint8_t){1}, 0, TBC_UINT8};
     for (tbc_dtype dtype = TBC_FLOAT16; dtype <= TBC_BFLOAT16; dtype++)
         check_curve(&(tbc_array){halves, 2, dtype}, &one, NULL, 1 << 16, 1000000);
 
-    const float some[] = {-0.0F, 0.5F, 0.5F, 1, 1.25F, 1.5F, -0.25F}; /* and a few by hand */
+    const float some[] = {-0.0F, 0.5F, 0.5F, 1, 1.25F, 1.5F, -0.25F}; /* and a few whose results are written out */
     const uint8_t ones[] = {1, 0, 1, 1, 0, 1, 1};
     const tbc_array by_hand = {some, 4, TBC_FLOAT32}, labels = {ones, 1, TBC_UINT8};
     double positives[3], negatives[3];
@@ -760,7 +760,7 @@ static int expected_pixel(double product)
 static void check_pixels(tbc_tiles tiles, int layout)
 {
     static const double odd[] = {0, -0.0, 1, 0.5, 1.0 / 255, 254.999 / 255, -1, 2, 1e300, -1e300, INFINITY, NAN,
-                                 99.999999999 / 255}; /* as a double less than 100 / 255, as a float not */
+                                 99.999999999 / 255}; /* less than 100 / 255 as a double, but not as a float */
     static const tbc_dtype dtypes[] = {TBC_FLOAT64, TBC_FLOAT32, TBC_UINT8, TBC_FLOAT64, TBC_FLOAT32};
     static void (*const kernels[])(uint8_t *, const tbc_tiles *) = {
         tbc_pixels_scale, tbc_pixels_scale, tbc_pixels_copy, tbc_pixels_scale_in_double, tbc_pixels_scale_in_double,
