@@ -1,8 +1,8 @@
-/* Runs every kernel on memory that another thread writes to; `make csrc-test` builds it with AddressSanitizer and UBSan.
+/* Runs every kernel on memory that another thread changes; `make csrc-test` uses AddressSanitizer and UBSan for it.
  *
  * It tests the rule of values.h: if values change at any time, results may be wrong, but addresses may not. The thread
- * sets all values to one number, then all to another, so that a kernel that reads twice gets both: finite and NaN, 0 and
- * 255, in range and out of range. Results are checked only as far as they hold for any values.
+ * sets all values to one number, then all to another, so that a kernel that reads twice gets both: finite and NaN, 0
+ * and 255, in range and out of range. Results are checked only as far as they hold for any values.
  *
  * There is no build with ThreadSanitizer: it would report each of these races, which are intended.
  */

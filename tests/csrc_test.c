@@ -246,7 +246,7 @@ static void test_record(void)
 
 /* --- events --- */
 
-/* Empties the buffer of an event; returns what follows the wall time and step. The bytes are valid until the next event. */
+/* Empties the buffer of an event; returns what follows wall time and step. The bytes are valid until the next event. */
 static view event_in(tbc_buffer *buffer, tbc_stamp at)
 {
     view event = {buffer->data, buffer->size};
@@ -732,7 +732,7 @@ static void test_pr_curve_values(void)
     }
     check_combinations(near, 3 * 127, 127);
 
-    static uint16_t halves[1 << 16]; /* every half and every bfloat16; with many thresholds their products are rounded */
+    static uint16_t halves[1 << 16]; /* every half and every bfloat16; so many thresholds round their products */
     for (size_t i = 0; i < 1 << 16; i++)
         halves[i] = (uint16_t)i;
     const tbc_array one = {&(uint8_t){1}, 0, TBC_UINT8};
@@ -906,7 +906,7 @@ static void close_writer(tbc_writer *writer)
     tbc_writer_free(writer);
 }
 
-static atomic_int now = 1; /* seconds since 1970: another one for each event, so that each looks whether its file is there */
+static atomic_int now = 1; /* seconds since 1970; it differs for each event, so that each looks for its file */
 
 /* The tag of an event says which thread logged it. */
 static tbc_status try_append(tbc_writer *writer, int thread, int64_t step)
@@ -933,7 +933,7 @@ static void append(tbc_writer *writer, int thread, int64_t step, int64_t end)
     }
 }
 
-/* Reads and closes a file that must hold, of each thread, the steps first, first + by, ... below end, in this order. */
+/* Reads and closes a file. It must have, for each thread, the steps first, first + by, ... below end, in this order. */
 static void check_file(int fd, int threads, int64_t first, int64_t by, int64_t end)
 {
     int64_t next[THREADS];
@@ -965,7 +965,7 @@ typedef struct job {
     tbc_writer **writers;
 } job;
 
-/* Event i goes to the writer i % n_writers. With one writer it takes its time: test_fork wants it to be at work. */
+/* Event i goes to the writer i % n_writers. With one writer it pauses, since test_fork needs it to log for a while. */
 static void *log_events(void *argument)
 {
     const job *job = argument;
@@ -1005,7 +1005,7 @@ static void test_threads(void) { check_threads(EVENTS, usual_limit); }
 
 static void test_threads_in_a_full_queue(void) { check_threads(EVENTS / 10, 1000); }
 
-/* Nobody flushes, and the linger asked for is 1000 s. */
+/* Events are written without a flush, though a linger of 1000 s was asked for: 100 ms is the longest. */
 static void test_fresh(void)
 {
     int fd = temp_file();
@@ -1018,7 +1018,7 @@ static void test_fresh(void)
             sleep_ms(5);
         }
     }
-    tbc_flush idle; /* and a flush with nothing to do does not wait */
+    tbc_flush idle; /* a flush that has nothing to do does not wait */
     tbc_writer_flush_begin(writer, &idle);
     CHECK(tbc_writer_flush_wait(writer, &idle, 0) == TBC_OK);
     close_writer(writer);
@@ -1038,7 +1038,7 @@ static int entries(const char *path)
 
 static void test_open_close(void)
 {
-    tbc_writer_pause(); /* the thread of the test before may be about to end */
+    tbc_writer_pause(); /* the thread of the previous test may be about to end */
     int fd = temp_file(), fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
     for (int64_t i = 0; i < 2000; i++) {
         tbc_writer *writer = open_writer(dup(fd));
@@ -1047,7 +1047,7 @@ static void test_open_close(void)
         close_writer(writer);
     }
     CHECK(entries("/proc/self/fd") == fds);
-    for (int i = 0; entries("/proc/self/task") != threads; i++) { /* a joined thread is in there for a moment */
+    for (int i = 0; entries("/proc/self/task") != threads; i++) { /* a joined thread is listed for a moment */
         CHECK(i < 1000);
         sleep_ms(5);
     }
@@ -1060,7 +1060,7 @@ static void *close_in_thread(void *writer)
     return NULL;
 }
 
-/* A write is under way, to a pipe that is too small for it. */
+/* The thread is in a write to a pipe that is too small for it. */
 static void test_close_waits(void)
 {
     char bytes[4096];
@@ -1093,7 +1093,7 @@ static void *copy_all(void *argument)
     return NULL;
 }
 
-/* While nobody reads the pipe the queue fills, beyond the size up to which an empty buffer is kept. */
+/* While nobody reads the pipe, the queue fills; its buffer gets too large to be kept when it is empty. */
 static void test_full(void)
 {
     int ends[2];
@@ -1107,9 +1107,9 @@ static void test_full(void)
         n++;
     CHECK(status == TBC_FULL && size_of(copying.to) == 0);
     CHECK(pthread_create(&copying.id, NULL, copy_all, &copying) == 0);
-    append(writer, 0, n, n + 1000); /* which waits */
+    append(writer, 0, n, n + 1000); /* waits for room */
     CHECK(flush_all(writer) == TBC_OK);
-    tbc_queue_set_limit(0); /* an empty queue takes a record of any size; what closed files gave up is not in it */
+    tbc_queue_set_limit(0); /* an empty queue takes a record of any size; bytes of closed files are not counted */
     append(writer, 0, n + 1000, n + 1001);
     tbc_writer_pause();
     CHECK(flush_all(writer) == TBC_OK);
@@ -1119,7 +1119,7 @@ static void test_full(void)
     check_file(copying.to, 1, 0, 1, n + 1001);
 }
 
-/* A disk that is slow: what it has taken makes room, before it has taken all. */
+/* On a slow disk, what is written makes room before all is written. */
 static void test_room_comes_back(void)
 {
     char bytes[4096];
@@ -1132,13 +1132,13 @@ static void test_room_comes_back(void)
         n++;
     for (int i = 0; try_append(writer, 0, n) == TBC_FULL; i++) {
         tbc_writer_wait(writer, 64, TBC_SMALL, 1);
-        CHECK(i < 3 << 8 && read(ends[0], bytes, sizeof bytes) > 0); /* three of four mebibytes at most */
+        CHECK(i < 3 << 8 && read(ends[0], bytes, sizeof bytes) > 0); /* at most 3 of 4 MiB */
     }
     CHECK(close(ends[0]) == 0);
     CHECK(flush_all(writer) == TBC_ERRNO && errno == EPIPE);
     CHECK(tbc_writer_close(writer, 1000) == TBC_ERRNO && errno == EPIPE && tbc_writer_is_open(writer));
     tbc_queue_set_limit(usual_limit);
-    tbc_writer_free(writer); /* the thread goes on trying, to the end */
+    tbc_writer_free(writer); /* the thread tries again until the process ends */
 }
 
 enum { LARGE = 5 << 20 };
@@ -1151,7 +1151,7 @@ static void begin_large(tbc_writer *writer, tbc_frame *frame, int64_t step, bool
     tbc_event_scalar(frame->to, (tbc_stamp){1.5, step}, &label, 1);
 }
 
-/* A large event is made without the lock, and goes to its place among the others when it ends. */
+/* A large event is made without the lock, and takes its place among the others when it ends. */
 static void test_large(void)
 {
     int fd = temp_file();
@@ -1180,8 +1180,8 @@ static void test_large(void)
     close_writer(other);
 }
 
-/* Small events find room beside large things of any size, and large ones beside small ones; of each kind an empty queue
-   takes one, whatever the limit. */
+/* Small events find room however many large things are queued, and large ones however many small ones. A queue that
+   holds none of a kind takes one, whatever the limit. */
 static void test_room_of_large_things(void)
 {
     int ends[2];
@@ -1198,7 +1198,7 @@ static void test_room_of_large_things(void)
     while (try_append(writer, 0, n) == TBC_OK)
         n++;
     CHECK(n > LARGE / 2 / 100);
-    begin_large(writer, &frame, n++, true); /* of reserved bytes, which have waited */
+    begin_large(writer, &frame, n++, true); /* made from reserved bytes */
     CHECK(tbc_writer_end(writer, &frame) == TBC_OK);
     CHECK(pthread_create(&copying.id, NULL, copy_all, &copying) == 0);
     CHECK(flush_all(writer) == TBC_OK && tbc_writer_stats(writer).queued == 0);
@@ -1239,8 +1239,8 @@ static time_t seconds_of_chunks(void)
     return end.tv_sec - begin.tv_sec;
 }
 
-/* Events that come while a chunk is written do not make the next one linger: that would take 60 times 0.1 s, and every
-   time. A busy machine may take as long, but not every time. */
+/* Events that come while a chunk is written do not make the next chunk linger: that would take 60 times 0.1 s, in every
+   run. A busy machine may take as long in some runs. */
 static void test_chunks_do_not_linger(void)
 {
     for (int attempt = 0; seconds_of_chunks() > HANG / 30; attempt++)
@@ -1270,7 +1270,7 @@ static void test_write_errors(void)
         check_write_error(open("/dev/full", O_WRONLY), ENOSPC);
 }
 
-/* A file that may not grow stops in the middle of a record, and goes on there. */
+/* Writing to a file that may not grow stops in the middle of a record, and later continues there. */
 static void test_write_resumes(void)
 {
     int fd = temp_file();
@@ -1283,7 +1283,7 @@ static void test_write_resumes(void)
     CHECK(flush_all(writer) == TBC_ERRNO && errno == EFBIG && size_of(fd) == 1000);
     append(writer, 0, 100, 200);
 
-    tbc_flush flush; /* fails at first; asked again when half of it is written, it never fails for no reason */
+    tbc_flush flush; /* may fail with EFBIG at first, and for no other reason */
     tbc_status status;
     tbc_writer_flush_begin(writer, &flush);
     sleep_ms(20);
@@ -1309,7 +1309,7 @@ static tbc_place temp_place(void)
     return (tbc_place){directory, ".suffix", "", 0};
 }
 
-/* A file in it, if there is any. */
+/* Finds a file in `directory`, if there is any. */
 static bool find_file(char path[TBC_PATH_MAX])
 {
     bool found = false;
@@ -1350,7 +1350,7 @@ static void *log_and_flush(void *argument)
     return NULL;
 }
 
-/* Many threads flush, and so write, in the place of the writer's own. */
+/* Many threads flush, and so write in the place of the writer's thread. */
 static void test_flushes(void)
 {
     char path[TBC_PATH_MAX];
@@ -1369,7 +1369,7 @@ static void test_flushes(void)
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
-/* After the file was deleted, with its directory, all that is not known to be read goes to a new one behind it. */
+/* After the file and its directory are deleted, what is logged next goes to a new file that sorts after the old one. */
 static void test_deleted_file(void)
 {
     char path[TBC_PATH_MAX], next[TBC_PATH_MAX];
@@ -1387,7 +1387,7 @@ static void test_deleted_file(void)
     CHECK(unlink(next) == 0 && rmdir(directory) == 0);
 }
 
-/* What was logged before the directory was removed goes with it; what comes after makes it again. */
+/* What was logged before the directory was removed is gone, too; the next event makes the directory again. */
 static void test_removed_directory(void)
 {
     char path[TBC_PATH_MAX];
@@ -1408,14 +1408,14 @@ static void test_removed_directory(void)
 
     append(writer, 0, 300, 400);
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
-    append(writer, 0, 400, 401); /* which brings back what waited with it */
+    append(writer, 0, 400, 401); /* makes the directory again, and so writes what still waited, too */
     close_writer(writer);
     CHECK(find_file(path) && entries(directory) == 3);
     check_file(open(path, O_RDONLY), 1, 300, 1, 401);
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
-/* Who deletes a file may be about to remove its directory: a new file would be in the way. */
+/* A program that deletes a file may be about to remove its directory: a new file would make that fail. */
 static void test_deleted_file_is_left_for_a_moment(void)
 {
     char path[TBC_PATH_MAX];
@@ -1441,13 +1441,13 @@ static void test_deleted_file_is_left_for_a_moment(void)
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
-/* Somebody closes all descriptors, and the number of the file's goes to another one. */
+/* The program closes all descriptors, and the number of the event file's goes to another file. */
 static void test_descriptor_of_others(void)
 {
     char path[TBC_PATH_MAX], next[TBC_PATH_MAX];
     tbc_place place = temp_place();
     int fd = temp_file();
-    CHECK(close(fd) == 0); /* the file gets its number */
+    CHECK(close(fd) == 0); /* the event file gets this number */
     tbc_writer *writer = open_in(&place, TBC_DROP);
     append(writer, 0, 0, 100);
     CHECK(flush_all(writer) == TBC_OK);
@@ -1462,7 +1462,7 @@ static void test_descriptor_of_others(void)
     CHECK(close(fd) == 0 && close(other) == 0 && unlink(path) == 0 && unlink(next) == 0 && rmdir(directory) == 0);
 }
 
-/* A file that may not grow any more: the next one begins with the record that was torn. */
+/* If a file may not grow any more, the next one begins with the torn record. */
 static void test_torn_record(void)
 {
     char path[TBC_PATH_MAX], next[TBC_PATH_MAX];
@@ -1504,7 +1504,7 @@ static void test_torn_record(void)
     CHECK(unlink(next) == 0 && rmdir(directory) == 0);
 }
 
-/* A disk that fails takes no room from files on others; what it has no room for is dropped and counted. */
+/* Files on a failing disk take no room from the others; their events that find no room are dropped and counted. */
 static void test_failing_and_sound(void)
 {
     char path[TBC_PATH_MAX];
@@ -1520,7 +1520,7 @@ static void test_failing_and_sound(void)
     tbc_status status;
     while ((status = try_append(failing, 0, 1)) == TBC_OK) { }
     CHECK(status == TBC_DROPPED && tbc_writer_stats(failing).dropped == 1);
-    CHECK(tbc_writer_reserve(failing, 200000, 1.5) == TBC_OK); /* what is large has room of its own */
+    CHECK(tbc_writer_reserve(failing, 200000, 1.5) == TBC_OK); /* large things have room of their own */
     CHECK(tbc_writer_reserve(failing, 100, 1.5) == TBC_DROPPED && tbc_writer_stats(failing).dropped == 2);
     CHECK(tbc_writer_begin(failing, &frame, LARGE, TBC_LARGE, 1.5, false) == TBC_OK);
     tbc_buffer_append(frame.to, "", 0);
@@ -1542,7 +1542,7 @@ static void check_child(pid_t child)
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
-/* As `append` of thread 0 logs them. */
+/* Returns the size of events as `append` logs them for thread 0. */
 static off_t size_of_events(int64_t events)
 {
     tbc_buffer buffer = {0};
@@ -1556,7 +1556,7 @@ static off_t size_of_events(int64_t events)
     return (off_t)size;
 }
 
-/* Beside a write that does not end, exit() writes the other files itself. */
+/* While one write does not end, exit() writes the other files itself. */
 static void test_exit_beside_a_stuck_write(void)
 {
     char path[TBC_PATH_MAX];
@@ -1583,8 +1583,8 @@ static void test_exit_beside_a_stuck_write(void)
     CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
-/* A file that cannot be written does not keep the others from it, nor the process from its end. This is the first test
-   that opens writers: ThreadSanitizer does not understand the new lock that a child gets where there was one. */
+/* A file that cannot be written prevents neither the writing of the others nor the end of the process. This is the
+   first test that opens writers: ThreadSanitizer does not understand the new condition variables of a child. */
 static void test_exit(void)
 {
     int fds[] = {temp_file(), temp_file()};
@@ -1601,7 +1601,7 @@ static void test_exit(void)
     check_file(fds[1], 1, 0, 1, EVENTS);
 }
 
-/* A writer whose pipe nobody reads, and the thread in a write to it that does not end. */
+/* Opens a writer whose pipe nobody reads, so that the thread is in a write that does not end. */
 static tbc_writer *open_stuck(copying *copying)
 {
     char byte;
@@ -1614,7 +1614,7 @@ static tbc_writer *open_stuck(copying *copying)
     return writer;
 }
 
-/* The pipe is read, and nothing is lost. */
+/* Reads the pipe and checks that nothing is lost. */
 static void close_stuck(tbc_writer *writer, copying *copying)
 {
     CHECK(tbc_writer_stats(writer).queued > 0);
@@ -1640,26 +1640,26 @@ static void test_close_beside_a_stuck_write(void)
     close_stuck(stuck, &copying);
 }
 
-/* A fork does not wait for it, and the thread goes on. */
+/* A fork does not wait for a write that does not end, and the thread keeps running. */
 static void test_pause_beside_a_stuck_write(void)
 {
     copying copying;
     tbc_writer *stuck = open_stuck(&copying);
-    for (int i = 0; i < 100 * HANG; i++) { /* which would time out if each took 10 ms */
+    for (int i = 0; i < 100 * HANG; i++) { /* times out if each takes 10 ms */
         tbc_writer_pause();
         tbc_writer_resume();
     }
     close_stuck(stuck, &copying);
 }
 
-/* What is queued is written before a fork, by a thread that is gone then, and there is one again for the next event. A
-   busy machine may need more time than a fork gives it, but not every time. */
+/* Before a fork, the thread writes what is queued, and ends; the next event starts it again. A busy machine may sometimes
+   need more time than a fork waits. */
 static void test_pause_writes(void)
 {
     char path[TBC_PATH_MAX];
     tbc_place place = temp_place();
     int written = 0, ended = 0;
-    tbc_writer_pause(); /* the thread of tests before this one may be about to end */
+    tbc_writer_pause(); /* the thread of an earlier test may be about to end */
     int threads = entries("/proc/self/task");
     tbc_writer *writer = open_in(&place, TBC_RAISE), *other = open_writer(temp_file());
     for (int64_t i = 0; i < 20; i++) {
@@ -1682,7 +1682,7 @@ static void test_pause_writes(void)
 
 static bool forked;
 
-/* Asked by LeakSanitizer, which looks for the parent's threads in the child. */
+/* Called by LeakSanitizer, which would look for the parent's threads in the child. */
 int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void) { return forked; }
 
@@ -1699,8 +1699,8 @@ static void run_child(tbc_writer *writer, int fd)
     exit(0);
 }
 
-/* While a thread logs, and every other time with the writer's thread stopped. No thread is about to start when the fork
-   comes: older sanitizers hold a lock there, which the child would find locked. */
+/* Forks while a thread logs, every other time with the writer's thread stopped. No thread may be starting at the fork:
+   older sanitizers hold a lock then, which the child would find locked. */
 static void test_fork(void)
 {
     int fd = temp_file();
@@ -1730,8 +1730,8 @@ static void test_fork(void)
 
 /* --- scanning --- */
 
-/* Of the bytes 0, 1, 2, ..., 255, 0, ..., so many behind the first eight: as CPython hashes them where PYTHONHASHSEED is
-   0, 1 or 2023. */
+/* Hashes the bytes 0, 1, 2, ..., 255, 0, ...: the first eight as the head, then `size` more. The known hashes are those
+   of CPython with a PYTHONHASHSEED of 0, 1 or 2023. */
 static void test_siphash(void)
 {
     static const struct {
@@ -1756,9 +1756,9 @@ static void test_siphash(void)
 
 enum { SCAN_TAGS = 200, SCAN_STEPS = 50 };
 
-static tbc_scan scan_of; /* resolve has no other way to it, as it is a test's */
+static tbc_scan scan_of; /* global, so that resolve_tag can use it */
 
-/* The number in "tag-7", which is its series'; scalars are those with an even one. */
+/* Adds a series for each key whose tag begins with "tag-". */
 static int resolve_tag(void *context, const tbc_key *key)
 {
     (void)context;
@@ -1777,7 +1777,7 @@ static void begin_scan(void)
     tbc_scan_next_file(&scan_of);
 }
 
-/* Tags in turn: plain scalars, scalars as tensors of floats and of doubles, and texts. */
+/* Fills a buffer with tags in turn: plain scalars, scalars as tensors of floats and of doubles, and texts. */
 static void fill_for_scan(tbc_buffer *buffer)
 {
     const tbc_bytes text = TBC_BYTES("text");
@@ -1806,7 +1806,7 @@ static void check_rows(const tbc_buffer *buffer)
     uint64_t bytes = 0;
     CHECK(scan_of.n_series == SCAN_TAGS);
     for (int i = 0; i < SCAN_TAGS; i++) {
-        const tbc_series *series = &scan_of.series[i]; /* they come in the order of their first values */
+        const tbc_series *series = &scan_of.series[i]; /* in the order of their first values */
         CHECK(series->n == SCAN_STEPS && series->is_scalar == (i % 4 != 3));
         for (int64_t row = 0; row < SCAN_STEPS; row++) {
             CHECK(series->step[row] == row - 5 && series->wall_time[row] == 1e9 + (double)row);
@@ -1845,7 +1845,7 @@ static void test_scan(void)
     }
     begin_scan();
     scan_of.keep = 3;
-    for (int reading = 0; reading < 2; reading++) { /* a file, then the same once more, from its first step on */
+    for (int reading = 0; reading < 2; reading++) { /* the second file hides all rows of the first */
         for (int file = 0; file < 2; file++) {
             CHECK(tbc_scan_records(&scan_of, buffer.data, buffer.size, 0, UINT64_MAX, &used) == TBC_SCAN_MORE);
             tbc_scan_next_file(&scan_of);
@@ -1869,8 +1869,8 @@ static void test_scan(void)
     tbc_buffer_free(&buffer);
 }
 
-/* A copy of a record with `length` bytes of data, without the last `cut` of them, and with some bytes changed. Its
-   checksums are good. */
+/* Copies a record with `length` bytes of data, without the last `cut` of them, and changes some bytes. The checksums of
+   the copy are right. */
 static uint8_t *changed_record(const uint8_t *from, size_t length, size_t cut)
 {
     const size_t left = length - cut, size = TBC_RECORD_HEAD + left + TBC_RECORD_TAIL;
@@ -1883,8 +1883,8 @@ static uint8_t *changed_record(const uint8_t *from, size_t length, size_t cut)
     return record;
 }
 
-/* Whatever a record with good checksums holds: no byte beyond it is read (the sanitizers see to that), and all of it
-   is taken, or nothing. */
+/* Whatever a record with right checksums has, no byte beyond it is read (the sanitizers check that), and all of it is
+   read or nothing. */
 static void test_scan_of_anything(void)
 {
     tbc_buffer buffer = {0};
@@ -1926,7 +1926,7 @@ static void begin_tally(uint64_t most)
     tbc_tally_begin_file(&tally_of, 2e9);
 }
 
-/* Several files of the same records, in pieces. */
+/* Counts several files of the same records, in pieces. */
 static void test_tally(void)
 {
     static const size_t pieces[] = {SIZE_MAX, 1 << 16, 4096, 100};
@@ -1941,7 +1941,7 @@ static void test_tally(void)
         if (piece == 2)
             CHECK(tbc_tally_add_start(&tally_of, -5) == TBC_OK);
         size_t at = 0, used = 0;
-        for (size_t more = pieces[piece]; at < buffer.size; more += pieces[piece]) { /* a piece may be no whole record */
+        for (size_t more = pieces[piece]; at < buffer.size; more += pieces[piece]) { /* a piece may end within a record */
             const size_t end = more < buffer.size - at ? at + more : buffer.size;
             CHECK(tbc_tally_records(&tally_of, buffer.data + at, end - at, (int64_t)at, &used) == TBC_TALLY_MORE);
             at += used;
@@ -1970,7 +1970,7 @@ static void test_tally(void)
     tbc_buffer_free(&buffer);
 }
 
-/* Steps of no stride, as far as int64 goes: few stretches are kept, and all values are counted. */
+/* With steps of no even distance, up to the limits of int64, few stretches are kept, and all values are counted. */
 static void test_tally_joins(void)
 {
     const tbc_bytes tag = TBC_BYTES("tag"), none = TBC_BYTES("");
@@ -1988,7 +1988,7 @@ static void test_tally_joins(void)
     tbc_tally_free(&tally_of);
 }
 
-/* As test_scan_of_anything: a record is counted as a whole, or nothing of it. */
+/* As in test_scan_of_anything, a record is counted as a whole or not at all. */
 static void test_tally_of_anything(void)
 {
     tbc_buffer buffer = {0};
@@ -2027,7 +2027,7 @@ int main(void)
         test_exit_beside_a_stuck_write, test_threads, test_threads_in_a_full_queue, test_fresh, test_open_close,
         test_close_waits, test_pause_writes, test_close_beside_a_stuck_write, test_pause_beside_a_stuck_write,
         test_flushes, test_write_errors,
-        test_failing_and_sound, /* before the tests that leave much to a disk that fails for ever */
+        test_failing_and_sound, /* before the tests that leave many bytes queued for a disk that fails for ever */
         test_write_resumes, test_full, test_room_comes_back, test_large, test_room_of_large_things,
         test_chunks_do_not_linger, test_deleted_file,
         test_removed_directory, test_deleted_file_is_left_for_a_moment,
@@ -2035,10 +2035,10 @@ int main(void)
     };
     size_t n = sizeof tests / sizeof *tests, passed = 0;
 #if defined(__SANITIZE_THREAD__)
-    n--; /* test_fork: this sanitizer gives up on threads started in a child of a process with threads */
+    n--; /* no test_fork: ThreadSanitizer gives up on threads started in a child of a process with threads */
 #endif
     alarm(HANG);
-    signal(SIGXFSZ, SIG_IGN); /* as Python has it */
+    signal(SIGXFSZ, SIG_IGN); /* as in Python */
     for (size_t i = 0; i < n; i++) {
         if (!FORKS && (tests[i] == test_exit || tests[i] == test_exit_beside_a_stuck_write || tests[i] == test_fork))
             continue;
