@@ -1652,8 +1652,8 @@ static void test_pause_beside_a_stuck_write(void)
     close_stuck(stuck, &copying);
 }
 
-/* Before a fork, the thread writes what is queued, and ends; the next event starts it again. A busy machine may sometimes
-   need more time than a fork waits. */
+/* Before a fork, the thread writes what is queued, and ends; the next event starts it again. A busy machine may
+   sometimes need more time than a fork waits. */
 static void test_pause_writes(void)
 {
     char path[TBC_PATH_MAX];
@@ -1941,7 +1941,7 @@ static void test_tally(void)
         if (piece == 2)
             CHECK(tbc_tally_add_start(&tally_of, -5) == TBC_OK);
         size_t at = 0, used = 0;
-        for (size_t more = pieces[piece]; at < buffer.size; more += pieces[piece]) { /* a piece may end within a record */
+        for (size_t more = pieces[piece]; at < buffer.size; more += pieces[piece]) { /* may end within a record */
             const size_t end = more < buffer.size - at ? at + more : buffer.size;
             CHECK(tbc_tally_records(&tally_of, buffer.data + at, end - at, (int64_t)at, &used) == TBC_TALLY_MORE);
             at += used;
