@@ -9,7 +9,7 @@
  *
  *   slot          values                                       bucket
  *   0             -0                                           775
- *   1 to 774      negative: their bits grow as the value falls 774 to 1
+ *   1 to 774      negative; their bits grow as values fall     774 to 1
  *   775 to 1548   0 and positive                               775 to 1548
  *   1549          not finite                                   none
  *
