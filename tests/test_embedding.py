@@ -370,7 +370,7 @@ def test_a_list_that_cannot_be_read_is_set_aside(log_dir, content, kind):
     os.makedirs(log_dir)
     Path(log_dir, CONFIG).write_bytes(content)
     with kind(log_dir) as writer:
-        with pytest.warns(UserWarning, match=r"cannot be read .* is .*\.unreadable now") as told:
+        with pytest.warns(UserWarning, match=r"cannot be read .* is now named .*\.unreadable, ") as told:
             writer.add_embedding(MAT, tag="a")
         writer.add_embedding(MAT, tag="b")
     assert told[0].filename == __file__
@@ -597,8 +597,8 @@ def test_a_disk_that_fails_is_told_by_flush_and_keeps_the_list(log_dir, monkeypa
         ((MAT, None, np.ones((4, 2, 2))), ValueError, "4 dimensions"),
         ((MAT, None, np.ones((4, 3, 0, 2))), ValueError, "pixel"),
         ((MAT, None, [1, 2, 3, 4]), NotImplementedError, "list"),
-        ((MAT, None, None, "a/../../x"), ValueError, "lead out of the run"),
-        ((MAT, None, None, "/x/y/z"), ValueError, "lead out of the run"),
+        ((MAT, None, None, "a/../../x"), ValueError, "lead out of the run's directory"),
+        ((MAT, None, None, "/x/y/z"), ValueError, "lead out of the run's directory"),
         ((MAT, None, None, "a\0b"), ValueError, "null"),
         ((MAT, None, None, 0, 3), TypeError, "tag"),
         ((MAT, None, None, 0, "\ud800"), UnicodeEncodeError, "surrogates"),

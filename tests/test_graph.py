@@ -893,7 +893,7 @@ def test_weights_are_not_copied(route):
         ((nn.Linear, X), TypeError, "got type"),
         ((None, X), TypeError, "got NoneType"),
         ((torch.relu, X), TypeError, "got builtin_function_or_method"),
-        ((b"\xff\xff",), ValueError, "2 bytes that are no GraphDef message"),
+        ((b"\xff\xff",), ValueError, "the 2 bytes are not a GraphDef message"),
         ((Event(),), TypeError, "a GraphDef message is expected, got Event"),
     ],
 )

@@ -399,7 +399,7 @@ OBJECTS[0] = OBJECTS
         (({}, {object(): 1.0}), TypeError, "name of a hyperparameter or a metric must be text"),
         (({}, {"\ud800": 1.0}), ValueError, "surrogates|UTF-8"),
         (({"a": 1}, {}, [1]), TypeError, "hparam_domain_discrete must be a dict"),
-        (({"a": 1}, {}, {"b": [1]}), TypeError, "'b', which is no hyperparameter"),
+        (({"a": 1}, {}, {"b": [1]}), TypeError, "has 'b', but the hyperparameters are .'a'"),
         (({"a": None}, {}, {"a": [1, "x"]}), TypeError, "must be a list"),
         (({"a": None}, {}, {"a": 1}), TypeError, "must be a list"),
         (({"a": 1}, {}, {"a": 1}), TypeError, "must be a list"),

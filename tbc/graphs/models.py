@@ -1,4 +1,4 @@
-"""Graphs of torch's models: by which route, and without the model noticing."""
+"""Choose how to get the graph of a torch model, and restore the model's state afterwards."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tbc import dynamo
 from tbc.graphs import recorded, traced
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
-SAVED = 64 << 20  # bytes
+SAVED = 64 << 20  # bytes of buffers and inputs that are copied, at most
 
 
 @dynamo.untraced
 def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[Any], str]:
-    """The NodeDef messages of a model, and if they are of its modules alone, since it does not run: why not, else "".
+    """Return (nodes, failure): the NodeDef messages of a model, and why they show only its modules, else "".
 
     model: a Module, a ScriptModule or a ScriptFunction. inputs: see SummaryWriter.add_graph.
-    verbose prints the traced graph, or why there is none. strict is torch.jit.trace's.
+    verbose: print the traced graph, or why there is none. strict: passed to torch.jit.trace.
 
-    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises, but for models on the
-    meta device, which may not be able to run.
+    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises. A model on the meta
+    device may not be able to run: for such a model the error of forward() is returned as failure.
     """
     if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
         return traced.nodes(model.inlined_graph, model, verbose), ""
-    model = getattr(model, "_orig_mod", model)  # torch.compile's: the calls of what it compiled cannot be seen
+    model = getattr(model, "_orig_mod", model)  # the model before torch.compile, since compiled calls cannot be seen
     if inputs is None:
         return recorded.outline(model), ""
     is_meta = any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers()))
@@ -54,12 +54,16 @@ def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[An
     if not is_meta:
         args, kwargs = calls[-1]
         with _untouched(model, inputs):
-            model(*args, **kwargs)  # raises what is wrong with it, if it was not the recording
+            model(*args, **kwargs)  # raises the model's error; if it raises none, only the recording failed
     return recorded.outline(model), failure
 
 
 def _calls(model: Any, inputs: Any) -> list[Call]:
-    """The ways to call the model with the inputs: those of torch's writer, and behind them what torch's cannot do."""
+    """Return the (args, kwargs) to call the model with, in the order to try them. Raises TypeError if none fits.
+
+    As in torch's writer, a tuple or list holds the arguments, and any other object is the only argument. Unlike there,
+    a list may also be the only argument, and a mapping the keywords.
+    """
     calls: list[Call] = [] if type(inputs) is tuple else [((inputs,), {})]
     if isinstance(inputs, Mapping):
         calls.append(((), dict(inputs)))
@@ -73,9 +77,9 @@ def _calls(model: Any, inputs: Any) -> list[Call]:
 
 
 def _misfit(model: Any, call: Call) -> str:
-    """Why it cannot be called in this way."""
+    """Return why forward() does not accept this call, or "" if it may."""
     args, kwargs = call
-    with suppress(ValueError):  # of a function without a signature
+    with suppress(ValueError):  # forward() may have no signature
         try:
             inspect.signature(model.forward).bind(*args, **kwargs)
         except TypeError as error:
@@ -85,8 +89,8 @@ def _misfit(model: Any, call: Call) -> str:
 
 @contextmanager
 def _untouched(model: Any, inputs: Any) -> Iterator[None]:
-    """Evaluation mode, as in torch's writer. Behind it all is as it was: the mode of each module, its attributes,
-    parameters and buffers, what is in the buffers and inputs (as far as they are saved), and random numbers."""
+    """Set the model to evaluation mode, as torch's writer does. At the end, restore the mode, attributes, parameters
+    and buffers of each module, the content of buffers and inputs (see `_saved`), and the random generators."""
     modes = [(module, module.training) for module in model.modules()]
     contents = [*model.buffers(), *(tensor for _, tensor in recorded.tensors(inputs))]
     restores = [_keep_attributes(module) for module, _ in modes if not isinstance(module, torch.jit.ScriptModule)]
@@ -100,15 +104,16 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
     finally:
         for module, mode in modes:
             if module.training != mode:
-                module.train(mode)  # some classes do more in it than that
+                module.train(mode)  # a method, as some classes override it to do more
         for restore in restores:
             restore()
 
 
 def _keep_attributes(module: torch.nn.Module) -> Callable[[], None]:
-    """A function that gives the module its attributes, parameters and buffers back.
+    """Return a function that restores the module's attributes, parameters and buffers.
 
-    But for a module that has a new class, parameters or modules: it builds itself when it first runs.
+    It does nothing if the module then has another class, parameters or modules: a LazyLinear, for example, builds
+    itself in its first run.
     """
     parts, attributes = _parts(module), dict(vars(module))
     parameters, buffers = dict(module._parameters), dict(module._buffers)
@@ -130,7 +135,7 @@ def _parts(module: torch.nn.Module) -> tuple[Any, ...]:
 
 
 def _keep_content(tensor: torch.Tensor) -> Callable[[], None]:
-    """A function that gives the tensor its content back, if it has changed: autograd counts what is written."""
+    """Return a function that restores the tensor's content if it has changed; autograd counts each write."""
     content = tensor.detach().clone()
 
     def restore() -> None:
@@ -141,12 +146,12 @@ def _keep_content(tensor: torch.Tensor) -> Callable[[], None]:
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    plain = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)  # whatever the strides
+    plain = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)  # contiguous, so that view() works
     return plain.copy_(tensor.detach()).flatten().view(torch.uint8)
 
 
 def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """The small ones, 64 MiB in all: weights may be buffers, and there may be no room for them twice."""
+    """Yield the smallest tensors, up to SAVED bytes: large weights may be buffers, with no memory for a copy."""
     room = SAVED
     for tensor in sorted(filter(_is_plain, tensors), key=lambda tensor: tensor.nbytes):
         room -= tensor.nbytes
@@ -155,6 +160,6 @@ def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
-    """With elements that can be copied and compared."""
+    """Return whether the tensor's elements can be copied and compared."""
     odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested
     return type(tensor) is torch.Tensor and not odd and tensor.layout == torch.strided

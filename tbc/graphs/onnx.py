@@ -1,4 +1,4 @@
-"""Graphs of ONNX models, as torch's writer has them: names as in the model, parameters of operations as text."""
+"""Convert ONNX models to graphs, like torch's writer: names as in the model, parameters of operations as text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tbc.proto import NodeDef
 
 
 def graph(model: Any) -> Any:
-    """The GraphDef message of a file, or of a ModelProto message.
+    """Return the GraphDef message of an ONNX file (its path or an open file) or of a ModelProto message.
 
-    Raises ImportError without onnx, for a file; TypeError for what is neither.
+    Raises ImportError for a file if onnx is not installed, TypeError for other objects.
     """
     if isinstance(model, (str, os.PathLike)) or hasattr(model, "read"):
         model = _load(model)
@@ -28,22 +28,22 @@ def _load(file: Any) -> Any:
         import onnx
     except ImportError as error:
         raise ImportError("add_onnx_graph needs onnx: pip install 'tbc[onnx]'") from error
-    return onnx.load(file, load_external_data=False)  # the weights
+    return onnx.load(file, load_external_data=False)  # a graph shows no weights
 
 
 def _variable(value: Any) -> Any:
-    """The node of an input or an output."""
+    """Return the node of an input or an output."""
     tensor = value.type.tensor_type
     node = NodeDef(name=value.name, op="Variable")
     node.attr["dtype"].type = tensor.elem_type
-    node.attr["shape"].shape.SetInParent()  # of a scalar
+    node.attr["shape"].shape.SetInParent()  # even if it is a scalar, without dimensions
     for dimension in tensor.shape.dim:
         node.attr["shape"].shape.dim.add(size=dimension.dim_value)
     return node
 
 
 def _operation(operation: Any) -> Any:
-    """The node of an operation, by the name of its first output."""
+    """Return the node of an operation, named after its first output."""
     parameters = (" = ".join(str(value) for _, value in attribute.ListFields()) for attribute in operation.attribute)
     node = NodeDef(name=operation.output[0], op=operation.op_type, input=operation.input)
     node.attr["parameters"].s = ", ".join(parameters).encode()

@@ -1,8 +1,8 @@
-"""The graph of a model that torch.jit.trace cannot trace: what it calls of torch while it runs, once.
+"""Record the graph of a model that torch.jit.trace cannot trace: run it once, and make a node of each call of torch.
 
-A run takes what the model takes: any Python, control flow that depends on data, dicts and dataclasses, tensors without
-data; torch.export and torch.fx refuse much of that, and copy or compile what they take. The scopes are the paths of the
-modules, and a node is what one of them calls: Net/ModuleList[blocks]/Linear[0]/linear.
+Recording works for all that the model can run: any Python, control flow that depends on data, dicts and dataclasses,
+tensors without data. torch.export and torch.fx refuse much of that, and copy or compile the model. The scope of a node
+is the path of the module that made the call: Net/ModuleList[blocks]/Linear[0]/linear.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from torch.utils.weak import WeakIdKeyDictionary
 from tbc import graphs
 
 ATTRIBUTE, CONSTANT, INPUT_OR_OUTPUT = "prim::GetAttr", "prim::Constant", "IO Node"  # as in a traced graph
-LONGEST = 1000  # characters of the arguments that are shown
+LONGEST = 1000  # characters of a call's arguments that a node shows
 
 
 def record(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-    """The NodeDef messages of a call of the model. Raises what that raises."""
+    """Call the model; return the NodeDef messages of the call. Raises what the model raises."""
     recorder = _Recorder(model)
     for name, value in inspect.signature(model.forward).bind(*args, **kwargs).arguments.items():
         recorder.give(name, value)
     with (
-        register_module_forward_pre_hook(recorder.enter),  # of all modules: the model's own hooks stay as they are
+        register_module_forward_pre_hook(recorder.enter),  # global, so that the hooks of the model do not change
         register_module_forward_hook(recorder.leave, always_call=True),
         _eager(),
         recorder,
@@ -45,7 +45,7 @@ def record(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[A
 
 
 def outline(model: Any) -> list[Any]:
-    """The NodeDef messages of the modules alone, with their parameters and buffers, for a model that does not run."""
+    """Return the NodeDef messages of the modules, parameters and buffers of a model, without running it."""
     nodes = []
     for module, scope in _scopes(model).items():
         own = dict(_own(module))
@@ -58,7 +58,7 @@ def outline(model: Any) -> list[Any]:
 
 
 def tensors(value: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
-    """(name, tensor) of all that mappings, sequences, dataclasses and other objects hold: ("batch.ids", ...), ..."""
+    """Yield (name, tensor) of each tensor in mappings, sequences, dataclasses and other objects: ("batch.ids", ...)."""
     if isinstance(value, torch.Tensor):
         yield name, value
         return
@@ -66,7 +66,7 @@ def tensors(value: Any, name: str = "", seen: set[int] | None = None) -> Iterato
         parts = dict(value)
     elif isinstance(value, (list, tuple)):
         parts = dict(enumerate(value))
-    elif isinstance(value, (type, ModuleType, torch.nn.Module)):  # which hold more than this call's
+    elif isinstance(value, (type, ModuleType, torch.nn.Module)):  # their tensors are not arguments of this call
         return
     elif dataclasses.is_dataclass(value):
         parts = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
@@ -80,28 +80,28 @@ def tensors(value: Any, name: str = "", seen: set[int] | None = None) -> Iterato
 
 
 class _Recorder(TorchFunctionMode):  # type: ignore[misc]
-    """Makes a node of every call of torch that gives a tensor, but for those within such a call."""
+    """Make a node of each call of torch that returns a tensor, but not of the calls that torch makes within it."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.nodes: list[Any] = []
-        self._taken: dict[str, int] = {}  # names of nodes, and the number to tell the next one of that name apart
+        self._taken: dict[str, int] = {}  # name of a node -> the last number appended to make another node unique
         self._scopes = _scopes(model)
-        self._running = [self._scopes[model]]
+        self._running = [self._scopes[model]]  # the scopes of the modules that run, the innermost last
         self._thread = threading.get_ident()
-        self._sources = WeakIdKeyDictionary()  # tensor -> the output of a node
-        self._unused = WeakIdKeyDictionary()  # tensor -> name and op of the node that it is to be
+        self._sources = WeakIdKeyDictionary()  # tensor -> the output of a node, "name" or "name:1"
+        self._unused = WeakIdKeyDictionary()  # tensor -> (name, op) of its node, which is made when a call uses it
         for module, scope in self._scopes.items():
             for name, tensor in _own(module):
                 self._unused.setdefault(tensor, (f"{scope}/{name}", ATTRIBUTE))
 
     def give(self, name: str, value: Any) -> None:
-        """An argument of the model."""
+        """Register an argument of the model."""
         for path, tensor in tensors(value, name):
             self._unused.setdefault(tensor, (f"input/{path}", INPUT_OR_OUTPUT))
 
     def take(self, result: Any) -> None:
-        """What the model returned."""
+        """Make the nodes of what the model returned."""
         for path, tensor in tensors(result, "output"):
             self._add(f"output/{path}", INPUT_OR_OUTPUT, tensor, "", [tensor])
 
@@ -112,7 +112,7 @@ class _Recorder(TorchFunctionMode):  # type: ignore[misc]
     def leave(self, module: torch.nn.Module, args: Any, result: Any) -> None:
         if module in self._scopes and threading.get_ident() == self._thread:
             unseen = [tensor for _, tensor in tensors(result) if not self._is_known(tensor)]
-            if unseen:  # what made them is not Python
+            if unseen:  # made by code that is not Python, such as a ScriptModule's: one node for the module
                 self._make(_class(module), _class(module), args, module.extra_repr(), unseen)
             self._running.pop()
 
@@ -127,13 +127,13 @@ class _Recorder(TorchFunctionMode):  # type: ignore[misc]
         return result
 
     def _make(self, name: str, op: str, inputs: Any, about: str, made: Sequence[torch.Tensor]) -> None:
-        """A node in the scope of the module that runs, of which tensors come."""
+        """Make a node in the scope of the running module, with the tensors `made` as its outputs."""
         node = self._add(f"{self._running[-1]}/{name}", op, inputs, about, made)
         for place, tensor in enumerate(made):
             self._sources[tensor] = f"{node}:{place}" if place else node
 
     def _add(self, name: str, op: str, inputs: Any, about: str, made: Sequence[torch.Tensor]) -> str:
-        """A node, and its name."""
+        """Make a node; return its name, which is unique."""
         sources = [self._source(tensor) for _, tensor in tensors(inputs)]
         unique = name
         while unique in self._taken:
@@ -144,7 +144,7 @@ class _Recorder(TorchFunctionMode):  # type: ignore[misc]
         return unique
 
     def _source(self, tensor: torch.Tensor) -> str:
-        """The output of a node that a tensor is; of a new node, if it is used for the first time."""
+        """Return the output of a node that the tensor is; make its node if the tensor is used for the first time."""
         if tensor not in self._sources:
             name, op = self._unused.pop(tensor, (f"{self._running[-1]}/constant", CONSTANT))
             self._sources[tensor] = self._add(name, op, (), "", [tensor])
@@ -156,15 +156,15 @@ class _Recorder(TorchFunctionMode):  # type: ignore[misc]
 
 
 def _eager() -> AbstractContextManager[Any]:
-    """What is compiled runs as Python, whose calls can be seen."""
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and to import it takes two seconds
+    """Run compiled functions as plain Python, whose calls can be seen."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing dynamo takes two seconds
         return nullcontext()
     stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return stance
 
 
 def _scopes(model: Any) -> dict[torch.nn.Module, str]:
-    """Of all modules: {model: "Net", model.fc: "Net/Linear[fc]"}."""
+    """Return the scope of each module: {model: "Net", model.fc: "Net/Linear[fc]"}."""
     scopes: dict[str, str] = {}
     for path, module in model.named_modules():
         parent, _, name = path.rpartition(".")
@@ -177,7 +177,7 @@ def _class(module: torch.nn.Module) -> str:
 
 
 def _own(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Its parameters and buffers, but not those of the modules in it."""
+    """Yield the module's own parameters and buffers, not those of the modules in it."""
     yield from module.named_parameters(recurse=False)
     yield from module.named_buffers(recurse=False)
 
@@ -187,18 +187,18 @@ def _shapes(tensors: Sequence[torch.Tensor]) -> list[torch.Size] | None:
 
 
 def _op(func: Any) -> str:
-    """aten::linear; other namespaces are those of other people's operators."""
+    """Return the name of an operation, such as aten::linear. Custom operators have other namespaces than aten."""
     qualified = getattr(func, "_qualified_op_name", getattr(func, "_name", ""))
     if "::" in qualified:
-        return str(qualified.partition(".")[0])  # without the name of an overload
+        return str(qualified.partition(".")[0])  # without the overload: aten::add.Tensor is aten::add
     name = getattr(func, "__name__", type(func).__name__)
-    if name == "__get__":  # of a property
+    if name == "__get__":  # a property, such as Tensor.T
         name = func.__self__.__name__
     return f"aten::{name.lstrip('_').removesuffix('__')}"
 
 
 def _is_plain(value: Any) -> bool:
-    """Arguments that a line of text can show."""
+    """Return whether an argument can be shown in a line of text."""
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
     return isinstance(value, (bool, int, float, complex, str, slice, torch.dtype, torch.device))

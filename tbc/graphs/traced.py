@@ -1,7 +1,7 @@
-"""The graph that torch.jit.trace makes of a model: node for node that of torch's own writer.
+"""Trace a model with torch.jit.trace, and make the graph that torch's writer makes, node for node.
 
-The name of a node is its scope and torch's name of the value that it gives: Net/Linear[fc]/input.3. What gets a
-parameter from a module is a node, too; what gets a module is none, for the scopes tell it.
+The name of a node is its scope and torch's name of the value it returns: Net/Linear[fc]/input.3. An operation that
+gets a parameter from a module is a node, too. One that gets a module is not, since the scopes already show that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 from tbc import graphs
 
 GET_ATTRIBUTE = "prim::GetAttr"
-MODULE = "ClassType"  # the kind of a value's type
+MODULE = "ClassType"  # the kind of type that a module has in a traced graph
 
 
 class Node(NamedTuple):
-    """Of one value; an operation that gives several has as many nodes."""
+    """The node of one value; an operation that returns several values has as many nodes."""
 
     scope: str
     op: str
@@ -29,9 +29,9 @@ class Node(NamedTuple):
 
 
 def trace(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], verbose: bool, strict: bool) -> list[Any]:
-    """The NodeDef messages of a call of the model, which runs once. strict is torch.jit.trace's, which may raise."""
+    """Run the model once; return the NodeDef messages. strict is passed to torch.jit.trace. Raises what that raises."""
     inputs: dict[str, Any] = {"example_kwarg_inputs": dict(kwargs)} if kwargs else {"example_inputs": args}
-    with warnings.catch_warnings():  # of what a trace is not good for: this one is looked at, and never run
+    with warnings.catch_warnings():  # they concern running the trace with other inputs; this trace is never run
         warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(model, **inputs, strict=strict, check_trace=False)
@@ -41,13 +41,16 @@ def trace(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], verbose:
 
 
 def nodes(graph: Any, module: Any, verbose: bool) -> list[Any]:
-    """The NodeDef messages of torch's graph, inlined, of a ScriptModule or a ScriptFunction. verbose prints it."""
+    """Return the NodeDef messages of torch's inlined graph of a ScriptModule or a ScriptFunction.
+
+    verbose: print the graph.
+    """
     if verbose:
         print(graph)
     root, classes = _classes(module)
-    paths: dict[str, str] = {}  # of attributes, by torch's names of values
-    names: dict[str, str] = {}
-    found: dict[str, Node] = {}  # an operation takes the place of an input or output of its name
+    paths: dict[str, str] = {}  # torch's name of a value -> the path of the attribute that it is
+    names: dict[str, str] = {}  # torch's name of a value -> the name of its node
+    found: dict[str, Node] = {}  # by torch's name of the value; an operation replaces an input or output of its name
     for value in graph.inputs():
         if value.uses() and value.type().kind() != MODULE:
             found[value.debugName()] = Node("input", "IO Node", [], "", _shapes(value))
@@ -61,7 +64,7 @@ def nodes(graph: Any, module: Any, verbose: bool) -> list[Any]:
         scope = "/".join([root, *parts]) if any(parts) else root
         inputs = [value.debugName() for value in operation.inputs()]
         about = str({name: getattr(operation, operation.kindOf(name))(name) for name in operation.attributeNames()})
-        names.update((name, f"{scope}/{name}") for name in inputs)  # of a module: that of the last to use it
+        names.update((name, f"{scope}/{name}") for name in inputs)  # a module has no node: the scope of its last user
         for value in operation.outputs():
             shapes = _shapes(value) if value.isCompleteTensor() else None
             found[value.debugName()] = Node(scope, operation.kind(), inputs, about, shapes)
@@ -73,7 +76,7 @@ def nodes(graph: Any, module: Any, verbose: bool) -> list[Any]:
 
 
 def _classes(module: Any) -> tuple[str, dict[str, str]]:
-    """The name of the class of a module, and of each within: {"__module.fc": "Linear[fc]"}."""
+    """Return the class name of a module, and the scopes of the modules within it: {"__module.fc": "Linear[fc]"}."""
     if isinstance(module, torch.jit.ScriptFunction):
         return module.name, {}
     modules = module.named_modules(prefix="__module")
@@ -86,7 +89,7 @@ def _class(module: Any) -> str:
 
 
 def _attribute(operation: Any, paths: dict[str, str]) -> str:
-    """The scope of what gets an attribute, as that of other operations: __module.features/__module.features.weight."""
+    """Return the scope of a GetAttr operation, written like others: __module.features/__module.features.weight."""
     name, parent = operation.s("name"), paths.get(operation.input().debugName())
     path = f"{parent}/{parent.rpartition('/')[2]}.{name}" if parent else f"__module.{name}"
     paths[operation.output().debugName()] = path
@@ -96,6 +99,6 @@ def _attribute(operation: Any, paths: dict[str, str]) -> str:
 def _shapes(value: Any) -> list[list[int]] | None:
     try:
         sizes = value.type().sizes()
-    except RuntimeError:  # an input or output that is no tensor
+    except RuntimeError:  # an input or output that is not a tensor
         return [[1]]
     return None if sizes is None else [sizes]

@@ -1,5 +1,5 @@
-"""What is logged, a module for each kind: it checks the arguments of an add_* and makes the bytes that are stored.
+"""A module for each kind of value: it checks the arguments of an add_* method and makes the bytes to store.
 
-Nothing here knows of event files or writers. Numbers, text, tensors and histograms on the default bins need no module:
+No module here uses event files or writers. Numbers, text, tensors and histograms with the default bins have no module:
 tbc/_core.pyx encodes them.
 """

@@ -1,4 +1,4 @@
-"""Boxes drawn on images, by Pillow."""
+"""Draw boxes on images, with Pillow."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tbc.kinds import images
 
 Pixels = npt.NDArray[Any]
 
-FAR_AWAY = 2**30  # pixels, beyond which Pillow's integers end
-LARGEST = 2**16  # pixels a side of an image that is scaled
+FAR_AWAY = 2**30  # pixels: Pillow converts coordinates to 32-bit integers
+LARGEST = 2**16  # pixels: each side of a rescaled image must be smaller
 LINE = 2  # pixels
 
 
 def check(
     height: int, width: int, boxes: Pixels, labels: Sequence[str] | str | None, rescale: float
 ) -> tuple[Pixels, list[str] | None]:
-    """Copies of boxes and labels, if they fit an image of that size and each other. Raises ValueError if not.
+    """Return copies of boxes and labels. Raises ValueError if they, or rescale, do not fit the image or each other.
 
-    boxes: rows that start with xmin, ymin, xmax, ymax; what follows, such as a score, is left out.
+    boxes: rows that start with xmin, ymin, xmax, ymax; further columns, such as a score, are ignored.
     """
     if boxes.size == 0:
         boxes = np.empty((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] < 4 or boxes.dtype.kind not in "biufO":
         raise ValueError(
-            f"boxes are rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
+            f"boxes must be rows of xmin, ymin, xmax, ymax, got an array of {boxes.dtype} and shape {boxes.shape}"
         )
     boxes = convert.real(boxes, "boxes")[:, :4].astype(np.float64)
     if not (np.abs(boxes) < FAR_AWAY).all():
-        raise ValueError(f"boxes must be finite, and nearer than {FAR_AWAY} pixels, got {boxes!r}")
+        raise ValueError(f"boxes must be finite and between -{FAR_AWAY} and {FAR_AWAY} pixels, got {boxes!r}")
     if isinstance(labels, str):
         labels = [labels]
     texts = None if labels is None else list(map(str, convert.elements(labels, "labels")))
@@ -47,7 +47,7 @@ def check(
 
 
 def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescale: float) -> Pixels:
-    """uint8 pixels (HWC) with red boxes and labels on them, scaled then. boxes: in pixels before scaling."""
+    """Return uint8 pixels (HWC) with red boxes and labels, then rescaled. boxes: in pixels before rescaling."""
     image = draw_boxes(Image.fromarray(images.colored(pixels)), boxes, labels)
     if rescale != 1:
         size = int(image.width * rescale), int(image.height * rescale)
@@ -57,7 +57,7 @@ def on_image(pixels: Pixels, boxes: Pixels, labels: Sequence[str] | None, rescal
 
 @dynamo.untraced
 def draw_boxes(disp_image: Image.Image, boxes: Any, labels: Sequence[str] | None = None) -> Image.Image:
-    """Draws boxes on a Pillow image, in place: in red, each label on red in the lower left corner."""
+    """Draw red boxes on a Pillow image, in place; each label is on red in the lower left corner of its box."""
     draw, font = ImageDraw.Draw(disp_image), ImageFont.load_default()
     for i, (left, top, right, bottom) in enumerate(boxes):
         corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]

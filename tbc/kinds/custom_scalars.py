@@ -1,4 +1,4 @@
-"""Layouts of TensorBoard's CUSTOM SCALARS tab: which curves share a chart."""
+"""Encode layouts of TensorBoard's CUSTOM SCALARS tab: which curves share a chart."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ TAG = "custom_scalars__config__"
 
 
 def summary(layout: Mapping[str, Any]) -> Any:
-    """The Summary message of {category: {chart: [kind, tags]}}.
+    """Return the Summary message of {category: {chart: [kind, tags]}}.
 
-    kind: "Margin", whose tags are a value, its lower and its upper bound; anything else, as in torch, is "Multiline",
-    whose tags are regular expressions. One tag may stand alone. A title may be bytes, or None, which is "", as in
-    torch. Raises TypeError if it is nested otherwise or tags are not text, AssertionError for a margin chart of other
-    than three tags.
+    kind: "Margin" for a chart with three tags: a value, its lower and its upper bound. Any other kind is "Multiline",
+    as in torch, and its tags are regular expressions. tags: a list of str, or one str. A title may be bytes, or None
+    for "", as in torch.
+
+    Raises TypeError for another nesting, or tags or titles that are not text; AssertionError if a margin chart has
+    not three tags.
     """
     message = Layout()
     for title, charts in _items(layout, "a layout"):
@@ -42,7 +44,7 @@ def summary(layout: Mapping[str, Any]) -> Any:
 
 
 def of_one_chart(kind: str, tags: Any, category: str, title: str) -> dict[str, Any]:
-    """The layout of one chart. Raises TypeError for titles that are not text."""
+    """Return the layout with this chart only. Raises TypeError for titles that are not text."""
     for name, text in (("category", category), ("title", title)):
         if not isinstance(text, (str, bytes, type(None))):
             raise TypeError(f"{name} must be a str, got {text!r} of type {type(text).__name__}")
@@ -71,7 +73,7 @@ def _chart(chart: Any, name: str) -> tuple[str, list[Any]]:
         tags = []
     try:
         tags = [tags] if isinstance(tags, (str, bytes)) else list(tags)
-    except TypeError:  # no iterable, or an array without dimensions
+    except TypeError:  # not iterable, or an array without dimensions
         tags = [tags]
     if not all(isinstance(tag, (str, bytes)) for tag in tags):
         raise TypeError(f"the tags of chart {name!r} must be a list of str, got {chart[1]!r}")

@@ -1,4 +1,4 @@
-"""Embeddings, as TensorBoard's PROJECTOR reads them: files beside the event file, and one that lists them.
+"""Write embeddings for TensorBoard's PROJECTOR tab: files in the directory of the run, and a list of them.
 
 <log_dir>/projector_config.pbtxt                  lists all embeddings of the run
 <log_dir>/<step>/<tag>/tensors.tsv | tensors.bytes
@@ -25,24 +25,25 @@ from tbc.notices import warn
 from tbc.proto import EmbeddingInfo, ProjectorConfig
 
 CONFIG = "projector_config.pbtxt"
-MAX_SPRITE = 8192  # pixels a side, beyond which the projector refuses a sprite
-BLOCK = 1 << 14  # numbers
-PATIENCE = 1000  # hundredths of a second to wait for a lock
+MAX_SPRITE = 8192  # pixels a side: the projector refuses a larger sprite
+BLOCK = 1 << 14  # numbers to convert at a time
+PATIENCE = 1000  # how often to try to lock, 0.01 s apart
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
-BLANK = "\u200b"  # no width, but no white space, either: the projector skips lines of that, and mixes labels up
+BLANK = "\u200b"  # for an empty label: the projector skips lines of white space, and would shift all later labels
 
-_checked: set[str] = set()  # directories whose list this process has found readable, or set aside
+_checked: set[str] = set()  # directories whose list this process has found readable, or has renamed
 
 
 class Embedding:
-    """One that is checked and copied, ready to be written.
+    """An embedding that is checked and copied, ready to be written.
 
-    vectors: little-endian, in rows.
-    labels: the lines of metadata.tsv.
-    pictures: NHWC.
+    vectors: (N, D), little-endian float32, in C order.
+    labels: the lines of metadata.tsv, or None.
+    pictures: (N, H, W, C), or None.
+    binary: whether to write tensors.bytes, not tensors.tsv.
     """
 
-    # No dataclass: its __init__ is in no file of tbc, so dynamo would not skip it.
+    # Not a dataclass, whose __init__ has no file: dynamo skips functions by their file.
     def __init__(
         self,
         vectors: npt.NDArray[np.float32],
@@ -62,15 +63,17 @@ class Embedding:
 
 
 def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
-    """Checks the parts of an embedding against each other, and copies them.
+    """Check the parts of an embedding against each other, and copy all but the pictures.
 
-    mat: (N, D) real numbers. metadata: N labels, or with a header N rows as long as it. pictures: (N, H, W, C) uint8,
-    C 1 or 3, which are not copied, or None. Raises AssertionError for lengths and ranks that do not fit, as torch does,
-    ValueError for an empty mat, TypeError for what is no real number.
+    mat: (N, D) real numbers. metadata: N labels, or with a header N rows of its length, or None. pictures: uint8 of
+    shape (N, H, W, C) with C 1 or 3, or None.
+
+    Raises AssertionError for lengths and numbers of dimensions that do not fit, as torch does; ValueError for an empty
+    mat; TypeError for values that are not real numbers. Warns if the sprite is too large for TensorBoard.
     """
     vectors = convert.array_or_list(mat)
     if vectors.ndim != 2:
-        raise AssertionError(f"an embedding is a matrix, a row for each data point, got shape {vectors.shape}")
+        raise AssertionError(f"an embedding must be a matrix with a row for each data point, got shape {vectors.shape}")
     if vectors.size == 0:
         raise ValueError(f"an embedding needs at least one data point and one dimension, got shape {vectors.shape}")
     vectors = convert.real(vectors, "an embedding's points")
@@ -84,10 +87,11 @@ def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | No
         side = math.ceil(math.sqrt(len(pictures))) * max(pictures.shape[1:3])
         if side > MAX_SPRITE:
             message = (
-                f"the {len(pictures)} images make a sprite of {side} pixels, TensorBoard shows {MAX_SPRITE} at most"
+                f"the {len(pictures)} images of label_img make a sprite of {side} pixels a side, but TensorBoard shows "
+                f"at most {MAX_SPRITE}; pass smaller images"
             )
             warn(message)
-    with np.errstate(over="ignore"):  # what is too large is infinite to the projector
+    with np.errstate(over="ignore"):  # numbers too large for a float32 become infinite
         return Embedding(vectors.astype("<f4", order="C"), labels, pictures, binary)
 
 
@@ -100,8 +104,8 @@ def _lines(metadata: Any, header: Sequence[Any] | None, n: int) -> list[str]:
         return [_line([row]) for row in rows]
     for row in rows:
         if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != len(header):
-            raise AssertionError(f"each row of metadata must have {len(header)} columns, as its header, got {row!r}")
-    # the projector takes a first line with a tab for the header; a single column has none
+            raise AssertionError(f"each row of metadata must have {len(header)} columns, like the header, got {row!r}")
+    # The projector takes the first line for a header only if it has a tab: that of a single column is not written.
     return [_line(row) for row in ([header, *rows] if len(header) > 1 else rows)]
 
 
@@ -111,28 +115,31 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def encode(name: str) -> str:
-    """A tag as the name of a directory, in torch's way; for nothing but dots one of its own."""
+    """Return a tag as the name of a directory, like torch; a tag of dots only gets a "%" in front.
+
+    Raises TypeError for a tag that is not a str, ValueError for one with a null character.
+    """
     if not isinstance(name, str):
         raise TypeError(f"the tag of an embedding must be a str, got {name!r} of type {type(name).__name__}")
     if "\0" in name:
-        raise ValueError(f"the tag of an embedding becomes a directory, which cannot have a null character: {name!r}")
+        raise ValueError(f"the tag of an embedding names a directory, so it cannot have a null character: {name!r}")
     encoded = name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
     return encoded if encoded.strip(".") else "%" + encoded
 
 
 def place(tag: str, global_step: Any, embedding: Embedding) -> Any:
-    """What the list says of an embedding (an EmbeddingInfo): its name, files and shapes.
+    """Return the EmbeddingInfo of an embedding, its entry in the list: name, files and shapes.
 
-    Its folder is torch's: <step>/<tag>, the step being text of at least five characters, whatever it is. Raises
-    ValueError for a step whose text leads out of the run.
+    Its folder is <step>/<tag>, as in torch. The step is str(global_step), padded with zeros to five characters; any
+    object will do. Raises ValueError for a step whose text leads out of the run's directory.
     """
     step = 0 if global_step is None else global_step
-    if convert.is_torch(step) or isinstance(step, np.ndarray):  # whose text is "tensor(7)"
+    if convert.is_torch(step) or isinstance(step, np.ndarray):  # str() of a tensor is "tensor(7)"
         step = convert.integer(step)
     name = str(step).zfill(5)
     folder = f"{name}/{encode(tag)}"
     if os.path.isabs(folder) or ".." in folder.split("/"):
-        raise ValueError(f"global_step is part of a path, {folder!r}, and must not lead out of the run")
+        raise ValueError(f"global_step makes the path {folder!r}, which must not lead out of the run's directory")
     info = EmbeddingInfo(tensor_name=f"{tag}:{name}")
     if embedding.binary and not _passes_for_text(embedding.vectors):
         info.tensor_path = f"{folder}/tensors.bytes"
@@ -149,11 +156,11 @@ def place(tag: str, global_step: Any, embedding: Embedding) -> Any:
 
 
 def prepare(log_dir: str, info: Any) -> bool:
-    """Makes the folder of an embedding and its files, empty; whether the folder was there already.
+    """Make the folder of an embedding and its empty files; return whether the folder existed before.
 
-    All names are made here, in the thread that logs: `write` fills what is there. A name that came later could be in
-    the way of a program that removes the directory. Raises NotADirectoryError if a file is where the folder has to be.
-    Warns of a list that cannot be read: here, where the caller sees it, and before anything is lost to an error.
+    All files are created here, on the thread that logs, and `write` only fills them: a file created later could make
+    a program fail that is removing the directory. Renames a list that cannot be read, and warns, while the caller sees
+    it. Raises NotADirectoryError if a file is where the folder must be.
     """
     if log_dir not in _checked:
         _read_list(log_dir)
@@ -163,16 +170,16 @@ def prepare(log_dir: str, info: Any) -> bool:
     try:
         os.makedirs(folder, exist_ok=True)
     except FileExistsError as error:
-        raise NotADirectoryError(error.errno, "a file is where the embedding's directory has to be", folder) from error
+        raise NotADirectoryError(error.errno, "a file is where the embedding's directory must be", folder) from error
     for name in filter(None, (info.tensor_path, info.metadata_path, info.sprite.image_path, CONFIG)):
         os.close(os.open(os.path.join(log_dir, name), os.O_WRONLY | os.O_CREAT, 0o666))
     return was_there
 
 
 def write(log_dir: str, info: Any, embedding: Embedding, prepared: bool = True) -> None:
-    """Fills the files of an embedding, then lists it. Leaves it at that if somebody has removed them meanwhile.
+    """Fill the files of an embedding, then add it to the list. Stop without an error if a file has been removed.
 
-    prepared: False makes them first.
+    prepared: whether `prepare` has made the files; if not, it is called first.
     """
     if not prepared:
         prepare(log_dir, info)
@@ -184,7 +191,7 @@ def write(log_dir: str, info: Any, embedding: Embedding, prepared: bool = True) 
             text = "\n".join(embedding.labels) + "\n"
             _fill(log_dir, info.metadata_path, [text.encode("utf-8", "backslashreplace")])
         if embedding.pictures is not None:
-            # as many rows as columns: the projector divides by the one for the other
+            # As many rows as columns: to find the row of an image the projector divides by the number of rows.
             side = math.ceil(math.sqrt(len(embedding.pictures)))
             sprite = images.Tiles(embedding.pictures[np.newaxis], side, side).pixels()[0]
             _fill(log_dir, info.sprite.image_path, [images.encode_png(sprite)[3]])
@@ -192,27 +199,27 @@ def write(log_dir: str, info: Any, embedding: Embedding, prepared: bool = True) 
 
 
 def _blocks(vectors: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Some rows at a time: their text takes many times their memory."""
+    """Yield some rows at a time, since their text takes many times their memory."""
     rows = max(1, BLOCK // vectors.shape[1])
     return (vectors[i : i + rows] for i in range(0, len(vectors), rows))
 
 
 def _passes_for_text(vectors: npt.NDArray[Any]) -> bool:
-    """The projector tries a binary file as text first, and fails if its first line can be decoded, as zeros can."""
+    """Return whether the projector would take a binary file for text: its first filled line is UTF-8, as zeros are."""
     for data in (block.tobytes() for block in _blocks(vectors)):
         start = next((i for i, byte in enumerate(data) if byte != ord("\n")), 0)
         end = data.find(b"\n", start)
         try:
             data[start : end if end >= 0 else None].decode()
         except UnicodeDecodeError as error:
-            return error.end >= len(data)  # a character may be cut off
+            return error.end >= len(data)  # the block may end within a character
         if end >= 0:
             break
     return True
 
 
 def _list(log_dir: str, info: Any) -> None:
-    """Adds an embedding to the list of the run. What others wrote there stays as it is."""
+    """Add an embedding to the list of the run, or replace its entry. Other entries stay as they are."""
     block = text_format.MessageToString(ProjectorConfig(embeddings=[info]))
     name = next(line.strip() for line in block.splitlines() if "tensor_name" in line)
     path = os.path.join(log_dir, CONFIG)
@@ -220,8 +227,8 @@ def _list(log_dir: str, info: Any) -> None:
         listed = file.read()
         if name.encode() not in listed:
             gap = b"" if not listed or listed.endswith(b"\n") else b"\n"
-            file.write(gap + block.encode())  # in one write: all of it, or nothing
-        elif block.encode() not in listed:  # the same tag and step, with other files or shapes
+            file.write(gap + block.encode())  # one write, so that a killed process leaves no half entry
+        elif block.encode() not in listed:  # the same tag and step with other files or shapes
             config = _read_list(log_dir)
             for other in config.embeddings:
                 if other.tensor_name == info.tensor_name:
@@ -231,7 +238,7 @@ def _list(log_dir: str, info: Any) -> None:
 
 @contextmanager
 def _locked(log_dir: str) -> Iterator[None]:
-    """While it is open, other processes wait that add embeddings to the same run; but not for one that hangs."""
+    """Lock the list of a run against other processes; after 10 s, or on a file system without locks, go on unlocked."""
     descriptor = os.open(log_dir, os.O_RDONLY)
     try:
         for _ in range(PATIENCE):
@@ -244,13 +251,13 @@ def _locked(log_dir: str) -> Iterator[None]:
                 break
         yield
     finally:
-        with suppress(OSError):  # a child forked meanwhile has the descriptor, and would keep the lock
+        with suppress(OSError):  # unlock before closing: a child forked meanwhile has the descriptor open, too
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
 def _read_list(log_dir: str) -> Any:
-    """What is listed; a list that cannot be read is set aside."""
+    """Return the list of embeddings. Rename a list that cannot be read, warn, and return an empty one."""
     path = os.path.join(log_dir, CONFIG)
     config = ProjectorConfig()
     if os.path.exists(path):
@@ -260,19 +267,19 @@ def _read_list(log_dir: str) -> Any:
             text_format.Parse(text, config, allow_unknown_field=True)
         except text_format.ParseError as error:
             os.replace(path, path + ".unreadable")
-            warn(f"{path} cannot be read ({error}), it is {path}.unreadable now")
+            warn(f"{path} cannot be read ({error}); it is now named {path}.unreadable, and a new list is begun")
             config = ProjectorConfig()
     return config
 
 
 def _fill(log_dir: str, name: str, data: Iterable[Any]) -> None:
-    """Writes buffers to a file that is there; FileNotFoundError if it is not."""
+    """Write buffers to an existing file. Raises FileNotFoundError if the file does not exist."""
     with open(os.open(os.path.join(log_dir, name), os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.writelines(data)
 
 
 def _replace(path: str, data: bytes) -> None:
-    """All of a file or nothing."""
+    """Replace a file as a whole: a reader never sees a part of the new content."""
     part = f"{path}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:

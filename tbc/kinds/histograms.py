@@ -1,4 +1,4 @@
-"""Histograms on other buckets than the default ones: csrc/bins.c counts, on edges of the caller or of numpy."""
+"""Count histograms with other bins than the default ones: csrc/bins.c counts, with edges from the caller or numpy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Moments = tuple[float, float, float, float, float]  # min, max, num, sum, sum_sq
 
 
 def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Doubles, Doubles, int]:
-    """Returns the moments of the finite values, limits and counts as an event holds them, and how many are not finite.
+    """Return the moments of the finite values, limits and counts as an event holds them, and how many are not finite.
 
-    bins: what numpy.histogram takes, or "tensorflow" for the default edges. max_bins: merges neighbours until there are
-    about as many, in torch's way. Raises ValueError for an empty array, for bins that numpy refuses, and when no value
-    lies within the bins, TypeError for complex bins.
+    bins: what numpy.histogram takes, or "tensorflow" for the default edges. max_bins: if there are more bins, merge
+    neighbours, see `merge`. Raises ValueError for an empty array, for bins that numpy refuses, and if no finite value
+    lies within the bins; TypeError for complex bins.
     """
     array, dtype = convert.kernel_array(values, any_order=True)
     moments, not_finite, default_counts = _core.count(array, dtype)
@@ -27,7 +27,7 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
         counts, edges = np.frombuffer(default_counts), np.array(_core.default_edges())
     else:
         if isinstance(bins, np.ndarray):
-            bins = bins.copy()  # what is checked is what counts, though the array may change
+            bins = bins.copy()  # another thread may change the array after the check
         try:
             edges = np.histogram_bin_edges(sample(array, dtype, moments, bins), bins)
         except (TypeError, ValueError) as error:
@@ -35,7 +35,7 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
             raise kind(f"bins must be what numpy.histogram takes, got {bins!r}: {error}") from error
         edges = np.ascontiguousarray(convert.real(edges, "bins"), np.float64)
         if np.isnan(edges).any():
-            raise ValueError(f"edges must be numbers, but the bins {bins!r} have NaN among them")
+            raise ValueError(f"bins must not have NaN among their edges, got {bins!r}")
         counts = np.frombuffer(_core.count_between(array, dtype, edges))
     if max_bins is not None and convert.count(max_bins, "max_bins") < 1:
         raise ValueError(f"max_bins must be at least 1, got {max_bins!r}")
@@ -50,9 +50,9 @@ def count(values: Any, bins: Any, max_bins: int | None) -> tuple[Moments, Double
 
 
 def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
-    """Upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length.
+    """Return upper limits and counts as an event holds them. Raises ValueError if they are not vectors of one length.
 
-    A tensor may have rows of one number each, which torch's writer converts one by one.
+    A tensor may also have rows of one number each, since torch's writer converts row by row.
     """
     for name, values in (("bucket_limits", limits), ("bucket_counts", counts)):
         try:
@@ -79,24 +79,24 @@ def buckets(limits: Any, counts: Any) -> tuple[Doubles, Doubles]:
 
 
 def sample(array: npt.NDArray[Any], dtype: str, moments: Moments, bins: Any) -> Doubles:
-    """What numpy needs to know of the finite values to make the edges: all, for an estimator, or their range."""
+    """Return the finite values that numpy needs to make edges: all for an estimator (str), else the range only."""
     if not isinstance(bins, str):
         return np.array(moments[:2])
-    doubles: Doubles = np.array(convert.to_doubles(array, dtype))  # a copy, whose values stay as they are looked at
+    doubles: Doubles = np.array(convert.to_doubles(array, dtype))  # a copy: another thread may change the array
     return doubles[np.isfinite(doubles)]
 
 
 def merge(counts: npt.NDArray[Any], edges: npt.NDArray[Any], max_bins: int) -> tuple[Any, Any]:
-    """Merges runs of len(counts) // max_bins bins; since that is rounded down, up to twice max_bins may be left."""
+    """Merge runs of len(counts) // max_bins bins, as torch does. Rounding down leaves fewer than 2 * max_bins bins."""
     run = len(counts) // max_bins
     counts = np.pad(counts, (0, -len(counts) % run)).reshape(-1, run).sum(axis=1)
     return counts, np.append(edges[:-1:run], edges[-1])
 
 
 def trim(counts: npt.NDArray[Any], edges: npt.NDArray[Any]) -> tuple[Doubles, Doubles]:
-    """n counts between n + 1 edges as upper limits and counts, without the empty bins at both ends.
+    """Turn n counts between n + 1 edges into upper limits and counts, without the empty bins at both ends.
 
-    An event has no place for the lowest edge, so it becomes the limit of an empty bucket in front.
+    An event has no place for the lowest edge, so that edge becomes the limit of an empty first bucket.
     """
     filled = np.flatnonzero(counts)
     first, last = (filled[0], filled[-1]) if filled.size else (0, 0)

@@ -1,4 +1,4 @@
-"""Hyperparameters, as TensorBoard's HPARAMS tab takes them: messages in the metadata of values without content."""
+"""Encode hyperparameters for TensorBoard's HPARAMS tab: three values with no data, and a message in their metadata."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EXPERIMENT, SESSION_START, SESSION_END = (
     "_hparams_/session_end_info",
 )
 STATUS = ("unknown", "success", "failure", "running")
-TYPES: dict[type, tuple[str, str]] = {  # names in the messages: of the type, and of the field of a value
+TYPES: dict[type, tuple[str, str]] = {  # the name of the type in the messages, and the field that holds a value
     str: ("DATA_TYPE_STRING", "string_value"),
     bool: ("DATA_TYPE_BOOL", "bool_value"),
     float: ("DATA_TYPE_FLOAT64", "number_value"),
 }
-LARGEST = 2**1023  # an int that is a float, surely
+LARGEST = 2**1023  # any smaller int fits into a float
 
-ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # differs from run to run
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # left out, as it differs from run to run
 NOTHING_BUT_AN_ADDRESS = re.compile(r"<.* at 0x[0-9A-Fa-f]+>", re.DOTALL)
 
 Simple = str | bool | float
@@ -37,15 +37,15 @@ Simple = str | bool | float
 def flatten(hparams: Mapping[str, Any]) -> Iterator[tuple[str, Simple]]:
     """Yield (name, value) of every hyperparameter that is not None.
 
-    Numbers become floats; bools and text stay what they are; an array or a tensor of one element becomes its value.
-    The names in a mapping within are joined with slashes. Sequences, sets and longer arrays become JSON. Everything
-    else becomes the text that str() makes of it, without addresses; functions and classes become their qualified name.
-    Names that are not text become text in the same way.
+    Numbers become floats; bools and text stay as they are; an array or a tensor of one element becomes its value.
+    A mapping within becomes several hyperparameters, their names joined with slashes. Sequences, sets and longer arrays
+    become JSON. Everything else becomes text: functions and classes their qualified name, other objects what str()
+    returns, without addresses. Names that are not text become text in the same way.
 
     A number that is not finite stays a float here; an event holds its text.
 
-    Raises ValueError for a value that has no text but an address, for a container that contains itself, and for a
-    tensor without data; TypeError for a name that has no text but an address.
+    Raises ValueError for a value whose text is only an address, a container that contains itself, and a tensor without
+    data; TypeError for a name whose text is only an address.
     """
     return ((name, value) for name, value in _flat(hparams, "", (id(hparams),)) if value is not None)
 
@@ -61,9 +61,9 @@ def _flat(hparams: Mapping[Any, Any], prefix: str, around: tuple[int, ...]) -> I
 
 
 def key_text(key: Any) -> str:
-    """The name of a hyperparameter or a metric as text. Raises TypeError if it has no text but an address."""
+    """Return the name of a hyperparameter or a metric as text. Raises TypeError if its text is only an address."""
     if isinstance(key, bytes):
-        return key.decode()  # as protobuf does, and so torch's writer
+        return key.decode()  # torch's writer has protobuf decode it
     text = str.__str__(key) if isinstance(key, str) else _text(key)
     if text is None:
         raise TypeError(
@@ -80,11 +80,11 @@ def _simple(name: str, value: Any, around: tuple[int, ...] = ()) -> Simple:
 
 
 def _plain(name: str, value: Any, around: tuple[int, ...]) -> Any:
-    """The value as JSON holds it: None, bool, str, number, list or dict."""
+    """Return a value that JSON can hold: None, bool, str, number, list or dict."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str.__str__(value)  # of an Enum or of numpy: the text alone
+        return str.__str__(value)  # the plain text of a str Enum or a numpy.str_
     if isinstance(value, os.PathLike) and not isinstance(value, type):
         return os.fsdecode(value)
     if type(value) is int:
@@ -117,7 +117,7 @@ def _enter(name: str, container: Any, around: tuple[int, ...]) -> tuple[int, ...
 
 
 def _number(value: Any) -> Any:
-    """A number other than int as a float; as text, if it is not real or too large."""
+    """Return a number that is not an int as a float, or as text if it is not real or too large."""
     try:
         number = convert.scalar(value)
     except (TypeError, ValueError, OverflowError):
@@ -126,18 +126,19 @@ def _number(value: Any) -> Any:
 
 
 def _elements(name: str, value: Any) -> Any:
-    """The element of an array of one, or the elements as nested lists."""
+    """Return the only element of an array, or the elements as nested lists."""
     try:
         array = convert.array(value)
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(f"hyperparameter {name!r}, a {type(value).__name__}, holds no values: {error}") from error
+        kind = type(value).__name__
+        raise ValueError(f"hyperparameter {name!r} is a {kind} whose values cannot be read: {error}") from error
     if array.dtype.kind in "mM":
         array = array.astype(str)
     return array.item() if array.size == 1 else array.tolist()
 
 
 def _text(value: Any) -> str | None:
-    """What str() says of a value, without addresses; None if that is all it says."""
+    """Return the str() of a value without addresses, or a qualified name; None if the text is only an address."""
     if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType)):
         module = getattr(value, "__module__", None)
         return value.__qualname__ if module in (None, "builtins") else f"{module}.{value.__qualname__}"
@@ -155,11 +156,11 @@ def summaries(
 ) -> tuple[Any, Any, Any]:
     """Return the Summary messages of the experiment, the start and the end of the session.
 
-    metrics: only the names count. domains: name -> list of all the values that a hyperparameter may have; None among
-    them is left out. start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
+    metrics: only the names are used. domains: name -> list of all the values that a hyperparameter may have; None in a
+    list is skipped. start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
 
-    Raises as `flatten`; TypeError for what is no mapping and for a domain that is no list of values of the same type;
-    ValueError for another status.
+    Raises what `flatten` raises; TypeError if an argument is not a mapping, a domain is not a list of values of the
+    type of its hyperparameter, or has no hyperparameter; ValueError for a name that is there twice or another status.
     """
     domains = {} if domains is None or (isinstance(domains, list) and not domains) else domains  # [] as in torch
     mappings = ("hparam_dict", hparams), ("metric_dict", metrics), ("hparam_domain_discrete", domains)
@@ -179,7 +180,7 @@ def summaries(
     choices = {key_text(name): domain for name, domain in domains.items()}
     for name in choices:
         if name not in values:
-            raise TypeError(f"hparam_domain_discrete has {name!r}, which is no hyperparameter: {sorted(values)}")
+            raise TypeError(f"hparam_domain_discrete has {name!r}, but the hyperparameters are {sorted(values)}")
         if values[name] is None:
             _domain(name, choices[name], None)
     experiment = HParamsPluginData(experiment={})
@@ -200,7 +201,7 @@ def summaries(
 
 
 def _domain(name: str, domain: Any, value: Simple | None) -> list[Simple]:
-    """The elements of a domain, if they are of one type, that of the value. None is of every type."""
+    """Return the elements of a domain. Raises TypeError if their type is not that of the value; None fits any type."""
     elements = [_simple(name, element) for element in domain if element is not None] if isinstance(domain, list) else []
     kinds = set(map(type, elements if value is None else [value, *elements]))
     if kinds == {bool, float} and type(value) is not bool:
@@ -211,9 +212,9 @@ def _domain(name: str, domain: Any, value: Simple | None) -> list[Simple]:
 
 
 def _stored(value: Simple) -> tuple[str, str, Simple]:
-    """The names of the type and of the field in the messages, and what the field holds.
+    """Return the names of the type and the field in the messages, and the content of the field.
 
-    TensorBoard leaves out a number that is not finite, so that one becomes text.
+    A number that is not finite becomes text, since TensorBoard does not show it as a number.
     """
     if isinstance(value, float) and not math.isfinite(value):
         value = str(value)

@@ -1,9 +1,9 @@
-"""Pixels into PNG files.
+"""Arrange images and encode them as PNG files.
 
-A PNG is a signature, a header chunk, the pixels as one zlib stream, an end chunk. Each row is stored as its difference
-from the row above (the Up filter), which numpy does in one subtraction; the deflate is ISA-L's, at its fast level. A
-large image is done in strips, each a chunk of the stream, so that it takes little memory and no long hold of the GIL.
-Or Pillow makes the stream, with the best filter of each row and zlib's best level.
+A PNG is a signature, a header chunk, the pixels as one zlib stream, and an end chunk. The fast way stores each row as
+its difference from the row above (the Up filter), which is one subtraction in numpy, and compresses with ISA-L at its
+fast level. A large image is compressed in strips, which takes little memory and holds the GIL briefly. The small way
+leaves the stream to Pillow, with the best filter for each row and zlib's best level.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tbc import _core, convert, dynamo
 try:
     from isal.isal_zlib import DEFLATED, compressobj, crc32
     from isal.isal_zlib import compress as deflate
-except ImportError:  # no wheel for this platform: the same pixels, ten times slower
+except ImportError:  # this platform has no wheel of isal; zlib takes ten times as long
     import zlib
     from zlib import DEFLATED, crc32
 
-    # A small window, which makes ISA-L faster, makes zlib slower.
+    # Ignore wbits: a small window makes ISA-L faster, but zlib slower.
     def deflate(data: Any, level: int, wbits: int) -> bytes:  # type: ignore[misc]
         return zlib.compress(data, level)
 
@@ -45,7 +45,7 @@ LAYOUTS: dict[int, tuple[str, ...]] = {2: ("HW",), 3: ("CHW", "HWC"), 4: ("NCHW"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
 COLOR_TYPE = {1: 2, 2: 4, 3: 2, 4: 6}  # channels: gray as RGB, gray and alpha, RGB, RGBA
-NEAR, FAR = 9, 15  # bits of the distance at which deflate looks for the same bytes again
+NEAR, FAR = 9, 15  # log2 of the window, the bytes in which deflate looks for matches
 STRIP = 1 << 20  # bytes of pixels that are compressed at a time
 
 
@@ -53,13 +53,13 @@ STRIP = 1 << 20  # bytes of pixels that are compressed at a time
 
 
 class Tiles:
-    """Images of one size, in any memory, and the frames they are shown in: side by side, row by row, the rest black.
+    """Images of one size, not yet copied, and the grid of each frame: filled row by row, black where images run out.
 
-    images: (frames, images in each, height, width, channels), of any type.
+    images: (frames, images in each, height, width, channels), of any real dtype and any strides.
     in_double: multiply as float64, as torch does for sprites and tensorboardX for images of float64.
     """
 
-    # No dataclass: its __init__ is in no file of tbc, so dynamo would not skip it.
+    # Not a dataclass, whose __init__ has no file: dynamo skips functions by their file.
     def __init__(self, images: Pixels, rows: int = 1, columns: int = 1, in_double: bool = False) -> None:
         self.images = images
         self.rows = rows
@@ -68,7 +68,7 @@ class Tiles:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the frames: how many, height, width, channels."""
+        """Return the shape of all frames: (frames, height, width, channels)."""
         frames, _, height, width, channels = self.images.shape
         return frames, self.rows * height, self.columns * width, channels
 
@@ -77,9 +77,9 @@ class Tiles:
         return math.prod(self.shape)
 
     def pixels(self) -> npt.NDArray[np.uint8]:
-        """The frames, in memory of their own, which whoever has the images cannot change any more.
+        """Copy the frames as uint8; later changes of the images do not change the copy.
 
-        Whatever is not uint8 runs from 0 to 1, as torch has it: times 255, cut off at both ends, rounded down. NaN
+        Values of other types run from 0 to 1, as in torch: they are multiplied by 255, clipped and rounded down. NaN
         becomes 0.
         """
         images = self.images
@@ -95,12 +95,12 @@ class Tiles:
 
 
 def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
-    """Any layout as one frame; a batch as a grid of eight images a row.
+    """Arrange an image of any layout as one frame, and a batch as a grid with up to eight images a row.
 
     dataformats: a permutation of "HW", "HWC" or "NCHW", in either case, one letter for each dimension of `pixels`.
     Channels: 1 to 4; in a batch 1 or 3. Raises AssertionError where torch does (a letter twice, another number of
     dimensions, channels of a batch), ValueError for other letters or channels and for an image without pixels,
-    TypeError for what is no real number.
+    TypeError for dataformats that are not a str and pixels that are not real numbers.
     """
     pixels = _ordered(pixels, dataformats, in_grid=True)
     if pixels.ndim == 4:
@@ -112,22 +112,24 @@ def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
 
 
 def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
-    """A batch in any layout, each image (1 to 4 channels) a frame of its own. Raises as to_hwc."""
+    """Arrange a batch of any layout so that each image, of 1 to 4 channels, is a frame.
+
+    Raises ValueError for other numbers of dimensions, else what to_hwc raises for one image.
+    """
     if pixels.ndim != 4 or len(dataformats) != 4:
         raise ValueError(
-            f"a batch of images has 4 dimensions, got shape {pixels.shape} and dataformats {dataformats!r}"
+            f"a batch of images must have 4 dimensions, got shape {pixels.shape} and dataformats {dataformats!r}"
         )
     return Tiles(_ordered(pixels, dataformats)[:, np.newaxis])
 
 
 def _ordered(pixels: Pixels, dataformats: str, in_grid: bool = False) -> Pixels:
-    """Transposed to HW, HWC or NHWC, and checked."""
+    """Check the pixels and transpose them to HW, HWC or NHWC."""
     shape = pixels.shape
-    if isinstance(
-        dataformats, (str, bytes, list, tuple)
-    ):  # torch's writer counts the letters first, then refuses a list
+    # Like torch's writer, count the letters first, even of a list: a list raises TypeError only after that.
+    if isinstance(dataformats, (str, bytes, list, tuple)):
         if len(set(map(str, dataformats))) != len(dataformats):
-            raise AssertionError(f"dataformats has a dimension twice: {dataformats!r}")
+            raise AssertionError(f"dataformats must not have a letter twice, got {dataformats!r}")
         if len(dataformats) != pixels.ndim:
             raise AssertionError(f"dataformats {dataformats!r} does not fit an image of shape {shape}{_hint(shape)}")
     if not isinstance(dataformats, str):
@@ -140,19 +142,19 @@ def _ordered(pixels: Pixels, dataformats: str, in_grid: bool = False) -> Pixels:
     pixels = pixels.transpose([letters.index(letter) for letter in order])
     if in_grid and pixels.ndim == 4 and pixels.shape[3] not in (1, 3):
         raise AssertionError(
-            f"images in a grid have 1 or 3 channels, got {pixels.shape[3]} in an array of shape {shape} "
+            f"images in a grid must have 1 or 3 channels, got {pixels.shape[3]} in an array of shape {shape} "
             f"with dataformats {dataformats!r}{_hint(shape)}"
         )
     if pixels.size == 0:
         raise ValueError(f"an image needs at least one pixel, got one of shape {shape}")
     if pixels.ndim > 2 and pixels.shape[-1] not in CHANNELS:
         channels = f"got {pixels.shape[-1]} in an array of shape {shape} with dataformats {dataformats!r}"
-        raise ValueError(f"an image has 1 to 4 channels, {channels}{_hint(shape)}")
+        raise ValueError(f"an image must have 1 to 4 channels, {channels}{_hint(shape)}")
     return pixels
 
 
 def _hint(shape: tuple[int, ...]) -> str:
-    """The dataformats that fit an array, if they can be told from its shape."""
+    """Return advice on the dataformats that fit an array of this shape, if any do."""
     fitting = [
         layout for layout in LAYOUTS.get(len(shape), ()) if "C" not in layout or shape[layout.index("C")] in CHANNELS
     ]
@@ -163,15 +165,15 @@ def _hint(shape: tuple[int, ...]) -> str:
 
 
 def is_pil(image: Any) -> bool:
-    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)  # another thread may be importing it
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)  # None while another thread is importing it
     return kind is not None and isinstance(image, kind)
 
 
 def from_pil(image: Any) -> tuple[Pixels, str]:
-    """The pixels of a Pillow image, and their dataformats."""
+    """Return the pixels of a Pillow image, and their dataformats."""
     if image.mode.startswith("I;16"):
         return np.asarray(image) / np.float32(65535), "HW"
-    if image.mode == "La":  # which Pillow converts to nothing else
+    if image.mode == "La":  # Pillow converts this mode to "LA" only
         image = image.convert("LA")
     if image.mode not in ("L", "LA", "RGB", "RGBA", "I", "F"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -180,10 +182,10 @@ def from_pil(image: Any) -> tuple[Pixels, str]:
 
 
 def identify(file: bytes) -> tuple[int, int, int]:
-    """(height, width, channels) of an image file. Raises ValueError for what TensorBoard cannot show."""
+    """Return (height, width, channels) of an image file. Raises ValueError for formats that TensorBoard cannot show."""
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin
 
-    formats = (  # not through Image.open, which refuses files that are large when decoded
+    formats = (  # Image.open would refuse files that are very large when decoded
         (b"\x89PNG", PngImagePlugin.PngImageFile),
         (b"\xff\xd8", JpegImagePlugin.JpegImageFile),
         (b"GIF8", GifImagePlugin.GifImageFile),
@@ -195,23 +197,23 @@ def identify(file: bytes) -> tuple[int, int, int]:
                 with reader(io.BytesIO(file)) as image:
                     return image.height, image.width, len(image.getbands())
             except (OSError, SyntaxError, ValueError, struct.error, IndexError):
-                break  # its header is cut off
+                break  # the header is incomplete or wrong
     found = f"{len(file)} bytes that start with {file[:8]!r}"
     raise ValueError(f"an encoded image must be PNG, JPEG, GIF or BMP, which TensorBoard can show, got {found}")
 
 
 @dynamo.untraced
 def render(figure: Any, close: bool) -> Pixels:
-    """A matplotlib figure, or a list of figures of one size, as uint8 pixels of shape HWC or NHWC.
+    """Render a matplotlib figure, or a list of figures of one size, as uint8 pixels of shape HWC or NHWC.
 
-    close: closes them, too. Raises ImportError if there is no matplotlib, TypeError for other objects, ValueError for
-    an empty list and for different sizes.
+    close: whether to close the figures, too. Raises ImportError without matplotlib, TypeError for other objects,
+    ValueError for an empty list and for different sizes.
     """
     if not isinstance(figure, list):
         return _render(figure, close)
     rendered = [_render(one, close) for one in figure]
     if len({pixels.shape for pixels in rendered}) != 1:
-        raise ValueError(f"figures of one size are needed, got {[pixels.shape for pixels in rendered]} (HWC)")
+        raise ValueError(f"a list needs figures of one size, got {[pixels.shape for pixels in rendered]} (HWC)")
     return np.stack(rendered)
 
 
@@ -223,14 +225,14 @@ def _render(figure: Any, close: bool) -> Pixels:
         raise ImportError("add_figure needs matplotlib: pip install 'tbc[figure]'") from error
 
     if not isinstance(figure, Figure):
-        raise TypeError(f"a matplotlib Figure is expected, got {figure!r} of type {type(figure).__name__}")
+        raise TypeError(f"figure must be a matplotlib Figure, got {figure!r} of type {type(figure).__name__}")
     canvas_before = figure.canvas
     canvas: Any = FigureCanvasAgg(figure)
     try:
         canvas.draw()
         pixels = np.array(canvas.buffer_rgba())[:, :, :3]
     finally:
-        figure.set_canvas(canvas_before)  # a window may belong to it
+        figure.set_canvas(canvas_before)  # the user's canvas may have a window
     close_figure = getattr(sys.modules.get("matplotlib.pyplot"), "close", None)
     if close and close_figure is not None:
         close_figure(figure)
@@ -241,9 +243,9 @@ def _render(figure: Any, close: bool) -> Pixels:
 
 
 def compressor(small: bool) -> Compress:
-    """What makes the zlib stream of pixels (HWC, 2 to 4 channels) for a PNG, in parts: fast, or as small as can be.
+    """Return a function that yields the parts of a PNG's zlib stream: `fast`, or one that makes it as small as it can.
 
-    Imports what that needs, which it must not do itself: it runs on the encoder's thread.
+    It takes pixels (HWC, 2 to 4 channels), and runs on the encoder's thread, which must not import: this function does.
     """
     if not small:
         return fast
@@ -251,14 +253,14 @@ def compressor(small: bool) -> Compress:
 
     def smallest(pixels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
         image = Image.fromarray(pixels)
-        optimize, level, strategy = True, -1, -1  # the best of each
+        optimize, level, strategy = True, -1, -1  # optimize sets zlib's best level; -1 lets Pillow choose
         yield image.tobytes("zip", image.mode, optimize, level, strategy, b"")
 
     return smallest
 
 
 def fast(pixels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
-    """See compressor."""
+    """Yield the zlib stream of pixels (HWC, 2 to 4 channels), with the Up filter and the fast level."""
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
     bits = NEAR if _is_noise(rows) else FAR
@@ -274,7 +276,7 @@ def fast(pixels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
 
 
 def _filtered(rows: npt.NDArray[np.uint8], first: int, end: int) -> npt.NDArray[np.uint8]:
-    """Rows `first` to `end`, each after the byte of its filter."""
+    """Return rows `first` to `end` minus the rows above them, each after the byte that names its filter."""
     lines = np.empty((end - first, 1 + rows.shape[1]), np.uint8)
     lines[:, 0] = UP
     lines[0, 1:] = rows[first] - rows[first - 1] if first else rows[0]
@@ -283,10 +285,10 @@ def _filtered(rows: npt.NDArray[np.uint8], first: int, end: int) -> npt.NDArray[
 
 
 def _is_noise(rows: npt.NDArray[np.uint8]) -> bool:
-    """In noise, a match far away is a coincidence that saves nothing: not to look there takes half the time.
+    """Return whether the pixels are noise, where distant matches save nothing: a small window takes half the time.
 
-    The differences of some rows tell noise from the rest: in plain areas, in gray, and in most of a good photograph
-    many are equal to the one before.
+    In flat areas, in gray, and in most of a good photograph, many filtered bytes equal the preceding byte. Count those
+    of some rows.
     """
     step = 8 + rows.size // STRIP
     upper, lower = rows[3::step], rows[4::step]
@@ -295,7 +297,7 @@ def _is_noise(rows: npt.NDArray[np.uint8]) -> bool:
 
 
 def encode_png(pixels: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, int, _core.LargeBytes]:
-    """Pixels (HWC) into (height, width, channels, PNG file); one channel becomes three, as in torch."""
+    """Encode pixels (HWC) as (height, width, channels, PNG file); one channel becomes three, as in torch."""
     pixels = colored(pixels)
     height, width, channels = pixels.shape
 
@@ -309,12 +311,12 @@ def encode_png(pixels: npt.NDArray[np.uint8], compress: Compress = fast) -> tupl
 
 
 def encode_pngs(batch: npt.NDArray[np.uint8], compress: Compress = fast) -> tuple[int, int, list[_core.LargeBytes]]:
-    """Images (NHWC) into (height, width, PNG files)."""
+    """Encode images (NHWC) as (height, width, PNG files)."""
     return batch.shape[1], batch.shape[2], [encode_png(pixels, compress)[3] for pixels in batch]
 
 
 def colored(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Three channels in place of one, four times as fast as numpy repeats them."""
+    """Repeat a single channel three times, four times as fast as numpy does."""
     height, width, channels = pixels.shape
     if channels > 1:
         return pixels
@@ -326,7 +328,7 @@ def header(height: int, width: int, channels: int) -> bytes:
 
 
 def png(chunks: Iterable[tuple[bytes, bytes]]) -> _core.LargeBytes:
-    """A file of chunks (name, content)."""
+    """Return the PNG file with these chunks (name, content)."""
     file = _core.LargeBytes()
     file.add(SIGNATURE)
     for name, data in chunks:

@@ -1,4 +1,4 @@
-"""Meshes and point clouds, as TensorBoard's MESH tab takes them: up to three tensors, each under a tag of its own."""
+"""Encode meshes and point clouds for TensorBoard's MESH tab: up to three tensors, each with its own tag."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tbc import convert
 from tbc.proto import MeshPluginData, Summary
 
 NAMES = {"VERTEX": "vertices", "FACE": "faces", "COLOR": "colors"}
-PARTS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # in the order of the values, as MeshPluginData.ContentType
+PARTS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # MeshPluginData.ContentType
 
 
 def summary(
@@ -24,17 +24,17 @@ def summary(
     display_name: str | None = None,
     description: str | None = None,
 ) -> Any:
-    """The Summary message. Raises ValueError if the shapes are not (B, N, 3) and do not fit and for NaN in a config,
-    TypeError for a config that is no JSON and for what is no real number."""
+    """Return the Summary message. Raises ValueError for shapes that are not (B, N, 3) or do not fit, and for NaN in a
+    config; TypeError for a config that JSON cannot hold, and for values that are not real numbers."""
     parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
     arrays = {part: _array(NAMES[part], values) for part, values in parts.items() if values is not None}
     if "VERTEX" not in arrays:
         raise ValueError("a mesh needs vertices, got None")
     shape = arrays["VERTEX"].shape
     if "COLOR" in arrays and arrays["COLOR"].shape != shape:
-        raise ValueError(f"colors must be as many as vertices: got {arrays['COLOR'].shape} and {shape}")
+        raise ValueError(f"colors must have the shape of vertices, {shape}, got {arrays['COLOR'].shape}")
     if "FACE" in arrays and arrays["FACE"].shape[0] != shape[0]:
-        raise ValueError(f"faces are of another batch than vertices: got {arrays['FACE'].shape} and {shape}")
+        raise ValueError(f"faces must have the batch size of vertices, {shape[0]}, got {arrays['FACE'].shape}")
     result = Summary()
     for part, array in arrays.items():
         value = result.value.add(tag=f"{tag}_{part}")
@@ -51,7 +51,7 @@ def summary(
         value.tensor.dtype = 1  # DT_FLOAT
         for size in array.shape:
             value.tensor.tensor_shape.dim.add(size=size)
-        value.tensor.tensor_content = array.tobytes()  # a list in float_val would take a hundred times as long
+        value.tensor.tensor_content = array.tobytes()  # a hundred times as fast as a list in float_val
     return result
 
 

@@ -1,4 +1,4 @@
-"""Precision-recall curves: counts at every threshold, which csrc/pr_curve.c makes in one pass, and what follows."""
+"""Compute precision-recall curves: csrc/pr_curve.c counts in one pass, and the rows of the curve follow from that."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tbc import _core, convert
 
 COUNTS = ("true_positive_counts", "false_positive_counts", "true_negative_counts", "false_negative_counts")
 ROWS = (*COUNTS, "precision", "recall")
-LEAST = 1e-7  # what is divided by at least, as in torch and TensorBoard
+LEAST = 1e-7  # the smallest divisor of precision and recall, as in torch and TensorBoard
 
 Doubles = npt.NDArray[np.float64]
 
 
 def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int, int]:
-    """(rows, left_out, above): the six ROWS at num_thresholds thresholds from 0 to 1, an array of (6, num_thresholds).
+    """Return (rows, left_out, above): rows is (6, num_thresholds), the six ROWS at thresholds from 0 to 1.
 
-    labels: 0 or 1, or what lies between (so much of a positive). predictions: from 0 to 1, of the same shape.
-    weights: None, a number, or as many, in a list, too. All are arrays or tensors of real numbers, of any type.
-    Examples that are masked (numpy.ma) in one of them are left out.
-    left_out: how many examples are not finite or out of these ranges. above: how many predictions are above 1; those
-    that floor(prediction * (num_thresholds - 1)) takes for 1 count as that, as in torch.
+    labels: 0 or 1, or between: 0.3 counts as 0.3 positive and 0.7 negative. predictions: from 0 to 1, of the same
+    shape. weights: None, one number, or one for each label, as a list, too. All are arrays or tensors of real numbers
+    of any type. Examples that are masked (numpy.ma) in one of them are left out.
+    left_out: the number of examples that are not finite or out of range. above: the number of predictions above 1;
+    like in torch, one counts as 1 if floor(prediction * (num_thresholds - 1)) is that of 1.
 
-    Raises ValueError for shapes that differ and an impossible num_thresholds, TypeError for what is no real number,
-    NotImplementedError for what is no array, lists too, as torch does.
+    Raises ValueError for shapes that differ or num_thresholds out of range, TypeError for values that are not real
+    numbers, NotImplementedError for labels or predictions that are not arrays, such as lists, as torch does.
     """
     num_thresholds = convert.count(num_thresholds, "num_thresholds")
     if not 1 <= num_thresholds < 2**31:
@@ -47,7 +47,10 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
 
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:
-    """From what lies between one threshold and the next: the six rows, in which all count that lie above."""
+    """Return the six ROWS. positives, negatives: counts between each threshold and the next.
+
+    tp and fp count all examples above a threshold: 1, 0, 2 become 3, 2, 2.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308
         tp, fp = np.cumsum(positives[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]
         tn, fn = fp[0] - fp, tp[0] - tp
@@ -55,19 +58,19 @@ def rows(positives: Doubles, negatives: Doubles) -> Doubles:
 
 
 def from_rows(*values: Any) -> Doubles:
-    """Six rows that are counted already. Raises ValueError if they are not as long as each other, TypeError for what is
-    no real number."""
+    """Stack six rows that the caller has computed. Raises ValueError if they are not vectors of one length, TypeError
+    for values that are not real numbers."""
     for row, value in zip(ROWS, values, strict=True):
         if convert.is_number(value):
-            raise ValueError(f"the rows of a curve are vectors of one length, got the number {value!r} for {row}")
+            raise ValueError(f"the rows of a curve must be vectors of one length, got the number {value!r} for {row}")
     arrays = [convert.real(convert.array_or_list(value), row) for row, value in zip(ROWS, values, strict=True)]
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or arrays[0].size == 0:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(ROWS, arrays, strict=True))
-        raise ValueError(f"the rows of a curve are vectors of one length, got {shapes}")
+        raise ValueError(f"the rows of a curve must be vectors of one length, got {shapes}")
     return np.stack(arrays).astype(np.float64)
 
 
 def encode(rows: Doubles) -> bytes:
-    """As an event holds them."""
+    """Return the rows as an event holds them, in float32."""
     with np.errstate(over="ignore"):
         return rows.astype("<f4").tobytes()
