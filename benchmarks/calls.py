@@ -1,4 +1,4 @@
-"""Every add_* of tbc, beside torch's writer and tensorboardX's."""
+"""Measure every add_* method of tbc, torch's writer and tensorboardX's."""
 
 import resource
 import subprocess
@@ -18,17 +18,18 @@ from torch.utils.tensorboard import SummaryWriter as TorchWriter
 import tbc
 
 WRITERS = {"torch": TorchWriter, "tensorboardX": tensorboardX.SummaryWriter, "tbc": tbc.SummaryWriter}
-EMPTY_GOAL = 2.5  # add_scalar / an empty method, what their callers wait
+EMPTY_GOAL = 2.5  # the maximum of add_scalar's time over that of an empty method, as their callers wait
 NOTE = """\
-Medians of {rounds} rounds. CPU is the process's: all threads, and the final flush. p99 of few calls is the longest.
-Goals: the least ratio to torch, unless another is named. tensorboardX has the crc32c package to make checksums with.
+Medians of {rounds} rounds. caller: time your loop is blocked. CPU: of the process, all threads and the final flush
+included. p99 of few calls is the maximum. Goals: the minimum ratio to torch, unless another is named. tensorboardX
+uses the crc32c package for its checksums.
 """
 
 
 class Case(NamedTuple):
     name: str
     statement: str
-    goals: dict[str, float] | None = None  # a peer: the least ratio of CPU; "caller": the most microseconds
+    goals: dict[str, float] | None = None  # a peer -> the minimum ratio of CPU; "caller" -> the maximum microseconds
     peers: tuple[str, ...] = ("torch", "tensorboardX")
 
 
@@ -41,7 +42,7 @@ CASES = [
     Case("add_tensor, 1,000 float32", "writer.add_tensor('tensor', tensor, i)", peers=("torch",)),
     Case("add_histogram, 1,000 float32", "writer.add_histogram('weights', thousand, i)", {"torch": 400}),
     Case("add_histogram, 1M float32", "writer.add_histogram('weights', million, i)", {"torch": 11}),
-    # tensorboardX takes numpy() of the tensor, which raises for a bfloat16
+    # tensorboardX calls numpy() on the tensor, which raises for bfloat16.
     Case("add_histogram, 1M bfloat16", "writer.add_histogram('weights', million_bfloat16, i)", peers=("torch",)),
     Case("add_histogram, 1M, bins='auto'", "writer.add_histogram('weights', million, i, bins='auto')", {"torch": 2}),
     Case("add_histogram, 1M, bins=100", "writer.add_histogram('weights', million, i, bins=100)"),
@@ -51,7 +52,7 @@ CASES = [
     Case("add_images, 16x3x64x64", "writer.add_images('batch', batch, i)", {"torch": 20}),
     Case("add_image_with_boxes, 3x512x512", "writer.add_image_with_boxes('boxes', photo, boxes, i)"),
     Case("add_figure", "writer.add_figure('figure', figure, i, close=False)"),
-    # torch writes a value without content, unless moviepy is older than what tensorboardX takes today
+    # torch needs an older moviepy than tensorboardX, and with a newer one writes a value without content.
     Case("add_video, 16x3x64x64", "writer.add_video('clip', clip, i)", {"tensorboardX": 10}, peers=("tensorboardX",)),
     Case("add_audio, 1 s", "writer.add_audio('sound', second, i)", {"torch": 100}),
     Case("add_pr_curve, 1M", "writer.add_pr_curve('pr', labels, probabilities, i)", {"torch": 11}),
@@ -66,7 +67,7 @@ CASES = [
 
 
 def data():
-    """What the statements log, by name."""
+    """Return the values that the statements log, by name."""
     rng = np.random.default_rng(0)
     thousand, million = (rng.normal(size=n).astype(np.float32) for n in (10**3, 10**6))
     picture = photo(rng)
@@ -109,13 +110,13 @@ def block():
 
 
 def photo(rng):
-    """An image of 3x512x512 that compresses as a photograph does: a gradient, and noise."""
+    """Return an image of 3x512x512, a gradient with noise, which compresses like a photograph."""
     gradient = np.linspace(0, 1, 512, dtype=np.float32)
     return np.clip(gradient * gradient[:, None] + rng.normal(0, 0.03, (3, 512, 512)), 0, 1).astype(np.float32)
 
 
 class EmptyWriter:
-    """What no writer can be cheaper than: add_scalar's signature, and nothing behind it."""
+    """The lower bound for any writer: an add_scalar with the same signature that does nothing."""
 
     def __init__(self, log_dir):
         pass
@@ -130,7 +131,7 @@ class EmptyWriter:
 
 
 def measure(rounds):
-    """Prints each row as soon as it is measured; returns them all."""
+    """Print each row as soon as it is measured; return all rows."""
     print(NOTE.format(rounds=rounds))
     print(f"{'':32}{'torch':>10}{'':20}{'tensorboardX':>14}{'tbc':>10}{'':20}{'CPU ratio to':>18}")
     columns = [f"{name:>10}" for name in ("caller", "p99", "CPU")]
@@ -150,7 +151,7 @@ def measure_case(case, names, rounds):
 
 
 def measure_import(rounds):
-    """In a fresh interpreter each; what it takes above one that imports nothing."""
+    """Measure each import in a fresh interpreter, less the time of one that imports nothing."""
     modules = {"torch": "torch.utils.tensorboard", "tensorboardX": "tensorboardX", "tbc": "tbc"}
     turns = []
     for _ in range(rounds):
@@ -164,7 +165,7 @@ def measure_import(rounds):
 
 
 def interpreter(code):
-    """Seconds of wall and CPU of an interpreter that runs `code`, away from the sources."""
+    """Return the wall and CPU seconds of an interpreter that runs `code`, outside the clone, which has no built tbc."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, "-c", code], cwd=tempfile.gettempdir(), check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -172,7 +173,7 @@ def interpreter(code):
 
 
 def measure_empty(rounds):
-    """add_scalar in a bare loop: to read the clock around each call would take as long as the call."""
+    """Measure add_scalar in a bare loop, since reading the clock around each call takes as long as the call."""
     tbc_, empty = (Subject(make, CASES[0].statement, {}) for make in (tbc.SummaryWriter, EmptyWriter))
     turns = [(tbc_.measure().loop, empty.measure().loop) for _ in range(rounds)]
     ours, bare = (median(figures) for figures in zip(*turns, strict=True))
@@ -184,7 +185,7 @@ def measure_empty(rounds):
 
 
 def report(name, goals, turns):
-    """Prints a row: the medians of the rounds, and of the ratios in each round."""
+    """Print and return a row: the medians of the costs of all rounds, and of the ratios within each round."""
     costs = {writer: medians(turn[writer] for turn in turns) for writer in turns[0]}
     ratios = {
         writer: median(turn[writer].cpu / turn["tbc"].cpu for turn in turns) for writer in costs if writer != "tbc"

@@ -1,6 +1,6 @@
-"""How cost and memory grow, and what happens when the disk does not keep up.
+"""Measure how cost and memory grow, and what happens when the disk is too slow.
 
-Each measurement has a process of its own, which starts with little memory and loads neither torch nor its peers.
+Each measurement runs in its own process, which starts with little memory and does not load torch or the other writers.
 """
 
 import multiprocessing
@@ -22,11 +22,11 @@ import tbc
 from tbc import _core
 
 MIB = 1 << 20
-CALLS = 200_000  # of add_scalar, for a point of a curve
+CALLS = 200_000  # of add_scalar, for each point of a curve
 THREADS = 8  # that log to a disk that stalls
-SIZES = [10, 100, 1000, 2000]  # MB of a large thing; an event is smaller than 2 GiB
+SIZES = [10, 100, 1000, 2000]  # MB of a large value; the limit of an event is 2 GiB
 
-# What reads at the other end of a pipe that stands for a disk: so many bytes, then a sleep, and again.
+# A pipe stands for a slow disk. This program is its reader: it reads `size` bytes, sleeps `seconds`, and so on.
 READER = """
 import os, sys, time
 size, seconds = int(sys.argv[1]), float(sys.argv[2])
@@ -40,7 +40,7 @@ while True:
     time.sleep(seconds)
 """
 
-# A process that only sleeps, and prints how late it wakes up at most, in ms.
+# A process that only sleeps, and prints the maximum delay of its wake-ups in ms.
 BYSTANDER = """
 import sys, threading, time
 end = threading.Thread(target=sys.stdin.read)
@@ -76,7 +76,7 @@ def measure(rounds):
 
 
 def apart(function, *arguments):
-    """function(*arguments), in a process of its own."""
+    """Return function(*arguments), called in a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -99,9 +99,9 @@ def large_things(sizes):
     title = "The longest add_scalar while another thread logs one large thing, ms"
     print(f"""
 {title}:
-(By the writer of the large thing and by another one, when they are due every 0.4 ms. A process that only sleeps shows
-what the machine adds, Python adds 5 ms when it changes threads. The smallest of three turns, or fewer if one is below
-10 ms. Then how long the large call takes, and until it is flushed; and the memory it takes at the peak, in MB.)""")
+(add_scalar is due every 0.4 ms, with the writer of the large thing and with another one. A process that only sleeps
+shows what the machine adds; Python adds 5 ms when it changes threads. Each figure is the minimum of three turns, or of
+fewer if one is below 10 ms. Then how long the large call takes, and until it is flushed; its peak memory in MB.)""")
     rows = {}
     for kind in LARGE:
         for megabytes in sizes:
@@ -127,7 +127,7 @@ def by_tags(n):
 
 
 def by_depth(mib):
-    """Into a pipe that nobody reads."""
+    """Measure add_scalar while so many MiB wait in the queue, since nobody reads the pipe."""
     reader, pipe = os.pipe()
     file = _core.BaseEventFile()
     file.attach(pipe, "a pipe", 100)
@@ -161,7 +161,7 @@ def by_threads(n):
 
 
 def log(writers, tags, calls=CALLS):
-    """Scalars, by each writer and tag in turn."""
+    """Log scalars, with each writer and tag in turn."""
     for i in range(calls // (len(writers) * len(tags))):
         for writer in writers:
             for tag in tags:
@@ -169,7 +169,7 @@ def log(writers, tags, calls=CALLS):
 
 
 def microseconds(run, calls):
-    """Of a call, the median of three runs after a first one."""
+    """Return the microseconds of a call: the median of three runs, after a first one that does not count."""
     times = []
     for _ in range(4):
         start = time.perf_counter()
@@ -192,7 +192,7 @@ def add_noise(writer, size):
 
 
 def add_photo(writer, size):
-    """Compresses as a photograph does: a gradient, and noise."""
+    """Log a gradient with noise, which compresses like a photograph."""
     side = int((size / 3) ** 0.5)
     image = noise(3, side, side)
     image >>= 5
@@ -225,7 +225,7 @@ LARGE = {
 
 
 def beside(kind, megabytes):
-    """What one large thing costs, and those who log numbers meanwhile."""
+    """Measure what one large value costs, and how long calls of add_scalar take meanwhile."""
     with new_writer() as writer, new_writer() as other:
         add = LARGE[kind](writer, megabytes * 10**6)
         log([writer, other], ["x"], 1000)
@@ -246,7 +246,7 @@ def beside(kind, megabytes):
             while thread.is_alive():
                 for each in longest:
                     due = time.perf_counter() + 0.0002
-                    time.sleep(0.0002)  # after which the thread may have to wait for the GIL
+                    time.sleep(0.0002)  # the wait for the GIL afterwards counts, too
                     each.add_scalar("x", 0.5)
                     longest[each] = max(longest[each], time.perf_counter() - due)
         late = float(bystander.communicate()[0])
@@ -309,7 +309,7 @@ def stall(seconds):
 
 
 def pace_in_stall(seconds):
-    """The disk stands still all the while, and the threads wait for room: if they held the GIL, so would the loop."""
+    """Measure a loop while the disk stalls and all threads wait for room: if they held the GIL, the loop would stop."""
     alone, _ = pace(1)
     with stalled_threads(seconds + 2):
         time.sleep(1)
@@ -318,7 +318,7 @@ def pace_in_stall(seconds):
 
 
 def file_in_stall(seconds):
-    """If the lock were held during a write, its calls would take half a second, too."""
+    """Measure another file meanwhile: if a lock were held during a write, its calls would take half a second, too."""
     calls, arrivals = [], []
     with stalled_threads(0.5), new_writer() as writer:
         time.sleep(1)
@@ -341,7 +341,7 @@ def file_in_stall(seconds):
 
 @contextmanager
 def new_writer(size=None, seconds=0):
-    """A SummaryWriter; if a size is given, on a pipe whose reader takes so many bytes and sleeps, in turn."""
+    """Yield a SummaryWriter. With a size, it writes to a pipe whose reader takes so many bytes and sleeps, in turn."""
     with tempfile.TemporaryDirectory() as log_dir, tbc.SummaryWriter(log_dir) as writer:
         if size is None:
             yield writer
@@ -358,8 +358,8 @@ def new_writer(size=None, seconds=0):
 
 @contextmanager
 def stalled_threads(stall):
-    """THREADS threads that log, on a disk that takes 8 MiB and stalls so many seconds: gives the number of events that
-    each has logged, and the longest that it waited."""
+    """Run THREADS threads that log, on a disk that takes 8 MiB and stalls so many seconds, in turn. Yield the number of
+    events that each has logged, and the longest call of each."""
     _core.set_queue_limit(8 * MIB)
     counts, longest, stop = [0] * THREADS, [0.0] * THREADS, threading.Event()
 
@@ -383,7 +383,7 @@ def stalled_threads(stall):
 
 
 def pace(seconds):
-    """Turns a second of a loop, and the longest turn."""
+    """Return the turns a second of a loop, and its longest turn in seconds."""
     turns, longest = 0, 0.0
     start = last = time.perf_counter()
     while last < start + seconds:
@@ -395,12 +395,12 @@ def pace(seconds):
 
 
 class Peak:
-    """How many MiB the memory of the process grows at most, as Linux counts it; elsewhere NaN."""
+    """The maximum by which the memory of the process grows, in MiB; NaN if the system is not Linux."""
 
     def __enter__(self):
         self.before, self.growth = resident(), float("nan")
         with suppress(FileNotFoundError), open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the peak begins here
+            file.write("5")  # resets VmHWM, the peak
         return self
 
     def __exit__(self, *_):
@@ -410,7 +410,7 @@ class Peak:
 
 
 def resident():
-    """MiB of memory in use; on Linux, elsewhere NaN."""
+    """Return the memory in use in MiB; NaN if the system is not Linux."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize() / MIB

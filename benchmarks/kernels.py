@@ -1,4 +1,4 @@
-"""The kernels beside the libraries that do the same, and beside the memory: what it takes to read the array once."""
+"""Compare the kernels with libraries that do the same, and with the time to read the array from memory once."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from tbc.kinds import images
 
 RNG = np.random.default_rng(0)
 RECORDS = 10_000
-UNITS = {  # of the seconds that so many values, bytes or records take
+UNITS = {  # how to print the seconds that so many values, bytes or records take
     "ns/value": lambda seconds, size: seconds / size * 1e9,
     "GB/s": lambda seconds, size: size / seconds / 1e9,
     "ns": lambda seconds, size: seconds * 1e9,
@@ -30,7 +30,7 @@ UNITS = {  # of the seconds that so many values, bytes or records take
 
 
 class Kernel(NamedTuple):
-    """Statements that do the same, in a namespace of `names`. `floor`: ways to read the array."""
+    """Statements that do the same, with `names` as their variables. `floor`: statements that only read the array."""
 
     name: str
     unit: str
@@ -76,7 +76,7 @@ def histograms():
 
 
 def bins():
-    """Other bins than TensorFlow's, as add_histogram has them."""
+    """Yield histograms with other bins than add_histogram's default, TensorFlow's."""
     values = RNG.normal(size=10**6).astype(np.float32)
     doubles = values.astype(np.float64)  # as torch's writer counts them
     for name, edges in (
@@ -95,7 +95,7 @@ def checksums():
         data = RNG.bytes(size)
         arrays = {"data": data, "values": np.frombuffer(data, np.uint8), "copy": bytearray(size)}
         floor = ("values.max()", "copy[:] = data") if size == 1_000_000 else ()
-        fastest = _core.crc32c_paths()[-1]  # the default; to look up another takes longer than the CRC of 1,000 bytes
+        fastest = _core.crc32c_paths()[-1]  # the default; looking up another takes longer than the CRC of 1,000 bytes
         for path in _core.crc32c_paths() if size > 1000 else [fastest]:
             ours = "crc32c(data)" if path == fastest else "crc32c(data, path)"
             names, unit = {**functions, **arrays, "path": path}, "ns" if size < 1000 else "GB/s"
@@ -106,7 +106,7 @@ def pr_curve():
     predictions, labels = RNG.random(10**6).astype(np.float32), RNG.random(10**6) < 0.3
 
     def by_numpy():
-        """As torch does it."""
+        """Count the buckets like torch."""
         buckets = np.int32(np.floor(predictions * 126))
         positive = labels.astype(np.float64)
         for weights in (positive, 1 - positive):
@@ -154,7 +154,7 @@ def table():
 
 
 def records():
-    """Events of 50 bytes, encoded already, into a file, until the kernel has them."""
+    """Return the case of writing encoded events of 50 bytes to a file, until the system has them."""
     folder = tempfile.TemporaryDirectory()
     paths = [os.path.join(folder.name, name) for name in ("tbc", "tensorboard", "tensorboardX")]
     file = _core.BaseEventFile()
@@ -169,15 +169,15 @@ def records():
     data = RNG.bytes(50)
     peers = {
         "tensorboard": "write(tensorboard.write, tensorboard.flush)",
-        "tensorboardX": "write(x.write, x._writer.flush)",  # its own flush is an fsync
+        "tensorboardX": "write(x.write, x._writer.flush)",  # x.flush() would also call fsync
     }
     names = {"write": write, "file": file, "tensorboard": tensorboard, "x": x, "folder": folder}
     return Kernel(f"records, {RECORDS:,} of 50 bytes", "M/s", RECORDS, "write(file.event, file.flush)", peers, names)
 
 
 def measure(rounds):
-    print("Memory floor: one read of the array, or a copy if that is faster, and in brackets tbc's time over that.")
-    print("Peers: in brackets, their time over tbc's.\n")
+    print("Memory floor: one read of the array, or a copy if that is faster; in brackets tbc's time divided by that.")
+    print("Peers: in brackets their time divided by tbc's.\n")
     print(f"{'':36}{'unit':>10}{'tbc':>9}   {'memory floor':16}peers")
     return [measure_kernel(kernel, rounds) for kernel in kernels()]
 

@@ -1,6 +1,6 @@
-"""Event files read back: beside TensorBoard's readers and tbparse; then what memory a large one takes.
+"""Compare tbc.reader with TensorBoard's readers and tbparse, then measure time and memory for a large file.
 
-The files have just been written, and are in the system's cache as far as it has room.
+The files have just been written, so the system has cached them as far as it has room.
 """
 
 import gc
@@ -29,18 +29,18 @@ import tbc
 from tbc.reader import load, loader, records, to_dataset
 
 GB = 10**9
-PEER_ROUNDS = 3  # they take many seconds each
+PEER_ROUNDS = 3  # the other readers take many seconds each
 TAGS = [f"metric/{k}" for k in range(10)]
 NOTE = """\
 Medians of {rounds} rounds of tbc, {peer_rounds} of the others, and of 10,000 runs. tbc reads a run with load_scalars,
-on one core, and several with load_runs. In pure Python (nothing of it compiled) it reads a tenth, and its seconds are
-multiplied. RustBoard is TensorBoard's data server, on all cores: it checks no checksums, as TensorBoard starts it. Of a
-picture of 1 MB, load_runs and load_scalars read the beginning only.
+on one core, and several with load_runs. In pure Python (nothing compiled) it reads a tenth, and its seconds are
+multiplied by ten. RustBoard is TensorBoard's data server, on all cores: as TensorBoard starts it, it checks no
+checksums. Of a picture of 1 MB, load_runs and load_scalars read only the beginning.
 """
 
 
 class Layout(NamedTuple):
-    """Of scalars: so many runs, with a file each."""
+    """A directory of scalars: the number of runs, each with one file, of steps, and the tags."""
 
     runs: int
     steps: int
@@ -51,7 +51,7 @@ class Layout(NamedTuple):
         return self.runs * self.steps * len(self.tags)
 
 
-# What is done with a large file, and how much of what it counts there is in each block. Blocks repeat the same steps.
+# What to do with a large file, and the number it returns for each block of the file. Blocks repeat the same steps.
 STATEMENTS = {
     "nothing, but for the imports": ("0", 0),
     "every event: read_events": ("sum(1 for event in read_events(path))", 10_510),
@@ -103,8 +103,7 @@ def measure(rounds):
 
 
 def measure_readers(layout, rounds, peer_rounds, tenth=None):
-    """Prints and returns the rows of a layout. Readers that are too slow for it are left out where there is no tenth of
-    it."""
+    """Print and return the rows of a layout. Without `tenth`, a tenth of the layout, slow readers are skipped."""
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as part:
         size = write(whole, layout)
         if tenth:
@@ -132,7 +131,7 @@ def measure_readers(layout, rounds, peer_rounds, tenth=None):
 
 
 def write(logdir, layout):
-    """Returns the size in bytes. A single run is the directory itself."""
+    """Write the event files; return their size in bytes. A single run is the directory itself."""
     for run in range(layout.runs):
         with tbc.SummaryWriter(Path(logdir, f"{run:05}" if layout.runs > 1 else "")) as writer:
             for step in range(layout.steps):
@@ -174,8 +173,10 @@ def read_with_tbparse(logdir, layout):
 
 
 def rustboard(logdir, layout):
-    """Seconds from its start until it has loaded all, and until Python has it through gRPC; by name. Nothing where it
-    is not to be had, or may not keep so many files open."""
+    """Return the seconds from RustBoard's start until it has loaded all, and until Python has received all by gRPC.
+
+    Return no rows where RustBoard is not installed, or may not open so many files.
+    """
     binary = tensorboard_data_server.server_binary()
     if binary is None or layout.runs + 100 > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
         return {}
@@ -204,7 +205,7 @@ def dumped_lines_per_second(rounds):
 
 def dump(logdir, layout):
     command = [sys.executable, "-m", "tbc.reader", "dump", logdir]
-    subprocess.run(command, stdout=subprocess.DEVNULL, cwd=logdir, check=True)  # away from the sources
+    subprocess.run(command, stdout=subprocess.DEVNULL, cwd=logdir, check=True)  # outside the clone
     return layout.points
 
 
@@ -212,9 +213,9 @@ def dump(logdir, layout):
 
 
 def measure_memory(directory, sizes):
-    """Prints and returns rows for a file that grows to so many GB, one after another."""
+    """Print and return rows for a file that grows to each size in GB."""
     if shutil.disk_usage(directory).free < 1.5 * sizes[-1] * GB:
-        print(f"\n{directory} has no room for {sizes[-1]} GB and half as much again: no large file is read.")
+        print(f"\n{directory} has less than {1.5 * sizes[-1]:.1f} GB of room: no large file is read.")
         return {}
     print(f"\n{'a large file, once, in its own process':44}{'seconds':>10}{'peak, MiB':>14}")
     head, block = head_and_block()
@@ -260,7 +261,7 @@ print(json.dumps([status, seconds, peak]))
 
 
 def measure_commands(times):
-    """Prints and returns rows for the commands. The largest file repeats 300,000 scalars so many times."""
+    """Print and return rows for the commands. The largest file repeats 300,000 scalars so many times."""
     print(f"\n{'a command, once, in its own process':44}{'seconds':>10}{'peak, MiB':>14}")
     many_tags = Layout(1, 5, [f"layer/{k:06}/weights" for k in range(200_000)])
     results = {}
@@ -274,7 +275,7 @@ def measure_commands(times):
         size = write(directory, layout) * times
         name = f"{len(layout.tags):,} tags, {times * layout.points:,} scalars, {size / 1e6:,.0f} MB"
         if shutil.disk_usage(directory).free < 1.5 * size:
-            print(f"{name}: {directory} has no room for that.")
+            print(f"{name}: {directory} has less than {1.5 * size / 1e6:,.0f} MB of room, skipped.")
             return results
         (path,) = Path(directory).iterdir()
         data = path.read_bytes()
@@ -300,10 +301,10 @@ def run_commands(name, directory, commands):
 
 
 def head_and_block():
-    """The first record of an event file, and 21 MB of others, which may be there any number of times."""
+    """Return the first record of an event file, and a block of 21 MB of records, which a file may repeat."""
     rng = np.random.default_rng(0)
     weights = rng.normal(size=10_000).astype(np.float32)
-    picture = rng.integers(0, 256, (3, 592, 592), np.uint8)  # noise, which no PNG makes smaller
+    picture = rng.integers(0, 256, (3, 592, 592), np.uint8)  # noise, which PNG cannot compress
     with tempfile.TemporaryDirectory() as logdir:
         with tbc.SummaryWriter(logdir) as writer:
             for step in range(1000):

@@ -1,13 +1,17 @@
-"""What tbc costs, beside its peers: `make bench`.
+"""Measure tbc, and compare it with other packages: `make bench`.
 
     run.py [--quick] [--output DIRECTORY] [PART ...]
 
-Parts: calls (every add_* beside torch's writer and tensorboardX's), kernels (counting, checksums, PNG, ... beside the
-libraries for that, and beside the memory), training (what a loop that logs loses), growth (cost against tags, queue,
-array size, writers, threads; memory; a disk that stalls; what others wait beside large things) and reading (tbc.reader
-beside TensorBoard's readers and tbparse, and on a file of 10 GB, if the disk has room for it). All by default.
+By default, all parts are measured:
 
-It prints its tables, and writes results.json and chart.png into the directory: this one by default, if all is measured.
+    calls     every add_* method of tbc, torch's writer and tensorboardX's
+    kernels   counting, checksums, PNG and more, compared with libraries and with the speed of memory
+    training  by how much logging slows a training loop
+    growth    cost by tags, queue, array size, writers and threads; memory; a slow disk; waits during large values
+    reading   tbc.reader, TensorBoard's readers and tbparse; a file of 10 GB, if the disk has room for it
+
+The tables are printed. results.json and chart.png are written to DIRECTORY; if all parts are measured without --quick,
+its default is the directory of this file.
 """
 
 import argparse
@@ -24,8 +28,8 @@ PARTS = ("calls", "kernels", "training", "growth", "reading")
 PACKAGES = ("tbc", "torch", "tensorboardX", "tensorboard", "tensorboard-data-server", "tbparse", "numpy", "pandas")
 PACKAGES += ("pillow", "google-crc32c", "crc32c", "moviepy")
 
-# One thread for each library: others would spin on after the call, on the account of whatever is measured next. Set
-# before the parts import numpy and torch.
+# One thread for each library: idle threads of a library would spin after its call, and add CPU to the next
+# measurement. Set this before the parts import numpy and torch.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
@@ -33,8 +37,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--quick", action="store_true", help="two rounds: to see that it works")
-    parser.add_argument("--output", type=Path, metavar="DIRECTORY")
+    parser.add_argument("--quick", action="store_true", help="measure two rounds only, to see that all works")
+    parser.add_argument("--output", type=Path, metavar="DIRECTORY", help="write results.json and chart.png there")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:

@@ -1,8 +1,8 @@
-"""What a statement costs.
+"""Measure the cost of a statement.
 
-A case is a statement in source text, compiled into a loop, so that no function of the benchmark's stands between the
-loop and the call. It runs in two passes: one as a whole, for the CPU time, and one with a look at the clock around each
-call, for what its caller waits.
+A case is the source of a statement, which is compiled into a loop, so that the loop calls no function of the benchmark.
+It runs in two passes: one as a whole, for the CPU time, and one that reads the clock around each call, for the time
+that the caller waits.
 """
 
 import statistics
@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import NamedTuple
 
-PASS_SECONDS = 0.12  # what a pass takes, the final flush included; but it makes one call at least
+PASS_SECONDS = 0.12  # of a pass, final flush included, unless a single call takes longer
 
 LOOPS = """
 def whole(writer, first, n):
@@ -29,16 +29,16 @@ def each(writer, first, n):
 
 
 class Cost(NamedTuple):
-    """Of a call, in microseconds."""
+    """The cost of a call, in microseconds."""
 
-    median: float  # what the caller waits
+    median: float  # how long the caller waits
     p99: float
     cpu: float  # of the process: all threads, the final flush included
-    loop: float  # what the caller waits on average, in the pass that has no clock in its loop
+    loop: float  # how long the caller waits on average, in the pass without a clock in its loop
 
 
 def loops(statement, names):
-    """The two loops around a statement, which sees `names`, a `writer`, and the step `i`."""
+    """Return the two loops around a statement. Its variables are `names`, a `writer`, and the step `i`."""
     namespace = {**names, "perf_counter_ns": time.perf_counter_ns}
     exec(LOOPS.format(statement=statement), namespace)
     return namespace["whole"], namespace["each"]
@@ -57,7 +57,7 @@ class Subject:
         self.n = calls_within(PASS_SECONDS, self._seconds)
 
     def measure(self):
-        """One round: two passes."""
+        """Measure one round, which is two passes."""
         with self._writer() as writer:
             cpu, wall = time.process_time(), time.perf_counter()
             self.whole(writer, 1, self.n)
@@ -78,7 +78,7 @@ class Subject:
 
     @contextmanager
     def _writer(self):
-        """In a new directory, after one call that imports what is needed."""
+        """Yield a writer on a new directory, after one call, which imports what is needed."""
         with tempfile.TemporaryDirectory() as log_dir:
             writer = self.make(log_dir)
             self.whole(writer, 0, 1)
@@ -88,7 +88,7 @@ class Subject:
 
 
 def calls_within(limit, seconds):
-    """How many calls fit into so many seconds, where seconds(n) makes n; at least one."""
+    """Return how many calls fit into `limit` seconds, at least 1. seconds(n) makes n calls and returns their time."""
     n, taken = 1, seconds(1)
     while taken < limit / 8:
         n *= 4
@@ -97,13 +97,13 @@ def calls_within(limit, seconds):
 
 
 def clock_nanoseconds():
-    """What a look at the clock adds to a call."""
+    """Return what reading the clock adds to the time of a call."""
     _, each = loops("pass", {})
     return statistics.median(each(None, 0, 1000))
 
 
 def seconds_per_call(statements, names, rounds, limit=0.02):
-    """The median of several rounds, for each of some statements that take turns."""
+    """Return the seconds per call of each statement: the median of rounds in which the statements take turns."""
     measured = []
     for statement in statements:
         whole, _ = loops(statement, names)
@@ -120,7 +120,7 @@ def seconds_per_call(statements, names, rounds, limit=0.02):
 
 
 def digits(figure):
-    """At least three of them, for a table."""
+    """Format a figure for a table, with at least three digits."""
     if figure is None:
         return "-"
     return f"{figure:,.{0 if figure >= 100 else 1 if figure >= 10 else 2}f}"

@@ -1,4 +1,4 @@
-"""What users feel: a training loop that logs 50 scalars and 10 histograms of parameters at each step."""
+"""Measure a training loop that logs 50 scalars and 10 histograms of parameters at each step."""
 
 import tempfile
 import time
@@ -17,7 +17,7 @@ COLUMNS = {"ms a step": 12, "slowdown, %": 14, "logging, ms a step": 22, "longes
 
 
 class Training:
-    """A perceptron of 5 layers, 10 arrays of parameters with 400,000 numbers, on data of chance."""
+    """A perceptron with 5 layers, 10 arrays of parameters with 400,000 numbers in all, trained on random data."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -46,7 +46,7 @@ class Training:
         return loss.item(), time.perf_counter() - start
 
     def turn(self, make):
-        """STEPS steps: the mean seconds of one, and the seconds each step was kept by the logging."""
+        """Run STEPS steps; return the mean seconds of a step, and the seconds that logging took in each step."""
         with tempfile.TemporaryDirectory() as log_dir:
             writer = make and make(log_dir)
             waits = []
@@ -73,8 +73,8 @@ class Training:
 def measure(rounds):
     training = Training()
     turns = [{name: training.turn(make) for name, make in WRITERS.items()} for _ in range(rounds)]
-    print(f"{len(TAGS)} scalars and 10 histograms (of 400,000 numbers in all) a step; a batch of {training.batch};")
-    print(f"turns of {STEPS} steps; the longest stall of all steps, of a median of {rounds} turns the rest.\n")
+    print(f"{len(TAGS)} scalars and 10 histograms (400,000 numbers in all) at each step; a batch of {training.batch}.")
+    print(f"{rounds} turns of {STEPS} steps: the longest stall is that of all steps, the rest medians of the turns.\n")
     print(" " * 16 + "".join(f"{column:>{width}}" for column, width in COLUMNS.items()))
     rows = {}
     for name in WRITERS:

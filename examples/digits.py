@@ -1,9 +1,9 @@
-"""Trains a small neural network on handwritten digits, logs the run with tbc in every way there is, and reads it back.
+"""Train a small neural network on handwritten digits, log every kind of data with tbc, and read the run back.
 
     python examples/digits.py [LOG_DIR]
 
-The digits come with scikit-learn (1,797 scans of 8 x 8 pixels); the network is fifty lines of numpy. Everything that
-has to do with logging is in `train`, and in the functions named log_... that it calls.
+The digits come with scikit-learn (1,797 scans of 8 x 8 pixels); the network is fifty lines of numpy. All logging is in
+`train`, and in the functions named log_... that it calls.
 """
 
 import sys
@@ -62,7 +62,7 @@ def log_data(writer, images, labels):
     writer.add_images("digits/examples", enlarge(images[:32]), dataformats="NHWC")
     for digit in range(10):
         image = images[labels == digit][0]
-        writer.add_audio(f"digits/{digit}", heard(image), sample_rate=8000, description="A column after the other.")
+        writer.add_audio(f"digits/{digit}", heard(image), sample_rate=8000, description="One column after another.")
     writer.add_custom_scalars(
         {
             "learning": {
@@ -169,13 +169,13 @@ class Network:
 
 
 def enlarge(images, factor=8):
-    """A black frame, each pixel as a square, and a channel dimension: NHW to NHWC."""
+    """Add a black frame and a channel dimension, and make each pixel a square: NHW to NHWC."""
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     return framed.repeat(factor, axis=1).repeat(factor, axis=2)[..., np.newaxis]
 
 
 def heard(image, seconds=0.15, sample_rate=8000):
-    """A sound: the columns of an image one after the other, its rows as tones, low ones at the bottom."""
+    """Turn an image into sound: its columns follow each other, its rows are tones, low ones at the bottom."""
     tones = 2 * np.pi * 220 * 2 ** (np.arange(len(image))[::-1] / 3)  # in thirds of an octave
     time = np.arange(int(seconds * sample_rate)) / sample_rate
     waves = np.sin(np.outer(tones, time)) * np.hanning(len(time))

@@ -1,9 +1,9 @@
-"""Opens runs in TensorBoard in a browser nobody sees, and takes a picture of every tab that has something to show.
+"""Open runs in TensorBoard in a headless browser, and take a picture of every tab that has data.
 
     python examples/screenshots.py LOG_DIR OUT_DIR [TAB ...]
 
-Needs tensorboard, and Chromium on the path (on Debian: apt install chromium fonts-dejavu). A picture takes some fifteen
-seconds; half a minute where it is drawn in three dimensions without a graphics card.
+Needs tensorboard, and Chromium on the path (on Debian: apt install chromium fonts-dejavu). A picture takes about 15
+seconds, or 30 if it is drawn in three dimensions without a graphics card.
 """
 
 import json
@@ -21,7 +21,7 @@ from pathlib import Path
 
 BROWSER = "--headless --no-sandbox --no-first-run --hide-scrollbars"
 SOFTWARE_3D = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
-SECONDS = 10  # for a page to draw all it has
+SECONDS = 10  # to wait for a page to draw everything
 SLOW_PICTURE = b'<img src="/slow" style="display: none"></body>'
 
 
@@ -37,7 +37,7 @@ def main(log_dir, out_dir, *tabs):
 
 @contextmanager
 def tensorboard(log_dir):
-    """The URL of a TensorBoard."""
+    """Start TensorBoard; yield its URL."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -50,9 +50,11 @@ def tensorboard(log_dir):
 
 
 def take(picture, board, tab, width=1400, height=1400, script=b""):
-    """tab: may go on, "scalars&tagFilter=loss". script: HTML that is put at the end of the page.
+    """Take a picture of a tab.
 
-    The browser takes the picture when the page and all of its pictures are loaded. So the page gets one that is slow.
+    tab: its name, which may have options, such as "scalars&tagFilter=loss". script: HTML to put at the end of the page.
+
+    The browser takes the picture when the page and all its images are loaded. So the page gets an image that is slow.
     """
     browser = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("there is no Chromium on the path")
 
@@ -85,7 +87,7 @@ def take(picture, board, tab, width=1400, height=1400, script=b""):
 
 
 def tabs_with_data(board):
-    """Once all runs are loaded: the list does not grow any more."""
+    """Wait until all runs are loaded, which is when the list of tabs stops changing; return the tabs with data."""
     tabs = []
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -93,7 +95,7 @@ def tabs_with_data(board):
         try:
             with urllib.request.urlopen(f"{board}/data/plugins_listing", timeout=10) as answer:
                 tabs = [name for name, plugin in json.load(answer).items() if plugin["enabled"]]
-        except OSError:  # it is starting
+        except OSError:  # TensorBoard is still starting
             pass
         if tabs and tabs == before:
             return tabs
