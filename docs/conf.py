@@ -1,4 +1,4 @@
-"""How Sphinx makes pages of docs/, of README.md and of the docstrings: `make docs`."""
+"""Configure Sphinx, which makes pages from docs/, README.md and the docstrings: `make docs`."""
 
 import re
 import sys
@@ -43,7 +43,10 @@ def on_docstring(app, what, name, thing, options, lines):
 
 
 def on_signature(app, what, name, thing, options, signature, answer):
-    """The **label of add_* are two keywords; what has parts of its own, _place, is not made by users."""
+    """Show the two keywords that **label stands for, and no signature of a class that users do not make.
+
+    Such a class has private parameters, such as `_place`.
+    """
     if signature and ", _" in signature:
         return "", answer
     if signature and "**label" in signature:
@@ -53,7 +56,7 @@ def on_signature(app, what, name, thing, options, signature, answer):
 
 
 def on_include(app, path, page, content):
-    """What README.md says of other files: pages of docs/, pictures, and of the rest the name alone."""
+    """Adapt the links of README.md: to pages of docs/ they stay links, of other files they become the name."""
 
     def link(match):
         words, to = match.groups()
@@ -65,7 +68,7 @@ def on_include(app, path, page, content):
 
 
 class Help(SphinxDirective):
-    """What tbc-reader, or a command of it, says of itself: `{cli-help} show`."""
+    """Show the help of tbc-reader, or of one of its commands: `{cli-help} show`."""
 
     optional_arguments = 1
 
@@ -79,7 +82,7 @@ class Help(SphinxDirective):
 
 
 class Opening(SphinxDirective):
-    """What a file of csrc begins with, a comment that says what it does: `.. opening:: csrc/record.h`."""
+    """Show the opening comment of a file of csrc: `.. opening:: csrc/record.h`."""
 
     required_arguments = 1
 
@@ -88,7 +91,7 @@ class Opening(SphinxDirective):
         self.env.note_dependency(path)
         comment = re.match(r"/\* (.*?)\*/", path.read_text(), re.S)[1]
         text = re.sub(r"^ [* ] ?", "", comment, flags=re.M)
-        text = re.sub(r"^(\S.*\n)(?= )|^( .*\n)(?=\S)", r"\1\2\n", text, flags=re.M)  # what is indented stands apart
+        text = re.sub(r"^(\S.*\n)(?= )|^( .*\n)(?=\S)", r"\1\2\n", text, flags=re.M)  # empty lines around indented
         name = nodes.rubric("", "", nodes.literal(text=self.arguments[0]))
         return [name, *self.parse_text_to_nodes("\n".join(rest_of(text)))]
 

@@ -1,8 +1,8 @@
-"""tbc's docstrings, which are plain text, as the reStructuredText that Sphinx reads.
+"""Convert tbc's docstrings, which are plain text, to the reStructuredText that Sphinx reads.
 
-A paragraph whose lines begin with names of parameters, "step: an integer ...", describes those. What is indented, after
-an empty line, is code, or a list if it begins with "- ". The comments that the files of csrc begin with are like that,
-too.
+A paragraph whose lines begin with names of parameters, "step: an integer ...", describes these parameters. Indented
+lines after an empty line are code, or a list if they begin with "- ". The opening comments of the files of csrc follow
+the same rules.
 """
 
 import ast
@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import tbc.reader
 
-# Where a name of the API stands in the pages, by what docstrings call it.
+# The full name of each public object, by the name that docstrings use.
 API = {name: f"tbc.{name}" for name in tbc.__all__ if name != "__version__"}
 API |= {name: f"tbc.reader.{name}" for name in tbc.reader.__all__}
 API |= {name: f"tbc.testing.{name}" for name in ("assert_logged", "assert_valid")}
@@ -23,30 +23,30 @@ for name in dir(tbc.SummaryWriter):
 
 CALL = r"\((?:[^()]|\([^()]*\))*\)"
 WORD = re.compile(
-    rf"""(?<!\w)\*\w[^*]*\w\*(?!\w)                       # *this* is emphasized there, too
+    rf"""(?<!\w)\*\w[^*]*\w\*(?!\w)                       # *this* is emphasized in reStructuredText, too
     |`([^`]+)`                                            # `this` is code
     |[\w.<>*/=:-]*(?:[\w>*]|="[^"]*")                     # a name_with.dots, <these>, add_*, a="b"
      (?:{CALL}|\[[^]]*\])*(?:\.\w+(?:{CALL})?)*           # called(with, this)[0].and_so.on()
-    |[*|_`\\]                                             # what reStructuredText would take for markup
+    |[*|_`\\]                                             # markup in reStructuredText, to be escaped
     """,
     re.VERBOSE,
 )
-CODE = re.compile(r"\w_|_\w|[a-z]\.[a-zA-Z]|\w[\[(]|<\w|\w=|\w\*|(Error|Warning)$")  # which of them are code
+CODE = re.compile(r"\w_|_\w|[a-z]\.[a-zA-Z]|\w[\[(]|<\w|\w=|\w\*|(Error|Warning)$")  # the words that are code
 
 
 def parameters_of(thing):
-    """The names that its docstring may describe; of a class those of its fields and of all its methods."""
+    """Return the names that a docstring may describe: parameters, or the fields and all parameters of a class."""
     names = set(getattr(thing, "__annotations__", ()))
     if inspect.isclass(thing):
         members = [member for base in thing.__mro__[:-1] for member in vars(base).values()]
         return names.union(*(parameters_of(member) for member in members if callable(member)))
-    with suppress(TypeError, ValueError):  # it is no function, or one without a signature
+    with suppress(TypeError, ValueError):  # not a function, or one without a signature
         names.update(inspect.signature(thing).parameters)
     return names
 
 
 def rest_of(text, names=()):
-    """The lines. names: of the parameters that it may describe."""
+    """Return the lines of a docstring as reStructuredText. names: of the parameters that it may describe."""
     lines = []
     for part in re.split(r"\n\n(?! )", text.strip()):
         words, _, code = part.partition("\n\n ")
@@ -73,7 +73,7 @@ def language_of(code):
 
 
 def inline(text):
-    """Words that are code look like code, and those of the API lead there."""
+    """Mark up words that are code, and link names of the API to their documentation."""
 
     def marked(match):
         word = match[1] or match[0]

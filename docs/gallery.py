@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/gallery: the tabs of TensorBoard, and what the blocks of docs/guide.md look like there.
+"""Make the pictures of docs/gallery: the tabs of TensorBoard, and what the code of docs/guide.md logs.
 
     python docs/gallery.py
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 OF_MANY = ["timeseries", "scalars", "custom_scalars", "pr_curves", "hparams"]
 OF_ONE = ["images", "audio", "histograms", "distributions", "text", "mesh", "projector"]
 
-GUIDE = {  # what the guide shows: the tab, and the part of it, from the tags on
+GUIDE = {  # name of a picture in the guide -> the tab, and the width and height to cut out
     "scalars": ("scalars&tagFilter=loss", 450, 400),
     "scalars-together": ("scalars&tagFilter=both", 450, 400),
     "histograms": ("histograms&tagFilter=weights", 450, 360),
@@ -80,7 +80,7 @@ def shot(board, tab, height, script=b""):
 
 
 def shrink(picture, name):
-    """Into the gallery, in 64 colors."""
+    """Save a picture to the gallery, with 64 colors."""
     picture.quantize(64, dither=Image.Dither.NONE).save(ROOT / "docs" / "gallery" / f"{name}.png", optimize=True)
 
 

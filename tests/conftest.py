@@ -5,16 +5,16 @@ import pytest
 
 from tbc.reader import records
 
-# A shell's background job ignores it, and so would the processes of the tests, which are interrupted by it.
+# A background job of a shell ignores SIGINT, and its processes inherit that, but tests interrupt processes with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-hypothesis.settings.register_profile("tbc", deadline=None)  # a busy machine is no failure
+hypothesis.settings.register_profile("tbc", deadline=None)  # tests may be slow on a busy machine
 hypothesis.settings.load_profile("tbc")
 
 
 @pytest.fixture(autouse=True)
 def reader_in_pure_python(monkeypatch):
-    """The reader is the oracle: it checks what the extension wrote without the extension."""
+    """Compute checksums in Python: the reader checks what the extension wrote, so it must not use the extension."""
     monkeypatch.setattr(records, "crc32c", records.crc32c_in_python)
 
 

@@ -1,7 +1,7 @@
-"""What tbc does otherwise than torch's writer, on purpose: one list, which README's table and the differential share.
+"""List what tbc does differently from torch's writer on purpose; README's table and the differential test share it.
 
-Each entry has the line of README's table that it belongs to, recognises the calls that it concerns, and says what is
-compared in their place. tests/test_torch.py has a call for each line that proves it, with torch's outcome and tbc's.
+Each entry names its line of README's table, recognises the calls that it concerns, and says what to compare instead.
+For each line, tests/test_torch.py has a call that shows both outcomes, torch's and tbc's.
 """
 
 import json
@@ -23,8 +23,8 @@ RAISES = "raises"  # tbc's writer must raise something, and torch's does not get
 class Difference:
     line: str  # of README's table
     methods: str  # names, separated by spaces
-    concerns: object  # of the arguments: whether the call is one of these
-    instead: object  # SKIPPED, RAISES, or of the arguments: which of them are others for torch's writer
+    concerns: object  # function(arguments) -> whether the entry concerns this call
+    instead: object  # SKIPPED, RAISES, or function(arguments) -> the arguments to replace for torch's writer, by name
 
 
 ANY = "add_scalar add_scalars add_histogram add_histogram_raw add_image add_images add_image_with_boxes add_audio"
@@ -34,7 +34,7 @@ FILE_WRITER = " ".join(f"file_writer.add_{what}" for what in ("summary", "event"
 
 
 def flat(value):
-    """The values within an argument: itself, and what is in a list, a tuple or a dict."""
+    """Return an argument and, if it is a list, tuple or dict, all values within."""
     if isinstance(value, (list, tuple)):
         return [value, *(inner for element in value for inner in flat(element))]
     if isinstance(value, dict):
@@ -51,7 +51,7 @@ def changed(value, change):
 
 
 def values_of(a):
-    """All arguments but the step and the time."""
+    """Return all arguments except the step and the time."""
     return {name: value for name, value in vars(a).items() if name not in ("global_step", "walltime")}
 
 
@@ -68,7 +68,7 @@ def is_small_float(value):
 
 
 def array(value):
-    """As numpy's, of any tensor; a number, too."""
+    """Return a number, an array or any tensor as a numpy array."""
     if isinstance(value, torch.Tensor):
         value = value.dequantize() if value.is_quantized else value
         value = value if value.layout == torch.strided else value.to_dense()
@@ -81,14 +81,14 @@ def is_masked(value):
 
 
 def is_odd_array(value):
-    """Whether torch's writer, but not tbc's, refuses it for its layout."""
+    """Return whether torch's writer refuses the value because of its layout, and tbc's does not."""
     if not isinstance(value, torch.Tensor):
         return isinstance(value, np.matrix)
     return value.layout != torch.strided or value.is_quantized or value.is_neg() or value.is_conj()
 
 
 def plain(value):
-    """What numpy and torch take everywhere."""
+    """Convert an array or tensor to a layout that numpy and torch accept everywhere."""
     if isinstance(value, np.matrix):
         return np.asarray(value)
     if not isinstance(value, torch.Tensor) or value.is_meta:
@@ -100,7 +100,7 @@ def plain(value):
 
 
 def plain_copy(value):
-    """Of numpy's, too, what torch.as_tensor takes."""
+    """Convert like `plain`, and a numpy array to one that torch.as_tensor accepts."""
     value = plain(value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
         return value
@@ -112,7 +112,7 @@ def is_list_of_tensors(value):
 
 
 def is_plain(value):
-    """Whether torch.as_tensor, and numpy.stack, take it."""
+    """Return whether torch.as_tensor and numpy.stack accept the value."""
     if isinstance(value, np.ndarray):
         return all(stride >= 0 for stride in value.strides) and value.dtype.isnative and value.dtype.char != "g"
     return not isinstance(value, torch.Tensor) or not (is_odd_array(value) or value.requires_grad)
@@ -127,7 +127,7 @@ def is_array_of_numbers(value):
 
 
 def is_odd_number(value, kind=float):
-    """Whether float() or int() takes it, and protobuf does not."""
+    """Return whether float() or int() accepts the value, and protobuf does not."""
     odd = isinstance(value, (str, bytes, bytearray, bool, np.bool_, np.ndarray, torch.Tensor))
     return (odd or kind is int) and type(value) is not kind and not is_refused(value)
 
@@ -186,7 +186,7 @@ def is_half(values):
 
 
 def has_no_value(a):
-    """Whether no value lies within the bins."""
+    """Return whether no value lies within the bins, or an edge is NaN."""
     if not isinstance(a.bins, str) and np.isnan(array(a.bins)).any():
         return True
     return not np.histogram(array(a.values).astype(float).ravel(), bins=a.bins)[0].any()
@@ -234,7 +234,7 @@ def cells(a):
 
 
 def is_empty(a):
-    """Whether the event has no bytes; it is changed as add_event changes it."""
+    """Return whether the event, changed like add_event changes it, has no bytes."""
     event = type(a.event)()
     event.CopyFrom(a.event)
     event.wall_time = time.time() if a.walltime is None else a.walltime
@@ -730,7 +730,7 @@ DIFFERENCES = [
     ),
 ]
 
-# Faults that are not mended yet. The differential leaves these calls out until they are.
+# Known bugs of tbc. The differential test skips these calls until they are fixed.
 KNOWN_FAULTS = [
     Difference(
         "names in the graph of a scripted model",

@@ -1,4 +1,4 @@
-"""Event files for the tests of the reader, event by event."""
+"""Make event files for the tests of the reader, event by event."""
 
 from unittest import mock
 
@@ -37,7 +37,7 @@ def write(path, *events):
 
 
 def loaded(path, kernel, purge=False, steps=None):
-    """All that is in a file, as columns that can be compared, and the errors, by the kernel or without it."""
+    """Load a file with or without the kernel; return its columns, which can be compared, and the errors."""
     errors = []
     with mock.patch.object(loader, "_scan", loader._scan if kernel else None):
         loading = loader.Loader(lambda tag: True, set(KINDS), steps, purge, errors.append)

@@ -1,4 +1,4 @@
-"""Models of real kinds, made of torch.nn alone, and what to call them with."""
+"""Realistic models for add_graph, made of torch.nn only, and inputs for them."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Residual(nn.Module):
 
 
 class ResNet(nn.Module):
-    """18 layers, as in "Deep Residual Learning for Image Recognition"; `width` is 64 there."""
+    """A ResNet of 18 layers, as in "Deep Residual Learning for Image Recognition", whose `width` is 64."""
 
     def __init__(self, width=8, classes=10):
         super().__init__()
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
 
 
 class Language(nn.Module):
-    """Predicts the next token from all before, with an LSTM, and returns its state."""
+    """An LSTM that predicts the next token from all before, and returns its state, too."""
 
     def __init__(self):
         super().__init__()
@@ -77,7 +77,7 @@ class Language(nn.Module):
 
 
 class Ponder(nn.Module):
-    """Goes through its block until it has enough, which depends on the data, and returns a dict."""
+    """A model that repeats its block as often as the data demand, and returns a dict."""
 
     def __init__(self):
         super().__init__()
@@ -101,7 +101,7 @@ class Batch:
 
 
 class OfBatch(nn.Module):
-    """Takes a dataclass."""
+    """A model whose input is a dataclass."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the tests of every kind of summary share: values to log, and files read back in two ways that must agree."""
+"""Log values, and read the files back with two readers that must agree."""
 
 import math
 import os
@@ -26,7 +26,7 @@ walltimes = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def read_back(log_dir):
-    """The events of the only file in a directory, but the first: by tbc.reader, TensorBoard's loader agreeing."""
+    """Return the events of the only file in a directory, without the first. tbc.reader and TensorBoard must agree."""
     (path,) = (file for file in find_event_files(log_dir) if os.path.dirname(file) == str(log_dir))
     events = list(read_events(path))
     theirs = [Event.FromString(event.SerializeToString()) for event in LegacyEventFileLoader(path).Load()]
@@ -36,7 +36,7 @@ def read_back(log_dir):
 
 
 def steps_of_runs(log_dir, tag=None):
-    """Directory, relative to log_dir -> the steps of all values in its files, or of those of a tag."""
+    """Return {directory relative to log_dir: the steps of all values in its files, or of those of a tag}."""
     found = {}
     for path in find_event_files(log_dir):
         run = found.setdefault(os.path.relpath(os.path.dirname(path), log_dir), [])
@@ -46,12 +46,12 @@ def steps_of_runs(log_dir, tag=None):
 
 
 def bytes_of(message):
-    """To compare messages that may hold NaN."""
+    """Return the bytes of a message, to compare messages that may hold NaN."""
     return message.SerializeToString(deterministic=True)
 
 
 def only_value(log_dir):
-    """The event of a file that holds one, and its only value."""
+    """Return the only event in a directory's only file, and its only value."""
     (event,) = read_back(log_dir)
     (value,) = event.summary.value
     return event, value
@@ -67,7 +67,7 @@ def log_one(log_dir, add, value, **options):
 
 
 def tensorboard_on(log_dir):
-    """What TensorBoard's plugins get to know of a directory of runs."""
+    """Return TensorBoard's context for its plugins, with the data of a directory of runs."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer()
     multiplexer.AddRunsFromDirectory(str(log_dir))
     multiplexer.Reload()
@@ -80,9 +80,9 @@ def same_float(a, b):
 
 
 def run_script(script, *arguments, timeout=60, check=True, **options):
-    """Runs Python code in a process of its own, for what could hang or needs an exit; its output is in the result."""
+    """Run Python code that could hang or exit in a new process; return the result, which has its output."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    options.setdefault("cwd", TESTS)  # in the root, the sources would hide the installed package
+    options.setdefault("cwd", TESTS)  # in the root, Python would import tbc from the sources
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
     if check:
         assert result.returncode == 0, result.stderr

@@ -1,11 +1,11 @@
-"""The code blocks of README.md and docs/*.md. As a program it runs those of a page, in the current directory:
+"""Run the code blocks of a page, README.md or one of docs/*.md, in the current directory:
 
     python tests/helpers/pages.py docs/guide.md
 
-The Python blocks of a page are one program, after the page's prologue below, if it has one. A block that begins with
-`# name.py` is a file of that name, or several, and is written; tests among them are run. Of a console block each
-command is run, and must succeed and print what the page shows, where it shows something: `...` stands for any lines.
-`NOT_RUN` is what is not, and a comment before a block, `<!-- needs lightning -->`, says which packages it takes.
+The Python blocks of a page are one program, which begins with the page's prologue in `PROLOGUES`, if it has one. A
+block that begins with `# name.py` is one or more files: they are written, and tests among them are run. Each command of
+a console block is run, except those of `NOT_RUN`. It must succeed, and print what the page shows, if that shows output:
+`...` stands for any lines. A comment before a block, `<!-- needs lightning -->`, names the packages it needs.
 """
 
 import math
@@ -27,12 +27,12 @@ PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "d
 FENCE = re.compile(
     r"^(?:<!-- needs (?P<needs>[^>]+) -->\n)?```(?P<language>\S*)[^\n`]*\n(?P<code>.*?)^```$", re.M | re.S
 )
-NOT_RUN = {  # the commands, by their first word
-    "accelerate": "it need not be here, and starts programs as python does",
-    "make": "it builds, measures and tests, for minutes",
-    "pip": "it would change what is installed",
-    "tensorboard": "a server",
-    "torchrun": "it starts programs as python does",
+NOT_RUN = {  # the first word of a command -> why it is not run
+    "accelerate": "may not be installed, and starts programs like python",
+    "make": "builds, measures and tests for minutes",
+    "pip": "would change what is installed",
+    "tensorboard": "is a server",
+    "torchrun": "starts programs like python",
 }
 FOR_EVER = " -f "
 
@@ -57,7 +57,7 @@ def blocks(page):
 
 
 def run(block, names):
-    """names: of the program so far."""
+    """Run a block. names: the variables of the program so far."""
     if block.language == "console":
         run_commands(block)
     elif re.match(r"# \w+\.py\n", block.code):
@@ -67,7 +67,7 @@ def run(block, names):
 
 
 def compiled(block):
-    """With the lines of the page, for tracebacks."""
+    """Compile a block so that tracebacks show the line numbers of the page."""
     return compile("\n" * (block.line - 1) + block.code, ROOT / block.page, "exec")
 
 
@@ -81,7 +81,7 @@ def write_files(block):
 
 
 def program_of(command):
-    """Its first word, but for what it sets in its environment."""
+    """Return the first word of a command after the variables it sets."""
     return next(word for word in shlex.split(command, comments=True) if "=" not in word)
 
 
@@ -98,7 +98,7 @@ def run_commands(block):
 
 
 def run_command(command):
-    """Its exit status and what it printed; what would go on for ever gets a Ctrl-C."""
+    """Run a command; return its exit status and output. Stop a command that follows files with Ctrl-C."""
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
     environment = os.environ | {"PATH": path, "TZ": "UTC", "COLUMNS": "80", "LINES": "24"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -128,7 +128,7 @@ def train(log_dir, epochs):
 
 
 def runs_of_readme():
-    """Runs to read, and the names that its lists of calls take for granted."""
+    """Write the runs that README reads; return the variables that its lists of calls use without defining them."""
     import io
 
     import numpy as np
@@ -165,7 +165,7 @@ def runs_of_readme():
     }
 
 
-PROLOGUES = {"README.md": runs_of_readme}  # of the pages whose blocks do not stand by themselves
+PROLOGUES = {"README.md": runs_of_readme}  # for pages whose blocks use files or names that they do not make
 
 
 def main(page):

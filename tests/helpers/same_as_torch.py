@@ -1,7 +1,7 @@
-"""What both a test and a torture need to hold tbc's writer against torch's: calls, what they log, and a comparison.
+"""Make the same calls on tbc's writer and on torch's, and compare what they log; a test and a torture test use it.
 
 TensorBoard's loader reads what each writer logged. Two runs are the same if they mean the same: messages are decoded,
-pixels and samples unpacked, and sums may differ by their rounding.
+pixels and samples unpacked, and sums may differ by rounding.
 """
 
 import io
@@ -35,14 +35,14 @@ TIME = re.compile(r"[0-9]{10}\.[0-9]+|[A-Z][a-z]{2}[0-9]{2}_[0-9]{2}-[0-9]{2}-[0
 
 
 def meaning(value):
-    """A Summary.Value as plain Python and numpy."""
+    """Return the meaning of a Summary.Value as plain Python and numpy."""
     kind = value.WhichOneof("value")
     plugin = value.metadata.plugin_data
     content = plugin.content
     if plugin.plugin_name == "hparams":
         data = HParamsPluginData.FromString(content)
         if data.HasField("session_start_info"):
-            data.session_start_info.start_time_secs = 0  # torch leaves them out
+            data.session_start_info.start_time_secs = 0  # torch does not set the times
         if data.HasField("session_end_info"):
             data.session_end_info.end_time_secs = 0
         content = text_format.MessageToString(data)
@@ -76,7 +76,7 @@ class Moments(np.ndarray):
     """min, max, num, sum, sum_squares."""
 
     def tolerance(self):
-        """Numbers that cancel out leave few digits of their sum."""
+        """Return the absolute tolerance, which is for the sum: it has few digits if positive and negative cancel."""
         low, high, count, *_ = self.tolist()
         return np.array([0, 0, 0, 1e-6 * count * max(abs(low), abs(high)), 0])
 
@@ -91,11 +91,11 @@ def samples(file):
 
 
 def run(log_dir):
-    """What is in the directory of a run: (directory, tag) -> [(step, wall time, meaning), ...], and other files.
+    """Read the directory of a run: {(directory, tag): [(step, wall time, meaning), ...], name: content of other files}.
 
-    What is no summary is under (directory, None). (directory, None, "order") has for each file, between the starts of
-    sessions, how often there is each tag. The starts in the runs of add_scalars are left out: torch's writer has none
-    there. A file without events says nothing. A time that is not given is "now".
+    Events that are not summaries are under (directory, None). (directory, None, "order") has a list for each file: the
+    starts of sessions, and between them how often each tag occurs. In the runs of add_scalars, starts are skipped, as
+    torch's writer logs none there. Files without values are skipped. The time of a call without walltime is "now".
     """
     logged = {}
     for name, path in files(log_dir):
@@ -125,7 +125,7 @@ def run(log_dir):
             logged[name] = np.loadtxt(path, dtype=np.float32, delimiter="\t", ndmin=2)
         elif name.endswith(".pbtxt"):
             config = text_format.Parse(path.read_text(), ProjectorConfig())
-            last = {info.tensor_name: info for info in config.embeddings}  # the same name again replaces the other
+            last = {info.tensor_name: info for info in config.embeddings}  # a later entry of a name replaces the first
             listed = ProjectorConfig(embeddings=[last[tensor] for tensor in sorted(last)])
             logged[name] = text_format.MessageToString(listed)
         else:
@@ -134,7 +134,7 @@ def run(log_dir):
 
 
 def files(log_dir):
-    """(name, path) in the order in which they were made. Of a name that is a time, its place among them counts."""
+    """Yield (name, path) in the order in which the files were made. A time in a directory's name becomes its number."""
     found = [str(path.relative_to(log_dir)) for path in Path(log_dir).rglob("*") if path.is_file()]
     found.sort(key=lambda name: [(int(part) if i % 2 else part) for i, part in enumerate(re.split("([0-9]+)", name))])
     times = sorted({time for name in found for time in TIME.findall(os.path.dirname(name))}, key=as_number)
@@ -145,7 +145,7 @@ def files(log_dir):
 
 
 def as_number(time):
-    return float(time) if time[0].isdecimal() else 0  # a date: there is one
+    return float(time) if time[0].isdecimal() else 0  # there is at most one date
 
 
 def wall_time(event):
@@ -153,7 +153,7 @@ def wall_time(event):
 
 
 def same(ours, theirs):
-    if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "fc":  # sums are added in another order
+    if isinstance(theirs, np.ndarray) and theirs.dtype.kind in "fc":  # tbc adds in another order, so sums may differ
         tolerance = theirs.tolerance() if isinstance(theirs, Moments) else 1e-30
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), f"{ours} is not {theirs}"
         assert np.isclose(ours, theirs, rtol=1e-6, atol=tolerance, equal_nan=True).all(), f"{ours} is not {theirs}"
@@ -175,7 +175,7 @@ def quiet():
 
 
 def log(writer_class, log_dir, calls):
-    """What is logged, and what each call raises."""
+    """Make the calls; return what they log, and the type that each call raises, or None."""
     with quiet(), writer_class(log_dir) as writer:
         raised = [type(error) if (error := attempt(writer, one)) else None for one in calls]
     return run(log_dir), raised
@@ -186,7 +186,7 @@ def attempt(writer, one):
     method, arguments, keywords = one
     try:
         if method.startswith("file_writer."):
-            writer._get_file_writer()  # after close(), whether there is one depends on where a call before has raised
+            writer._get_file_writer()  # open one: after close() it depends on earlier calls whether there is one
         attrgetter(method)(writer)(*arguments, **keywords)
     except Exception as error:
         return error
@@ -201,7 +201,7 @@ def compare(tmp_path_factory, calls):
 
 
 def same_run(ours, theirs):
-    """Images of a tag may be in another order than the rest, since another thread encodes them."""
+    """Assert that runs are the same. Images may come before or after other values of a tag: a thread encodes them."""
     assert ours.keys() == theirs.keys(), f"only one has {sorted(ours.keys() ^ theirs.keys(), key=str)}"
     for where, values in theirs.items():
         of_a_tag = isinstance(where, tuple) and len(where) == 2 and where[1] is not None
