@@ -1,7 +1,7 @@
-"""Draws calls of a SummaryWriter, odd and wrong ones too, as source code.
+"""Draw random calls of a SummaryWriter, odd and wrong ones too, as source code.
 
-Source code has three uses: each writer evaluates it to fresh objects, hypothesis shortens what it was drawn from, and a
-sequence of calls that fails is printed as a program. The options of each choice begin with the simplest one.
+Source code has three advantages: each writer evaluates it to fresh objects, hypothesis can shorten it, and a sequence
+of calls that fails can be printed as a program. The options of each choice begin with the simplest one.
 """
 
 import functools
@@ -44,7 +44,7 @@ class Call:
         return f"writer.{self.method}({self.arguments})"
 
     def evaluate(self):
-        """(method, arguments, keywords), of fresh objects."""
+        """Return (method, arguments, keywords), with fresh objects."""
         return self.method, *eval(f"call({self.arguments})", NAMESPACE)
 
 
@@ -54,7 +54,7 @@ class Sequence:
     calls: tuple  # of Call
 
     def program(self):
-        """A program that makes these calls on both writers, and prints what each one raises and logs."""
+        """Return a program that makes these calls on both writers, and prints what each one raises and logs."""
         calls = "".join(f"        lambda: {call},\n" for call in self.calls)
         return (
             f"import os\nimport tempfile\n{IMPORTS}from torch.utils.tensorboard import SummaryWriter\n\n"
@@ -76,7 +76,7 @@ def _below(n):
 
 
 class Chooser:
-    """Choices that hypothesis makes; it shortens each towards the first option."""
+    """Choices that hypothesis makes; when it shortens an example, it moves each choice towards the first option."""
 
     def __init__(self, draw):
         self.draw = draw
@@ -88,14 +88,14 @@ class Chooser:
         return options[self.draw(_below(len(options)))]
 
     def often(self, usual, rare, chance=8):
-        """One of the usual options, or once in `chance` one of the rare ones."""
+        """Choose one of the usual options, or once in `chance` times one of the rare ones."""
         return self.of(*rare) if self.once_in(chance) else self.of(*usual)
 
     def once_in(self, chance):
         return self.draw(_below(chance)) == chance - 1
 
     def random(self):
-        """A generator for what is not worth shortening; its seed is."""
+        """Return a generator for values that need no shortening; only its seed is shortened."""
         return random.Random(self.number(0, 999))
 
 
@@ -212,7 +212,7 @@ TORCH_FLOATS = ["bfloat16", "float8_e4m3fn", "float8_e5m2"]
 
 
 def elements(c, count, fill, dtype):
-    """Numbers as text, of a fill: "unit", from 0 to 1, "signed", "wide", "odd" or "whole"."""
+    """Return numbers as text. fill: "unit" (from 0 to 1), "signed", "wide", "odd" or "whole"."""
     chance = c.random()
     if dtype == "bool":
         return [str(chance.random() < 0.5) for _ in range(count)]
@@ -357,7 +357,7 @@ OTHERS = [
 
 
 def array(c, shape, fill="unit", dtypes=FLOATS, odd=25):
-    """The source of an array of a shape; once in `odd` of another one, or of something else."""
+    """Return the source of an array of a shape; once in `odd` times of another shape, or of another object."""
     if c.once_in(odd):
         if c.once_in(2):
             return c.of(*OTHERS)
@@ -372,13 +372,13 @@ def array(c, shape, fill="unit", dtypes=FLOATS, odd=25):
 
 
 def nested_list(c, shape, fill="unit"):
-    """A list, a tuple or an array of them."""
+    """Return the source of nested lists, or of a list or tuple of arrays."""
     source = shaped(c, shape, fill, c.of("float64", "int64"), lambda text: f"np.array({text})")
     return c.of(source + ".tolist()", f"tuple({source})", f"list({source})", f"list(torch.from_numpy({source}))")
 
 
 def optional(c, arguments, **strategies):
-    """Adds each of these arguments, or leaves it out."""
+    """Add each of these arguments with a chance of one half."""
     for name, strategy in strategies.items():
         if c.once_in(2):
             arguments[name] = strategy(c) if callable(strategy) else c.often(*strategy)
@@ -924,7 +924,7 @@ def set_attribute(c):
     )
 
 
-METHODS = {  # how often each is drawn, and what draws its arguments
+METHODS = {  # method -> how often it is drawn, and the function that draws its arguments
     "add_scalar": (8, add_scalar),
     "add_scalars": (4, add_scalars),
     "add_histogram": (6, add_histogram),

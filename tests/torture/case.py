@@ -1,4 +1,4 @@
-"""A writer under test, a plain list of what it accepted, and those who watch: what all modules about faults share."""
+"""Test one writer under faults, with a list of what it accepted, and readers that follow its files."""
 
 import errno
 import faulthandler
@@ -18,16 +18,17 @@ import tbc
 from tbc.reader import TruncatedRecordError, find_event_files, read_events
 
 OF_THE_PROGRAM = {errno.EMFILE, errno.EACCES, errno.ENOENT, errno.EEXIST}
-HANG = 60  # seconds: a case takes a fraction of one
+HANG = 60  # seconds until a case counts as hanging; it takes less than 1
 
 
 @dataclass
 class Case:
-    """may_raise: the errno that flush(), close() and the constructor may tell while the fault lasts.
+    """A writer, what it accepted, and which errors it may raise.
 
+    may_raise: the errno values that flush(), close() and the constructor may raise while the fault lasts.
     short_of_memory: whether any call may raise MemoryError.
-    may_leave_files: whether files that are useless cannot be removed.
-    removed: whether somebody took files away: a reader that follows may have seen more than is left.
+    may_leave_files: whether useless files may stay, since they cannot be removed.
+    removed: whether files were removed, so that a reader that follows may have seen more than is left.
     """
 
     log_dir: str
@@ -36,14 +37,14 @@ class Case:
     short_of_memory: bool = False
     may_leave_files: bool = False
     removed: bool = False
-    accepted: dict = field(default_factory=dict)  # run -> tag -> [(step, value)], value of scalars only
-    later: list = field(default_factory=list)  # what is to be done when the writer is closed
+    accepted: dict = field(default_factory=dict)  # run -> tag -> [(step, value)]; value is None if it is not a scalar
+    later: list = field(default_factory=list)  # functions to call when the writer is closed
     writer: tbc.SummaryWriter = None
 
     # --- calls, and what they may do ---
 
     def open(self, **options):
-        """The constructor raises while there can be no file, and leaves nothing behind then."""
+        """Open the writer; while the constructor cannot make a file, it must raise and leave no file."""
         while self.writer is None:
             hits = faults.hits()
             try:
@@ -51,13 +52,13 @@ class Case:
             except (OSError, MemoryError) as error:
                 self.judge(error)
                 self.check_nothing_was_made(faults.hits() - hits)
-            if faults.hits() > 3:  # it lasts
+            if faults.hits() > 3:  # the fault lasts; end it
                 faults.disarm()
 
     def add(self, call, tag, step, value=None, run="."):
-        """Makes a call that logs. A lack of memory may refuse it, a disk never: its errors are over some time.
+        """Make a call that logs. It may raise MemoryError, but no error of the disk, which may be over later.
 
-        (Those of the program are not; it may be told that it has too many files open, or no permission.)
+        It may raise errors of the program, such as too many open files or no permission.
         """
         try:
             call()
@@ -74,7 +75,7 @@ class Case:
         self.add(lambda: self.writer.add_scalar(tag, step / 8, step), tag, step, step / 8)
 
     def curve(self, key, step):
-        """In a file of its own."""
+        """Log with add_scalars, which has a separate file for each key."""
         numbers = {key: step / 8}
         self.add(lambda: self.writer.add_scalars("curve", numbers, step), "curve", step, step / 8, f"curve_{key}")
 
@@ -85,11 +86,11 @@ class Case:
         self.add(lambda: self.writer.add_text("note", text, step), "note/text_summary", step)
 
     def large(self, step):
-        """An event that is made outside the lock."""
+        """Log an event so large that it is encoded outside the lock."""
         self.text(step, "long " * 60_000)
 
     def image(self, step):
-        """It is encoded on the other thread, so that a flush tells if there was no memory for it."""
+        """Log an image. Another thread encodes it, so a lack of memory shows in the flush."""
 
         def call():
             self.writer.add_image("image", np.zeros((3, 8, 8), np.uint8), step)
@@ -99,7 +100,7 @@ class Case:
         self.add(call, "image", step)
 
     def flush(self, **options):
-        """Answers whether it succeeded; what was accepted can be read then."""
+        """Flush; return whether that succeeded. If it did, check that all accepted values can be read."""
         return self.succeeds(lambda: self.writer.flush(**options)) and self.check("after a flush")
 
     def close(self):
@@ -114,7 +115,7 @@ class Case:
         return True
 
     def heal(self):
-        """The fault is over. One attempt that was under way may still fail, the next succeeds."""
+        """End the fault. One attempt, begun during the fault, may still fail; the next must succeed."""
         faults.disarm()
         assert self.flush() or self.flush(), "flush() fails after the fault is over"
         stats = self.writer.stats()
@@ -124,7 +125,7 @@ class Case:
     # --- what must hold ---
 
     def judge(self, error):
-        """Whether an exception is one that a fault explains."""
+        """Assert that the fault explains an exception."""
         if isinstance(error, MemoryError):
             assert self.short_of_memory, "a MemoryError"
             return
@@ -144,7 +145,7 @@ class Case:
         return True
 
     def matches(self, live):
-        """Whether those that follow have what they should."""
+        """Return whether a reader that follows has what it should."""
         if not self.removed:
             return live == self.accepted
         tags = [
@@ -155,13 +156,13 @@ class Case:
         return all(found[-len(points) :] == points and found == sorted(set(found)) for points, found in tags)
 
     def look(self):
-        """Those who follow read what is there now; RustBoard until it has what the other one has."""
+        """Have the readers that follow read what is there now; wait until RustBoard has the same as the other."""
         if self.watchers is not None:
             self.watchers.live(os.path.basename(self.log_dir), (lambda view: True) if self.removed else None)
 
 
 def read_back(log_dir):
-    """What tbc's reader finds in the files of a directory and those below: run -> tag -> [(step, value)]."""
+    """Read a directory and all below it with tbc.reader; return run -> tag -> [(step, value)]."""
     found = {}
     for path in sorted(find_event_files(log_dir)) if os.path.exists(log_dir) else []:
         tags = found.setdefault(os.path.relpath(os.path.dirname(path), log_dir), {})
@@ -171,12 +172,12 @@ def read_back(log_dir):
                     number = value.simple_value if value.WhichOneof("value") == "simple_value" else None
                     tags.setdefault(value.tag, []).append((event.step, number))
         except TruncatedRecordError:
-            pass  # a file that was given up, or has no room now
+            pass  # a file that the writer has given up, or that has no room now
     return {run: tags for run, tags in found.items() if tags}
 
 
 def differences(found, expected):
-    """The first one, in few words."""
+    """Describe the first difference in few words."""
     for run in sorted(found.keys() | expected.keys()):
         tags, wanted = found.get(run, {}), expected.get(run, {})
         for tag in sorted(tags.keys() | wanted.keys()):
@@ -189,9 +190,9 @@ def differences(found, expected):
 
 
 def try_all(root, cases, attempt):
-    """Makes a Case for each and calls attempt(case, *arguments); answers how many, and how many events were accepted.
+    """Call attempt(case, *arguments) with a new Case for each of `cases`; return (cases tried, events accepted).
 
-    TensorBoard's readers follow each, and look at it afresh later. What fails is told in the end.
+    TensorBoard's readers follow each case, and later read it afresh. Failures are raised together at the end.
     """
     from torture import readers
 
@@ -204,7 +205,7 @@ def try_all(root, cases, attempt):
         os.makedirs(done)
         with readers.Readers(live) as watchers:
             for name in some:
-                print(name, labels[name], flush=True)  # a hang is told with its case
+                print(name, labels[name], flush=True)  # so that the output of a hang names its case
                 faulthandler.dump_traceback_later(HANG, exit=True)
                 case = Case(os.path.join(live, name), watchers)
                 try:
@@ -232,19 +233,19 @@ def try_all(root, cases, attempt):
 
 
 def _chunks(names, size=200):
-    """A fresh reader reads them all whenever it is asked."""
+    """Split names, since a fresh reader reads all cases whenever it is asked."""
     names = list(names)
     return [names[start : start + size] for start in range(0, len(names), size)]
 
 
 def _check_live(case, views):
     for view, found in views.items():
-        stuck = case.removed and view == "Python live"  # it does not get over a file that is deleted
+        stuck = case.removed and view == "Python live"  # this reader may stop at a deleted file
         assert stuck or case.matches(found), f"{view} has {differences(found, case.accepted)}"
 
 
 def elsewhere(module, function, count, what, **options):
-    """Calls a function of a module here in a process with the shim, and makes a Row of what it answers."""
+    """Call a function of a module here in a process with the shim; return a Row of its result."""
     script = f"""
         import json, sys
         from torture import {module}

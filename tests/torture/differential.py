@@ -1,9 +1,9 @@
-"""Random sequences of calls on torch's writer and on tbc's, which must log the same, but for differences.DIFFERENCES.
+"""Make random calls on torch's writer and tbc's, which must log the same, except for differences.DIFFERENCES.
 
     make differential                        100,000 calls
-    make differential BUDGET=1000 SEED=7     as many calls, drawn from this seed
+    make differential BUDGET=1000 SEED=7     1,000 calls, drawn from this seed on
 
-A sequence that logs something else, or raises something else, is shortened by hypothesis and printed as a program.
+hypothesis shortens a sequence whose calls log or raise something else, and it is printed as a program.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from torture.row import Row
 
 import tbc
 
-BATCH = 3000  # calls that one run of hypothesis makes, some more or less
-HANG = 600  # seconds: a batch takes one minute
+BATCH = 3000  # calls of one run of hypothesis, about
+HANG = 600  # seconds until a batch counts as hanging; it takes one minute
 ANYTHING = Exception()
 ALONE, LEFT_OUT = "on tbc's writer alone", "left out"
 CLEAR = TypeError, ValueError, AssertionError, NotImplementedError, OSError, OverflowError
@@ -42,7 +42,7 @@ TORCH = os.path.join("torch", "utils", "tensorboard")
 
 
 def bound(method, arguments, keywords):
-    """The arguments by name, with defaults; none if they do not fit."""
+    """Return the arguments by name, with defaults; an empty dict if they do not fit."""
     owner, name = (TorchFileWriter, method.partition(".")[2]) if "." in method else (TorchWriter, method)
     function = getattr(owner, name, None)
     if function is None:
@@ -56,7 +56,7 @@ def bound(method, arguments, keywords):
 
 
 def for_torch(one, differences):
-    """What torch's writer gets in place of a call, SKIPPED or RAISES; and the differences that say so."""
+    """Return the call to make on torch's writer instead, SKIPPED or RAISES; and the differences that caused it."""
     method, named = one[0], bound(*one)
     concerned = []
     for difference in differences:
@@ -75,12 +75,12 @@ def for_torch(one, differences):
 def _concerns(difference, named):
     try:
         return bool(difference.concerns(SimpleNamespace(**named)))
-    except Exception:  # odd arguments, which are of no difference
+    except Exception:  # odd arguments, which the difference does not concern
         return False
 
 
 def play(writer_class, options, calls, root):
-    """What is logged in a new directory, and what the constructor, each call and close() raise."""
+    """Make the calls in a new directory; return what they log, and what the constructor, the calls and close() raise."""
     was = os.getcwd()
     os.chdir(root)
     try:
@@ -98,26 +98,29 @@ def play(writer_class, options, calls, root):
 
 
 def same_error(ours, theirs):
-    """What torch's writer raises itself, an `except` for that must catch tbc's. What fails within numpy, protobuf and
-    the like tbc raises as one of CLEAR, or the same."""
+    """Return whether tbc's exception may stand for torch's.
+
+    If torch's writer itself raises, an `except` for its type must catch tbc's. If it fails within numpy, protobuf or
+    the like, tbc may also raise one of CLEAR.
+    """
     if ours is None or theirs is None:
         return ours is theirs
     if theirs is ANYTHING:
         return True
-    if theirs.__traceback__.tb_next is None:  # arguments that do not fit, which is clear when tbc looks at them
+    if theirs.__traceback__.tb_next is None:  # the call failed: arguments that do not fit the signature
         return True
     builtin = next(kind for kind in type(theirs).__mro__ if kind.__module__ == "builtins")
     return isinstance(ours, builtin) or (not is_raised_by_torch(theirs) and isinstance(ours, CLEAR))
 
 
 def is_raised_by_torch(error):
-    """Whether a `raise` of torch's writer made it."""
+    """Return whether a `raise` statement of torch's writer raised the error."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     return any(TORCH in frame.filename and (frame.line or "").startswith("raise") for frame in last)
 
 
 def compare(sequence, differences, counts=None):
-    """Asserts that both writers log and raise the same. Counts the calls by method, and the differences."""
+    """Assert that both writers log and raise the same. Count the calls by method, and the differences."""
     counts = Counter() if counts is None else counts
     ours, theirs, sources = [], [], []
     for call in sequence.calls:
@@ -147,7 +150,7 @@ def compare(sequence, differences, counts=None):
 
 @contextlib.contextmanager
 def fast():
-    """Speeds torch's writer up: checksums in C, files in memory, threads that take turns quickly, no log messages."""
+    """Speed torch's writer up: checksums in C, files in memory, fast switches between threads, no log messages."""
     was = pywrap_tensorflow.crc32c, sys.getswitchinterval(), tempfile.tempdir, logging.root.manager.disable
     pywrap_tensorflow.crc32c = google_crc32c.value
     sys.setswitchinterval(1e-4)
@@ -163,7 +166,7 @@ def fast():
 
 
 def search(number, longest, sequence_count, differences, counts):
-    """Draws sequences from a seed; the shortest that differs, and how, or None."""
+    """Draw sequences from a seed; return the shortest that differs and the error, or None."""
     found = []
 
     @seed(number)
@@ -179,18 +182,18 @@ def search(number, longest, sequence_count, differences, counts):
     @given(sequences(longest))
     def check(sequence):
         try:
-            compare(sequence, differences, Counter() if found else counts)  # those that shorten it do not count
-        except Exception as error:  # of what reads the files, too
+            compare(sequence, differences, Counter() if found else counts)  # do not count the tries to shorten it
+        except Exception as error:  # reading the files may raise, too
             found.append((sequence, error))
-            raise AssertionError from error  # one kind of failure for hypothesis
+            raise AssertionError from error  # always of one type, so that hypothesis sees one failure
 
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(AssertionError, Flaky):
         check()
-    return without_idle_calls(*found[-1], differences) if found else None  # hypothesis ends with the shortest
+    return without_idle_calls(*found[-1], differences) if found else None  # the last one is the shortest
 
 
 def without_idle_calls(sequence, error, differences):
-    """Leaves out each call that the failure does not need."""
+    """Remove each call that is not needed for the failure."""
     for place in reversed(range(len(sequence.calls))):
         shorter = replace(sequence, calls=sequence.calls[:place] + sequence.calls[place + 1 :])
         try:
@@ -201,7 +204,7 @@ def without_idle_calls(sequence, error, differences):
 
 
 def calls(budget, first_seed=0, stop_after=5):
-    """Makes at least as many calls; the row of `make torture`. Raises AssertionError if there are differences."""
+    """Make at least `budget` calls; return a row for `make torture`. Raises AssertionError if there are differences."""
     counts, failures = Counter(), []
     number = first_seed
     with fast():
@@ -233,8 +236,8 @@ def report(number, sequence, error):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m torture.differential")
-    parser.add_argument("--budget", type=int, default=100_000, help="how many calls to make")
-    parser.add_argument("--seed", type=int, default=0, help="the first one; each draws some thousands of calls")
+    parser.add_argument("--budget", type=int, default=100_000, help="how many calls to make, at least")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; each draws about 3,000 calls")
     options = parser.parse_args()
     try:
         calls(options.budget, options.seed)

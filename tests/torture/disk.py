@@ -1,7 +1,7 @@
-"""Disks that fail and memory that ends: what a writer accepted is in its files, once and in order, all the same.
+"""Test disks that fail and memory that ends: what a writer accepted must be in its files, once and in order.
 
-Each function without an underscore takes a count and answers a Row; `python -m torture.disk nth_call 100`, in tests/,
-calls one. The cases run in a process of their own, which has the shim of faults.py.
+Each function without an underscore takes a count and returns a Row; `python -m torture.disk nth_call 100`, in tests/,
+calls one. The cases run in a new process, which has the shim of faults.py.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ from tbc.reader import find_event_files
 
 
 def scenario(case):
-    """A bit of everything: an image of the other thread, a large event, a sync, a close and what comes after it, runs
-    with files."""
+    """Log a bit of everything: an image, which another thread encodes, a large event, a sync, a close, calls after it,
+    and runs of add_scalars with their own files."""
     case.open()
     for step in range(3):
         case.scalar(step)
@@ -61,7 +61,7 @@ FAR = faults.FOR_EVER - 1
 
 
 def injuries():
-    """(what, calls that fail, errno, bytes that the first write brings along before it fails)."""
+    """Yield (name, calls that fail, errno, bytes that the first write still writes before it fails)."""
     everywhere = [*SPACE, *GONE, errno.EROFS]
     for error in [*everywhere, errno.EAGAIN, errno.EFBIG, errno.EBADF]:
         for part in (0, 1, 20):  # nothing of a record, a byte, half of it
@@ -86,13 +86,13 @@ def injuries():
     yield "malloc", faults.MEMORY, errno.ENOMEM, 0
 
 
-LASTING = {errno.EINTR: [1, 50], errno.EEXIST: [1, 3]}  # what interrupts, or a name that is taken, does not last
+LASTING = {errno.EINTR: [1, 50], errno.EEXIST: [1, 3]}  # how many calls fail: these errors do not last
 
 
 def nth_call(count):
-    """The N-th call of a kind fails, N = 1, 2, 3, ...: once, or from then on until it is healed.
+    """Let the N-th call of a kind fail, N = 1, 2, 3, ...: once, or all from then on until the fault ends.
 
-    count: how many of all the cases are tried; they are drawn, always the same.
+    count: how many of all cases to try. They are drawn at random, but always the same ones.
     """
     return elsewhere("disk", "_nth_call", count, "the N-th call fails: malloc, open, write, fsync, close, ...")
 
@@ -129,7 +129,7 @@ RECORD = 60  # bytes: a scalar's is a little shorter
 
 
 def full_disk(count):
-    """A small tmpfs gets full at byte k of a record, for every k, and has room again later."""
+    """Let a small tmpfs become full at byte k of a record, for every k, and have room again later."""
     wrapper = _that_mounts()
     if wrapper is None:
         return Row("a full tmpfs", 0, 0, 0, "skipped: mounting is not allowed")
@@ -137,7 +137,7 @@ def full_disk(count):
 
 
 def _that_mounts():
-    """What a command is to be run with so that it may mount; its mounts end with it."""
+    """Return the command that runs another so that it may mount, None if there is none. Its mounts end with it."""
     for wrapper in (["unshare", "-m"], ["unshare", "-rm"]):
         with tempfile.TemporaryDirectory() as directory, contextlib.suppress(FileNotFoundError):
             command = [*wrapper, "mount", "-t", "tmpfs", "tmpfs", directory]
@@ -175,25 +175,25 @@ def _fill_disk(case, k, filler):
     assert not case.close(), "a close succeeds on a full disk"
     os.remove(filler)
     case.heal()
-    assert find_event_files(case.log_dir) == [path], "the records belong behind what was torn"
+    assert find_event_files(case.log_dir) == [path], "a new file was made, but the old one can be continued"
 
 
 def _leave_room(case, k):
-    """Fills the last page of the event file but for k bytes; answers its path."""
+    """Fill the last page of the event file except for k bytes; return its path."""
     (path,) = find_event_files(case.log_dir)
     case.text(1, "x" * 1000)
     before = os.path.getsize(path)
     case.flush()
     frame = os.path.getsize(path) - before - 1000
     room = (-os.path.getsize(path) - k - frame) % PAGE
-    case.text(2, "x" * (room if room > 200 else room + PAGE))  # lengths of two bytes in all of its messages
+    case.text(2, "x" * (room if room > 200 else room + PAGE))  # above 200, all lengths in the event take two bytes
     case.flush()
     assert os.path.getsize(path) % PAGE == -k % PAGE
     return path
 
 
 def size_limit(count):
-    """RLIMIT_FSIZE ends the file at byte k of a record: EFBIG, which no waiting helps against."""
+    """Let RLIMIT_FSIZE end the file at byte k of a record: EFBIG, which waiting does not cure."""
     return elsewhere("disk", "_size_limit", count, "RLIMIT_FSIZE at byte k of a record")
 
 
@@ -215,7 +215,7 @@ def _limit_size(case, k):
             case.scalar(step)
             case.flush()
             case.look()
-        case.text(12)  # fits in no file
+        case.text(12)  # too large for any file
         assert not case.flush(), "more than fits was written"
         case.look()
     finally:
@@ -225,7 +225,7 @@ def _limit_size(case, k):
 
 
 def read_only(count):
-    """A file system is read-only when the writer needs a file, and writable again later."""
+    """Make a file system read-only when the writer needs a file, and writable again later."""
     wrapper = _that_mounts()
     if wrapper is None:
         return Row("a read-only disk", 0, 0, 0, "skipped: mounting is not allowed")
@@ -264,14 +264,14 @@ def _delete(case, path):
 
 
 def _replace(case, path):
-    """By a copy of it, as a program that synchronizes directories would."""
+    """Replace the file by a copy, as a program does that synchronizes directories."""
     shutil.copy(path, path + "~")
     os.replace(path + "~", path)
     case.removed = True
 
 
 def _empty(case, path):
-    """As somebody does who needs room."""
+    """Empty the file, as a user does who needs room."""
     os.truncate(path, 0)
     case.removed = True
 
@@ -287,7 +287,7 @@ def _close_descriptors(case, path):
 
 
 def _reuse_descriptors(case, path):
-    """As a program does that closes all it does not know, and opens a file of its own then."""
+    """Let another file take the descriptor, as after a program that closes all descriptors and then opens a file."""
     victim = tempfile.TemporaryFile()  # noqa: SIM115
     for fd in _descriptors(path):
         os.dup2(victim.fileno(), fd, inheritable=False)
@@ -301,7 +301,7 @@ def _check_victim(victim, fd):
 
 
 def _descriptors(path):
-    """Of this process, of a file that is open for writing."""
+    """Return the descriptors of this process with which the file is open for writing."""
     found = []
     for fd in map(int, os.listdir("/dev/fd")):
         with contextlib.suppress(OSError):
@@ -312,7 +312,7 @@ def _descriptors(path):
 
 
 def _move_directory(case, path):
-    """What is moved is written all the same; here it comes back in the end."""
+    """Move the directory, and back at the end. The writer goes on writing to the moved file."""
     os.rename(case.log_dir, case.log_dir + "~")
     case.later.append(lambda: os.rename(case.log_dir + "~", case.log_dir))
 
@@ -322,7 +322,7 @@ LAST = 100  # steps
 
 
 def taken_away(count):
-    """The file is deleted, replaced, emptied, moved, its directory removed, its descriptor closed or another file's."""
+    """Delete, replace, empty or move the file, remove its directory, close its descriptor or reuse it."""
     return elsewhere("disk", "_taken_away", count, "file, directory or descriptor taken away while it is written")
 
 
@@ -332,10 +332,10 @@ def _taken_away(root, count):
 
 
 def _take_away(case, deed, seed):
-    """Only what the file held before may be gone with it."""
+    """Take the file away while it is written: only what it held at that moment may be lost."""
     chance = random.Random(seed)
     when = chance.randrange(1, LAST)
-    asleep = deed == "_reuse_descriptors" or chance.random() < 0.5  # else the thread may be in the middle of a write
+    asleep = deed == "_reuse_descriptors" or chance.random() < 0.5  # else the thread may be writing
     case.open(flush_secs=chance.choice([0, 120]))
     (path,) = find_event_files(case.log_dir)
     for step in range(LAST):
@@ -362,7 +362,7 @@ def _take_away(case, deed, seed):
 
 
 def full_queue(count):
-    """The disk comes and goes while four threads log more than fits; what is dropped is counted, the rest is there."""
+    """Let the disk fail and recover while four threads log more than fits: what is not in the files must be counted."""
     return elsewhere("disk", "_full_queue", count, "a full queue while the disk comes and goes")
 
 
@@ -418,7 +418,7 @@ def _overfill(case, seed):
     assert there + dropped == sum(logged.values()), f"{sum(logged.values())} logged, {there} found, {dropped} dropped"
     messages = [str(warning.message) for warning in told]
     assert sum("dropped" in message for message in messages) == (dropped > 0), messages
-    assert sum("dropped" not in message for message in messages) <= 1, messages  # that the disk fails
+    assert sum("dropped" not in message for message in messages) <= 1, messages  # the warning that the disk fails
     case.accepted = {".": found}
 
 

@@ -1,16 +1,16 @@
-/* Makes calls of the extension into the C library fail, the N-th one on, as a sick disk or a lack of memory would.
+/* Makes calls of the extension into the C library fail, like a failing disk or a lack of memory.
  *
- * It is preloaded (LD_PRELOAD), and touches only calls whose return address lies in the extension: Python, its other
- * extensions and the C library itself never notice. One fault is armed at a time; torture/faults.py arms it in the same
- * process, by ctypes, so that thousands of cases run in one process.
+ * The library is preloaded (LD_PRELOAD), and changes only calls whose return address lies in the extension. Calls of
+ * Python, its other extensions and the C library itself work as always. One fault is armed at a time; torture/faults.py
+ * arms it in the same process, by ctypes, so that thousands of cases run in one process.
  *
- * A call that is hit fails with `error` and does nothing, but for two:
- *   - write brings `part` bytes to the file if that is not 0, and answers so: a short write. With an error too, only the
- *     first one that is hit does, and the next ones fail: a disk that gets full in the middle of a record;
- *   - close closes, and then says that it failed, as Linux does.
+ * A call that is hit fails with `error` and does nothing, with two exceptions:
+ *   - if `part` is not 0, write writes that many bytes and returns the number: a short write. If `error` is not 0
+ *     either, only the first hit does so, and the next ones fail: a disk that becomes full in the middle of a record;
+ *   - close closes the descriptor, and then reports an error, as Linux does.
  *
- * It also keeps the books of a disk that loses what was not synced: of each file that the extension wrote to, and of each
- * directory that it made a name in, whether an fsync came after that.
+ * It also records what a power failure would lose: the files that the extension wrote to, and the directories in which
+ * it made a name, without an fsync since then.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -33,7 +33,7 @@ enum { MEMORY = 1, OPEN = 2, WRITE = 4, FSYNC = 8, CLOSE = 16, FSTAT = 32, MKDIR
 static uintptr_t low, high; /* the extension's code */
 static _Atomic unsigned armed;
 static atomic_long seen, hits, strays, inside;
-static long first, last; /* the calls that are hit, counted from 1 */
+static long first, last; /* the numbers of the calls that are hit, counted from 1 */
 static int error;
 static size_t part;
 
@@ -46,11 +46,11 @@ void faults_scope(uintptr_t from, uintptr_t to)
 void faults_disarm(void)
 {
     armed = 0;
-    while (inside > 0) /* a call that has been hit and has not returned */
+    while (inside > 0) /* until hit() has returned in all threads */
         ;
 }
 
-/* Hits calls number `from` to `to` of those in the set `kinds`. */
+/* Arms a fault: calls of the set `kinds` are hit from number `from` to number `to`. */
 void faults_arm(unsigned kinds, long from, long to, int errno_, size_t bytes)
 {
     faults_disarm();
@@ -62,15 +62,14 @@ void faults_arm(unsigned kinds, long from, long to, int errno_, size_t bytes)
     armed = kinds;
 }
 
-/* How many calls of the armed kinds there were; how many of them were hit. */
+/* The number of calls of the armed kinds, and of those that were hit. */
 long faults_seen(void) { return seen; }
 long faults_hits(void) { return hits; }
 
-/* How many calls of the extension named a descriptor that is not open: it must never do that, unless somebody else
-   closes its files. */
+/* The number of calls of the extension with a descriptor that is not open: 0, unless others close its files. */
 long faults_strays(void) { return strays; }
 
-/* Deletes a file behind the next write of the extension, before that is told. */
+/* Deletes a file right after the next write of the extension, before write returns. */
 static const char *_Atomic doomed;
 
 void faults_delete_behind_write(const char *path)
@@ -78,7 +77,7 @@ void faults_delete_behind_write(const char *path)
     doomed = path;
 }
 
-/* Inodes that hold what a power failure takes. */
+/* The inodes of files and directories that would lose something in a power failure. */
 static ino_t dirty[10000];
 static size_t n_dirty;
 static pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
@@ -105,7 +104,7 @@ static void set_descriptor_dirty(int fd, bool is)
         set_dirty(file.st_ino, is);
 }
 
-/* The directory in which a path has its name. */
+/* Records that a name was made in the directory of `path`. */
 static void set_parent_dirty(const char *path)
 {
     char parent[4096];
@@ -119,7 +118,7 @@ static void set_parent_dirty(const char *path)
         set_dirty(directory.st_ino, true);
 }
 
-/* Copies the dirty inodes; answers how many there are. */
+/* Copies up to `size` dirty inodes; returns how many there are. */
 size_t faults_dirty(ino_t *to, size_t size)
 {
     pthread_mutex_lock(&books);
@@ -130,7 +129,7 @@ size_t faults_dirty(ino_t *to, size_t size)
     return n;
 }
 
-/* The number of the hit, from 1, with errno set; 0 if this call is not hit. */
+/* Returns the number of the hit, from 1, and sets errno; 0 if this call is not hit. */
 static long hit(unsigned kind, void *caller)
 {
     if (!ours(caller))
@@ -148,7 +147,7 @@ static long hit(unsigned kind, void *caller)
     return number;
 }
 
-/* What a call on a descriptor answers. */
+/* Returns the result of a call on a descriptor, and counts it if the descriptor was not open. */
 static long told(long result, void *caller)
 {
     if (result < 0 && errno == EBADF && ours(caller))
@@ -162,7 +161,7 @@ static long told(long result, void *caller)
     if (real == NULL)                                       \
         real = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
-/* These are called before anything can be looked up. */
+/* These are called before dlsym works. */
 extern void *__libc_malloc(size_t size), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *old, size_t size);
 
 static bool no_memory(void *caller)
@@ -222,7 +221,7 @@ struct dirent *readdir(DIR *directory)
     return hit(READDIR, CALLER) ? NULL : real(directory);
 }
 
-/* Of three arguments: to duplicate a descriptor is to open one. */
+/* Only with three arguments. Counts as OPEN, as it duplicates a descriptor. */
 int fcntl(int fd, int command, ...)
 {
     REAL("fcntl", int, int, int, ...);
@@ -271,7 +270,7 @@ int close(int fd)
 {
     REAL("close", int, int);
     int result = (int)told(real(fd), CALLER);
-    return hit(CLOSE, CALLER) ? -1 : result; /* also errno is the hit's */
+    return hit(CLOSE, CALLER) ? -1 : result; /* hit() comes last, so that its errno stays */
 }
 
 int fstat(int fd, struct stat *status)

@@ -1,4 +1,4 @@
-"""Arms faults.c, in a process that was started with it."""
+"""Run processes with the shim faults.c, and control it there."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def build():
-    """The path of the shim, in a directory that lives as long as this process."""
+    """Compile the shim once; return its path, in a directory that lives as long as this process."""
     directory = Path(_directory.name)
     library = directory / "faults.so"
     if not library.exists():
@@ -30,7 +30,7 @@ _directory = tempfile.TemporaryDirectory()
 
 
 def run(script, *arguments, timeout=120, wrapper=()):
-    """Runs Python code in a process with the shim; it hangs no longer than `timeout` seconds. Answers what it printed.
+    """Run Python code in a process with the shim, at most `timeout` seconds; return what it printed.
 
     In the script, `faults` is this module. wrapper: a command that starts the process.
     """
@@ -52,7 +52,7 @@ def run(script, *arguments, timeout=120, wrapper=()):
 
 
 def attach(extension=_core):
-    """Finds the shim in this process, and tells it where the extension is, that of the writer or the reader's."""
+    """Find the shim in this process, and give it the address of the extension, that of the writer or the reader."""
     global _shim
     _shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     _shim.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_size_t]
@@ -67,7 +67,7 @@ def attach(extension=_core):
 
 
 def arm(kinds, first=1, times=FOR_EVER, error=0, part=0):
-    """From the first-th call of these kinds on, so many fail with `error`; a write may bring `part` bytes along."""
+    """Let `times` calls of these kinds fail with `error`, from number `first` on; a write may write `part` bytes."""
     _shim.faults_arm(kinds, first, min(first + times - 1, FOR_EVER), error, part)
 
 
@@ -76,7 +76,7 @@ def disarm():
 
 
 def delete_behind_write(path):
-    """The next write has succeeded when the file is deleted, and the writer does not know of either yet."""
+    """Delete the file right after the next write, before the write returns."""
     global _doomed
     _doomed = ctypes.create_string_buffer(os.fsencode(path))
     _shim.faults_delete_behind_write(_doomed)
@@ -95,14 +95,14 @@ def strays():
 
 
 def dirty(directory):
-    """The files and directories below one that a power failure would take something from."""
+    """Return the files and directories, from `directory` down, that would lose something in a power failure."""
     inodes = (ctypes.c_ulong * 10_000)()
     found = set(inodes[: _shim.faults_dirty(inodes, len(inodes))])
     paths = [Path(directory), *Path(directory).rglob("*")]
     return [str(path) for path in paths if path.stat().st_ino in found]
 
 
-OTHERS = {  # calls that a disk or a lack of memory could fail, and that faults.c does not know
+OTHERS = {  # calls that could fail for a disk or a lack of memory, but that faults.c does not replace
     *(
         "pwrite",
         "pwrite64",
@@ -122,7 +122,7 @@ OTHERS = {  # calls that a disk or a lack of memory could fail, and that faults.
 
 
 def unknown_calls():
-    """What the extensions call of these: they should not."""
+    """Return the names in OTHERS that the extensions call; there should be none."""
     command = ["nm", "-D", "--undefined-only", _core.__file__, _scan.__file__]
     lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     names = {line.split()[-1].partition("@")[0] for line in lines if line}

@@ -1,7 +1,7 @@
-"""Forks at any moment, by any means, while threads log. A child logs to a file of its own, or to none; the parent's
-file holds the parent's events, each once, and nothing else.
+"""Fork at any moment, by any means, while threads log. A child must log to its own file, or to none; the parent's file
+must hold the parent's events, each once, and nothing else.
 
-The scripts run in processes of their own with a time limit, for a hang would be the worst.
+The scripts run in new processes with a time limit, as they could hang.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from torture.scan import steps
 
 LOGGING = """
 import json, os, sys, threading, time, warnings, tbc
-warnings.simplefilter("ignore")  # from 3.12 on, of a fork in a process with threads: these are the script's own
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork in a process with threads
 log_dir, count = sys.argv[1], int(sys.argv[2])
 writer = tbc.SummaryWriter(log_dir)
 stop = threading.Event()
@@ -32,12 +32,12 @@ def log(thread):
 threads = [threading.Thread(target=log, args=(i,)) for i in range(4)]
 for thread in threads: thread.start()
 def fork(number):
-    in_main_thread = threading.current_thread() is threading.main_thread()  # the only one that an exit waits for
+    in_main_thread = threading.current_thread() is threading.main_thread()  # only here sys.exit() ends the process
     pid = os.fork()
     if pid == 0:
         for step in range(number % 4):
             writer.add_scalar(f"child {number}", 1.0, step)
-        if number % 10 == 1:  # few: Python takes its time to exit
+        if number % 10 == 1:  # only some, as an exit of Python takes long
             writer.close()
             sys.exit()
         if number % 10 == 2 and in_main_thread:
@@ -111,7 +111,7 @@ if __name__ == "__main__":
 
 
 def pool(count, method):
-    """Of processes that live for one task and inherit the writer, or get it pickled; they end past atexit."""
+    """Log in a pool. Its processes run one task, inherit the writer or get it pickled, and exit without atexit."""
     with tempfile.TemporaryDirectory() as directory:
         script, log_dir = Path(directory, "script.py"), Path(directory, "run")
         script.write_text(POOL)
@@ -143,7 +143,7 @@ for epoch in range(2):
 
 
 def data_loader(count):
-    """Workers of torch's DataLoader that log each item, in two epochs; count: a multiple of 10."""
+    """Log each item in workers of torch's DataLoader, in two epochs. count: the items, a multiple of 10."""
     what = "items of torch's DataLoader, 4 workers"
     if importlib.util.find_spec("torch") is None:
         return Row(what, 0, 0, 0, "skipped: torch is not installed")

@@ -1,9 +1,9 @@
-"""What the reader may do with any file at all, and libFuzzer's search for one with which it does something else.
+"""Check what the reader does with any file, and let libFuzzer search for a file with which a check fails.
 
     cd tests && python -m torture.fuzz [SECONDS]
 
-needs atheris (`pip install 'tbc[torture]'`) and leaves an input that fails in tests/. It starts from
-data/corpus, small files that test_hostile.py replays: what a bug needed to show itself is kept there.
+needs atheris (`pip install 'tbc[torture]'`), and writes an input that fails to tests/. It starts from data/corpus:
+small files, among them one for each bug found so far, which test_hostile.py replays.
 """
 
 import importlib.util
@@ -45,8 +45,8 @@ from tbc.proto import Event
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "data" / "corpus"
 CSRC = TESTS.parent / "csrc"
-RAW = 8  # how fuzz_scan.c scans: the bytes as they are; below, other ways
-NEEDED = ("scan", "crc32c", "record", "buffer")  # of csrc, by fuzz_scan.c
+RAW = 8  # tells fuzz_scan.c to scan the bytes as they are; smaller numbers are other ways
+NEEDED = ("scan", "crc32c", "record", "buffer")  # the files of csrc that fuzz_scan.c needs
 COMMANDS = (
     ["verify"],
     ["show", "*"],
@@ -60,7 +60,7 @@ COMMANDS = (
 
 
 def check_values(path):
-    """The library: no exception, JSON that is strict, one printable line. Returns the errors it told."""
+    """Check the library: no exception, strict JSON, one printable line a value. Return the errors it reported."""
     errors = []
     for event in read_events(path, errors.append):
         for value in values_of(event):
@@ -72,7 +72,7 @@ def check_values(path):
 
 
 def check_cli(path, commands=COMMANDS):
-    """The command line: no exception, no control character, an exit status that fits. Returns what stderr got last."""
+    """Check the commands: no exception, no control characters, the right exit status. Return the last one's stderr."""
     for command in commands:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
@@ -90,7 +90,10 @@ def check_cli(path, commands=COMMANDS):
 
 
 def check_load(path):
-    """The kernel: the same as the reader in pure Python, but that of a message that is none it may take the values."""
+    """Check that the kernel loads the same as the reader in pure Python.
+
+    The kernel skips fields it does not need, so malformed protobuf there can pass.
+    """
     slow, expected = loaded(path, False)
     fast, errors = loaded(path, True)
     if not any("no Event" in str(error) for error in expected):
@@ -136,7 +139,7 @@ def kernel(seconds):
 
 
 def memory(count):
-    """test_any_memory.py, with so many examples of each test."""
+    """Run each test of test_any_memory.py with `count` examples."""
     tests = [test for name, test in vars(test_any_memory).items() if name.startswith("test_")]
     for test in tests:
         settings(max_examples=count, database=None, suppress_health_check=list(HealthCheck))(test)()
@@ -153,7 +156,7 @@ def _fuzz(check, what, seconds):
 
 def _search(command, what, seconds, corpus):
     limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20"]
-    at_most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a new process counts its parent's, too
+    at_most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a child's peak begins at its parent's
     limits += ["-malloc_limit_mb=1024", f"-rss_limit_mb={at_most + 4096}"]
     command = [*command, *limits, "-print_final_stats=1", str(corpus)]
     result = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=seconds + 120)
@@ -163,9 +166,9 @@ def _search(command, what, seconds, corpus):
 
 
 def mutate(data, size, seed):
-    """As libFuzzer does it, but mostly within a record, whose checksums are made good: else nothing gets past those.
+    """Mutate a file like libFuzzer, but mostly within a record, and correct its checksums: else all would fail there.
 
-    Half of these are changes of a field of the message, since within messages, too, lengths must agree.
+    Half of these mutations change a field of the message, as lengths must also agree within messages.
     """
     choose = random.Random(seed)
     records = list(_records(data))
@@ -185,7 +188,7 @@ def mutate(data, size, seed):
 
 
 def _change(message, choose):
-    """Of a message, or one within it, one field."""
+    """Change one field of a message, or of a message within it."""
     there = [field for field, _ in message.ListFields()]
     field = choose.choice(there if there and choose.random() < 0.8 else message.DESCRIPTOR.fields)
     old = getattr(message, field.name)
@@ -213,7 +216,7 @@ def _value(field, choose, old):
 
 
 def _records(data):
-    """The data of records, right or wrong."""
+    """Yield the data of each record, whether its checksums are right or not."""
     while len(data) >= 16:
         end = 12 + int.from_bytes(data[:8], "little")
         yield data[12:end]
@@ -227,14 +230,14 @@ if __name__ == "__main__":
             check = sys.argv.pop(1)
 
             def one(data):
-                path.unlink(missing_ok=True)  # ext4 flushes a file that is truncated and written again
+                path.unlink(missing_ok=True)  # else ext4 flushes the file, since it is truncated and written again
                 path.write_bytes(data)
                 if check == "values":
                     check_values(path)
                 elif check == "load":
                     check_load(path)
                 else:
-                    check_cli(path, [COMMANDS[len(data) % len(COMMANDS)]])  # all would take eight times as long
+                    check_cli(path, [COMMANDS[len(data) % len(COMMANDS)]])  # all commands take eight times as long
 
             atheris.Setup(sys.argv, one, custom_mutator=mutate)
             atheris.Fuzz()  # does not return

@@ -1,11 +1,13 @@
-/* csrc/scan.c on what libFuzzer makes of it, under ASan and UBSan: see kernel() in fuzz.py.
+/* Tests csrc/scan.c with the inputs of libFuzzer, under ASan and UBSan: see kernel() in fuzz.py.
  *
- * The first byte of an input says how to scan, the second how large the pieces are that the scan gets, the third the
- * step of the sessions that start between pieces, each in a file of its own. The rest are records: of each, a byte that
- * is half its length, then its data. They are framed here, since no search gets past the checksums; or the rest is the
- * file as it is.
+ * An input:
+ *   byte 0  how to scan, see the enum
+ *   byte 1  the size of the pieces that the scan gets, minus 1
+ *   byte 2  the step of the sessions that start between pieces, each in a new file
+ *   rest    the records, each a byte with half its length, then its data; or, with RAW, the file as it is
+ * The records are framed here, as a search would not find the right checksums.
  *
- * A second scan gets whole records. Both must have the same rows. */
+ * A second scan gets whole records. Both must return the same rows. */
 #include "record.h"
 #include "scan.h"
 #include <stdlib.h>
@@ -26,7 +28,7 @@ static int resolve(void *context, const tbc_key *key)
     return tbc_scan_add_series(scan, is_scalar, key->field < 0);
 }
 
-/* So that the sanitizers see the first byte too much that is read. */
+/* Returns a copy that ends where its memory ends, so that the sanitizers see a read beyond the end. */
 static uint8_t *exact_copy(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size + (size == 0));
@@ -43,7 +45,7 @@ static void begin(tbc_scan *scan, bool hides)
     tbc_scan_next_file(scan);
 }
 
-/* Hands file[at:end] over, passes over what the kernel leaves, and answers how far that is. */
+/* Scans file[at:end], skips the records that the kernel leaves to others, and returns the offset that it reached. */
 static size_t feed(tbc_scan *scan, const uint8_t *file, size_t at, size_t end, int how)
 {
     while (at < end) {

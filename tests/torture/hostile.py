@@ -1,8 +1,8 @@
-"""Files that an attacker made, to take the reader's time: four times the file must take some four times as long.
+"""Read files that an attacker made to be slow: four times the file must take about four times as long.
 
     cd tests && python -m torture.hostile [TURNS]
 
-Each shape is one thing that an attacker can have as much of as he likes.
+Each shape repeats one thing that an attacker can put into a file any number of times.
 """
 
 import gc
@@ -26,7 +26,7 @@ from tbc.reader.records import mask
 from tbc.reader.tags import matcher
 
 N = 5000
-MOST = 8.0  # times as long for four times the file: 4 and what caches and the machine's noise add; 16 if quadratic
+MOST = 8.0  # the maximum ratio of times for four times the file: 4 is linear, 16 quadratic; caches and noise add to it
 
 
 def scalar(tag, step=1):
@@ -38,7 +38,7 @@ def start(step):
 
 
 def colliding_tags(n):
-    """Tags of 16 letters with the same hash, of the hash without a seed that csrc/scan.c had once."""
+    """Return tags of 16 letters with the same hash, by the hash without a seed that csrc/scan.c had once."""
     with np.errstate(over="ignore"):
         factor = np.uint64(0x9E3779B97F4A7C15)
         inverse = np.uint64(pow(int(factor), -1, 1 << 64))
@@ -60,7 +60,7 @@ def damaged(n):
 
 
 def torn(n):
-    """Before each record stands a head of one that would end a byte behind the file."""
+    """Put before each record the head of a record that would end one byte after the end of the file."""
     parts, rest = [], 0
     for i in range(n):
         record = _core.frame(scalar(f"{i}").SerializeToString())
@@ -76,25 +76,25 @@ def event_of(values):
 
 
 def plugins(n):
-    """The same tag, again and again with another plugin."""
+    """Yield one tag again and again, each time with another plugin."""
     for i in range(n):
         yield from event_of([{"tag": "x", "simple_value": 1, "metadata": {"plugin_data": {"plugin_name": f"{i}"}}}])
 
 
 def odd(n):
-    """Contents twice, which the kernel leaves to protobuf."""
+    """Yield events with two contents, which the kernel leaves to protobuf."""
     for i in range(n):
         yield scalar(f"{i}").SerializeToString() + scalar(f"{i}").SerializeToString()
 
 
 def tags_and_starts(n, steps):
-    """Each tag has values, and each start is followed by a value of another one."""
+    """Yield values of n tags, then starts of sessions at these steps, each followed by a value of another tag."""
     yield from (scalar(f"{i}", step) for step in range(3) for i in range(n))
     for i, step in enumerate(steps):
         yield from (start(step), scalar(f"{i}", step + 1))
 
 
-SHAPES = {  # of n each: events, the data of records, or what has been framed
+SHAPES = {  # shape -> function(n): n events, data of records, or framed records
     "colliding tags": lambda n: map(scalar, colliding_tags(n)),
     "many tags": lambda n: (scalar(f"{i}") for i in range(n)),
     "tags that differ in their last bytes": lambda n: (scalar("x" * 500 + f"{i:08}") for i in range(n)),
@@ -112,7 +112,7 @@ SHAPES = {  # of n each: events, the data of records, or what has been framed
 }
 
 
-FILES = {  # of n files each, with the events of each
+FILES = {  # shape -> function(n): the events of each of n files
     "files that go on": lambda n: ([scalar("x", i)] for i in range(n)),
     "files that begin again": lambda n: ([scalar("x", 0), scalar(f"{i}", 0)] for i in range(n)),
     "files that go back": lambda n: ([scalar("x", n - i)] for i in range(n)),
@@ -121,7 +121,7 @@ FILES = {  # of n files each, with the events of each
 
 
 def write(logdir, shape, n):
-    """The files of a shape."""
+    """Write the files of a shape."""
 
     def framed(part):
         if isinstance(part, Event):
@@ -174,7 +174,7 @@ def growth(turns):
             for name, read in READERS.items():
                 seconds = []
                 ratio = MOST
-                while len(seconds) < turns or (ratio >= MOST and len(seconds) < 4 * turns):  # it may be noise
+                while len(seconds) < turns or (ratio >= MOST and len(seconds) < 4 * turns):  # may be noise
                     seconds.append([seconds_of(read, logdir) for logdir in logdirs])
                     once, four_times = map(min, zip(*seconds, strict=True))
                     ratio = four_times / once
@@ -185,8 +185,8 @@ def growth(turns):
 
 
 def seconds_of(read, logdir):
-    """Of the processor, in all threads: others may use the machine, too. Without Python's garbage collector, which
-    comes when it likes."""
+    """Return the CPU seconds of all threads, as the machine may be busy, without Python's garbage collector, whose
+    runs would add noise."""
     gc.collect()
     gc.disable()
     try:

@@ -1,12 +1,12 @@
-"""A process that logs is killed at a random instant. The file must hold all that a returned flush() covered and all
-that is older than AGE, in order, and at most one torn record, behind which is nothing.
+"""Kill a process that logs at a random instant. The file must hold, in order, all that was logged before the last
+flush() that returned, and all that is older than AGE. It may end with one torn record.
 
-The process says what it did in memory it shares with its parent, which outlives it and costs no system call: when each
-add_* had returned, and how many had when the last flush() did. It logs bursts of scalars, histograms and texts up to
-megabytes (for a write that the signal meets halfway), and images, which take a turn over the encoder's thread and so
-are counted apart.
+The process notes in memory shared with its parent when each add_* returned, and how many had returned before the last
+flush(). The memory outlives the process, and writing to it takes no system call. It logs bursts of scalars, histograms
+and texts of up to megabytes, so that a signal can interrupt a large write, and images, which are counted separately
+because another thread encodes them.
 
-    python -m torture.kill COUNT SEED SIGNAL DIRECTORY      as many kills, one after another; then a line of JSON
+    python -m torture.kill COUNT SEED SIGNAL DIRECTORY      COUNT kills, one after another; then a line of JSON
 """
 
 import json
@@ -26,14 +26,14 @@ from torture.row import Row
 from torture.scan import Event, frames, load
 
 AGE = 0.25  # seconds
-LIFE = 0.8  # seconds at most from the fork to the signal, which may come before there is a file
-MOST = 50_000  # events of a life
-ROUND = 100  # kills; then RustBoard has a look at all
-WORKERS = 4  # that kill at the same time; they and their children mostly sleep
+LIFE = 0.8  # the maximum seconds from the fork to the signal, which may come before there is a file
+MOST = 50_000  # events of one process
+ROUND = 100  # kills, after which RustBoard reads all files
+WORKERS = 4  # processes that kill at the same time; they and their children mostly sleep
 
 
 class Shared:
-    """What the process did, of the kinds "event" and "image": times in seconds, and counts when flush() returned."""
+    """What the process did, for events (0) and images (1): the times in seconds, and the counts at the last flush()."""
 
     def __init__(self):
         room = memoryview(mmap.mmap(-1, 8 * (2 + 2 * MOST))).cast("d")
@@ -55,8 +55,8 @@ def log(directory, seed, shared):
     import tbc
 
     rng = random.Random(seed)
-    flushes = rng.choice([0, 0.3])  # of the bursts; without any, what is old is all there is to hold on to
-    longest = rng.choice([2, 7])  # decimal digits: what is large is written at once, with all before it
+    flushes = rng.choice([0, 0.3])  # the share of bursts that end with flush(); with none, only AGE is tested
+    longest = rng.choice([2, 7])  # decimal digits of a text's length; a large one is written at once, with all before
     events, images = shared.times
     event = image = 0
     writer = tbc.SummaryWriter(directory)
@@ -84,9 +84,8 @@ def log(directory, seed, shared):
 
 
 def wait(ready, nap):
-    """Looks time and again whether it is time. Answers by how many seconds its naps, and a write of a byte after each,
-    came out too long, all told, where that is more than a millisecond: so long the machine was busy with something else
-    and may have kept the writer's thread waiting, too."""
+    """Sleep `nap` s and write a byte, until ready(). Return by how many seconds in all these turns took longer than
+    nap + 1 ms: so long the machine was busy, and may have delayed the writer's thread, too."""
     overslept, last = 0.0, time.monotonic()
     with tempfile.TemporaryFile(buffering=0) as file:
         while not ready():
@@ -103,8 +102,8 @@ def size(directory):
 
 
 def kill_one(directory, seed, number, shared):
-    """Answers (events acknowledged, bytes of a torn record, age of the oldest event that was not in the file, the steps
-    in the file by their tags)."""
+    """Start and kill one process. Return (events it logged, bytes of a torn record, age in seconds of the oldest event
+    that is not in the file, {tag: steps in the file})."""
     life = random.Random(~seed).uniform(0, LIFE)
     shared.clear()
     pid = os.fork()
@@ -115,13 +114,13 @@ def kill_one(directory, seed, number, shared):
             os._exit(1)
     end = time.monotonic() + life
     overslept = wait(lambda: time.monotonic() > end, 0.01)
-    if seed % 2:  # in the next write, halfway if it is a large one
+    if seed % 2:  # kill during the next write, halfway if it is a large one
         before, end = size(directory), end + LIFE
         overslept += wait(lambda: size(directory) != before or time.monotonic() > end, 0)
     killed = time.monotonic()
     os.kill(pid, number)
     _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == -number, f"ended by itself: status {status}"
+    assert os.waitstatus_to_exitcode(status) == -number, f"the process ended before the kill: status {status}"
     logged = shared.count(0), shared.count(1)
     files = list(Path(directory).glob("*"))
     assert len(files) <= 1, files
@@ -151,7 +150,7 @@ def kill_one(directory, seed, number, shared):
 
 
 def kill_many(count, first, number, root):
-    import numpy  # noqa: F401 - here rather than in each child
+    import numpy  # noqa: F401 - once here, not in each child
 
     import tbc.kinds.images  # noqa: F401
 
@@ -168,8 +167,8 @@ def kill_many(count, first, number, root):
 
 
 def kill_some(count, seed, number):
-    """By a number of processes, each of which loads once what their children need. RustBoard has the last look."""
-    root = tempfile.mkdtemp(prefix="tbc-kill-")  # is left there if something is wrong
+    """Kill in WORKERS processes, each of which imports once what its children need. At the end, RustBoard reads all."""
+    root = tempfile.mkdtemp(prefix="tbc-kill-")  # is kept if a check fails
     shares, workers = [len(range(i, count, WORKERS)) for i in range(WORKERS)], []
     for i, share in enumerate(shares):
         arguments = [share, seed + sum(shares[:i]), int(number), root]

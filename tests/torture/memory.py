@@ -1,6 +1,6 @@
-"""Memory that ends: every allocation of the extension fails once, in every call, and from then on.
+"""Test a lack of memory: in every call, each allocation of the extension fails, once or with all that follow.
 
-Python's own allocations are left alone: they raise MemoryError by themselves.
+Python's own allocations do not fail: they raise MemoryError by themselves.
 """
 
 import faulthandler
@@ -49,26 +49,26 @@ CALLS = {
     "close and add_scalar": lambda w, step: (w.close(), w.add_scalar("x", 1.0, step)),
     "SummaryWriter": lambda w, step: tbc.SummaryWriter(f"{w.log_dir}/{step}").close(),
 }
-SEVERAL = "add_hparams", "add_embedding", "add_tensor, large", "close", "SummaryWriter"  # events, or files
+SEVERAL = "add_hparams", "add_embedding", "add_tensor, large", "close", "SummaryWriter"  # make several events or files
 WHOLE = {name for name in CALLS if not name.startswith(SEVERAL)}
 
 
 def nth_malloc(count):
-    """For `count` of the calls, N = 1, 2, 3, ...: the N-th allocation fails, once, or all do from then on.
+    """Let the N-th allocation fail, N = 1, 2, 3, ..., once or with all that follow, in `count` of the CALLS.
 
-    The call raises MemoryError, or the flush after it if the other thread encodes, or it succeeds. What raised has
-    logged nothing (but for what consists of several events), and the writer is as good as ever.
+    The call must succeed or raise MemoryError, or the flush after it must, if another thread encodes. A call that
+    raised must have logged nothing, unless it makes several events. The writer must work afterwards.
     """
     return elsewhere("memory", "_nth_malloc", count, "the N-th malloc fails, in every call")
 
 
 def _nth_malloc(root, count):
-    warnings.simplefilter("ignore")  # of embeddings that are written twice
+    warnings.simplefilter("ignore")  # embeddings that are written twice cause warnings
     tried, events = 0, 0
     for name, call in itertools.islice(CALLS.items(), count):
         log_dir = os.path.join(root, name)
         with tbc.SummaryWriter(log_dir) as writer:
-            call(writer, 0)  # what is imported first needs memory, too
+            call(writer, 0)  # imports, which would also allocate
             writer.flush()
             for times in (1, faults.FOR_EVER):
                 for n in itertools.count(1):
@@ -77,7 +77,7 @@ def _nth_malloc(root, count):
                     tried += 1
                     before = count_events(log_dir)
                     hits, raised = _fail_nth_malloc(writer, call, tried, n, times)
-                    logged = count_events(log_dir) - before - 1  # the scalar comes after it
+                    logged = count_events(log_dir) - before - 1  # without the scalar that is logged after the call
                     if name in WHOLE:
                         assert logged == (0 if raised else 1), f"{name}, {n}: {logged} events, raised: {raised!r}"
                     events += logged + 1
@@ -88,7 +88,7 @@ def _nth_malloc(root, count):
 
 
 def loading(count):
-    """load_runs, of a file with `count` tags of each kind: it raises MemoryError, or loads all."""
+    """Load a file with `count` tags of each kind while allocations fail: that raises MemoryError, or loads all."""
     return elsewhere("memory", "_loading", count, "the N-th malloc fails, in load_runs")
 
 
@@ -122,7 +122,7 @@ def _loading(root, count):
 
 
 def _fail_nth_malloc(writer, call, step, n, times):
-    """How often an allocation failed, and the MemoryError if there was one."""
+    """Make a call while the N-th allocation fails; return how many failed, and the MemoryError, if any."""
     raised = None
     faults.arm(faults.MEMORY, n, times)
     for function in (lambda: call(writer, step), writer.flush):
@@ -130,14 +130,14 @@ def _fail_nth_malloc(writer, call, step, n, times):
             function()
         except MemoryError as error:
             raised = raised or error
-        except OSError:  # the flush may tell that the thread has no memory for a file
+        except OSError:  # the flush may report that the thread has no memory for a file
             if times == 1:
                 raise
     hits = faults.hits()
     faults.disarm()
     try:
         writer.flush()
-    except MemoryError as error:  # the other thread, which may have met it after the flush above
+    except MemoryError as error:  # the encoder's thread may fail only after the flush above
         raised = raised or error
     writer.add_scalar("after", 1.0, step)
     writer.flush()

@@ -1,6 +1,6 @@
-"""Random walks through the life of a writer, against a plain list of what it accepted: hypothesis drives.
+"""Walk at random through the life of a writer, and compare its files with a list of what it accepted.
 
-hypothesis finds the shortest walk that fails, and prints it as Python code.
+hypothesis chooses the steps. It finds the shortest walk that fails, and prints it as Python code.
 """
 
 import errno
@@ -32,7 +32,7 @@ ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EIO, errno.ESTALE, err
 
 
 class Life(RuleBasedStateMachine):
-    """Of one SummaryWriter, its runs, and children that inherit it."""
+    """The life of one SummaryWriter, its runs, and child processes that inherit it."""
 
     walks = steps = 0
 
@@ -91,7 +91,7 @@ class Life(RuleBasedStateMachine):
     )
     def break_disk(self, kinds, error, nth, times, part):
         self.armed = True
-        self.case.may_raise |= {error}  # the one before may be remembered still
+        self.case.may_raise |= {error}  # the writer may still report the error before
         faults.arm(kinds, nth, times, error, part)
 
     @precondition(lambda self: self.armed)
@@ -104,7 +104,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 3), close=st.booleans())
     def fork(self, n, close):
-        """The child has a healthy disk, and none of what the parent has queued."""
+        """Fork a child, which logs on a healthy disk, and must write nothing that the parent has queued."""
         tag, steps = f"child {self.children}", [self.next_step() for _ in range(n)]
         self.children += 1
         pid = os.fork()
@@ -117,7 +117,7 @@ class Life(RuleBasedStateMachine):
 
     def be_a_child(self, tag, steps, close):
         try:
-            signal.alarm(HANG)  # which ends it; faulthandler does not work after a fork
+            signal.alarm(HANG)  # ends a child that hangs; faulthandler does not work after a fork
             faults.disarm()
             for step in steps:
                 self.case.writer.add_scalar(tag, step / 8, step)
@@ -131,7 +131,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: not self.armed)
     @rule(whole=st.booleans())
     def remove(self, whole):
-        """The files, or the directory with all runs: what they held is gone with them."""
+        """Remove the files, or the directory with all runs; what they held is lost, too."""
         assert self.case.flush()
         paths = find_event_files(self.case.log_dir) if os.path.exists(self.case.log_dir) else []
         for path in paths:
@@ -158,7 +158,7 @@ def random_walks(count):
 
 def _random_walks(root, count):
     tempfile.tempdir = root
-    warnings.simplefilter("ignore")  # of a fork with a thread, that of faulthandler
+    warnings.simplefilter("ignore")  # Python warns of a fork with a thread, which faulthandler starts
     run_state_machine_as_test(
         Life,
         settings=settings(

@@ -1,8 +1,8 @@
-/* Preloaded, makes a process believe in another clock and another process number: those of a container beside it.
+/* When preloaded, gives a process another clock and another process number, like those of a second container.
  *
- *   TORTURE_SECONDS  seconds since 1970, at which the clock stands still; torture_seconds(n) sets it anew
- *   TORTURE_PID      what getpid() answers
- *   TORTURE_BLIND    whatever it is: directories look empty, as just before somebody else makes a file there
+ *   TORTURE_SECONDS  the time at which the clock stands still, in seconds since 1970; torture_seconds(n) changes it
+ *   TORTURE_PID      what getpid() returns
+ *   TORTURE_BLIND    if set, directories look empty, as they do just before another process makes a file
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -61,5 +61,5 @@ pid_t getpid(void)
 
 struct dirent *readdir(DIR *directory)
 {
-    return getenv("TORTURE_BLIND") != NULL ? NULL : (struct dirent *)readdir64(directory); /* alike on 64 bits */
+    return getenv("TORTURE_BLIND") != NULL ? NULL : (struct dirent *)readdir64(directory); /* the same on 64 bits */
 }

@@ -1,5 +1,6 @@
-"""Names of files, where clock and process number are no help: containers that share a directory, a clock that is set
-back. No file is ever opened by two, and each sorts behind those that were there, as TensorBoard reads them in order.
+"""Test the names of files where clock and process number do not help: containers that share a directory, a clock that
+is set back. No file may be opened by two processes, and each must sort after all files that were there, since
+TensorBoard reads them in order.
 """
 
 import os
@@ -38,12 +39,12 @@ def shim(directory):
 
 
 def preloaded(library):
-    """Before what is preloaded already: a sanitizer."""
+    """Return LD_PRELOAD with the library in front of what is preloaded already, such as a sanitizer."""
     return f"{library} {os.environ.get('LD_PRELOAD', '')}"
 
 
 def run_together(log_dir, processes, files, wrapper=(), environment=()):
-    """Starts processes that log so many files each, and lets them go on together. wrapper: what starts one."""
+    """Start processes that log `files` files each, all at the same moment. wrapper: a command that starts a process."""
     commands = [
         [*wrapper, sys.executable, "-c", LOG, log_dir, str(process), str(files)] for process in range(processes)
     ]
@@ -55,7 +56,7 @@ def run_together(log_dir, processes, files, wrapper=(), environment=()):
 
 
 def check(log_dir, processes, files, in_order=True):
-    """Each file holds one event, of one process; each process's are in the order of the names."""
+    """Assert that each file holds one event of one process, and that the names sort the events of each process."""
     paths = sorted(Path(log_dir).iterdir())
     found = {}
     for path in paths:
@@ -68,9 +69,9 @@ def check(log_dir, processes, files, in_order=True):
 
 
 def in_one_second(count, blind=False):
-    """Processes of one process number, host and second; count: files of all of them, a multiple of 10.
+    """Log in processes with the same process number, host and second. count: files of all, a multiple of 10.
 
-    blind: they do not see each other's files until they meet one of the same name.
+    blind: they see another's file only when they try to make one of the same name.
     """
     what = "files of one second, pid and host"
     if not can_preload:
@@ -86,7 +87,7 @@ def in_one_second(count, blind=False):
 
 
 def in_containers(count):
-    """Namespaces of their own, in which each process has the number 2 and the host's name is the same."""
+    """Log in processes with separate namespaces, in which each has the process number 2 and the same host name."""
     what = "files of containers with one pid and host"
     if not can_unshare:
         return Row(what, 0, 0, 0, "skipped: not root on Linux")
@@ -115,7 +116,10 @@ for step, clock in enumerate(clocks):
 
 
 def as_the_clock_is_set(count, seed=None):
-    """To and fro between the files, within processes and from one to the next; count: files, a multiple of 100."""
+    """Set the clock back and forth between files, within a process and from one to the next.
+
+    count: files, a multiple of 100.
+    """
     what = "files while the clock is set to and fro"
     if not can_preload:
         return Row(what, 0, 0, 0, "skipped: LD_PRELOAD is Linux's")

@@ -1,8 +1,8 @@
-"""TensorBoard's two readers as oracles: each follows a tree of runs live, or looks at it fresh.
+"""Read with TensorBoard's two readers, as oracles: each follows a tree of runs live, or reads it afresh.
 
-A view is {run: {tag: [(step, value)]}}, as a reader has it at the moment; the run is the path of a directory below the
-one that is watched, and value is None for what is no scalar. RustBoard is the data server, a process, that TensorBoard
-starts by default; the Python loader is what it falls back to, and runs here in this one.
+A view is {run: {tag: [(step, value)]}}, what a reader has read so far. The run is the path of a directory below the
+watched one, and value is None if it is not a scalar. RustBoard is the data server that TensorBoard starts by default,
+in its own process. The Python loader is TensorBoard's fallback, and runs in this process.
 """
 
 import os
@@ -20,23 +20,23 @@ from tensorboard.backend.event_processing import directory_watcher, event_file_l
 from tensorboard.data import grpc_provider
 from tensorboard.util import tensor_util
 
-PATIENCE = 10  # seconds a reader has to find what is expected; a busy machine needs some
-PLUGINS = {  # what RustBoard keeps of each, and the call that reads it
+PATIENCE = 10  # seconds that a reader has to find what is expected, on a busy machine
+PLUGINS = {  # plugin -> the method that reads its data from RustBoard
     "scalars": "read_scalars",
     "histograms": "read_tensors",
     "text": "read_tensors",
     "images": "read_blob_sequences",
 }
-# A process that is stopped would not notice that nobody is left who could continue it; and a fork with code of Python
-# in it (preexec_fn) does not get along with gRPC's threads.
+# A stopped process would not notice that its parent is gone, so the system kills it then. preexec_fn cannot do this:
+# it runs Python code in a fork, which fails with gRPC's threads.
 DIE_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 has_rustboard = tensorboard_data_server.server_binary() is not None
 
 
 class RustBoard:
-    """A data server on a directory. It reloads without a pause, but stands still unless somebody reads.
+    """A data server on a directory. It reloads continuously, but is stopped (SIGSTOP) while nobody reads.
 
-    once: it reads all files once, when it starts.
+    once: read all files once, at the start.
     """
 
     def __init__(self, log_dir, once=False):
@@ -68,7 +68,7 @@ class RustBoard:
         self._files.cleanup()
 
     def view(self, enough, patience=PATIENCE):
-        """What it has, as soon as that is enough or the time is up."""
+        """Return what the server has read, as soon as that is enough, or after `patience` seconds."""
         deadline = time.monotonic() + patience
         self._process.send_signal(signal.SIGCONT)
         view = self._read()
@@ -94,7 +94,7 @@ class RustBoard:
 
 
 class PythonLoader:
-    """TensorBoard's watchers, one for each directory below one."""
+    """TensorBoard's directory watchers, one for each run below a directory."""
 
     def __init__(self, log_dir):
         self._log_dir = str(log_dir)
@@ -102,7 +102,7 @@ class PythonLoader:
         self._view = {}
 
     def view(self):
-        """Loads what is new, and answers all it has found so far."""
+        """Load what is new; return all that was found so far."""
         for directory, _, files in sorted(os.walk(self._log_dir)):
             if any(map(io_wrapper.IsTensorFlowEventsFile, files)) and directory not in self._watchers:
                 self._watchers[directory] = directory_watcher.DirectoryWatcher(
@@ -126,12 +126,12 @@ def _number(value):
 def wait_for(condition, patience=PATIENCE):
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, "it does not come"
+        assert time.monotonic() < deadline, f"nothing came within {patience} s"
         time.sleep(0.005)
 
 
 class Readers:
-    """Those who follow a tree in which every case has a directory of its own."""
+    """Both readers, following a tree in which every case has its own directory."""
 
     def __init__(self, root):
         self._root = str(root)
@@ -146,9 +146,9 @@ class Readers:
             self._rustboard.__exit__()
 
     def live(self, case, enough=None):
-        """What those have of a case that follow it, from its first call on.
+        """Return the views of a case by the readers that follow it since the first call.
 
-        They look at it now. RustBoard is given time until that is enough: by default, what the loader has.
+        RustBoard has time until its view is enough: by default, until it is the same as the loader's.
         """
         loader = self._loaders.setdefault(case, PythonLoader(os.path.join(self._root, case)))
         views = {"Python live": loader.view()}
@@ -159,12 +159,12 @@ class Readers:
         return views
 
     def forget(self, case):
-        """Of a case that is over."""
+        """Drop the loader of a case that is over."""
         self._loaders.pop(case, None)
 
 
 def fresh(root, expected):
-    """What those have of many cases that look at them now: view -> case -> what is there. expected: the same of one."""
+    """Read many cases afresh; return {reader: {case: view}}. expected: {case: view}, for which RustBoard is awaited."""
     found = {case: PythonLoader(os.path.join(root, case)).view() for case in expected}
     views = {"Python fresh": found}
     if has_rustboard:
@@ -175,5 +175,5 @@ def fresh(root, expected):
 
 
 def _of(case, view):
-    """The part of a view that is a case's, with the runs named from there."""
+    """Return the part of a view that belongs to a case, with the runs named relative to its directory."""
     return {os.path.relpath(run, case): tags for run, tags in view.items() if (run + os.sep).startswith(case + os.sep)}

@@ -1,4 +1,4 @@
-"""A line of the table that `make torture` ends with."""
+"""A row of the table that `make torture` prints at the end."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,6 @@ from dataclasses import dataclass
 class Row:
     what: str  # "SIGKILL at a random instant"
     tried: int  # how often
-    events: int  # that were acknowledged, all told
-    lost: int  # of these: must be 0
+    events: int  # how many were accepted in all
+    lost: int  # how many of these were lost: must be 0
     note: str = ""

@@ -1,12 +1,12 @@
-"""What `make torture` does: tries to make tbc lose something, and prints a table of how often it tried.
+"""Try to make tbc lose something, and print a table of how often that was tried: `make torture`.
 
     cd tests && python -m torture.run                   all; it takes a while
     cd tests && python -m torture.run --quick           all, each a few times
     cd tests && python -m torture.run kill forks.pool   some, by the names in TORTURES
-    cd tests && python -m torture.run --json FILE       and the rows in a file
+    cd tests && python -m torture.run --json FILE       all, and write the rows to a file
 
-Whatever is lost, twice, out of order or stuck is an AssertionError with the seed that repeats it; the others go on, and
-the exit status says so.
+If something is lost, twice, out of order or hangs, the test fails with an AssertionError and the seed that repeats it.
+The other tests still run, and the exit status is 1.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-TORTURES = [  # what, how often, with --quick, and further arguments
+TORTURES = [  # function, how often, how often with --quick, and further arguments
     ("kill.at_random", 1000, 20, {}),
     ("kill.at_random", 100, 10, {"number": signal.SIGTERM}),
     ("forks.while_threads_log", 1000, 50, {}),
@@ -36,7 +36,7 @@ TORTURES = [  # what, how often, with --quick, and further arguments
     ("names.in_one_second", 1000, 100, {}),
     ("names.in_containers", 1000, 100, {}),
     ("names.as_the_clock_is_set", 1000, 100, {}),
-    ("disk.nth_call", 1_000_000, 60, {}),  # or as many as there are
+    ("disk.nth_call", 1_000_000, 60, {}),  # at most all cases there are
     ("disk.full_disk", 60, 4, {}),
     ("disk.size_limit", 60, 4, {}),
     ("disk.read_only", 1, 1, {}),
@@ -75,7 +75,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="each a few times")
     parser.add_argument("--json", metavar="FILE", help="write the rows there, too")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores SIGINT
     rows, failed = [], []
     for name, count, quick, arguments in TORTURES:
         if options.names and not {name, name.partition(".")[0]} & set(options.names):

@@ -1,7 +1,7 @@
-"""The whole Python suite against an extension that is built with AddressSanitizer and UndefinedBehaviorSanitizer, and
-the driver of the C core under valgrind, which sees what they do not: values that were never written.
+"""Run the whole Python suite with an extension built with AddressSanitizer and UndefinedBehaviorSanitizer. Run the
+driver of the C core under valgrind, which also finds uses of uninitialized values.
 
-(The driver under those sanitizers, LeakSanitizer and ThreadSanitizer is `make csrc-test`.)
+`make csrc-test` runs the driver under these sanitizers, LeakSanitizer and ThreadSanitizer.
 """
 
 import os
@@ -19,11 +19,11 @@ ROOT = Path(__file__).parent.parent.parent
 CC = os.environ.get("CC", "cc")
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1"
 
-NOT_HERE = {  # tests, by part of a name, and what they need that the sanitizers take
-    "10_000_files": "memory, of which ASan keeps what was freed in quarantine",
-    "test_disk": "their shim is preloaded in place of ASan, and would fail ASan's own allocations",
+NOT_HERE = {  # part of a test's name -> why it cannot run with the sanitizers
+    "10_000_files": "ASan keeps freed memory in quarantine, so it needs too much",
+    "test_disk": "its shim is preloaded instead of ASan, and would fail ASan's own allocations",
     "test_memory": "the same",
-    "hole_of_a_tebibyte": "RLIMIT_AS, where ASan maps what it needs; so do the next three",
+    "hole_of_a_tebibyte": "sets RLIMIT_AS, but ASan maps more; so do the next three",
     "no_room_for": "",
     "memory_of_one": "",
     "line_of_a_large_value": "",
@@ -31,7 +31,7 @@ NOT_HERE = {  # tests, by part of a name, and what they need that the sanitizers
 
 
 def driver(count):
-    """tests/csrc_test.c, count times."""
+    """Run tests/csrc_test.c `count` times."""
     what = "the C driver, under valgrind"
     if shutil.which("valgrind") is None:
         return Row(what, 0, 0, 0, "skipped: valgrind is not installed")
@@ -48,20 +48,20 @@ def driver(count):
 
 
 def suite(count):
-    """count: files of tests, at most."""
+    """Run the Python tests. count: the maximum number of files."""
     with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory, "copy")  # setuptools would take what another build left there, or leave it to the next
+        copy = Path(directory, "copy")  # else setuptools would mix this build with others in the sources
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "_core.c"))
         build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", directory, copy]
         subprocess.run(build, env={**os.environ, "TBC_CFLAGS": FLAGS}, check=True)
         (extension,) = Path(directory, "tbc").glob("_core.*.so")
         assert b"__asan_init" in extension.read_bytes()
-        log = Path(directory, "log")  # pytest takes what is printed, of a process that is aborted for ever
+        log = Path(directory, "log")  # a file, since pytest captures what is printed, and an abort would lose it
         environment = {
             "PYTHONPATH": directory,
             "LD_PRELOAD": " ".join(map(library, ("libasan.so", "libstdc++.so.6"))),  # torch throws
             "PYTHONMALLOC": "malloc",
-            # Python itself leaves much behind; the libraries of torture/ are preloaded before the sanitizer's.
+            # Python itself leaks much. The libraries of torture/ are preloaded before the sanitizer's.
             "ASAN_OPTIONS": f"detect_leaks=0:verify_asan_link_order=0:log_path={log}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log}",
         }

@@ -1,4 +1,4 @@
-"""What an event file holds, by the format alone: none of tbc's code has a say in it."""
+"""Read event files without any code of tbc."""
 
 import struct
 from pathlib import Path
@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 
-pywrap_tensorflow.crc32c = google_crc32c.value  # TensorBoard's own is Python, and would take hours over what we log
+pywrap_tensorflow.crc32c = google_crc32c.value  # TensorBoard's own is in Python, and would take hours
 
 HEAD = struct.Struct("<QI")  # length, its checksum
 TAIL = struct.Struct("<I")  # the data's checksum
@@ -20,7 +20,7 @@ def masked(data):
 
 
 def frames(path):
-    """The data of all whole records, and how many bytes of a torn one follow. Fails for all that is not a record."""
+    """Return the data of all whole records, and how many bytes of a torn one follow. Fails for damaged records."""
     content, at, found = Path(path).read_bytes(), 0, []
     while len(content) - at >= HEAD.size:
         length, crc = HEAD.unpack_from(content, at)
@@ -36,12 +36,12 @@ def frames(path):
 
 
 def load(path):
-    """The same by TensorBoard's loader, for which a torn record is the end."""
+    """Return the data of all whole records by TensorBoard's loader, which stops at a torn record."""
     return list(RawEventFileLoader(str(path)).Load())
 
 
 def events(path):
-    """All events but the first, of a file that must end with a whole record."""
+    """Return all events except the first, of a file that must end with a whole record."""
     (first, *rest), torn = frames(path)
     assert torn == 0, f"{path}: {torn} bytes of a torn record"
     assert Event.FromString(first).file_version == "brain.Event:2", path
@@ -49,7 +49,7 @@ def events(path):
 
 
 def steps(path):
-    """tag -> steps, in the order of the file."""
+    """Return {tag: steps}, in the order of the file."""
     found = {}
     for event in events(path):
         for value in event.summary.value:

@@ -1,6 +1,6 @@
-"""Threads, signal handlers, finalizers and close() meet on one writer; many writers meet in one process.
+"""Use one writer in threads, signal handlers, finalizers and close() at the same time, and many writers in one process.
 
-The scripts run in processes of their own with a time limit, for a hang would be the worst.
+The scripts run in new processes with a time limit, as they could hang.
 """
 
 import json
@@ -15,7 +15,7 @@ from helpers.oracle import run_script
 from torture.row import Row
 from torture.scan import HEAD, TAIL, Event, steps
 
-FIRST = 1 << 21  # of the steps, which then take 4 bytes up to 1 << 28, so that all records have one size
+FIRST = 1 << 21  # the first step: steps from here to 1 << 28 take 4 bytes, so that all records have the same size
 
 AT_ONCE = """
 import sys, threading, tbc
@@ -35,7 +35,7 @@ writer.close()
 
 
 def at_once(count, threads=16):
-    """count: events of each thread, 16 million at most, which a float32 can count."""
+    """Log with many threads. count: events of each thread, at most 16 million, which a float32 can count."""
     with tempfile.TemporaryDirectory() as log_dir:
         run_script(AT_ONCE, log_dir, threads, count, FIRST, timeout=60 + threads * count / 50_000)
         (path,) = Path(log_dir).iterdir()
@@ -44,9 +44,9 @@ def at_once(count, threads=16):
 
 
 def check_at_once(path, count, threads):
-    """Looks at bytes where they must be, since to parse so many messages would take long."""
+    """Check each record by the place of its bytes, as parsing so many messages would take long."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        length, _ = HEAD.unpack_from(content)  # of the first record, which tells the version
+        length, _ = HEAD.unpack_from(content)  # of the first record, which holds the version
         start = HEAD.size + length + TAIL.size
         head = content[start : start + HEAD.size]
         length, _ = HEAD.unpack(head)
@@ -55,8 +55,8 @@ def check_at_once(path, count, threads):
         example = content[start + HEAD.size : start + size - TAIL.size]
         tag = Event.FromString(example).summary.value[0].tag.encode()
         places = {
-            "head": ("S12", 0),  # whose last byte is not 0
-            "step": ("<u4", HEAD.size + 10),  # behind the wall time and a key
+            "head": ("S12", 0),  # its last byte is not 0, so numpy does not cut it
+            "step": ("<u4", HEAD.size + 10),  # after the wall time and a key
             "tag": ("S9", HEAD.size + example.index(tag)),
             "value": ("<f4", HEAD.size + example.index(tag) + 10),
         }
@@ -86,7 +86,7 @@ def handler(*_):
     writer.add_scalar("handler", 1.0, calls)
     calls += 1
     depth += 1
-    if depth < 5: alarm()  # in this very flush, perhaps
+    if depth < 5: alarm()  # may interrupt the flush below
     writer.flush()
     depth -= 1
     alarm()
@@ -109,7 +109,7 @@ print(calls)
 
 
 def signals(count):
-    """flush() and add_scalar() in a handler, a thousand times a second."""
+    """Call flush() and add_scalar() in a signal handler, a thousand times a second."""
     calls, found = calls_and_steps(SIGNALS, count)
     expected = {"scalar": count, "histogram": -(-count // 10), "text/text_summary": -(-count // 10)}
     expected |= {"image": -(-count // 100), "handler": calls}
@@ -118,7 +118,7 @@ def signals(count):
 
 
 def calls_and_steps(script, count):
-    """What a script prints, a number, and the steps of each tag in its only file."""
+    """Run a script; return the number that it prints, and the steps of each tag in its only file."""
     with tempfile.TemporaryDirectory() as log_dir:
         result = run_script(script, log_dir, count, timeout=60 + count / 1000)
         (path,) = Path(log_dir).iterdir()
@@ -167,7 +167,7 @@ gc.collect()
 
 
 def finalizers(count):
-    """flush() from __del__ in the collector, from another thread and from atexit."""
+    """Call flush() in __del__ in the garbage collector, in another thread and in atexit."""
     calls, found = calls_and_steps(FINALIZERS, count)
     expected = {"scalar": count, "finalizer": calls, "exit": 1}
     assert calls == -(-count // 100)
@@ -186,7 +186,7 @@ def log(thread):
         for _ in range(20):
             try:
                 writer.add_scalar(f"thread {thread}", 1.0, logged[thread])
-            except OSError:  # the file was closed between the look at it and the call
+            except OSError:  # the file was closed after the writer had looked it up
                 continue
             logged[thread] += 1
         time.sleep(0.0005)
@@ -207,7 +207,7 @@ print(json.dumps(logged))
 
 
 def closing(count):
-    """Two threads close what four others log to, and so open anew; count: how often."""
+    """Close a writer in two threads, `count` times in all, while four others log to it, which opens a new file."""
     with tempfile.TemporaryDirectory() as log_dir:
         result = run_script(CLOSING, log_dir, count, timeout=60 + count / 10)
         logged = json.loads(result.stdout)
@@ -236,7 +236,7 @@ for writer in writers:
 
 
 def writers(count):
-    """Open at once, with one thread of C for all; they are not closed."""
+    """Have `count` writers open at the same time, with one C thread for all; they are not closed."""
     with tempfile.TemporaryDirectory() as log_dir:
         run_script(WRITERS, log_dir, count, timeout=60 + count / 10)
         runs = list(Path(log_dir).iterdir())
