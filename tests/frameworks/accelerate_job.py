@@ -1,4 +1,4 @@
-"""Hugging Face accelerate: log_with="tensorboard", a config, scalars, groups of scalars, text and images."""
+"""Train with Hugging Face accelerate, log_with="tensorboard": a config, scalars, groups of scalars, text and images."""
 
 import sys
 
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 def train(log_dir, every=1, epochs=4):
-    """every: accelerator.log each so many steps; accelerate's examples log each, and each log flushes."""
+    """every: the steps between calls of accelerator.log, which flush; the examples of accelerate log every step."""
     set_seed(0)
     accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=log_dir)
     config = {"width": 64, "lr": 0.003, "batch": 10, "optimizer": "Adam"}

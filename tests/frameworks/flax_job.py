@@ -1,4 +1,4 @@
-"""A plain loop of JAX and flax (nnx), in bfloat16, where torch is not installed; it writes with tensorboardX."""
+"""Train with JAX and flax (nnx) in a plain loop, in bfloat16, without torch; log with tensorboardX."""
 
 import sys
 
@@ -37,7 +37,7 @@ def scores_of(model, images):
 
 
 def train(log_dir, every=10, epochs=10):
-    """every: steps between scalars; the weights are logged by epochs."""
+    """every: the steps between scalars. The weights are logged after each epoch."""
     (images, labels), (held_out, truth) = digits()
     model = Net(nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, optax.adam(0.003), wrt=nnx.Param)

@@ -1,5 +1,5 @@
-"""pytorch-ignite: TensorboardLogger, which writes with tensorboardX, and its handlers for outputs, the optimizer's
-parameters, weights and gradients."""
+"""Train with pytorch-ignite: TensorboardLogger, which logs with tensorboardX, and its handlers for outputs, the
+optimizer's parameters, weights and gradients."""
 
 import sys
 
@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 def train(log_dir, every=1, histograms=100, epochs=5):
-    """every, histograms: the iterations between scalars and between histograms; as in ignite's example for MNIST,
-    where it is 1 for the lr, 100 for the rest."""
+    """every, histograms: the iterations between scalars and between histograms. ignite's example for MNIST has 1 for
+    the learning rate and 100 for the rest."""
     manual_seed(0)
     (images, labels), held_out = digits()
     loader = DataLoader(TensorDataset(torch.from_numpy(images), torch.from_numpy(labels)), 10, shuffle=True)

@@ -1,4 +1,4 @@
-"""Keras 3 on torch. Its own TensorBoard callback needs TensorFlow; this one of a few lines logs the same."""
+"""Train with Keras 3 on torch. Its TensorBoard callback needs TensorFlow; the short one here logs the same."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """As keras.callbacks.TensorBoard(log_dir, histogram_freq=1, update_freq=update_freq)."""
+    """Log like keras.callbacks.TensorBoard(log_dir, histogram_freq=1, update_freq=update_freq)."""
 
     def __init__(self, log_dir, update_freq):
         super().__init__()
@@ -37,7 +37,7 @@ class TensorBoard(keras.callbacks.Callback):
 
 
 def train(log_dir, every=1, epochs=6):
-    """every: update_freq, the steps between scalars of batches; by default Keras logs them by epochs only."""
+    """every: update_freq, the steps between scalars of batches. By default Keras logs only after each epoch."""
     keras.utils.set_random_seed(0)
     data, held_out = digits()
     layers = [keras.layers.Dense(64, "relu"), keras.layers.Dropout(0.1), keras.layers.Dense(10)]

@@ -1,5 +1,5 @@
-"""PyTorch Lightning: TensorBoardLogger with scalars, hyperparameters, graph, weights and images; fit, then resume, in
-the directory of the first run and in a new one."""
+"""Train with PyTorch Lightning: TensorBoardLogger with scalars, hyperparameters, graph, weights and images. Fit, then
+resume in the directory of the first run, then in a new one."""
 
 import sys
 

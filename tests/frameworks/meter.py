@@ -1,9 +1,9 @@
-"""Runs a job, and measures what its logging costs.
+"""Run a job, and measure what its logging costs.
 
     python [-m tbc] meter.py JOB PACKAGE LOG_DIR RESULT [NAME=NUMBER ...]
 
-With `-m tbc`, tbc's writers take the place of torch's and tensorboardX's; nothing else tells the two apart. The file
-RESULT gets what was measured, and the version of PACKAGE, as JSON; the numbers go to the job's train().
+With `-m tbc`, tbc's writers replace torch's and tensorboardX's; there is no other difference. The measurements and the
+version of PACKAGE are written to the file RESULT as JSON. The numbers are arguments of the job's train().
 """
 
 import functools
@@ -17,13 +17,13 @@ from pathlib import Path
 
 
 class Meter:
-    """How long the methods of SummaryWriters keep their caller, if one thread calls them all.
+    """Measure how long the methods of SummaryWriters block their caller, if one thread makes all calls.
 
-    (Not those of FileWriter: a few calls for hyperparameters, and whoever replaces them has tbc go other ways.)
+    The methods of FileWriter are not measured: jobs rarely call them, and tbc takes another path if they are replaced.
 
-    seconds: in all; of a method that another one calls they count once. 0.3 us of each call are the meter's
-    calls: how many
-    writers: the packages that the writers are of
+    seconds: in all, 0.3 us of each call for the meter itself. A method that another method calls does not count again.
+    calls: the number of calls.
+    writers: the packages of the writers.
     """
 
     def __init__(self):

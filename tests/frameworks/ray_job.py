@@ -1,4 +1,4 @@
-"""Ray Tune: four trials in two processes, whose results the driver logs with Tune's TBXLoggerCallback."""
+"""Train with Ray Tune: four trials in two processes; the driver logs their results with Tune's TBXLoggerCallback."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ def fit(config):
 
 
 def train(log_dir, epochs=20):
-    """epochs: of each trial, which logs a result after each."""
+    """epochs: those of each trial, which reports a result after each epoch."""
     ray.init(num_cpus=2, include_dashboard=False)
     space = {"lr": tune.grid_search([0.1, 0.3]), "width": tune.grid_search([16, 32]), "epochs": epochs}
     run = tune.RunConfig(name="digits", storage_path=os.path.abspath(log_dir))

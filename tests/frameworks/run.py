@@ -1,11 +1,10 @@
-"""What `make frameworks` does: trains in real frameworks, with the writer that they log to TensorBoard with, and with
-tbc in its place.
+"""Train in real frameworks with their own TensorBoard writer, and with tbc instead: `make frameworks`.
 
     cd tests && python frameworks/run.py [--rounds N] [--jax PYTHON] [--json FILE] [JOB ...]
 
-A job is a script that knows nothing of tbc: `python -m tbc` runs it with tbc's writers. It runs in processes of its
-own, by turns with either writer. Both must log the same: the same runs, files, tags, kinds, steps and values. A table
-says what logging costs, and the exit status whether a job failed or logged something else.
+A job is a script that does not import tbc: `python -m tbc` runs it with tbc's writers. It runs in new processes, in
+turn with either writer. Both must log the same runs, files, tags, kinds, steps and values. A table shows what logging
+costs. The exit status is 1 if a job failed or logged something else.
 """
 
 import argparse
@@ -21,20 +20,20 @@ from statistics import median
 from same import differences, events, load
 
 HERE = Path(__file__).parent
-SECONDS = 300  # a job may take
+SECONDS = 300  # the time limit of a job
 RUNNERS = {"before": [], "after": ["-m", "tbc"]}
 SPEEDS = ("*runtime", "*_per_second")
 
 
 @dataclass(frozen=True)
 class Job:
-    name: str  # of the module, but for "_job"
+    name: str  # of the module, without "_job"
     package: str  # of the framework
-    usual: str  # the package of the writer that it has
-    often: str  # when it logs
+    usual: str  # the package of its own writer
+    often: str  # how often it logs
     arguments: dict = field(default_factory=dict)  # of its train()
-    timed: tuple = ()  # patterns of the tags whose values are times and speeds: only their steps must be the same
-    differ: dict = field(default_factory=dict)  # tag -> why tbc logs something else, on purpose
+    timed: tuple = ()  # patterns of tags whose values are times or speeds: only their steps are compared
+    differ: dict = field(default_factory=dict)  # tag -> why tbc logs something else on purpose
 
 
 JOBS = [
@@ -61,7 +60,7 @@ class JobError(Exception):
 
 
 def run(job, python, runner, directory):
-    """Runs it once in a new directory; answers what meter.py has measured."""
+    """Run a job once in a new directory; return what meter.py has measured."""
     directory.mkdir()
     expected = job.usual if runner == "before" else "tbc"
     arguments = [f"{job.name}_job", job.package, "runs", "result.json"]
@@ -71,7 +70,7 @@ def run(job, python, runner, directory):
             process = subprocess.run(
                 [python, *RUNNERS[runner], HERE / "meter.py", *arguments],
                 cwd=directory,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},  # with several, sums are not the same each time
+                env={**os.environ, "OMP_NUM_THREADS": "1"},  # with more threads, sums differ from run to run
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -85,7 +84,7 @@ def run(job, python, runner, directory):
             raise JobError(f"{failure} with {expected}'s writer:\n{''.join(output.readlines()[-30:])}")
     result = json.loads((directory / "result.json").read_text())
     if result["writers"] != [expected]:
-        raise JobError(f"{expected} was to log, but {' and '.join(result['writers']) or 'nobody'} did")
+        raise JobError(f"{expected}'s writer should log, but {' and '.join(result['writers']) or 'none'} did")
     return result
 
 
@@ -94,11 +93,11 @@ def check_same(job, before, after):
     if events(before) != events(after):
         found.append(f"the numbers of events in the files are {events(before)} and {events(after)}")
     if found:
-        raise JobError("not the same:\n" + "\n".join(found))
+        raise JobError("the two writers differ:\n" + "\n".join(found))
 
 
 def row(job, python, rounds):
-    """What a job has logged, and what that cost, by runner: medians of the rounds."""
+    """Run a job; return what it has logged, and what that cost by runner, as medians of the rounds."""
     results = {runner: [] for runner in RUNNERS}
     with tempfile.TemporaryDirectory() as directory:
         for i in range(rounds):
@@ -142,9 +141,9 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"{', '.join(dict.fromkeys(job.name for job in JOBS))}")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, with either writer; medians count")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each job with each writer; medians count")
     parser.add_argument(
-        "--jax", metavar="PYTHON", help="the one that has flax, and no torch; without it, flax is left out"
+        "--jax", metavar="PYTHON", help="a Python that has flax and no torch; without it, flax is skipped"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows there, too")
     options = parser.parse_args()

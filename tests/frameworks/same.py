@@ -1,4 +1,4 @@
-"""Two directories of runs, compared: every value, by what it means."""
+"""Compare two directories of runs: every value, by its meaning."""
 
 import math
 import re
@@ -11,16 +11,16 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tbc.reader import compare, find_event_files, load_runs, read_events
 from tbc.reader.kinds import Histogram
 
-# What names of runs have of the moment they begin in: the time, as seconds or a date, and what Ray draws.
+# The parts of a run's name that differ each time: the time, as seconds or as a date, and Ray's random letters.
 MOMENT = re.compile(
     r"\d{10}\.\d+|[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d(?=_)|\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|(?<=fit_)[0-9a-f]{5}(?=_)"
 )
-TIMES = {"start_time", "end_time"}  # of hyperparameters, which torch leaves out
-SUMS = {"sum", "sum_squares"}  # of histograms
+TIMES = {"start_time", "end_time"}  # fields of hyperparameters that torch's writer does not set
+SUMS = {"sum", "sum_squares"}  # fields of histograms
 
 
 def load(log_dir):
-    """The runs, without the moments in their names; those of one name are numbered, in the order of time."""
+    """Load runs, with MOMENT removed from their names; runs of the same name are numbered in the order of time."""
     runs, named = load_runs(log_dir, purge=False), {}
     for name in sorted(runs):
         named.setdefault(MOMENT.sub("*", name), []).append(runs[name])
@@ -28,9 +28,9 @@ def load(log_dir):
 
 
 def differences(a, b, timed=()):
-    """(tag, what differs) between the runs of two directories.
+    """Yield (tag, what differs) between the runs of two directories.
 
-    timed: patterns of tags whose values depend on the time; only their steps are compared.
+    timed: patterns of tags whose values are times or speeds; only their steps are compared.
     """
     for difference in compare(a, b):
         if difference.what != "values" or not any(fnmatch(difference.tag, pattern) for pattern in timed):
@@ -52,7 +52,7 @@ def differences(a, b, timed=()):
 
 
 def values_of(runs):
-    """All but the scalars, by run, kind and tag."""
+    """Return all values except scalars, by run, kind and tag."""
     return {
         (name, kind, tag): values
         for name, run in runs.items()
@@ -79,7 +79,7 @@ def same(a, b):
 
 
 def same_sums(a, b):
-    """But for rounding errors, in which numpy and tbc are not the same."""
+    """Return whether the sums are the same except for rounding, which differs between numpy and tbc."""
     if not isinstance(a, Histogram):
         return True
     most = a.num * max(abs(a.min), abs(a.max))
@@ -87,5 +87,5 @@ def same_sums(a, b):
 
 
 def events(log_dir):
-    """How many are in the files, each for itself, in order."""
+    """Return the number of events in each file, in the order of the files."""
     return [sum(1 for _ in read_events(path)) for path in find_event_files(log_dir)]

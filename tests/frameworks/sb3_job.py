@@ -1,5 +1,5 @@
-"""Stable-Baselines3: PPO learns CartPole, with tensorboard_log; a callback adds hyperparameters, a figure, an image, a
-histogram, a video and text."""
+"""Train with Stable-Baselines3: PPO learns CartPole, with tensorboard_log. A callback adds hyperparameters, a figure,
+an image, a histogram, a video and text."""
 
 import sys
 
@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 
 class Rollouts(BaseCallback):
-    """What SB3's guide to TensorBoard shows; the figure and the video after each tenth rollout."""
+    """Log what SB3's guide to TensorBoard logs, with a figure and a video after each tenth rollout."""
 
     def _on_training_start(self):
         hparams = {"algorithm": "PPO", "learning rate": self.model.learning_rate, "gamma": self.model.gamma}
@@ -53,7 +53,7 @@ class Rollouts(BaseCallback):
 
 
 def train(log_dir, rollout=512):
-    """rollout: the steps from log to log; 2048 is the default of PPO."""
+    """rollout: the steps between logs. The default of PPO is 2048."""
     model = PPO("MlpPolicy", "CartPole-v1", n_steps=rollout, seed=0, device="cpu", tensorboard_log=log_dir)
     model.learn(10_240, callback=Rollouts())
     model.learn(5_120, callback=Rollouts(), reset_num_timesteps=False)

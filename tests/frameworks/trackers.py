@@ -1,9 +1,9 @@
-"""wandb and MLflow, which hook into torch's writer, learn the same of what tbc's writer logs in its place.
+"""Check that wandb and MLflow, which hook into torch's writer, record the same when tbc's writer logs instead.
 
     cd tests && python frameworks/trackers.py
 
-Each is tried in processes of its own: with torch's writer, with tbc.patch_torch(), and, wandb, with tbc.SummaryWriter
-alone. Nothing leaves the machine.
+Each runs in new processes: with torch's writer, with tbc.patch_torch(), and for wandb with tbc.SummaryWriter alone.
+Nothing is sent over the network.
 """
 
 import json
@@ -73,8 +73,8 @@ def main():
         for writer in ours:
             found = learned(program, writer)
             if found != theirs:
-                sys.exit(f"FAILED: {name} learned {found} of {writer}, and {theirs} of torch's writer")
-        print(f"{name} learns the same of tbc's writer: {json.dumps(theirs)}")
+                sys.exit(f"FAILED: {name} recorded {found} with {writer}, but {theirs} with torch's writer")
+        print(f"{name} records the same with tbc's writer: {json.dumps(theirs)}")
 
 
 if __name__ == "__main__":

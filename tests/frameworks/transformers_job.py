@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: a small BERT, made from its config, learns to fill in masked numbers; then it resumes."""
+"""Train with Hugging Face's Trainer: a small BERT, not pretrained, learns to fill in masked numbers, then resumes."""
 
 import sys
 
@@ -9,7 +9,7 @@ WORDS, LENGTH, MASK = 60, 16, 1
 
 
 def sentences(n):
-    """Numbers that count up from a random one, a few of them masked."""
+    """Return sequences of numbers that count up from a random one, some of them masked."""
     begin = torch.randint(2, WORDS - LENGTH, (n, 1))
     tokens = begin + torch.arange(LENGTH)
     masked = torch.rand(n, LENGTH) < 0.2
@@ -18,7 +18,7 @@ def sentences(n):
 
 
 def train(log_dir, every=10):
-    """every: logging_steps. 500 is the default, but most scripts say 10 or so."""
+    """every: logging_steps. The default is 500, but most scripts use about 10."""
     set_seed(0)
     data, held_out = sentences(2400), sentences(160)
     config = BertConfig(

@@ -1,12 +1,12 @@
-"""What `make cross` does: compiles the C core for the processors and systems that this machine is not, runs its tests
-where an emulator can, and prints a table of it.
+"""Compile the C core for other processors and systems, run its tests where an emulator can, and print a table:
+`make cross`.
 
     python tests/release/cross.py
 
-Clang comes with the package ziglang, which brings the headers and libraries of each target. gcc for aarch64 and QEMU
-are Debian's gcc-aarch64-linux-gnu and qemu-user; without them their rows say so. What does not compile or fails a test
-ends it with an error. So does what compiles for Windows though docs/porting.md says that it does not: it is time to
-port.
+Clang comes with the package ziglang, which has the headers and libraries of each target. gcc for aarch64 and QEMU are
+Debian's gcc-aarch64-linux-gnu and qemu-user; if they are missing, their rows say so. It fails if something does not
+compile, or a test fails. It also fails if a file compiles for Windows that docs/porting.md lists as not compiling, as
+a reminder to update that page.
 """
 
 import os
@@ -39,7 +39,7 @@ def compile_tests(program, *compiler):
 
 
 def run_tests(program, emulator, paths):
-    """paths: those of crc32c.c that must have been run. Answers what the tests' last line says."""
+    """Run the tests; return their last line. paths: the paths of crc32c.c that must have run."""
     output = call(*emulator, program).stdout
     assert f"crc32c: {paths}\n" in output, f"expected the paths {paths}, got {output}"
     return output.splitlines()[-1]
@@ -50,13 +50,13 @@ def missing(*programs):
 
 
 def for_qemu():
-    """It takes its time, and QEMU 7 does not survive threads that are started in the child of a fork."""
+    """Return flags for a slow machine, and without forks before QEMU 8, which crashes on threads in a forked child."""
     major = int(re.search(r"version (\d+)", call(QEMU, "--version").stdout)[1])
     return ["-DHANG=3600", f"-DFORKS={int(major >= 8)}"]
 
 
 def aarch64_by_gcc(without, paths, program):
-    """Under UBSan, on a processor without some instructions, as tests/release/hwcap.c has it tell."""
+    """Test under UBSan, on a processor that reports (by tests/release/hwcap.c) that it lacks the `without` bits."""
     if missing(GCC, QEMU):
         return f"NOT DONE: {missing(GCC, QEMU)} not installed"
     hwcap = ["-Wl,--wrap=getauxval", f"-DWITHOUT={without}", "tests/release/hwcap.c"]
@@ -80,8 +80,8 @@ def x86_64_by_clang(target, program):
 
 
 def macos(target, program):
-    """Links, so that nothing is used that the system does not have. The extensions are only compiled: Python's headers
-    are those of this machine."""
+    """Link the C tests, which shows that the system has all functions they use. Only compile the extensions, since the
+    headers of Python are those of this machine."""
     compile_tests(program, *CLANG, target)
     for name in ("_core", "_scan"):
         call(sys.executable, "-m", "cython", "-3", f"tbc/{name}.pyx", "-o", f"{program}{name}.c")
@@ -97,11 +97,11 @@ def windows(program):
 
     files = sorted(glob("csrc/*.c", root_dir=ROOT))
     failed = {file for file in files if not compiles(file)}
-    assert failed == NOT_ON_WINDOWS, f"{failed} do not compile, docs/porting.md says {NOT_ON_WINDOWS}"
+    assert failed == NOT_ON_WINDOWS, f"{failed} do not compile, but docs/porting.md says {NOT_ON_WINDOWS}"
     return f"{len(files) - len(failed)} files of {len(files)} compile; not {' and '.join(sorted(failed))}"
 
 
-TARGETS = [  # target, compiler, and what makes a result of the path of a program
+TARGETS = [  # target, compiler, and function(path of the program to make) -> result
     ("aarch64-linux-gnu", "gcc, UBSan", lambda program: aarch64_by_gcc("0", ALL, program)),
     ("without PMULL", "gcc, UBSan", lambda program: aarch64_by_gcc("HWCAP_PMULL", NO_PRODUCT, program)),
     ("without CRC32", "gcc, UBSan", lambda program: aarch64_by_gcc("HWCAP_CRC32", NO_CRC, program)),

