@@ -180,7 +180,7 @@ def measure_empty(rounds):
     ratio = median(a / b for a, b in turns)
     goals = {f"<= {EMPTY_GOAL}": ratio <= EMPTY_GOAL}
     print(f"\nadd_scalar in a bare loop takes {ours:.3f} us, an empty method of its signature {bare:.3f}.", end=" ")
-    print(f"Ratio {ratio:.2f}, {told(goals)}.")
+    print(f"Ratio {ratio:.2f}, {outcomes(goals)}.")
     return {"name": "add_scalar over an empty method", "tbc": ours, "empty": bare, "ratio": ratio, "goals": goals}
 
 
@@ -190,20 +190,20 @@ def report(name, goals, turns):
     ratios = {
         writer: median(turn[writer].cpu / turn["tbc"].cpu for turn in turns) for writer in costs if writer != "tbc"
     }
-    answers = {}
+    goals_met = {}
     for what, goal in goals.items():
         if what == "caller":
-            answers[f"caller <= {goal:,}"] = costs["tbc"].median <= goal
+            goals_met[f"caller <= {goal:,}"] = costs["tbc"].median <= goal
         else:
-            answers[f"{'' if what == 'torch' else what + ' '}>= {goal}"] = ratios[what] >= goal
+            goals_met[f"{'' if what == 'torch' else what + ' '}>= {goal}"] = ratios[what] >= goal
     torch_, x, ours = (costs.get(writer, (None,) * 4) for writer in WRITERS)
     figures = [*torch_[:3], x[2], *ours[:3], ratios.get("torch"), ratios.get("tensorboardX")]
     widths = (10, 10, 10, 14, 10, 10, 10, 8, 10)
     cells = "".join(f"{digits(figure):>{width}}" for figure, width in zip(figures, widths, strict=True))
-    print(f"{name:32}{cells}  {told(answers)}".rstrip(), flush=True)
+    print(f"{name:32}{cells}  {outcomes(goals_met)}".rstrip(), flush=True)
     costs = {writer: cost._asdict() for writer, cost in costs.items()}
-    return {"name": name, **costs, "ratios": ratios, "goals": answers}
+    return {"name": name, **costs, "ratios": ratios, "goals": goals_met}
 
 
-def told(goals):
+def outcomes(goals):
     return "; ".join(f"{goal} {'met' if met else 'short'}" for goal, met in goals.items())

@@ -68,8 +68,8 @@ def measure(rounds):
         table("Memory that a million scalars take", apart(memory, 1) | apart(memory, 100_000)),
         table("A burst of 200 images of 3x512x512, with room for 64 MiB, on a disk of 20 MiB/s", apart(burst)),
         table(title, apart(stall, seconds)),
-        table("A loop of pure Python beside them, while all of them wait", apart(pace_in_stall, seconds)),
-        table("Another file beside them, on a disk that is well", apart(file_in_stall, seconds)),
+        table("A loop of pure Python while all of these threads wait", apart(pace_in_stall, seconds)),
+        table("Another file meanwhile, on a disk that does not stall", apart(file_in_stall, seconds)),
         large_things(SIZES if rounds > 2 else SIZES[:2]),
     ]
     return dict(curves + tables)
@@ -105,9 +105,9 @@ fewer if one is below 10 ms. Then how long the large call takes, and until it is
     rows = {}
     for kind in LARGE:
         for megabytes in sizes:
-            turns = [apart(beside, kind, megabytes)]
+            turns = [apart(during, kind, megabytes)]
             while len(turns) < 3 and min(max(turn["its writer"], turn["another"]) for turn in turns) > 10:
-                turns.append(apart(beside, kind, megabytes))
+                turns.append(apart(during, kind, megabytes))
             row = {name: min(turn[name] for turn in turns) for name in turns[0]}
             if not rows:
                 print(" " * 24 + "".join(f"{name:>16}" for name in row))
@@ -178,7 +178,7 @@ def microseconds(run, calls):
     return median(times[1:])
 
 
-# --- small things beside a large one ---
+# --- small calls during a large one ---
 
 
 def noise(*shape):
@@ -224,7 +224,7 @@ LARGE = {
 }
 
 
-def beside(kind, megabytes):
+def during(kind, megabytes):
     """Measure what one large value costs, and how long calls of add_scalar take meanwhile."""
     with new_writer() as writer, new_writer() as other:
         add = LARGE[kind](writer, megabytes * 10**6)
@@ -313,8 +313,8 @@ def pace_in_stall(seconds):
     alone, _ = pace(1)
     with stalled_threads(seconds + 2):
         time.sleep(1)
-        beside, longest = pace(seconds)
-    return {"% of the pace it has alone": 100 * beside / alone, "ms it stands still at most": 1e3 * longest}
+        rate, longest = pace(seconds)
+    return {"% of the pace it has alone": 100 * rate / alone, "ms it stands still at most": 1e3 * longest}
 
 
 def file_in_stall(seconds):

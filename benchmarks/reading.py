@@ -53,7 +53,7 @@ class Layout(NamedTuple):
 
 # What to do with a large file, and the number it returns for each block of the file. Blocks repeat the same steps.
 STATEMENTS = {
-    "nothing, but for the imports": ("0", 0),
+    "nothing except the imports": ("0", 0),
     "every event: read_events": ("sum(1 for event in read_events(path))", 10_510),
     "an index of all: load_runs": ("len(load_runs(path, purge=False)['.'].values['image']['picture'])", 10),
     "the scalars of one tag: load_scalars": ("len(load_scalars(path, tags='metric/0')['metric/0'])", 1000),

@@ -21,8 +21,7 @@ def node(
 ) -> Any:
     """Return a NodeDef message.
 
-    about: text that TensorBoard shows with the node. shapes: one for each output, or None if they are not known.
-    Other nodes name the first output of a node "name", the second one "name:1".
+    about: text that TensorBoard shows with the node. shapes: of the outputs, named "name", "name:1", ..., if known.
     """
     message = NodeDef(name=name, op=op, input=inputs)
     message.attr["attr"].s = about.replace("'", " ").encode()  # TensorBoard would end the text at a quote

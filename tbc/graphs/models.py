@@ -23,13 +23,13 @@ SAVED = 64 << 20  # bytes of buffers and inputs that are copied, at most
 
 @dynamo.untraced
 def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[Any], str]:
-    """Return (nodes, failure): the NodeDef messages of a model, and why they show only its modules, else "".
+    """Return the NodeDef messages of a model, and why they show only its modules, else "".
 
     model: a Module, a ScriptModule or a ScriptFunction. inputs: see SummaryWriter.add_graph.
     verbose: print the traced graph, or why there is none. strict: passed to torch.jit.trace.
 
-    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises. A model on the meta
-    device may not be able to run: for such a model the error of forward() is returned as failure.
+    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises; but of a model on the
+    meta device, which may not be able to run, forward()'s error is returned.
     """
     if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
         return traced.nodes(model.inlined_graph, model, verbose), ""
@@ -112,8 +112,7 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
 def _keep_attributes(module: torch.nn.Module) -> Callable[[], None]:
     """Return a function that restores the module's attributes, parameters and buffers.
 
-    It does nothing if the module then has another class, parameters or modules: a LazyLinear, for example, builds
-    itself in its first run.
+    It does nothing if the module then has another class, parameters or modules, like a LazyLinear after its first run.
     """
     parts, attributes = _parts(module), dict(vars(module))
     parameters, buffers = dict(module._parameters), dict(module._buffers)
@@ -151,7 +150,7 @@ def _bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield the smallest tensors, up to SAVED bytes: large weights may be buffers, with no memory for a copy."""
+    """Yield the smallest tensors, up to SAVED bytes: weights may be buffers, and too large to copy."""
     room = SAVED
     for tensor in sorted(filter(_is_plain, tensors), key=lambda tensor: tensor.nbytes):
         room -= tensor.nbytes

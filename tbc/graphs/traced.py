@@ -41,10 +41,7 @@ def trace(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], verbose:
 
 
 def nodes(graph: Any, module: Any, verbose: bool) -> list[Any]:
-    """Return the NodeDef messages of torch's inlined graph of a ScriptModule or a ScriptFunction.
-
-    verbose: print the graph.
-    """
+    """Return the NodeDef messages of the inlined graph of a ScriptModule or ScriptFunction. verbose: print it, too."""
     if verbose:
         print(graph)
     root, classes = _classes(module)

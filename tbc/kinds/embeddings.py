@@ -35,12 +35,11 @@ _checked: set[str] = set()  # directories whose list this process has found read
 
 
 class Embedding:
-    """An embedding that is checked and copied, ready to be written.
+    """A checked embedding, ready to be written.
 
-    vectors: (N, D), little-endian float32, in C order.
-    labels: the lines of metadata.tsv, or None.
-    pictures: (N, H, W, C), or None.
-    binary: whether to write tensors.bytes, not tensors.tsv.
+    vectors: (N, D), little-endian.
+    labels: the lines of metadata.tsv.
+    pictures: NHWC.
     """
 
     # Not a dataclass, whose __init__ has no file: dynamo skips functions by their file.
@@ -63,13 +62,11 @@ class Embedding:
 
 
 def embedding(mat: Any, metadata: Any, pictures: Any, header: Sequence[Any] | None, binary: bool) -> Embedding:
-    """Check the parts of an embedding against each other, and copy all but the pictures.
+    """Check the parts of an embedding against each other, and copy all except the pictures.
 
-    mat: (N, D) real numbers. metadata: N labels, or with a header N rows of its length, or None. pictures: uint8 of
-    shape (N, H, W, C) with C 1 or 3, or None.
-
-    Raises AssertionError for lengths and numbers of dimensions that do not fit, as torch does; ValueError for an empty
-    mat; TypeError for values that are not real numbers. Warns if the sprite is too large for TensorBoard.
+    mat: (N, D) real numbers. metadata: N labels, or with a header N rows of its length. pictures: (N, H, W, C) uint8,
+    C 1 or 3, or None. Raises AssertionError for lengths and numbers of dimensions that do not fit, as torch does;
+    ValueError for an empty mat; TypeError for values that are not real numbers. Warns of a sprite that is too large.
     """
     vectors = convert.array_or_list(mat)
     if vectors.ndim != 2:
@@ -115,10 +112,7 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def encode(name: str) -> str:
-    """Return a tag as the name of a directory, like torch; a tag of dots only gets a "%" in front.
-
-    Raises TypeError for a tag that is not a str, ValueError for one with a null character.
-    """
+    """Return a tag as the name of a directory, like torch. A tag of dots only gets a "%" in front, unlike there."""
     if not isinstance(name, str):
         raise TypeError(f"the tag of an embedding must be a str, got {name!r} of type {type(name).__name__}")
     if "\0" in name:
@@ -130,8 +124,8 @@ def encode(name: str) -> str:
 def place(tag: str, global_step: Any, embedding: Embedding) -> Any:
     """Return the EmbeddingInfo of an embedding, its entry in the list: name, files and shapes.
 
-    Its folder is <step>/<tag>, as in torch. The step is str(global_step), padded with zeros to five characters; any
-    object will do. Raises ValueError for a step whose text leads out of the run's directory.
+    Its folder is <step>/<tag>, as in torch. The step is str(global_step), padded with zeros to five characters. Raises
+    ValueError for a step whose text leads out of the run's directory.
     """
     step = 0 if global_step is None else global_step
     if convert.is_torch(step) or isinstance(step, np.ndarray):  # str() of a tensor is "tensor(7)"
@@ -159,8 +153,8 @@ def prepare(log_dir: str, info: Any) -> bool:
     """Make the folder of an embedding and its empty files; return whether the folder existed before.
 
     All files are created here, on the thread that logs, and `write` only fills them: a file created later could make
-    a program fail that is removing the directory. Renames a list that cannot be read, and warns, while the caller sees
-    it. Raises NotADirectoryError if a file is where the folder must be.
+    a program fail that is removing the directory. A list that cannot be read is renamed here, too, so that its warning
+    names the caller's line. Raises NotADirectoryError if a file is where the folder must be.
     """
     if log_dir not in _checked:
         _read_list(log_dir)

@@ -112,10 +112,7 @@ def to_hwc(pixels: Pixels, dataformats: str) -> Tiles:
 
 
 def to_nhwc(pixels: Pixels, dataformats: str) -> Tiles:
-    """Arrange a batch of any layout so that each image, of 1 to 4 channels, is a frame.
-
-    Raises ValueError for other numbers of dimensions, else what to_hwc raises for one image.
-    """
+    """Arrange a batch of any layout so that each image, of 1 to 4 channels, is a frame. Raises like to_hwc."""
     if pixels.ndim != 4 or len(dataformats) != 4:
         raise ValueError(
             f"a batch of images must have 4 dimensions, got shape {pixels.shape} and dataformats {dataformats!r}"

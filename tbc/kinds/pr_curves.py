@@ -22,8 +22,8 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
     labels: 0 or 1, or between: 0.3 counts as 0.3 positive and 0.7 negative. predictions: from 0 to 1, of the same
     shape. weights: None, one number, or one for each label, as a list, too. All are arrays or tensors of real numbers
     of any type. Examples that are masked (numpy.ma) in one of them are left out.
-    left_out: the number of examples that are not finite or out of range. above: the number of predictions above 1;
-    like in torch, one counts as 1 if floor(prediction * (num_thresholds - 1)) is that of 1.
+    left_out: the number of examples that are not finite or out of range. above: the number of predictions above 1. As
+    in torch, those whose floor(prediction * (num_thresholds - 1)) is that of 1 count as 1.
 
     Raises ValueError for shapes that differ or num_thresholds out of range, TypeError for values that are not real
     numbers, NotImplementedError for labels or predictions that are not arrays, such as lists, as torch does.

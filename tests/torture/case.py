@@ -227,8 +227,8 @@ def try_all(root, cases, attempt):
                 if found[name] != wanted:
                     failures[name] = f"{view} has {differences(found[name], wanted)}"
         shutil.rmtree(done)
-    told = "\n".join(f"{name} {labels[name]}: {failure}" for name, failure in failures.items())
-    assert not failures, f"{len(failures)} of {len(cases)}:\n{told}"
+    report = "\n".join(f"{name} {labels[name]}: {failure}" for name, failure in failures.items())
+    assert not failures, f"{len(failures)} of {len(cases)}:\n{report}"
     return len(cases), events
 
 

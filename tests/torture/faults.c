@@ -148,7 +148,7 @@ static long hit(unsigned kind, void *caller)
 }
 
 /* Returns the result of a call on a descriptor, and counts it if the descriptor was not open. */
-static long told(long result, void *caller)
+static long count_stray(long result, void *caller)
 {
     if (result < 0 && errno == EBADF && ours(caller))
         strays++;
@@ -229,7 +229,7 @@ int fcntl(int fd, int command, ...)
     va_start(rest, command);
     void *argument = va_arg(rest, void *);
     va_end(rest);
-    return hit(OPEN, CALLER) ? -1 : (int)told(real(fd, command, argument), CALLER);
+    return hit(OPEN, CALLER) ? -1 : (int)count_stray(real(fd, command, argument), CALLER);
 }
 
 ssize_t write(int fd, const void *data, size_t size)
@@ -240,7 +240,7 @@ ssize_t write(int fd, const void *data, size_t size)
         size = part < size ? part : size;
     else if (number > 0 && error != 0)
         return -1;
-    ssize_t result = told(real(fd, data, size), CALLER);
+    ssize_t result = count_stray(real(fd, data, size), CALLER);
     if (result > 0 && ours(CALLER))
         set_descriptor_dirty(fd, true);
     if (doomed != NULL && ours(CALLER))
@@ -251,7 +251,7 @@ ssize_t write(int fd, const void *data, size_t size)
 int fsync(int fd)
 {
     REAL("fsync", int, int);
-    int result = hit(FSYNC, CALLER) ? -1 : (int)told(real(fd), CALLER);
+    int result = hit(FSYNC, CALLER) ? -1 : (int)count_stray(real(fd), CALLER);
     if (result == 0 && ours(CALLER))
         set_descriptor_dirty(fd, false);
     return result;
@@ -260,7 +260,7 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     REAL("fdatasync", int, int);
-    int result = hit(FSYNC, CALLER) ? -1 : (int)told(real(fd), CALLER);
+    int result = hit(FSYNC, CALLER) ? -1 : (int)count_stray(real(fd), CALLER);
     if (result == 0 && ours(CALLER))
         set_descriptor_dirty(fd, false);
     return result;
@@ -269,20 +269,20 @@ int fdatasync(int fd)
 int close(int fd)
 {
     REAL("close", int, int);
-    int result = (int)told(real(fd), CALLER);
+    int result = (int)count_stray(real(fd), CALLER);
     return hit(CLOSE, CALLER) ? -1 : result; /* hit() comes last, so that its errno stays */
 }
 
 int fstat(int fd, struct stat *status)
 {
     REAL("fstat", int, int, struct stat *);
-    return (int)(hit(FSTAT, CALLER) ? -1 : told(real(fd, status), CALLER));
+    return (int)(hit(FSTAT, CALLER) ? -1 : count_stray(real(fd, status), CALLER));
 }
 
 int fstat64(int fd, struct stat64 *status)
 {
     REAL("fstat64", int, int, struct stat64 *);
-    return (int)(hit(FSTAT, CALLER) ? -1 : told(real(fd, status), CALLER));
+    return (int)(hit(FSTAT, CALLER) ? -1 : count_stray(real(fd, status), CALLER));
 }
 
 int mkdir(const char *path, mode_t mode)
