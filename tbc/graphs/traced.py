@@ -31,7 +31,7 @@ class Node(NamedTuple):
 def trace(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], verbose: bool, strict: bool) -> list[Any]:
     """Run the model once; return the NodeDef messages. strict is passed to torch.jit.trace. Raises what that raises."""
     inputs: dict[str, Any] = {"example_kwarg_inputs": dict(kwargs)} if kwargs else {"example_inputs": args}
-    with warnings.catch_warnings():  # they concern running the trace with other inputs; this trace is never run
+    with warnings.catch_warnings():  # the warnings are about later runs of a trace; this one is only read
         warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(model, **inputs, strict=strict, check_trace=False)

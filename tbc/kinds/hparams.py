@@ -159,8 +159,8 @@ def summaries(
     metrics: only the names are used. domains: name -> list of all the values that a hyperparameter may have; None in a
     list is skipped. start_time, end_time: seconds since 1970. status: "unknown", "success", "failure" or "running".
 
-    Raises what `flatten` raises; TypeError if an argument is not a mapping, a domain is not a list of values of the
-    type of its hyperparameter, or has no hyperparameter; ValueError for a name that is there twice or another status.
+    Raises what `flatten` raises; TypeError if an argument is not a mapping, or a domain is not a list, has values of
+    another type than its hyperparameter, or no hyperparameter; ValueError for a name given twice and another status.
     """
     domains = {} if domains is None or (isinstance(domains, list) and not domains) else domains  # [] as in torch
     mappings = ("hparam_dict", hparams), ("metric_dict", metrics), ("hparam_domain_discrete", domains)
