@@ -1,27 +1,29 @@
-"""Reads event files, whoever wrote them: tbc, torch, tensorboardX or TensorFlow. It needs none of those.
+"""Read event files, written by tbc, torch, tensorboardX or TensorFlow. None of these needs to be installed.
 
     from tbc.reader import load_runs, load_scalars
 
-    loss = load_scalars("runs/first")["loss/train"]  # of a run or an event file
+    loss = load_scalars("runs/first")["loss/train"]  # the path of a run or of an event file
     loss.step, loss.wall_time, loss.value  # numpy arrays
 
     for name, run in load_runs("runs").items():  # all runs of a tree, in parallel
         print(name, run.scalars["loss/val"].value.min(), run.hparams)
         run.values["image"]["photo"][-1].image().show()
 
-Into tables: `to_pandas`, `to_arrow`, `write_csv`, `write_jsonl`, `write_parquet`; of thousands of runs, `to_dataset`.
-While they are written: `follow`. What is wrong with them: `verify`, `repair`. Two of them: `compare`.
+`to_pandas`, `to_arrow`, `write_csv`, `write_jsonl` and `write_parquet` make tables; `to_dataset` makes a table of
+thousands of runs. `follow` yields values while they are written. `verify` finds what is wrong with files, `repair`
+copies what is good. `compare` returns the differences of two trees.
 
-Event by event, in pure Python and bounded memory: `read_values` yields what was logged (`value.decode()` is the number,
-the text or an object: Histogram, Image, ...), `read_events` the Event messages, `read_records` the data of the frames,
-`read_frames` also their offsets, from any of them on, and `find_event_files` the files of a tree. A file that ends
-within a record raises TruncatedRecordError there (it may still be growing); bytes that were damaged raise
-CorruptRecordError. To read on after damage, have it reported: `read_events(path, on_error=print)`.
+These functions read one event at a time, in pure Python and bounded memory. `read_values` yields what was logged;
+`value.decode()` returns the number, the text or an object (Histogram, Image, ...). `read_events` yields the Event
+messages, `read_records` the data of the records. `read_frames` yields their offsets, too, and can start at any of them.
+`find_event_files` lists the files of a tree. A file that ends within a record raises TruncatedRecordError there: it may
+still be growing. Damaged bytes raise CorruptRecordError. Pass on_error to continue after damage:
+`read_events(path, on_error=print)`.
 
-Paths may be URLs, such as s3://bucket/runs, where fsspec is installed. In a terminal: `tbc-reader --help`.
+Paths may be URLs, such as s3://bucket/runs, if fsspec is installed. `tbc-reader --help` lists the commands.
 
-The core is files, tags, records, events, kinds, scan and tally: pure Python that shares no code with the writer, and
-the oracle of its tests. The other modules build on it, and none of the core imports them.
+The core is files, tags, records, events, kinds, scan and tally. It is pure Python, shares no code with the writer, and
+is the oracle of the writer's tests. The other modules build on it; the core imports none of them.
 """
 
 from __future__ import annotations
@@ -90,8 +92,8 @@ __all__ = [
     "write_parquet",
 ]
 
-# What needs more than the standard library is imported when it is asked for. __getattr__ keeps nothing, and importing a
-# module sets its name here. So no module may have the name of a function: `verify` would become the module verify.py.
+# __getattr__ imports these modules on first use, because most need more than the standard library. Importing a module
+# also sets its name in this package. So no module may have the name of a function: `verify` would become a module.
 _MODULES = {
     "comparing": ["Difference", "compare"],
     "dataset": ["Dataset", "to_dataset"],

@@ -1,7 +1,7 @@
-"""Where event files are: below directories of this machine, or at URLs such as s3://bucket/runs, which fsspec opens.
+"""Find and open event files: below local directories, or at URLs such as s3://bucket/runs, by fsspec.
 
-Credentials, endpoints and the like are what fsspec's filesystem of that protocol finds by itself: for s3://, the
-environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), ~/.aws and the machine's role; for all, files in
+fsspec's filesystem of the protocol finds credentials and endpoints itself. For s3:// it looks at the environment
+(AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), ~/.aws and the machine's role. For every protocol it looks at files in
 ~/.config/fsspec, environment variables such as FSSPEC_S3_ANON=true, and fsspec.config.conf.
 """
 
@@ -19,11 +19,11 @@ from typing import IO, Any, BinaryIO
 
 from . import notices
 
-SMALL = 1 << 22  # bytes of a file that are read from a URL by one request: the way there costs more than they do
+SMALL = 1 << 22  # bytes: a smaller file at a URL is read by one request, as a request costs more than its bytes
 
 
 def raise_error(error: Exception) -> None:
-    """What is done about damage unless the caller wants something else."""
+    """Raise an error: the default for `on_error`."""
     raise error
 
 
@@ -32,12 +32,12 @@ def is_url(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Return whether a path is a URL, or there is something, if only a link to nowhere."""
+    """Return whether a local path exists; a broken link does, and a URL is not looked up."""
     return is_url(path) or os.path.lexists(path)
 
 
 def distinct(paths: list[str]) -> list[str]:
-    """Return each path once, however it is spelled: a, a/ and ./a are one."""
+    """Return each path once: a, a/ and ./a are the same path."""
     from pathlib import PurePath
 
     found: dict[str, str] = {}
@@ -47,13 +47,13 @@ def distinct(paths: list[str]) -> list[str]:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The fsspec filesystem of a URL, and the path there. Raises ImportError if what it needs is not installed."""
+    """Return the fsspec filesystem of a URL, and the path in it. Raises ImportError if a package is not installed."""
     try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise ImportError(f"{url}: a URL needs fsspec: pip install 'tbc[remote]'") from None
     if "::" in url:
-        raise ValueError(f"{url}: expected a URL of one filesystem, not a chain")
+        raise ValueError(f"{url}: expected a URL of one filesystem, not a chain with ::")
     filesystem, path = url_to_fs(url)
     return filesystem, path
 
@@ -62,25 +62,25 @@ def is_directory(path: str) -> bool:
     if not is_url(path):
         return os.path.isdir(path)
     there, path = filesystem(path)
-    there.invalidate_cache()  # what was there once
+    there.invalidate_cache()  # fsspec caches listings
     return bool(there.isdir(path))
 
 
 def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] | None = None) -> list[str]:
-    """Return `path` itself unless it is a directory, else the event files below it.
+    """Return the event files below a directory, or [path] if `path` is not a directory.
 
-    They are in the order TensorBoard reads them, and symbolic links are followed as it follows them. A linked directory
-    is a run under the name of the link, so a run that two links lead to is found twice. A linked file belongs to the
-    run of the directory the link stands in. A directory that is within itself is a loop of links: it is reported and
-    not followed. (RustBoard does the same at the next link; TensorBoard's Python loader goes around up to 40 times.) A
-    link that leads nowhere is reported too, unless it has the name of an event file: then it is in the list, and
-    reading it raises OSError.
+    An event file has "tfevents" in its name. The list has the order in which TensorBoard reads the files, and symbolic
+    links are followed as TensorBoard follows them. A linked directory is a run with the name of the link: a run that
+    two links lead to is found twice. A linked file belongs to the run of the directory that holds the link. A link
+    back to a directory that the walk is in is a loop: it is reported and not followed. (TensorBoard's Python loader
+    follows it up to 40 times.) A broken link is reported, too, unless it has the name of an event file: then it is in
+    the list, and reading it raises OSError.
 
     on_error: called with the OSError of each directory that cannot be listed and of each link that cannot be followed.
         By default the former is raised and the latter is a RuntimeWarning.
 
-    Links at a URL are followed if fsspec's filesystem follows them. Directories that all link to each other are found
-    on every way through the links, of which eight directories have 100,000.
+    At a URL, links are followed if fsspec's filesystem follows them. Directories that link to each other are found
+    once for each path through the links: eight directories that all link to each other have 100,000 paths.
     """
     path = os.fsdecode(path)
     links: list[OSError] = []
@@ -99,13 +99,13 @@ def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError],
 def walk(
     root: str, on_error: Callable[[OSError], object], on_link: Callable[[OSError], object]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield each directory at and below `root`, with the event files in it. Links are followed, but not in a loop.
+    """Yield `root` and each directory below it, with the event files in it. Links are followed, but not in a loop.
 
-    on_error, on_link: called with the error of a directory that cannot be listed, and of a link to one
+    on_error, on_link: called with the OSError of a directory that cannot be listed, and of a link to a directory
     """
-    above: dict[tuple[int, int], str] = {}  # the directories that the next one is in, by device and inode
+    above: dict[tuple[int, int], str] = {}  # the parents of the next directory, by device and inode
     pending: list[tuple[str, tuple[int, int] | None]] = [(root, None)]
-    while pending:  # os.walk would recurse, before Python 3.12: a deep tree ends it
+    while pending:  # not os.walk: before Python 3.12 it recurses, and a deep tree exceeds the limit
         directory, done = pending.pop()
         if done:
             del above[done]
@@ -131,28 +131,28 @@ def walk(
 
 
 def loop_error(directory: str, above: str) -> OSError:
-    return OSError(errno.ELOOP, f"Not followed: this is {above!r} again, a loop of links", directory)
+    return OSError(errno.ELOOP, f"Not followed: a loop of links, back to {above!r}", directory)
 
 
 def name_link(error: OSError, path: str) -> None:
-    """Add to an error of the system what the link at `path` leads to, if that is a link."""
+    """Add the target of the link at `path` to a system error's message; do nothing if `path` is not a link."""
     with suppress(OSError):
         if error.errno is not None and error.strerror == os.strerror(error.errno):
             error.strerror = f"{error.strerror} (a link to {os.readlink(path)!r})"
 
 
 def event_files_in(directory: str) -> list[str]:
-    """Those of one run, in the order TensorBoard reads them."""
+    """Return the event files of one run, in the order in which TensorBoard reads them."""
     if is_url(directory):
         return [file for file in find_event_files(directory) if run_of(file, directory) == "."]
     return sorted(path for path, is_directory in entries_of(directory) if not is_directory)
 
 
 def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
-    """Yield the directories and event files in it, each with whether it is a directory. Links count as their targets.
+    """Yield the path of each directory and event file in `directory`, and whether it is a directory.
 
-    A link that cannot be followed is yielded too: listing or reading it says why. It counts as an event file if it has
-    the name of one, else as a directory.
+    A link counts as its target. A link that cannot be followed counts as an event file if it has the name of one, else
+    as a directory: the caller's attempt to read or list it then raises the error.
     """
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -160,7 +160,7 @@ def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
             try:
                 is_directory = entry.is_dir()
                 if not is_directory and not is_event_file and entry.is_symlink():
-                    entry.stat()  # raises for a link to nowhere
+                    entry.stat()  # raises for a broken link
             except OSError:
                 is_directory = not is_event_file
             if is_directory or is_event_file:
@@ -168,9 +168,9 @@ def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
 
 
 def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
-    """As find_event_files, by one listing, unless there is nothing."""
+    """Return the event files below a URL, unsorted, by one listing; ask for its type only if the listing is empty."""
     there, path = filesystem(url)
-    there.invalidate_cache()  # what was there once
+    there.invalidate_cache()  # fsspec caches listings
     try:
         found = there.find(path)
         if found == [path] or (not found and not there.isdir(path)):
@@ -178,13 +178,13 @@ def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
     except OSError as error:
         on_error(error)
         return []
-    root = url.rstrip("/") if path.strip("/") else url  # spelled as given: files' URLs begin with it
+    root = url.rstrip("/") if path.strip("/") else url  # as the caller spelled it: run_of compares with it
     below = len(path.rstrip("/"))
     return [root + file[below:] for file in found if "tfevents" in posixpath.basename(file)]
 
 
 def run_of(file: str, root: str) -> str:
-    """What TensorBoard calls the run of a file below `root`: its directory from there, "." for the root itself."""
+    """Return TensorBoard's name for the run of a file: the file's directory, relative to `root`, or "."."""
     if file == root:
         return "."
     if is_url(root):
@@ -195,7 +195,7 @@ def run_of(file: str, root: str) -> str:
 def by_run(
     files: Iterable[str], root: str, wants_run: Callable[[str], bool] = lambda run: True
 ) -> dict[str, list[str]]:
-    """Return the files of each run that is wanted, in their order."""
+    """Group files by run, in their order; drop the runs that are not wanted."""
     runs: dict[str, list[str]] = {}
     for file in files:
         name = run_of(file, root)
@@ -205,7 +205,7 @@ def by_run(
 
 
 def open_file(path: str, whole: bool = True) -> BinaryIO:
-    """whole: all of it will be read. A FIFO would block, a device never end; that it is a directory is said by open."""
+    """Open a regular file, or a URL, to read bytes. whole: the caller will read all of it."""
     if is_url(path):
         return _open_url(path, whole)
     try:
@@ -213,6 +213,7 @@ def open_file(path: str, whole: bool = True) -> BinaryIO:
     except OSError as error:
         name_link(error, path)
         raise
+    # A FIFO would block, and a device might never end. For a directory, open() raises the usual IsADirectoryError.
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "Not a regular file", path)
     return open(path, "rb")
@@ -220,11 +221,11 @@ def open_file(path: str, whole: bool = True) -> BinaryIO:
 
 def _open_url(url: str, whole: bool) -> BinaryIO:
     there, path = filesystem(url)
-    with suppress(OSError):  # an empty object has no first byte; what else is wrong is said by open
+    with suppress(OSError):  # an empty object has no first byte; open() raises every other error again
         start = there.cat_file(path, start=0, end=SMALL) if whole else bytes(SMALL)
         if len(start) < SMALL:
             return io.BytesIO(start)
-    there.invalidate_cache(path)  # the size it had once
+    there.invalidate_cache(path)  # the cached size may be old
     file: BinaryIO = there.open(path, "rb")
     return file
 
@@ -237,7 +238,7 @@ def size_at(path: str) -> int:
 
 
 def bytes_in(files: Iterable[str]) -> int:
-    """Of all the files; nothing of one that is not there, which is told when it is read."""
+    """Return the size of all files together. A missing file counts 0: reading it reports the error."""
     total = 0
     for file in files:
         with suppress(OSError):
@@ -246,24 +247,26 @@ def bytes_in(files: Iterable[str]) -> int:
 
 
 def size_of(file: BinaryIO) -> int:
-    """In bytes, by now: a local file may grow."""
+    """Return the size of an open file in bytes; a local file may have grown since it was opened."""
     if isinstance(file, io.BytesIO):
         return file.getbuffer().nbytes
-    size: int | None = getattr(file, "size", None)  # fsspec's
+    size: int | None = getattr(file, "size", None)  # a file of fsspec has it
     return os.fstat(file.fileno()).st_size if size is None else size
 
 
 @contextmanager
 def whole_file(path: str, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """A file of this machine to write to, open as `open` does it. It takes the place of one that is there when it is
-    whole, and on the disk; after an error there is what was there before. (What is no regular file, as /dev/stdout, is
-    written to as it is.)"""
+    """Open a local file to write, like `open`; it appears at `path` when it is whole and synced to the disk.
+
+    It replaces a file at `path`; after an error, the old file stays. What is not a regular file, such as /dev/stdout,
+    is written to directly.
+    """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, mode, **options) as file:
             yield file
         return
     path = os.path.realpath(path)
-    partial = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}")  # a name that no reader of files looks at
+    partial = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}")  # a name that readers of a folder ignore
     try:
         with open(partial, mode.replace("w", "x"), **options) as file:
             yield file

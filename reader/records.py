@@ -1,15 +1,15 @@
-"""TFRecord frames, one after another: the container of every event file.
+"""Read the records (TFRecord frames) of an event file. An event file is a sequence of these frames:
 
     uint64  length of the data             little-endian
     uint32  masked CRC-32C of the 8 bytes above
     byte    data[length]
     uint32  masked CRC-32C of the data
 
-This is the oracle of the writer's tests and shares no code with it. Where tbc's extension is built, its CRC is taken
-for speed instead of the one below; the tests hold both against others, and read with this one.
+This module is the oracle of the writer's tests and shares no code with the writer, except the CRC: where tbc's
+extension is built, its faster CRC replaces the one below. The tests compare both with others, and read with this one.
 
-A file may hold anything. Whatever it is, time goes with its size and memory with its largest record: a length is
-believed once its checksum holds and the file has room for it, and no byte is looked at more than a few times.
+A file may hold anything. Time is linear in its size; memory, in its largest record. For that, a length is used only if
+its checksum is right and the file is long enough for it, and each byte is read a few times at most.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from .files import open_file, raise_error, size_of
 
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
-LIMIT = 2**31 - 1  # bytes of data: no protobuf message is larger
-SURE = 1 << 12  # bytes that are read without a look whether the file has them
+LIMIT = 2**31 - 1  # bytes of data in a record: no protobuf message is larger
+SURE = 1 << 12  # bytes of data that are read without a check that the file has so many
 PIECE = 1 << 20  # bytes that are read at a time
-SNIFFED = 1 << 12  # bytes that tell what a file is that is no event file
+SNIFFED = 1 << 12  # bytes at the beginning of a file that _wrong_file looks at
 
-# The upper half of a length, which is zero, and the checksum behind it. A run of zeros, which a crash may leave in
-# plenty, is one match: twelve zeros are no head.
+# The upper half of a length, which is zero, and the checksum after it. A crash may leave a long run of zeros: one match
+# skips it, because twelve zeros are not a head.
 _HALF_A_HEAD = re.compile(rb"\0(?:(?<=\0{5})\0*(?=\0{11})|(?=\0{3}.{4}))", re.DOTALL)
 
 
 class RecordError(ValueError):
-    """A file that is not a run of whole records.
+    """A file is damaged, or ends within a record.
 
-    `problem` says what is wrong, `path` and `offset` (in bytes) where; `end` is where that record ends, if its length
-    can be believed.
+    problem: what is wrong. path, offset: the file, and the byte at which the record begins. end: the byte at which the
+    record ends, or None if its length is not known.
     """
 
     def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
-        super().__init__(path, offset, problem, end)  # what pickle hands over
+        super().__init__(path, offset, problem, end)  # pickle calls the class with these arguments
         self.path = path
         self.offset = offset
         self.problem: str = f"{problem} in the record at byte {offset}"
@@ -59,11 +59,11 @@ class TruncatedRecordError(RecordError):
 
 
 class CorruptRecordError(RecordError):
-    """The bytes of a record are not those that were written."""
+    """A record is damaged: its bytes are not those that were written."""
 
 
 class WrongFileError(CorruptRecordError):
-    """The file is no event file (gzip, HTML, a Git LFS pointer, ...), or a tool changed it as if it were text."""
+    """The file is not an event file (gzip, HTML, a Git LFS pointer, ...), or a tool changed it as if it were text."""
 
     def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
         super().__init__(path, offset, problem, end)
@@ -83,7 +83,7 @@ _TABLE = _crc_table()
 
 
 def crc32c_in_python(data: bytes) -> int:
-    """CRC-32C (Castagnoli, RFC 3720), a byte at a time."""
+    """Return the CRC-32C (Castagnoli, RFC 3720) of the data."""
     table = _TABLE
     crc = 0xFFFFFFFF
     for byte in data:
@@ -97,19 +97,21 @@ with suppress(ImportError):
 
 
 def mask(crc: int) -> int:
-    """As it is stored: rotated right by 15 bits, plus a constant."""
+    """Return a CRC as TFRecord stores it: rotated right by 15 bits, plus a constant."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def read_records(
     path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
 ) -> Iterator[bytes]:
-    """The data of each record of a file, in order.
+    """Yield the data of each record of a file, in order.
+
+    on_error: called with each TruncatedRecordError or CorruptRecordError; by default it is raised. If on_error returns,
+        reading continues: after the record if only its data is damaged, else at the next valid head of a record.
+        Adjacent damaged records are one error.
 
     Raises OSError, TruncatedRecordError where the file ends within a record, and CorruptRecordError where a checksum is
-    wrong; all that stands before has been given by then. With an `on_error` of the caller's, these two are given to it
-    in place of being raised, and reading goes on: behind a record whose data is damaged, else at the next head of one.
-    Damage that adjoins is one error, however many records it spans.
+    wrong. All records before the error have been yielded by then.
     """
     for _, data in read_frames(path, on_error):
         yield data
@@ -118,7 +120,7 @@ def read_records(
 def read_frames(
     path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error, offset: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """As read_records, each with the offset of its record, from the record on that begins at `offset`."""
+    """Do as read_records does, but yield (offset, data) of each record, starting with the record at byte `offset`."""
     path = os.fsdecode(path)
     with open_file(path) as file:
         yield from frames_of(file, path, on_error, offset)
@@ -127,7 +129,7 @@ def read_frames(
 def frames_of(
     file: BinaryIO, path: str, on_error: Callable[[RecordError], object], offset: int
 ) -> Iterator[tuple[int, bytes]]:
-    """As read_frames, of an open file. Damage is one error as far as no good record interrupts it."""
+    """Do as read_frames does, for an open file. Damage is one error until the next good record."""
     is_damaged = False
     while True:
         try:
@@ -157,7 +159,7 @@ def frames_of(
 
 
 def with_cause(error: RecordError, file: BinaryIO) -> RecordError:
-    """Return the error, or one that names the cause where the bytes show it."""
+    """Return the error, or a more precise one if the file's bytes show the cause."""
     problem = _wrong_file(file) if error.offset == 0 else None
     if problem is None and _is_crlf(file, error.offset):
         problem = r"a text-mode transfer turned \n into \r\n; copy the file again, as binary"
@@ -165,25 +167,25 @@ def with_cause(error: RecordError, file: BinaryIO) -> RecordError:
         return WrongFileError(error.path, error.offset, problem, error.end)
     file.seek(error.offset)
     if isinstance(error, CorruptRecordError) and file.read(HEAD.size) == bytes(HEAD.size):
-        return CorruptRecordError(error.path, error.offset, "zeros, as a crash may leave them,", error.end)
+        return CorruptRecordError(error.path, error.offset, "zeros, perhaps left by a crash,", error.end)
     return error
 
 
-_MAGIC = {  # what a file begins with: what it is
+_MAGIC = {  # the first bytes of a file: what it is, and what to do
     b"\x1f\x8b\x08": "the file is compressed with gzip; decompress it",
     b"PK\x03\x04": "the file is a zip archive; unpack it",
     b"BZh": "the file is compressed with bzip2; decompress it",
     b"\xfd7zXZ\0": "the file is compressed with xz; decompress it",
     b"\x28\xb5\x2f\xfd": "the file is compressed with zstd; decompress it",
     b"version https://git-lfs": "the file is a pointer of Git LFS; run `git lfs pull` to get the event file",
-    b"\xff\xfe": "the file is text in UTF-16; a tool changed it, copy it again, as binary",
-    b"\xfe\xff": "the file is text in UTF-16; a tool changed it, copy it again, as binary",
-    b"\xef\xbb\xbf": "the file begins with UTF-8's byte order mark; a tool changed it, copy it again, as binary",
+    b"\xff\xfe": "a tool changed the file to text in UTF-16; copy it again, as binary",
+    b"\xfe\xff": "a tool changed the file to text in UTF-16; copy it again, as binary",
+    b"\xef\xbb\xbf": "a tool put UTF-8's byte order mark before the file; copy it again, as binary",
 }
 
 
 def _wrong_file(file: BinaryIO) -> str | None:
-    """Say what a file is whose first record is damaged; None where its first bytes do not show it."""
+    """Return what a file is, if it is not an event file; None if its first SNIFFED bytes do not show it."""
     file.seek(0)
     head = file.read(SNIFFED)
     if len(head) >= HEAD.size and _length(head[: HEAD.size]) is not None:
@@ -199,10 +201,10 @@ def _wrong_file(file: BinaryIO) -> str | None:
         if len(head) < SNIFFED or error.start < SNIFFED - 3:  # else the last character is cut
             return None
         text = head[: error.start].decode()
-    # The fourth byte of a length is 0.
+    # A text has no zero byte. The fourth byte of a record's length is zero, unless it has 16 MiB or more.
     if len(head) >= 4 and all(character.isprintable() or character.isspace() for character in text):
         return "the file is plain text"
-    if len(head) >= 100 and not text.isascii():  # checksums are random bytes, which form no UTF-8
+    if len(head) >= 100 and not text.isascii():  # checksums are random bytes: an event file is not valid UTF-8
         return "a tool changed the file to text in UTF-8; copy it again, as binary"
     return None
 
@@ -224,18 +226,18 @@ def _is_crlf(file: BinaryIO, offset: int) -> bool:
 
 
 def frame(data: bytes) -> bytes:
-    """A record with that data."""
+    """Return the record of the data: head, data and checksum."""
     length = HEAD.pack(len(data), 0)[:8]
     return length + TAIL.pack(mask(crc32c(length))) + data + TAIL.pack(mask(crc32c(data)))
 
 
 def end_of(offset: int, length: int) -> int:
-    """Where the record ends that begins at `offset` and has so much data."""
+    """Return where a record ends that begins at `offset` and has `length` bytes of data."""
     return offset + HEAD.size + length + TAIL.size
 
 
 def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
-    """The data of the record that begins at `offset`; None if the file ends there. Raises as read_records does."""
+    """Return the data of the record at `offset`; None if the file ends there. Raises as read_records does."""
     file.seek(offset)
     head = file.read(HEAD.size)
     if not head:
@@ -248,7 +250,7 @@ def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
     if length > LIMIT:
         raise CorruptRecordError(path, offset, f"impossible length of {length} bytes")
     end = end_of(offset, length)
-    if length > SURE and end > size_of(file):  # before memory is taken for it
+    if length > SURE and end > size_of(file):  # checked before memory is allocated
         raise TruncatedRecordError(path, offset, "the file ends")
     data = file.read(length)
     tail = file.read(TAIL.size)
@@ -260,10 +262,9 @@ def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
 
 
 def records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Read a piece of the file at `offset`, and yield its records, each with its offset, data and checksum.
+    """Read up to PIECE bytes at `offset`; yield (offset, data, checksum) of each record in them.
 
-    Stop at the first one that is damaged or not whole in the piece: read_record says which. `follow` would take 10 %
-    longer with read_record alone.
+    Stop at a record that is damaged or not whole; read_record says which. With it alone, `follow` takes 10 % longer.
     """
     file.seek(offset)
     piece = file.read(min(PIECE, size - offset))
@@ -283,17 +284,18 @@ def records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple
 
 
 def _length(head: bytes) -> int | None:
-    """What the head of a record says, if its checksum holds."""
+    """Return the length in the head of a record; None if its checksum is wrong."""
     length: int
     length, crc = HEAD.unpack(head)
     return length if crc == mask(crc32c(head[:8])) else None
 
 
 def next_head(file: BinaryIO, offset: int, whole: bool = True) -> int | None:
-    """Where the next record begins, at `offset` or behind: a length whose checksum holds, and which the file has room
-    for, unless the record need not be whole.
+    """Return the offset of the first head at or after `offset` whose checksum is right; None if there is none.
 
-    Pieces double, so that damage every few bytes does not have a mebibyte read for each.
+    whole: skip a head if the file ends before the end of its record.
+
+    Pieces double in size: with damage every few bytes, reading a mebibyte for each would be slow.
     """
     size = size_of(file)
     step = 1 << 10
@@ -312,10 +314,10 @@ def next_head(file: BinaryIO, offset: int, whole: bool = True) -> int | None:
 
 
 def _next_data(file: BinaryIO, offset: int) -> int:
-    """Where there are bytes, at `offset` or behind: a file of exbibytes may be a hole."""
+    """Return the offset of the first data at or after `offset`: a sparse file may have a hole of exbibytes."""
     try:
         return file.seek(offset, os.SEEK_DATA)
-    except (AttributeError, ValueError):  # no such thing here, or at a URL
+    except (AttributeError, ValueError):  # this system, or a file at a URL, has no SEEK_DATA
         return offset
     except OSError as error:
         return size_of(file) if error.errno == errno.ENXIO else offset

@@ -1,4 +1,4 @@
-"""Tags: of what kind a value is that stands under one, and which of them are wanted."""
+"""Decide the kind of a value, and match tags, runs and kinds with what the caller wants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import translate
 from itertools import islice
 from typing import TypeAlias
 
-PLUGIN_KINDS = {  # of the values that are stored as tensors
+PLUGIN_KINDS = {  # the kind of a value that is stored as a tensor, by its plugin
     "scalars": "scalar",
     "histograms": "histogram",
     "images": "image",
@@ -24,24 +24,24 @@ PLUGIN_KINDS = {  # of the values that are stored as tensors
     "graph_keras_model": "keras_model",
 }
 VALUE_KINDS = {"simple_value": "scalar", "histo": "histogram", "image": "image", "audio": "audio"}
-EVENT_KINDS = {  # of what events hold that have no summary
+EVENT_KINDS = {  # the kind of an event that has no summary, by its field
     "file_version": "file_version",
     "graph_def": "graph",
     "session_log": "session_log",
     "tagged_run_metadata": "run_metadata",
     "meta_graph_def": "meta_graph",
 }
-SESSION_START = 1  # of a SessionLog
+SESSION_START = 1  # SessionLog.START
 KINDS = sorted({*PLUGIN_KINDS.values(), *EVENT_KINDS.values(), "tensor", "empty"})
 
-MOST_NAMES = 1000  # that are compared with one that is not there
-LONG_NAME = 100  # characters
+MOST_NAMES = 1000  # names that `nearest` compares with the missing one
+LONG_NAME = 100  # characters of a name that messages show
 
 Patterns: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
 
 
 def kind_of(what: str | None, plugin: str) -> str:
-    """The kind of a value by its field, of Summary.Value or of Event, and by its plugin."""
+    """Return the kind of a value, from its field of Summary.Value or Event and its plugin."""
     if what in VALUE_KINDS:
         return VALUE_KINDS[what]
     if what in EVENT_KINDS:
@@ -50,7 +50,7 @@ def kind_of(what: str | None, plugin: str) -> str:
 
 
 def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
-    """Return the wanted kinds of values; None wants all. Raises ValueError if there is no such kind."""
+    """Return the wanted kinds as a set; None wants all. Raises ValueError for an unknown kind."""
     wanted = set(KINDS) if kinds is None else {kinds} if isinstance(kinds, str) else set(kinds)
     for kind in wanted - set(KINDS):
         raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -58,10 +58,10 @@ def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
 
 
 def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
-    """The plugin of a value: what its metadata say, else what those of the tag's first value said.
+    """Return the plugin of a value: the one in its metadata, else that of the tag's first value.
 
-    `plugins` remembers them. A writer may leave the metadata of later values out: summary.proto says so of
-    SummaryMetadata, and TensorFlow 1 did.
+    `plugins` holds the plugin of the first value of each tag. A writer may omit the metadata of later values:
+    summary.proto allows it, and TensorFlow 1 did it.
     """
     first = plugins.setdefault(tag, plugin)
     return plugin or first
@@ -72,10 +72,10 @@ def is_glob(pattern: str) -> bool:
 
 
 def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]:
-    """Return a function that says whether a name is wanted.
+    """Return a function that returns whether a name is wanted.
 
-    A str is the name itself or a glob, in which * is any text, slashes included; a compiled regular expression is
-    searched for; of several patterns one is enough, and None wants all. A function answers for itself.
+    patterns: a str is a name or a glob, in which * matches any text, slashes included. A compiled regular expression
+        matches anywhere in the name. Of several patterns, one must match. None wants all. A function is returned as is
     """
     if patterns is None:
         return lambda name: True
@@ -88,7 +88,7 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
     for pattern in several:
         if isinstance(pattern, str):
             names.add(pattern)
-            if is_glob(pattern):  # thousands of plain names cost no more than one
+            if is_glob(pattern):  # a plain name needs only the set: thousands cost no more than one
                 finders.append(re.compile(translate(pattern)).match)
         elif isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
             finders.append(pattern.search)
@@ -98,7 +98,7 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
 
 
 def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
-    """Words about the names that are there: those like this one, or else some."""
+    """Return the end of an error message: the three names most like `pattern`, else the first three."""
     names = list(names)
     part = pattern.strip("*")[:LONG_NAME] if isinstance(pattern, str) else pattern.pattern[:LONG_NAME]
     close = get_close_matches(part, [name for name in names[:MOST_NAMES] if len(name) <= LONG_NAME], 3)
@@ -111,13 +111,13 @@ def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
 
 
 def quoted(name: str | re.Pattern[str], longest: int = LONG_NAME) -> str:
-    """Return a name or a pattern in quotes; of a long one, the beginning."""
+    """Return a name or a pattern in quotes; cut it after `longest` characters."""
     text = name if isinstance(name, str) else name.pattern
     return repr(text) if len(text) <= longest else f"{text[:longest]!r}..."
 
 
 def printable(text: str) -> str:
-    """A tag or a text must not move the cursor, ring the bell or hide what it is: control characters are escaped."""
+    """Escape control characters, so that a tag or text cannot move the cursor, ring the bell or hide itself."""
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 

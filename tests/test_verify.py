@@ -474,7 +474,7 @@ def test_zeros_are_named(path, before):
     with path.open("ab") as file:
         file.write(bytes(5000))
     assert found(path) == [("error", "corrupt", size)]
-    assert message(path) == f"zeros, as a crash may leave them, in the record at byte {size} (5,000 bytes)"
+    assert message(path) == f"zeros, perhaps left by a crash, in the record at byte {size} (5,000 bytes)"
 
 
 def test_damage_of_one_text_mode_transfer_is_one_warning(path):
