@@ -1,4 +1,4 @@
-"""Events, and what they hold in words."""
+"""Read Event messages, and split them into values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .records import CorruptRecordError, RecordError, read_frames
 from .tags import kind_of, plugin_of
 
 STRING = 7
-DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the field of its values otherwise
+DTYPES = {  # by TensorProto.dtype: name, struct code of tensor_content, and the field that may hold the values instead
     1: ("float32", "f", "float_val"),
     2: ("float64", "d", "double_val"),
     3: ("int32", "i", "int_val"),
@@ -40,12 +40,14 @@ DTYPES = {  # of TensorProto: name, type code of its tensor_content, and the fie
 
 @dataclass(frozen=True)
 class Value:
-    """One thing that was logged.
+    """One value that was logged.
 
-    kind: scalar, histogram, image, audio, text, pr_curve, mesh, hparams, custom_scalars, keras_model, tensor; of events
-        without a summary, under an empty tag, file_version, session_log, graph, meta_graph, run_metadata
-    content: the protobuf message: the Summary.Value, or what the event holds instead of a summary. Writers store one
-        kind in several ways; decode() reads them all.
+    step, wall_time: of its event; wall_time in seconds since 1970
+    kind: scalar, histogram, image, audio, text, pr_curve, mesh, hparams, custom_scalars, keras_model, tensor or empty.
+        Events without a summary have the kinds file_version, session_log, graph, meta_graph and run_metadata, and an
+        empty tag (a run_metadata may have one)
+    content: the Summary.Value message, or what the event holds instead of a summary. Writers store the same kind in
+        several ways; decode() reads them all
     """
 
     step: int
@@ -62,9 +64,9 @@ class Value:
 
 
 def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error) -> Iterator[Any]:
-    """The Event messages of a file (tbc.proto.Event), in order.
+    """Yield the Event messages (tbc.proto.Event) of a file, in order.
 
-    Raises, or calls `on_error`, as read_records does; a record that is no Event is corrupt, too.
+    Raises, or calls `on_error`, as read_records does. A record that is not an Event is a CorruptRecordError, too.
     """
     for offset, data in read_frames(path, on_error):
         event = event_of(data, os.fsdecode(path), offset, on_error)
@@ -73,10 +75,10 @@ def read_events(path: str | os.PathLike[str], on_error: Callable[[RecordError], 
 
 
 def event_of(data: bytes, path: str, offset: int, on_error: Callable[[RecordError], object]) -> Any | None:
-    """The Event in a record's data; None, and the error is told, if there is none."""
+    """Return the Event in a record's data; call `on_error` and return None if the data is not an Event."""
     try:
         return Event.FromString(data)
-    except (DecodeError, UnicodeDecodeError):  # the latter where protobuf is pure Python
+    except (DecodeError, UnicodeDecodeError):  # protobuf in pure Python raises the latter
         on_error(CorruptRecordError(path, offset, "no Event message"))
         return None
 
@@ -84,23 +86,24 @@ def event_of(data: bytes, path: str, offset: int, on_error: Callable[[RecordErro
 def read_values(
     path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error
 ) -> Iterator[Value]:
-    """What the events of a file hold, one by one. Raises, or calls `on_error`, as read_events does."""
+    """Yield each value in the events of a file, in order. Raises, or calls `on_error`, as read_events does."""
     plugins: dict[str, str] = {}
     for event in read_events(path, on_error):
         yield from values_of(event, plugins)
 
 
 def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Value]:
-    """What an event holds, one by one.
+    """Yield each value of an event.
 
-    plugins: that of each tag by now, as tags.plugin_of remembers them.
+    plugins: the plugin of each tag so far; tags.plugin_of reads and extends it
     """
     what = event.WhichOneof("what")
     if what == "summary":
         step, wall_time = event.step, event.wall_time
         for value in event.summary.value:
             tag = value.tag
-            plugin = value.metadata.plugin_data.plugin_name if value.HasField("metadata") else ""  # it takes its time
+            # HasField first: reading the fields of absent metadata is slow.
+            plugin = value.metadata.plugin_data.plugin_name if value.HasField("metadata") else ""
             if plugins is not None:
                 plugin = plugin_of(tag, plugin, plugins)
             yield Value(step, wall_time, tag, kind_of(value.WhichOneof("value"), plugin), value)
@@ -110,9 +113,9 @@ def values_of(event: Any, plugins: dict[str, str] | None = None) -> Iterator[Val
 
 
 def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:
-    """The elements of a TensorProto, flat: strings as bytes, complex numbers as pairs of numbers; the first `limit`.
+    """Return the stored elements of a TensorProto as a flat list; at most the first `limit`.
 
-    There are as many as are stored, whatever the shape says.
+    Strings are bytes, and a complex number is two elements. The shape is ignored: it may have more or fewer elements.
     """
     name, code, field = DTYPES.get(tensor.dtype, ("", "", ""))
     if not field:
@@ -123,7 +126,7 @@ def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:
         values = list(struct.unpack_from(f"<{n}{code}", tensor.tensor_content))
     else:
         values = list(getattr(tensor, field)[:limit])
-        if name == "uint8" and not values:  # where torch's writer puts them
+        if name == "uint8" and not values:  # torch's writer puts them into uint32_val
             values = list(tensor.uint32_val[:limit])
         if name == "float16":
             values = [_half(bits) for bits in values]
@@ -133,9 +136,9 @@ def tensor_values(tensor: Any, limit: int | None = None) -> list[Any]:
 
 
 def numbers_of(tensor: Any, limit: int | None = None) -> list[Any]:
-    """tensor_values of what must not hold strings."""
+    """Return tensor_values(tensor, limit). Raises ValueError for a tensor of strings."""
     if tensor.dtype == STRING:
-        raise ValueError("strings in place of numbers")
+        raise ValueError("expected numbers, got string")
     return tensor_values(tensor, limit)
 
 
@@ -145,7 +148,7 @@ def _float_of(bits: int) -> float:
 
 
 def _half(bits: int) -> float:
-    """half_val holds the 16 bits of a half; torch's writer puts the 32 bits of a float there."""
+    """Return the number in an element of half_val: 16 bits of a half, or the 32 bits of a float of torch's writer."""
     value: float = struct.unpack("<e", struct.pack("<H", bits))[0] if 0 <= bits < 1 << 16 else _float_of(bits)
     return value
 
@@ -155,7 +158,7 @@ def _bfloat(bits: int) -> float:
 
 
 def scalar_of(value: Any) -> float:
-    """The number of a scalar, of either style."""
+    """Return the number of a scalar: a simple_value, or the first element of a tensor; NaN if the tensor is empty."""
     if value.WhichOneof("value") == "simple_value":
         return float(value.simple_value)
     values = numbers_of(value.tensor, 1)

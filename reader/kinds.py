@@ -1,11 +1,11 @@
-"""What each kind of value is, decoded, however its writer stored it: as a message of its own, or as a tensor.
+"""Decode values of every kind into Python objects, whether a message or a tensor stores them.
 
     for value in read_values(path):
         if value.kind == "image":
             value.decode().image().show()
 
-A file may hold anything: contents that are not what their kind holds raise ValueError, and a few bytes do not become
-gigabytes. numpy and Pillow are imported where arrays and pictures are made; the rest needs protobuf alone.
+A file may hold anything. Contents that do not fit their kind raise ValueError, and a few bytes never decode to
+gigabytes. numpy and Pillow are imported only to make arrays and pictures; the rest needs protobuf alone.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ if TYPE_CHECKING:
 
 IMAGE_FORMATS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"BM": "BMP"}
 MESH_PARTS = {1: "vertex", 2: "face", 3: "color"}
-FILL = 1 << 20  # elements that a tensor may have beyond those that are stored
-MOST_DIMENSIONS = 64  # of numpy's arrays
+FILL = 1 << 20  # elements that a tensor's shape may have more than are stored
+MOST_DIMENSIONS = 64  # numpy's limit
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How many values lie where.
+    """Counts of values in buckets.
 
-    limits: float64[n], the upper limit of each bucket, whose lower limit is the one before. counts: float64[n].
-    min, max, num, sum, sum_squares: of the values. A histogram that was stored as a tensor knows no sums: they are
-    None; its min and max are the ends of the buckets that are not empty.
+    limits: float64[n], the upper limit of each bucket; its lower limit is the upper limit of the bucket before
+    counts: float64[n], the number of values in each bucket
+    min, max, num, sum, sum_squares: of the values. A histogram that was stored as a tensor has no sums (None); its min
+        and max are the outer limits of the buckets that are not empty
     """
 
     limits: Floats
@@ -62,9 +63,9 @@ class Histogram:
 
     @property
     def edges(self) -> Floats:
-        """float64[n + 1], to draw it: plt.stairs(histogram.counts, histogram.edges).
+        """The edges of the buckets, float64[n + 1], to draw it: plt.stairs(histogram.counts, histogram.edges).
 
-        As TensorBoard draws it, from min to max, whatever the limits there; empty buckets at the ends have no width.
+        As in TensorBoard, they go from min to max, not to the outer limits. Empty buckets at the ends have no width.
         """
         import numpy as np
 
@@ -78,7 +79,7 @@ class Histogram:
 
 @dataclass(frozen=True, eq=False)
 class PRCurve:
-    """Counts of predictions at n thresholds, and what follows from them. All are float64[n]."""
+    """Counts of predictions at n thresholds, with precision and recall. All are float64[n]."""
 
     tp: Floats
     fp: Floats
@@ -92,7 +93,7 @@ class PRCurve:
 
     @property
     def thresholds(self) -> Floats:
-        """float64[n], evenly from 0 to 1: it is not stored, but so they are made."""
+        """The thresholds, float64[n], evenly spaced from 0 to 1. They are not stored; all writers use these."""
         import numpy as np
 
         return np.linspace(0, 1, len(self.tp))
@@ -100,7 +101,10 @@ class PRCurve:
 
 @dataclass(frozen=True)
 class Image:
-    """Images of one size, in pixels. files: each encoded; most often there is one."""
+    """One or several images of the same size.
+
+    width, height: in pixels. files: the encoded images; usually there is one.
+    """
 
     width: int
     height: int
@@ -112,38 +116,40 @@ class Image:
         return f"Image({several}{self.width}x{self.height} {self.format or 'unknown format'}, {size:,} bytes)"
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows."""
+        """Return the first file if it is a PNG, for notebooks."""
         return self.files[0] if self.format == "PNG" else None
 
     @property
     def format(self) -> str:
-        """Of the first file: PNG, GIF, JPEG, WebP or BMP; empty if it is none of these."""
+        """The format of the first file: PNG, GIF, JPEG, WebP or BMP; "" for others."""
         start = self.files[0][:4] if self.files else b""
         return next((name for magic, name in IMAGE_FORMATS.items() if start.startswith(magic)), "")
 
     def image(self, i: int = 0) -> PIL.Image.Image:
-        """Of file i, by Pillow: `n_frames` and `seek` are those of an animation.
+        """Return file i as a Pillow image, loaded. An animation has `n_frames` and `seek`.
 
-        Raises ValueError if it is no image, or no whole one, of the formats above; IndexError if there is no file i.
+        Raises ValueError if the file is not a whole image of the formats above, IndexError if there is no file i.
         """
         import PIL.Image
 
         file = self.files[i]
-        formats = [name.upper() for name in IMAGE_FORMATS.values()]  # others may run programs: EPS does
+        formats = [name.upper() for name in IMAGE_FORMATS.values()]  # for others Pillow may run a program: EPS
         try:
             image = PIL.Image.open(io.BytesIO(file), formats=formats)
             image.load()
-        except Exception as error:  # its decoders raise what they come across
-            raise ValueError(f"{len(file)} bytes that are no image to Pillow ({type(error).__name__})") from error
+        except Exception as error:  # Pillow's decoders raise many types
+            raise ValueError(f"Pillow cannot read the {len(file)} bytes ({type(error).__name__})") from error
         return image
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Sounds. files: each encoded, most often as WAV, and most often there is one.
+    """One or several sounds.
 
-    sample_rate: frames per second, in Hz. frames: the length. content_type: as in "audio/wav". Those of sounds that
-    were stored as a tensor are read from the first file; they are 0 if `wave` cannot read it.
+    sample_rate: in Hz. frames: the length, in samples per channel. content_type: such as "audio/wav".
+    files: the encoded sounds, usually as WAV; usually there is one.
+
+    For sounds that were stored as a tensor, the first file has the other fields; they are 0 or "" if it is not a WAV.
     """
 
     sample_rate: float
@@ -158,10 +164,11 @@ class Audio:
         return f"Audio({frames} of {self.sample_rate:g} Hz, {self.channels} {channels}, {size:,} bytes)"
 
     def samples(self, i: int = 0) -> npt.NDArray[Any]:
-        """Of WAV file i, an array of (frames, channels), of the integers that are stored: uint8 (silence is 128),
-        int16, or int32, in which those of 24 bits stay as small as they are.
+        """Return the samples of WAV file i, an array of shape (frames, channels).
 
-        Raises ValueError for other files, also WAVs of floats; IndexError if there is no file i.
+        The dtype is that of the file: uint8 (silence is 128), int16 or int32. 24-bit samples are int32, not scaled.
+
+        Raises ValueError for other files, also for WAVs of floats; IndexError if there is no file i.
         """
         import numpy as np
 
@@ -170,20 +177,21 @@ class Audio:
             data = wav.readframes(wav.getnframes())
         if width > 4:
             raise ValueError(f"a WAV file of {8 * width} bits a sample")
-        data = data[: len(data) // (width * channels) * width * channels]  # whole frames, if it was cut
+        data = data[: len(data) // (width * channels) * width * channels]  # a cut file may end within a frame
         if width == 3:
             padded = np.zeros((len(data) // 3, 4), np.uint8)
-            padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)  # the upper bytes, which have the sign
+            padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)  # the upper bytes, for the sign
             return padded.view(np.int32).reshape(-1, channels) >> 8
         return np.frombuffer(data, f"{'u' if width == 1 else 'i'}{width}").reshape(-1, channels).copy()
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A part of 3D meshes: "vertex", "face" or "color".
+    """One part of a batch of 3D meshes.
 
-    data: of (batch, n, 3): coordinates, the three vertices of each triangle, or RGB from 0 to 255.
-    config: of the scene, for THREE.js.
+    part: "vertex", "face" or "color"
+    data: of shape (batch, n, 3): coordinates, the indices of the three vertices of each triangle, or RGB, 0 to 255
+    config: the settings of the scene, for THREE.js
     """
 
     part: str
@@ -193,7 +201,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class HParams:
-    """The hyperparameters of a run, by name: str, bool or float. start_time: seconds since 1970."""
+    """The hyperparameters of a run: `hparams`, by name, are str, bool or float. start_time: seconds since 1970."""
 
     hparams: dict[str, Any]
     group_name: str
@@ -210,10 +218,10 @@ class SessionEnd:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the runs of an experiment have.
+    """The hyperparameters and metrics of an experiment.
 
-    hparams: by name, which values there may be: a list, or a tuple (least, greatest), or None if that is not said.
-    metrics: tags.
+    hparams: by name, the allowed values: a list, a tuple (min, max), or None if the file has neither
+    metrics: their tags
     """
 
     hparams: dict[str, list[Any] | tuple[float, float] | None]
@@ -221,15 +229,15 @@ class Experiment:
 
 
 def decode(value: Value) -> Any:
-    """What a value holds, by its kind.
+    """Return the content of a Value as a Python object. Its type depends on the kind:
 
-    scalar: float. text: str, or an object array of str if it is not one. tensor: an array, see array_of.
+    scalar: float. text: str, or an object array of str if there are several. tensor: an array, see array_of.
     histogram, pr_curve, image, audio, mesh: Histogram, PRCurve, Image, Audio, Mesh.
     hparams: HParams, SessionEnd or Experiment. custom_scalars: {category: {chart: [tag, ...]}}.
-    file_version, session_log: str. graph, meta_graph, run_metadata: bytes, of protobuf messages. keras_model: str, of
-    JSON. empty: None.
+    file_version, session_log: str. graph, meta_graph, run_metadata: bytes of a protobuf message.
+    keras_model: str, JSON. empty: None.
 
-    Raises ValueError for contents that are not of their kind, TypeError for what is no Value.
+    Raises ValueError for contents that do not fit the kind, TypeError if `value` is not a Value.
     """
     if not isinstance(value, Value):
         raise TypeError(f"expected a Value, as read_values yields them, got {type(value).__name__}")
@@ -240,7 +248,7 @@ def decode(value: Value) -> Any:
 
 
 def node_count(graph: bytes) -> int:
-    """Of a GraphDef message. Raises ValueError if it is none."""
+    """Return how many nodes a serialized GraphDef has. Raises ValueError if it is not a GraphDef."""
     try:
         return len(GraphDef.FromString(graph).node)
     except (DecodeError, RecursionError) as error:
@@ -248,20 +256,20 @@ def node_count(graph: bytes) -> int:
 
 
 def array_of(tensor: Any) -> npt.NDArray[Any]:
-    """A TensorProto as an array of its type and shape; bfloat16 as float32, strings as an object array of bytes.
+    """Return a TensorProto as an array of its dtype and shape; bfloat16 as float32, strings as bytes objects.
 
-    Where fewer elements are stored than the shape has, the last one, or 0, stands for the rest, as in TensorFlow.
-    Raises ValueError for an unknown type, and for a shape that does not fit.
+    If the shape has more elements than are stored, the last one is repeated (or 0, if none is), as in TensorFlow.
+    Raises ValueError for an unknown dtype, for a shape with fewer elements, and for one with FILL more.
     """
     import numpy as np
 
     name, code, _ = DTYPES.get(tensor.dtype, ("", "", ""))
     if not name:
         raise ValueError(f"a tensor of the unknown type {tensor.dtype}")
-    if tensor.tensor_content and name not in ("string", "bfloat16", "bool"):  # whose bytes are not those of numpy's
+    if tensor.tensor_content and name not in ("string", "bfloat16", "bool"):  # numpy stores these otherwise
         flat = np.frombuffer(tensor.tensor_content, f"<{code}").copy()
     else:
-        with np.errstate(over="ignore"):  # floats in the place of halves
+        with np.errstate(over="ignore"):  # torch's writer puts floats, which may be too large, in place of halves
             flat = np.array(tensor_values(tensor), {"string": "O", "bfloat16": "f"}.get(name, code))
     if name.startswith("complex"):
         if len(flat) % 2:
@@ -271,7 +279,7 @@ def array_of(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _shaped(flat: npt.NDArray[Any], tensor: Any, nothing: Any) -> npt.NDArray[Any]:
-    """In the tensor's shape: the last element, or `nothing` if there is none, stands for those that are missing."""
+    """Reshape to the tensor's shape; repeat the last element, or `nothing` if there is none, for those not stored."""
     import numpy as np
 
     shape = [dim.size for dim in tensor.tensor_shape.dim]
@@ -287,16 +295,16 @@ def _shaped(flat: npt.NDArray[Any], tensor: Any, nothing: Any) -> npt.NDArray[An
 
 
 def _numbers(tensor: Any) -> npt.NDArray[Any]:
-    """array_of what must hold real numbers."""
+    """Return array_of(tensor). Raises ValueError unless it holds real numbers."""
     array = array_of(tensor)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{DTYPES[tensor.dtype][0]} in place of numbers")
+        raise ValueError(f"expected numbers, got {DTYPES[tensor.dtype][0]}")
     return array
 
 
 def _strings(tensor: Any) -> list[bytes]:
     if tensor.dtype != STRING:
-        raise ValueError("no strings where strings belong")
+        raise ValueError(f"expected strings, got {DTYPES.get(tensor.dtype, ('an unknown type',))[0]}")
     return list(tensor.string_val)
 
 
@@ -311,24 +319,24 @@ def _histogram(content: Any) -> Histogram:
         return Histogram(limits, counts, histo.min, histo.max, histo.num, histo.sum, histo.sum_squares)
     rows = _numbers(content.tensor).astype(float)
     if rows.ndim != 2 or rows.shape[1] != 3:
-        raise ValueError(f"a histogram of shape {rows.shape}, not (n, 3)")
+        raise ValueError(f"a histogram must have shape (n, 3), got {rows.shape}")
     lower, limits, counts = rows.T
     full = np.flatnonzero(counts)
-    least, greatest = (float(lower[full[0]]), float(limits[full[-1]])) if len(full) else (0.0, 0.0)
-    return Histogram(limits, counts, least, greatest, float(counts.sum()))
+    low, high = (float(lower[full[0]]), float(limits[full[-1]])) if len(full) else (0.0, 0.0)
+    return Histogram(limits, counts, low, high, float(counts.sum()))
 
 
 def _pr_curve(content: Any) -> PRCurve:
     rows = _numbers(content.tensor).astype(float)
     if rows.ndim != 2 or len(rows) != 6:
-        raise ValueError(f"a PR curve of shape {rows.shape}, not (6, n)")
+        raise ValueError(f"a PR curve must have shape (6, n), got {rows.shape}")
     return PRCurve(*rows)
 
 
 def _image(content: Any) -> Image:
     if content.HasField("image"):
         return Image(content.image.width, content.image.height, [content.image.encoded_image_string])
-    elements = _strings(content.tensor)  # width and height in digits, then the files
+    elements = _strings(content.tensor)  # width and height as decimal text, then the files
     if len(elements) < 2 or not all(re.fullmatch(rb"\d{1,10}", element) for element in elements[:2]):
         raise ValueError("an image without width and height")
     return Image(int(elements[0]), int(elements[1]), elements[2:])
@@ -340,7 +348,7 @@ def _audio(content: Any) -> Audio:
         files = [audio.encoded_audio_string]
         return Audio(audio.sample_rate, audio.num_channels, audio.length_frames, audio.content_type, files)
     files = _strings(content.tensor)
-    if [dim.size for dim in content.tensor.tensor_shape.dim[1:]] == [2]:  # each with its label
+    if [dim.size for dim in content.tensor.tensor_shape.dim[1:]] == [2]:  # pairs of a file and its label
         files = files[::2]
     try:
         with _open_wave(files[0] if files else b"") as wav:
@@ -352,8 +360,8 @@ def _audio(content: Any) -> Audio:
 def _open_wave(file: bytes) -> wave.Wave_read:
     try:
         return wave.open(io.BytesIO(file), "rb")
-    except (wave.Error, EOFError, RuntimeError) as error:  # the last where a chunk ends before it begins
-        raise ValueError(f"no WAV file of integers: {str(error) or 'it ends early'}") from error
+    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk's size is wrong
+        raise ValueError(f"not a WAV file of integers: {str(error) or 'it ends early'}") from error
 
 
 def _text(content: Any) -> Any:
@@ -364,22 +372,22 @@ def _text(content: Any) -> Any:
 
 
 def text_of(data: bytes) -> str:
-    """What is not UTF-8 becomes its \\x escapes."""
+    """Decode UTF-8; bytes that are not UTF-8 become \\x escapes."""
     return data.decode("utf-8", "backslashreplace")
 
 
 def _mesh(content: Any) -> Mesh:
     data = MeshPluginData.FromString(content.metadata.plugin_data.content)
-    # A writer may leave out the metadata after the first value of a tag, which ends with the name of the part.
+    # A writer may omit the metadata after the first value of a tag. Then the end of the tag names the part.
     part = MESH_PARTS.get(data.content_type) or content.tag.rpartition("_")[2].lower()
     if part not in MESH_PARTS.values():
-        raise ValueError("no known part of a mesh")
+        raise ValueError("unknown part of a mesh: neither vertex nor face nor color")
     try:
-        config = json.loads(data.json_config or "null")  # which tensorboardX writes
+        config = json.loads(data.json_config or "null")  # tensorboardX writes "null"
     except ValueError:
-        raise ValueError("the config of a mesh is no JSON") from None
+        raise ValueError("the config of a mesh is not JSON") from None
     if not isinstance(config, dict | None):
-        raise ValueError("the config of a mesh is no JSON object")
+        raise ValueError("the config of a mesh is not a JSON object")
     return Mesh(part, _numbers(content.tensor), config or {})
 
 
@@ -407,7 +415,7 @@ def _domain(info: Any) -> list[Any] | tuple[float, float] | None:
 
 
 def _plain(value: Any) -> Any:
-    """A google.protobuf.Value: what JSON can hold."""
+    """Return a google.protobuf.Value as JSON types."""
     kind = value.WhichOneof("kind")
     if kind == "list_value":
         return [_plain(element) for element in value.list_value.values]
@@ -419,20 +427,20 @@ def _plain(value: Any) -> Any:
 def _layout(content: Any) -> dict[str, dict[str, list[str]]]:
     strings = _strings(content.tensor)
     if not strings:
-        raise ValueError("no layout")
+        raise ValueError("a layout without a string")
     layout = Layout.FromString(strings[0])
     return {category.title: {chart.title: _charted(chart) for chart in category.chart} for category in layout.category}
 
 
 def _run_metadata(content: Any) -> bytes:
-    """Of a TaggedRunMetadata, or of a Summary.Value that TensorFlow 2 wrote."""
+    """Return the RunMetadata in a TaggedRunMetadata, or in a Summary.Value, which TensorFlow 2 writes."""
     return bytes(content.run_metadata) if hasattr(content, "run_metadata") else _one_string(content.tensor)
 
 
 def _one_string(tensor: Any) -> bytes:
     strings = _strings(tensor)
     if len(strings) != 1:
-        raise ValueError(f"{len(strings)} strings where one belongs")
+        raise ValueError(f"expected one string, got {len(strings)}")
     return strings[0]
 
 

@@ -1,6 +1,6 @@
-"""Columns, row by row, in pure Python: what csrc/scan.c is to loader.py, where the extension is not built.
+"""Collect rows into columns, in pure Python: loader.py uses this where the extension (csrc/scan.c) is not built.
 
-csrc/scan.h has the rule of what a file hides of the files before it.
+csrc/scan.h has the rule which rows of earlier files a file hides.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 
 class Starts:
-    """The starts of sessions, each in a file (any number that grows), in constant time each.
+    """The starts of sessions. Each has a file (a number that never decreases) and a step.
 
-    A start makes those before it needless whose step is not lower, so files and steps both grow.
+    A start hides all that earlier starts with the same or a higher step hide, so `add` drops these. The files and steps
+    that are left increase. `add` takes constant time on average, `lowest_after` a bisection.
     """
 
     def __init__(self) -> None:
@@ -29,35 +30,35 @@ class Starts:
         self._steps.append(step)
 
     def lowest_after(self, file: int) -> int | None:
-        """Return the lowest step of all starts in later files; None without any."""
+        """Return the lowest step of the starts in later files; None if there is none."""
         first = bisect(self._files, file)
         return self._steps[first] if first < len(self._steps) else None
 
 
 @dataclass
 class Segment:
-    """What one file holds of a series: the step of its first value, and from which step on rows are hidden."""
+    """The rows of a series that are in one file."""
 
     file: int
     first_row: int
-    step: int
-    cut: int | None = None
+    step: int  # of the first value, whether its row is kept or not
+    cut: int | None = None  # rows from this step on are hidden
 
 
 @dataclass
 class Series:
-    """What was logged of one kind under one tag."""
+    """All rows of one kind and one tag."""
 
     is_lasting: bool
-    cell: array[Any]  # the numbers of scalars; of other values, where their records begin
+    cell: array[Any]  # the numbers of scalars; for other kinds, the places of their records
     step: array[int] = field(default_factory=lambda: array("q"))
     wall_time: array[float] = field(default_factory=lambda: array("d"))
     segments: dict[int, Segment] = field(default_factory=dict)  # by file
-    file: int = 0
-    cut: int | None = None
-    size: int = 0  # in bytes of the file
-    hidden: int = 0
-    folded: int = 0
+    file: int = 0  # of the last row
+    cut: int | None = None  # for that file, in the second reading
+    size: int = 0  # of the records, in bytes
+    hidden: int = 0  # rows that a later file hides
+    folded: int = 0  # rows that `fold` dropped, with steps from min_step to max_step
     min_step: int = 0
     max_step: int = 0
 
@@ -75,7 +76,7 @@ class Series:
         self.folded += dropped
 
     def cut_segments(self, starts: Starts) -> None:
-        """Set what is hidden of each segment."""
+        """Set `cut` of each segment."""
         lowest: int | None = None
         for segment in reversed(self.segments.values()):
             cuts = (lowest, starts.lowest_after(segment.file))
@@ -83,7 +84,7 @@ class Series:
             lowest = segment.step if lowest is None else min(lowest, segment.step)
 
     def hide_rows(self) -> None:
-        """Move the rows together that are not hidden."""
+        """Remove the hidden rows from the columns."""
         segments = list(self.segments.values())
         ends = [segment.first_row for segment in segments[1:]] + [len(self.step)]
         kept = [
@@ -99,12 +100,12 @@ class Series:
 
 
 class Scan:
-    """The rows of some files, in series.
+    """The rows of several files, by series.
 
-    first_step, last_step: of the rows that are kept
-    hides: a file hides rows of the files before it
-    keep: how many rows of each series are kept, the last ones; None keeps all. A scan that hides, and does not keep
-        all, must get more than one file twice: see `again`
+    first_step, last_step: the range of steps that are kept, both inclusive
+    hides: whether a file hides rows of earlier files
+    keep: keep the last `keep` rows of each series; None keeps all. With `hides` and a `keep`, several files must be
+        read twice, with a call of `again` between
     """
 
     def __init__(self, first_step: int, last_step: int, hides: bool = False, keep: int | None = None) -> None:
@@ -118,16 +119,16 @@ class Scan:
         self._is_again = False
 
     def add_series(self, is_scalar: bool, is_lasting: bool) -> int:
-        """Return its number. is_lasting: nothing hides rows of it."""
+        """Add a series and return its number. is_lasting: its rows are never hidden."""
         self.series.append(Series(is_lasting, array("d" if is_scalar else "q")))
         return len(self.series) - 1
 
     def next_file(self) -> None:
-        """The next rows are of another file. It comes before the first file, too."""
+        """Begin a file. Call it before the rows of each file, also of the first."""
         self._file += 1
 
     def start_session(self, step: int) -> None:
-        """Note the start of a session, in the file that is read."""
+        """Add the start of a session in the current file."""
         self._starts.add(self._file, step)
 
     def add_row(self, series: int, step: int, wall_time: float, cell: float, size: int) -> None:
@@ -151,8 +152,8 @@ class Scan:
         to.cell.append(cell)
 
     def again(self) -> None:
-        """Forget all rows, but not what hides them: the same files are to be read once more. Hidden rows are only
-        counted then, so that a scan with a small `keep` needs no memory for them."""
+        """Drop all rows, and keep what hides them. The caller then reads the same files again: this time hidden rows
+        are only counted, so a scan with a small `keep` needs no memory for them."""
         self._file = 0
         self._is_again = True
         for series in self.series:
@@ -162,13 +163,13 @@ class Scan:
                 del column[:]
 
     def cuts(self, series: int) -> list[tuple[int, int]]:
-        """After `again`: return the files of which rows of a series are hidden, each with the step from which on."""
+        """Return (file, step) for each file with hidden rows of a series, from that step on. Call `again` first."""
         segments = self.series[series].segments.values()
         return [(segment.file, segment.cut) for segment in segments if segment.cut is not None]
 
     def columns(self, series: int) -> tuple[array[int], array[float], array[Any], int, int, tuple[int, int, int]]:
-        """Finish a series. Return its steps, wall times and cells, for numpy.asarray; its size in bytes of the file;
-        how many rows are hidden; and the number of rows that are not kept, with their lowest and highest step."""
+        """Finish a series. Return its steps, wall times and cells, for numpy.asarray; the size of its records in bytes;
+        how many rows are hidden; and (number, min step, max step) of the rows that were dropped by `keep`."""
         rows = self.series[series]
         if self.hides and not rows.is_lasting and not self._is_again and not rows.folded:
             rows.cut_segments(self._starts)

@@ -282,7 +282,7 @@ def test_scalars_of_the_new_style(log_dir):
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_scalar("precise", 0.1, new_style=True, double_precision=True)
     assert logged(writer)["precise"] == 0.1
-    with pytest.raises(ValueError, match="strings in place of numbers"):
+    with pytest.raises(ValueError, match="expected numbers, got string"):
         decode(value_of("scalar", strings(b"1")))
 
 
@@ -359,10 +359,10 @@ def test_empty_buckets_at_the_ends_have_no_width():
     ("value", "words"),
     [
         (a_value(histo={"bucket_limit": [1, 2], "bucket": [1]}), "2 limits and 1 counts"),
-        (a_value(tensor=strings(b"1", b"2", b"3", shape=[1, 3])), "string in place of numbers"),
-        (a_value(tensor=shaped(1, 3, dtype=8, scomplex_val=[1, 2])), "complex64 in place of numbers"),
-        (a_value(tensor=shaped(3, dtype=1, float_val=[1, 2, 3])), r"of shape \(3,\)"),
-        (a_value(tensor=shaped(3, 2, dtype=1)), r"of shape \(3, 2\)"),
+        (a_value(tensor=strings(b"1", b"2", b"3", shape=[1, 3])), "expected numbers, got string"),
+        (a_value(tensor=shaped(1, 3, dtype=8, scomplex_val=[1, 2])), "expected numbers, got complex64"),
+        (a_value(tensor=shaped(3, dtype=1, float_val=[1, 2, 3])), r"must have shape \(n, 3\), got \(3,\)"),
+        (a_value(tensor=shaped(3, 2, dtype=1)), r"must have shape \(n, 3\), got \(3, 2\)"),
     ],
 )
 def test_histograms_that_are_none(value, words):
@@ -389,7 +389,7 @@ def test_pr_curves(writer):
 
 @pytest.mark.parametrize("tensor", [shaped(6, dtype=1), shaped(5, 6, dtype=1), strings(b"1", shape=[6, 1]), {}])
 def test_pr_curves_that_are_none(tensor):
-    with pytest.raises(ValueError, match=r"not \(6, n\)|in place of numbers|unknown type"):
+    with pytest.raises(ValueError, match=r"must have shape \(6, n\)|expected numbers|unknown type"):
         decode(value_of("pr_curve", tensor))
 
 
@@ -448,7 +448,7 @@ def test_formats_of_images(kind):
 @pytest.mark.parametrize("file", [b"", b"no image", encoded("PNG")[:70], encoded("GIF")[:40], encoded("PPM"), b"BM"])
 def test_files_that_are_no_images(file):
     """Or of formats that nobody logs."""
-    with pytest.raises(ValueError, match="no image to Pillow"):
+    with pytest.raises(ValueError, match="Pillow cannot read"):
         Image(7, 5, [file]).image()
 
 
@@ -473,7 +473,7 @@ def test_damaged_images_are_images_or_a_value_error(file, data):
 )
 def test_images_that_are_none(tensor):
     value = value_of("image", tensor)
-    with pytest.raises(ValueError, match=r"no strings|without width and height"):
+    with pytest.raises(ValueError, match=r"expected strings|without width and height"):
         decode(value)
     assert to_json(value).keys() == {"unreadable"}
 
@@ -575,7 +575,7 @@ def test_texts_of_any_shape():
     assert (array.tolist(), array.dtype) == ([["a", "b"], ["c", "d"]], object)
     assert decode(value_of("text", strings())).shape == (0,)
     assert decode(value_of("text", strings(b"\xff"))) == "\\xff"
-    with pytest.raises(ValueError, match="no strings"):
+    with pytest.raises(ValueError, match="expected strings"):
         decode(value_of("text", {"dtype": 1, "float_val": [1]}))
 
 
@@ -651,10 +651,10 @@ def test_meshes_of_tensorboards():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "no known part"),
-        ({"content_type": 7}, "no known part"),
-        ({"content_type": 1, "json_config": "[]"}, "no JSON object"),
-        ({"content_type": 1, "json_config": "{"}, "config of a mesh is no JSON"),
+        ({}, "unknown part"),
+        ({"content_type": 7}, "unknown part"),
+        ({"content_type": 1, "json_config": "[]"}, "not a JSON object"),
+        ({"content_type": 1, "json_config": "{"}, "config of a mesh is not JSON"),
         ({"content_type": 1, "json_config": "[" * 100_000}, "recursion|Stack overflow"),
         ({"content_type": 1}, "unknown type"),
     ],
@@ -714,7 +714,7 @@ def test_layouts(writer):
 
 @pytest.mark.parametrize("tensor", [{}, strings(), strings(b"\xff")])
 def test_layouts_that_are_none(tensor):
-    with pytest.raises(ValueError, match=r"no strings|no layout|pars|Truncated"):
+    with pytest.raises(ValueError, match=r"expected strings|without a string|pars|Truncated"):
         decode(value_of("custom_scalars", tensor))
 
 

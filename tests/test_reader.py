@@ -98,7 +98,7 @@ def test_wrong_arguments_are_named(tmp_path):
     config = MeshPluginData(content_type=1, json_config="{").SerializeToString()
     metadata = {"plugin_data": {"plugin_name": "mesh", "content": config}}
     (value,) = values_of(Event(summary={"value": [{"tag": "t", "tensor": {"dtype": 1}, "metadata": metadata}]}))
-    with pytest.raises(ValueError, match=r"^the config of a mesh is no JSON$"):
+    with pytest.raises(ValueError, match=r"^the config of a mesh is not JSON$"):
         value.decode()
 
 
