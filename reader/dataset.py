@@ -23,7 +23,7 @@ PART_SIZE = 1 << 25  # bytes of event files
 @dataclass(frozen=True)
 class Dataset:
     """What to_dataset wrote: the numbers of files, of rows in them, and of runs; how many errors it reported; and how
-    many values are left out, since a later event file of their run replaces them."""
+    many values are left out because a later event file of their run replaces them."""
 
     files: int
     rows: int

@@ -1,6 +1,6 @@
-"""Logged values for programs (what JSON can hold) and for people (a short line).
+"""Describe logged values for programs (JSON types) and for people (a short line).
 
-Each kind of value has one form here, however its writer stored it: as a message of its own, or as a tensor.
+Each kind of value has one form, whether a message or a tensor stores it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ SHORT = 80  # characters of a line
 
 
 def to_json(value: Value, limit: int | None = None) -> Any:
-    """The value as JSON types, or NaN. Images, sounds and graphs are described, not included.
+    """Return a value as JSON types, plus NaN and infinities. Images, sounds and graphs are described, not included.
 
-    What does not hold what its kind holds, in a file of some other writer, becomes {"unreadable": why}. `limit` is how
-    many elements of a tensor, and characters of each, are enough.
+    A value whose contents do not fit its kind becomes {"unreadable": why}. limit: for texts and tensors, return the
+    first `limit` elements, and at least the first `limit` characters of each string.
     """
     try:
         if value.kind in _LIMITED:
@@ -44,7 +44,7 @@ def to_json(value: Value, limit: int | None = None) -> Any:
 
 
 def brief(value: Value) -> str:
-    """The value in a few words, without control characters."""
+    """Return a value as a line of at most SHORT characters, without control characters."""
     data = to_json(value, SHORT + 1)
     unreadable = isinstance(data, dict) and "unreadable" in data
     if value.kind in _BRIEF and not unreadable:
@@ -54,7 +54,7 @@ def brief(value: Value) -> str:
     elif isinstance(data, float):
         data = shortest(data)
     line = data if isinstance(data, str) else json.dumps(data)
-    line = printable(line[: SHORT + 1])  # before the work of it: a value may have any size
+    line = printable(line[: SHORT + 1])  # cut first: a value may have any size
     return line if len(line) <= SHORT else line[: SHORT - 3] + "..."
 
 
@@ -84,7 +84,7 @@ def _audio(value: Value) -> dict[str, Any]:
 
 
 def _text(value: Value, limit: int | None) -> Any:
-    """A string, or lists of strings in the shape of the tensor, as TensorBoard makes a table of them."""
+    """Return a string, or nested lists of strings in the shape of the tensor; TensorBoard shows these as a table."""
     texts: list[Any] = [_decoded(element, limit) for element in tensor_values(value.content.tensor, limit)]
     if len(texts) == 1:
         return texts[0]
@@ -122,7 +122,7 @@ def _size(value: Value) -> dict[str, int]:
 
 
 _LIMITED = {"text": _text, "tensor": _tensor, "pr_curve": _tensor, "mesh": _tensor}
-_JSON: dict[str, Callable[[Value], Any]] = {  # the rest are JSON as they are
+_JSON: dict[str, Callable[[Value], Any]] = {  # of other kinds, decode returns JSON types
     "histogram": _histogram,
     "image": _image,
     "audio": _audio,
@@ -188,9 +188,9 @@ _BRIEF: dict[str, Callable[[Any], str]] = {
 
 
 def shortest(number: float) -> str:
-    """Spell a number in the fewest digits that give it back: as a float32, if it is one, else as a float64.
+    """Return a number with the fewest digits that parse to it again, as a float32 if it is one, else as a float64.
 
-    Integers have all their digits, up to 1e16, where those of a float64 end. Commands spell every number so.
+    Integers below 1e16 have all their digits; above it, a float64 is not exact. All commands print numbers like this.
     """
     if number.is_integer() and abs(number) < 1e16:
         return f"{number:.0f}"
@@ -212,7 +212,7 @@ def plain(element: Any) -> str:
 
 
 def _decoded(element: Any, limit: int | None) -> Any:
-    """Of strings, `limit` characters or more."""
+    """Return an element; decode a string, cut so that at least `limit` characters are left."""
     if not isinstance(element, bytes):
         return element
     return text_of(element[: limit and 4 * limit])

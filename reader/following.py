@@ -1,8 +1,8 @@
-"""Files that are still written: what is logged below a path, as it comes.
+"""Follow files that are still written: yield values as they are logged.
 
-Waiting costs a stat of each file and directory. A file that has changed is opened, and read on behind the last record
-that was whole. Of records that were read there are marks: where one ended, and the checksum of its data. They tell when
-a file was cut or replaced, and which of its records are the same still.
+Each look at the path costs a stat of each file and directory. A file that has changed is opened, and read from the end
+of the last whole record on. A mark is stored for each record that was read: where it ends, and the checksum of its
+data. The marks show that a file was cut or replaced, and which of its records are still the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .records import (
 from .series import Run, warn_of_hidden
 from .tags import KINDS
 
-MARKS = 4096  # of a file, and up to twice as many: 12 bytes each
+MARKS = 4096  # marks of a file that are kept at least, and up to twice as many: 12 bytes each
 
 Stat: TypeAlias = tuple[int, int, int, int]  # inode, size, mtime in ns, device
 NEVER: Stat = (0, 0, 0, 0)
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class ChangedFileError(RecordError):
-    """A file is not what was read of it: it was cut or replaced. From `offset` on it is read again."""
+    """A file was cut or replaced after it was read. It is read again from `offset` on."""
 
 
 def follow(
@@ -55,31 +55,31 @@ def follow(
     purge: bool | None = None,
     on_error: OnError = warn_of,
 ) -> Generator[tuple[str, Value], None, None]:
-    """Each value that is logged below `path`, with its run: what is there, in the order of find_event_files, then what
-    comes, until Ctrl-C, close() or `idle` ends it.
+    """Yield (run, value) for each value logged below `path`: first those that are there, in the order of
+    find_event_files, then new ones, until Ctrl-C, close() or `idle` ends it.
 
-    path: an event file or a directory of runs, on this machine. It need not be there yet; new files and directories
-        below it are found, and deleted ones left out
-    interval: seconds between two looks
-    from_end: gives only what is logged after this call
-    idle: ends after so many seconds without a value; 0 gives what is there
-    purge: as in load_scalars: of what is there, values are left out that a later event file of the run replaces, and
-        a warning says how many. What was given stays given: a run that restarts later hides nothing
-    on_error: is told once of each damaged place, a CorruptRecordError, of a file that was cut or replaced, a
-        ChangedFileError, and of what cannot be read, an OSError; following goes on. By default it is a warning
+    path: a local event file or directory of runs. It need not exist yet. New files and directories below it are found;
+        deleted ones are dropped
+    interval: seconds between two looks at the files, 0.25 by default
+    from_end: yield only values that are logged after this call
+    idle: end after so many seconds without a value; 0 yields the values that are there, then ends
+    purge: as in load_scalars, for the values that are there: by default, those that a later event file of the run
+        replaces are left out, with a warning. A run that restarts later hides nothing
+    on_error: called once with each damaged place (CorruptRecordError), each file that was cut or replaced
+        (ChangedFileError), and each file or directory that cannot be read (OSError). Following continues. By default
+        each is a RuntimeWarning
 
-    A record that is not whole is waited for, also where others come behind it. Of a file that was cut or replaced,
-    records that stand where they were read before are not given again. (The last 4,096 records that were given of a
-    file are known, at least. One that is cut before them is given from its start.)
+    An incomplete record is waited for, even if other records come after it. If a file was cut or replaced, records that
+    are still where they were read before are not yielded again. This holds for at least the last 4,096 records of a
+    file; if the file differs before these, it is yielded from its start.
 
-    Links are followed as find_event_files follows them. A link that leads nowhere is reported, and what it leads to
-    later is found. If a link leads to another directory or file than before, that is given from its start, and no
-    change of a file is reported.
+    Links are followed as find_event_files follows them. A broken link is reported, and its target is found if it
+    appears later. If a link changes its target, the new target is yielded from its start, without a ChangedFileError.
 
-    Each value is a Python object: some 100,000 a second on one core (Python 3.11). If a writer logs more, follow lags
+    Each value is a Python object: about 100,000 a second on one core (Python 3.11). If writers log more, follow lags
     more and more. load_runs is more than a hundred times as fast.
 
-    Raises ValueError for a URL, and for an interval or idle that is no number of seconds.
+    Raises ValueError for a URL, and for an interval or idle that is not a number of seconds, 0 or more.
     """
     for name, seconds in (("interval", interval), ("idle", idle)):
         if seconds is not None and not seconds >= 0:
@@ -99,7 +99,7 @@ def _values(
             for item in follower.poll(on_error):
                 yield item
                 last = time.monotonic()
-        finally:  # of what was read, if nobody wants more
+        finally:  # also if the caller closes the generator
             if warns:
                 warn_of_hidden(follower.root, follower.hidden)
             warns = False
@@ -112,11 +112,11 @@ def _values(
 
 
 class Follower:
-    """Follow a path as `follow` does, without the waiting.
+    """Follow a path as `follow` does, but never wait: each poll yields what came since the last one.
 
     wants_run: files of other runs are not read
     wants_tag: values of other tags are left out
-    purge: so are values that a later event file replaces, of those that the first poll finds
+    purge: leave out, in the first poll, values that a later event file replaces
     """
 
     def __init__(
@@ -127,19 +127,19 @@ class Follower:
         purge: bool = False,
     ) -> None:
         if is_url(root):
-            raise ValueError(f"{root}: only files of this machine can be followed")
+            raise ValueError(f"{root}: only local files can be followed")
         self.root = root
-        self.hidden: dict[str, int] = {}  # by run: how many values are left out, since a later file replaces them
+        self.hidden: dict[str, int] = {}  # by run: how many values are left out because a later file replaces them
         self._purge = purge
         self._cuts: dict[tuple[str, str, str], int] | None = None  # see Loader.cuts; None before they are known
         self._wants_run = wants_run
         self._wants_tag = wants_tag
         self._directories: dict[str, _Directory] = {}
         self._files: dict[str, _File] = {}  # in the order of find_event_files
-        self._plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # of the tags of each run, see values_of
+        self._plugins: defaultdict[str, dict[str, str]] = defaultdict(dict)  # by run and tag, see values_of
 
     def poll(self, on_error: OnError) -> Iterator[tuple[str, Value]]:
-        """Yield the values that came since the last call, each with its run."""
+        """Yield (run, value) for each value that came since the last call."""
         now = time.monotonic()
         self._find_files(now, on_error)
         cuts = self._find_cuts()
@@ -161,15 +161,15 @@ class Follower:
                             yield file.run, value
             if file.is_gone:
                 del self._files[file.path]
-        self._cuts = {}  # what comes from now on is not hidden, in whichever file
+        self._cuts = {}  # values that come later are never hidden
 
     def load(self, kinds: set[str], on_error: OnError, steps: Steps = None, keep: int | None = None) -> dict[str, Run]:
-        """Return what load_runs returns of what is there. `poll` continues after it.
+        """Return the runs that are there, as load_runs does. `poll` then yields what comes after them.
 
-        keep: the last rows of each tag, so many of them; by default all
+        keep: keep the last `keep` rows of each tag; by default all
         """
         self._find_files(time.monotonic(), on_error)
-        self._cuts = {}  # what is there is loaded here
+        self._cuts = {}  # the loaders below hide what is to be hidden; `poll` hides nothing then
         runs = by_run(self._files, self.root)
         loaders: dict[str, Loader] = {}
         found = set()
@@ -188,7 +188,7 @@ class Follower:
         return {name: loader.run(name) for name, loader in loaders.items() if name in found}
 
     def _find_cuts(self) -> dict[tuple[str, str, str], int]:
-        """Return what is hidden in the first poll: of the values that are there, those that a later file replaces."""
+        """Return what the first poll hides, as Loader.cuts does; compute it on the first call."""
         if self._cuts is None:
             self._cuts = {}
             for run, files in by_run(self._files, self.root).items():
@@ -198,7 +198,7 @@ class Follower:
         return self._cuts
 
     def unread(self) -> int:
-        """Return how many bytes have come into the files that were found and are not read yet."""
+        """Return how many bytes of the files that were found are not read yet."""
         return sum(file.unread() for file in self._files.values())
 
     def _find_files(self, now: float, on_error: OnError) -> None:
@@ -210,8 +210,8 @@ class Follower:
             self._directories.pop(self.root, None)
             files.append(self.root)
         directories = list(self._directories.values())
-        for directory in directories:  # it grows by what is found
-            if self._directories.get(directory.path) is not directory:  # forgotten
+        for directory in directories:  # this list grows while directories are found
+            if self._directories.get(directory.path) is not directory:  # forgotten by _forget
                 continue
             for found in directory.changes(now):
                 if isinstance(found, OSError):
@@ -233,7 +233,7 @@ class Follower:
             self._files = dict(sorted((self._files | new).items(), key=lambda item: os.path.split(item[0])))
 
     def _forget(self, directory: str) -> None:
-        """Forget what was found below a directory: its link leads to another one now."""
+        """Forget the files and directories below a directory, because its link has another target now."""
         below = os.path.join(directory, "")
         for path in [path for path in self._files if path.startswith(below)]:
             self._plugins.pop(self._files.pop(path).run, None)
@@ -242,21 +242,21 @@ class Follower:
 
 
 class _Watched(Generic[T]):
-    """A file or directory, and its stat when it was last read."""
+    """A file or directory that is read again when its stat changes."""
 
-    again = math.inf  # seconds after which it is read though that has not changed
+    again = math.inf  # seconds after which it is read again even if its stat is the same
 
     def __init__(self, path: str, is_root: bool) -> None:
         self.path = path
         self.is_gone = False
         self._is_root = is_root
-        self._seen = self._stat = NEVER  # at the last look, and when it was last read
-        self._target = ""  # what the path leads to
-        self._due = 0.0  # when `again` is over, by time.monotonic
+        self._seen = self._stat = NEVER  # the stat of the last look, and of the last complete reading
+        self._target = ""  # the path without links
+        self._due = 0.0  # the time.monotonic() from which on it is read again in any case
         self._failed: int | None = None  # the errno that was reported last
 
     def changes(self, now: float) -> Iterator[T | OSError]:
-        """Yield what came since the last call. Yield an error once: not again while it stays the same."""
+        """Yield what came since the last call. Yield an OSError once: not again while its errno stays the same."""
         self.is_gone = False
         try:
             stat = self._look()
@@ -268,13 +268,14 @@ class _Watched(Generic[T]):
                 yield error
         else:
             self._failed = None
-            # What comes within a tick of the filesystem's clock leaves the mtime as it is: the next look is inside.
+            # A change within one tick of the filesystem's clock leaves the mtime as it is. So after a change of the
+            # stat it is read once more at the next look.
             self._due = now + self.again if stat == self._stat else now
             self._stat = stat
 
     def is_unreported(self, error: OSError) -> bool:
-        """Return whether to report an error: not if it was reported before, nor if the file or directory is gone or
-        became the other of the two. A link to nowhere is reported."""
+        """Return whether to report an error. An error that was reported before is not, nor is one because the file or
+        directory was deleted, or a file became a directory or the reverse. A broken link is reported."""
         is_missing = (isinstance(error, FileNotFoundError) and not os.path.islink(self.path)) or (
             error.errno == errno.ELOOP and not os.path.lexists(self.path)  # a link above it leads nowhere now
         )
@@ -287,12 +288,12 @@ class _Watched(Generic[T]):
         return not was_reported
 
     def _look(self) -> Stat:
-        """Its stat. What was read is forgotten if the path leads to something else now, by another link."""
+        """Return the stat; forget what was read if a link changed and the path leads to another file now."""
         seen = os.stat(self.path)
         stat = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_dev)
         if stat != self._seen:
             target = os.path.realpath(self.path) if self._is_root or os.path.islink(self.path) else self.path
-            is_moved = (stat[0], stat[3]) == (self._seen[0], self._seen[3])  # the same thing, with a link to it
+            is_moved = (stat[0], stat[3]) == (self._seen[0], self._seen[3])  # the same file by another path
             if self._target not in ("", target) and not is_moved:
                 self._stat = NEVER
                 self._forget()
@@ -307,7 +308,7 @@ class _Watched(Generic[T]):
 
 
 class _Directory(_Watched[tuple[str, bool]]):
-    again = 5.0  # the clock may tick in seconds, and some filesystems over a network keep no mtime of directories
+    again = 5.0  # a clock may tick in seconds, and some network filesystems do not update the mtime of directories
 
     def __init__(self, path: str, above: _Directory | None, forget: Callable[[str], None]) -> None:
         super().__init__(path, above is None)
@@ -333,12 +334,12 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         self._forget()
 
     def _forget(self) -> None:
-        self._ends = array("Q")  # the marks: where a record that was read ended,
-        self._sums = array("I")  # and the four bytes before
-        self._valid_marks = 0  # so many hold; the later ones did before the file was cut, and may hold again
-        self._scanned = 0  # up to here no record was found after the damage
+        self._ends = array("Q")  # the marks, in order: where each record that was read ends,
+        self._sums = array("I")  # and the four bytes before its end
+        self._valid_marks = 0  # so many still hold; the others held before the file was cut, and may hold again
+        self._scanned = 0  # the search for a record after the damage continues here
         self._reported_until = -1  # damage up to this offset was reported
-        self._damaged_to = -1  # its end: damage that adjoins is one error, as in records.frames_of
+        self._damaged_to = -1  # where that damage ends: damage that begins there is the same error, as in frames_of
 
     @property
     def _offset(self) -> int:
@@ -346,24 +347,24 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         return self._ends[self._valid_marks - 1] if self._valid_marks else 0
 
     def unread(self) -> int:
-        """Return how many bytes are not read yet. Damage at the end, and a record that is not whole, count as read once
-        they were looked at."""
+        """Return how many bytes are not read yet. Damage at the end and an incomplete record count as read after the
+        first look at them."""
         try:
             return max(os.path.getsize(self.path) - max(self._offset, self._stat[1]), 0)
         except OSError:
             return 0
 
     def go_to(self, offset: int) -> None:
-        """Go on at `offset`, where a record begins: what comes before it was read in another way."""
+        """Continue at `offset`, where a record begins: a Loader has read the records before it."""
         with open_file(self.path) as file:
             if offset:
                 self._advance(file, offset)
 
     def _read(self) -> Iterator[tuple[int, bytes] | RecordError]:
-        """Yield new records, each as its offset and data, and what is wrong."""
+        """Yield (offset, data) of new records, and a RecordError for each damage or change."""
         with open_file(self.path) as file:
-            size = size_of(file)  # what comes meanwhile is for the next call: other files wait
-            if size <= self._stat[1]:  # it was not appended to
+            size = size_of(file)  # later bytes are for the next call, so that no file keeps the others waiting
+            if size <= self._stat[1]:  # nothing was appended: the file may have been rewritten
                 self._scanned = 0
             if changed := self._rewind(file, size):
                 yield changed
@@ -392,26 +393,26 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
                             yield offset, data
 
     def _rewind(self, file: BinaryIO, size: int) -> ChangedFileError | None:
-        """Go back to where the file differs from what was read, and return that as an error; None if it does not."""
+        """If the file differs from what was read, go back to the first difference and return an error; else None."""
 
         def holds(mark: int) -> bool:
             end = self._ends[mark]
             return end <= size and _sum_before(file, end) == self._sums[mark]
 
-        marks = range(self._valid_marks)  # the first and the last are enough, unless it is another file
+        marks = range(self._valid_marks)  # checking the first and the last is enough, unless it is another file
         is_same_file = os.fstat(file.fileno()).st_ino == self._stat[0]
         if all(map(holds, [*marks[:1], *marks[-1:]] if is_same_file else marks)):
             return None
         self._valid_marks = next(mark for mark in marks if not holds(mark))
         self._reported_until = self._damaged_to = -1
-        return ChangedFileError(self.path, self._offset, "not what was read before (the file was cut or replaced)")
+        return ChangedFileError(self.path, self._offset, "the file was cut or replaced; first difference")
 
     def _advance(self, file: BinaryIO, end: int) -> bool:
-        """Go on at `end`, with a mark. Return False if the marks that may hold again say that it was read before."""
+        """Continue at `end`, and mark it. Return False if a mark from before a cut shows that the record was read."""
         return self._mark(end, _sum_before(file, end))
 
     def _mark(self, end: int, mark: int) -> bool:
-        """Do as _advance does. mark: the four bytes before `end`."""
+        """Do as _advance does. mark: the four bytes before `end`, as an integer."""
         n = self._valid_marks
         was_read = n < len(self._ends) and (self._ends[n], self._sums[n]) == (end, mark)
         if not was_read:
@@ -426,7 +427,7 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
         return not was_read
 
     def _resume_at(self, file: BinaryIO, error: CorruptRecordError) -> int | None:
-        """Return where to go on after damage; None while nothing is there: the record may not be written yet."""
+        """Return where to continue after damage; None if there is nothing yet: the record may still be written."""
         if error.end and not _is_blank(file, error.end):
             return error.end
         size = size_of(file)
@@ -436,11 +437,11 @@ class _File(_Watched[tuple[int, bytes] | RecordError]):
 
 
 def _is_blank(file: BinaryIO, offset: int) -> bool:
-    """Whether no record begins there yet: the file ends, or holds zeros, which may be room for one."""
+    """Return whether the file ends at `offset` or holds zeros there, which a record may replace later."""
     file.seek(offset)
     return not any(file.read(HEAD.size))
 
 
 def _sum_before(file: BinaryIO, end: int) -> int:
-    """The four bytes before: the checksum of the data, if a record ends there."""
+    """Return the four bytes before `end` as an integer: the checksum of the data of the record that ends there."""
     return int.from_bytes(os.pread(file.fileno(), TAIL.size, max(end - TAIL.size, 0)), "little")

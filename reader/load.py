@@ -1,4 +1,4 @@
-"""Load runs: find the files, read large ones in threads, and warn of damage and of what is left out."""
+"""Load runs: find the files, read large ones in threads, and warn of damage and of values that are left out."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def load_scalars(
     purge: bool | None = None,
     on_error: OnError | None = None,
 ) -> dict[str, Scalars]:
-    """The scalars of an event file, or of a run: the event files of a directory, in order. By tag; old style and new.
+    """Return the scalars of an event file or a run, by tag: a dict of Scalars.
 
-    tags: the wanted ones: a tag or a glob (* is any text), a compiled regular expression, or several of them
+    path: an event file, or the directory of a run, whose event files are read in order of their names
+    tags: the wanted ones: a tag, a glob (* matches any text), a compiled regular expression, or several of these
     steps: (first, last), both inclusive; None for either is no limit
-    purge: whether the values are left out that a later event file replaces, see below. By default they are, and a
-        UserWarning says how many; with True they are without a warning, with False nothing is left out
-    on_error: is told of damage, a RecordError with path and offset, and reading goes on behind it. By default a
-        RuntimeWarning tells, but not of a file that ends within a record: that may still be growing.
+    purge: what to do with values that a later event file replaces, see below. None leaves them out and warns how many
+        (UserWarning), True leaves them out, False keeps them
+    on_error: called with a RecordError (path, offset) for each damaged place; reading continues after it. By default it
+        is a RuntimeWarning, except for a file that ends within a record: that may still be growing
 
-    What is left out: a run that restarts writes a new event file, often from an earlier step on. Within one event file
-    nothing is left out. A later event file of the run (in the order of names, in which TensorBoard reads them, too)
-    replaces the earlier files' values of a tag from the first step on that it logs for that tag. If it begins with
-    SummaryWriter's purge_step (a SessionLog of status START), it replaces those of all tags from that step on. A tag
-    whose values are all left out stays, empty. (TensorBoard's servers have other rules, which also hide values within a
-    file, and differ from each other: docs/reading.md has a table.)
+    A run that restarts writes a new event file, often from an earlier step on. Within one event file nothing is left
+    out. A later event file (in order of names, as in TensorBoard) replaces the earlier files' values of a tag from the
+    first step on that it logs for that tag. A file that was written with SummaryWriter's purge_step (a SessionLog of
+    status START) replaces the values of all tags from that step on. A tag whose values are all left out stays, empty.
+    (TensorBoard's two servers have other rules: docs/reading.md has a table.)
 
-    Both checksums of each record are checked. But a record of 64 KiB or more is skipped unread if its beginning says
-    that it holds no wanted scalar. Raises OSError for what cannot be read.
+    Both checksums of each record are checked, except in a record of 64 KiB or more that is skipped because its first
+    bytes show that it holds no wanted scalar. Raises OSError for what cannot be read.
     """
     path = os.fsdecode(path)
     files = [path]
@@ -72,20 +72,21 @@ def load_runs(
     progress: bool | None = None,
     on_error: OnError | None = None,
 ) -> dict[str, Run]:
-    """The runs below a directory (or URL, by fsspec), by name: each directory that has event files is one.
+    """Return the runs below a directory (or a URL, by fsspec), by name. Each directory with event files is a run.
 
     runs, tags: the wanted ones, as in load_scalars
-    kinds: the wanted ones of tags.KINDS ("scalar", "image", ...); all by default, which costs little, since a value
-        that is not a scalar is read when it is asked for
+    kinds: the wanted ones of KINDS ("scalar", "image", ...). The default, all of them, costs little: a value that is
+        not a scalar is read on access
     steps: (first, last), both inclusive; None for either is no limit
-    purge: as in load_scalars: what a later event file of the run replaces is left out, and a warning says so
-    workers: threads; by default one for each processor, and 16 at least for a URL
-    progress: a bar on stderr, by tqdm; by default if that is installed, stderr is a terminal, and it takes seconds
-    on_error: as in load_scalars, and told of the OSErrors of files and directories below logdir, which do not keep the
-        rest from being loaded; may be called by several threads at once
+    purge: as in load_scalars: by default, values that a later event file of the run replaces are left out, with a
+        warning
+    workers: threads; by default one for each processor, and at least 16 for a URL
+    progress: whether to show a bar on stderr, by tqdm. By default, after 2 seconds, if tqdm is installed and stderr is
+        a terminal
+    on_error: as in load_scalars, and called with the OSError of each file and directory below logdir that cannot be
+        read; the rest is loaded. Several threads may call it at once
 
-    Runs that hold nothing that is wanted are left out. Raises OSError if logdir itself cannot be read, or has no event
-    file.
+    Runs without a wanted value are left out. Raises OSError if logdir itself cannot be read, or has no event file.
     """
     root = os.fsdecode(logdir)
     wanted: Wanted = matcher(tags), kinds_of(kinds), step_range(steps), purge
@@ -100,11 +101,11 @@ Wanted: TypeAlias = "tuple[Callable[[str], bool], set[str], Steps, bool | None]"
 
 
 class Tree:
-    """The event files at or below a path, by run. `files` are those of the wanted runs.
+    """The event files at or below a path, by run: all of them, and in `files` those of the wanted runs.
 
-    Raises OSError if the path cannot be read, or has no event file. What is wrong below it is given to on_error. By
-    default it is kept until all is loaded, and the caller's thread warns of it: the threads that load do not know the
-    user's line.
+    Raises OSError if the path cannot be read, or has no event file. Errors below the path are passed to on_error. By
+    default they are collected, and the caller's thread warns of them when all is loaded: the threads that load do not
+    know the line of the user's program.
     """
 
     def __init__(self, root: str, wants_run: Callable[[str], bool], on_error: OnError | None) -> None:
@@ -122,7 +123,7 @@ class Tree:
         self.files: dict[str, list[str]] = {name: of for name, of in self.all_files.items() if wants_run(name)}
 
     def load_runs(self, wanted: Wanted, workers: int | None = None, progress: bool | None = False) -> dict[str, Run]:
-        """Load the runs; leave out those that hold nothing that is wanted."""
+        """Load the runs; leave out those without a wanted value."""
         loaded = self._load(Loader.run, wanted, None, workers, progress)
         files, children = self.all_files, named_by_time(self.all_files) if "hparams" in wanted[1] else {}
         return ByRun(
@@ -132,7 +133,7 @@ class Tree:
         )
 
     def load_totals(self, wanted: Wanted) -> dict[str, list[Total]]:
-        """Count the values under each tag of each run, without their rows: memory grows with the tags. A run of several
+        """Return the Totals of each run. No rows are kept: memory is linear in the number of tags. A run of several
         files is read twice, unless purge is False."""
         loaded = self._load(lambda loader, name: loader.totals(), wanted, 0)
         return {name: totals for name, totals in loaded.items() if totals}
@@ -145,19 +146,19 @@ class Tree:
         workers: int | None = None,
         progress: bool | None = False,
     ) -> dict[str, T]:
-        """Return the result of the loader of each run. keep: as Loader has it"""
+        """Load each wanted run, and return result(loader, name), by run. keep: as in Loader."""
         workers = workers or max(os.cpu_count() or 1, 16 if is_url(self.root) else 1)
         with Bar(progress, self.files.values()) as bar, ThreadPoolExecutor(workers) as threads:
 
             def load(name: str) -> T:
                 loader = Loader(*wanted, self._on_error, bar.advance, keep)
-                if self.is_file:  # what is wrong with it is raised
+                if self.is_file:  # here an OSError is raised
                     loader.load(self.root)
                 else:
                     loader.load_files(self.files[name])
                 return result(loader, name)
 
-            # Small ones are loaded here: most of their time goes into Python, which does one thing at a time.
+            # Small runs are loaded in this thread: most of their time is spent in Python, where threads do not help.
             large = [name for name, of in self.files.items() if is_url(self.root) or bytes_in(of) > PIECE]
             loading = {name: threads.submit(load, name) for name in large}
             try:
@@ -173,10 +174,10 @@ class Tree:
 
 
 class Bar:
-    """How many bytes have been read of how many, if that is wanted."""
+    """A progress bar of the bytes that were read, if it is wanted; else it does nothing."""
 
     def __init__(self, wanted: bool | None, runs: Collection[list[str]]) -> None:
-        self.is_over = False  # nobody waits for what is still being loaded
+        self.is_over = False  # set when loading is given up: then `advance` ends the threads
         self.bar: Any = None
         if wanted is False or (wanted is None and not sys.stderr.isatty()):
             return

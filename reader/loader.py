@@ -1,8 +1,8 @@
-"""Loads the files of one run into columns.
+"""Load the files of one run into columns.
 
-The bytes are taken apart by the kernel of csrc/scan.c. What it leaves (damage, and what no writer known to us writes),
-and all where the extension is not built, is read by events.py and records.py, with the same result. (But of a message
-that is none, in a part that the kernel need not look at, it may take the values; records.py tells of damage.)
+The kernel in csrc/scan.c parses the bytes. records.py and events.py read what the kernel leaves: damaged records, and
+events of a form that no known writer writes. Where the extension is not built, they read everything, with the same
+result, except in one case: the kernel skips fields it does not need, so malformed protobuf there can pass.
 
 Time and memory to load a file are linear in its size, whatever it holds.
 """
@@ -29,65 +29,64 @@ OnError: TypeAlias = "Callable[[RecordError | OSError], object]"
 Steps: TypeAlias = "tuple[int | None, int | None] | None"
 
 PIECE = 1 << 20  # bytes that are read at a time
-BIG = 1 << 16  # bytes of a record from which on it may be passed over unread
-PEEK = 1 << 12  # of these are looked at first
-LEAP = 1 << 14  # bytes that are read behind one that was
+BIG = 1 << 16  # a record with so many bytes of data may be skipped unread,
+PEEK = 1 << 12  # after a look at so many of them
+LEAP = 1 << 14  # bytes to read after a record was skipped
 INT64 = (-(2**63), 2**63 - 1)
 UNWANTED = -1
 
 
 def warn_of(error: RecordError | OSError) -> None:
-    """Warn of damage, and of what cannot be read; not of a file that ends within a record, which may still grow."""
+    """Warn of damage and of unreadable files, but not of a file that ends within a record: it may still grow."""
     if not isinstance(error, TruncatedRecordError):
         notices.warn(str(error), RuntimeWarning)
 
 
 def step_range(steps: Steps) -> tuple[int, int]:
-    """The least and the greatest step that is wanted."""
+    """Return the min and max wanted step, within int64. Raises TypeError for other types."""
     try:
         first, last = (None, None) if steps is None else steps
-        least = INT64[0] if first is None else operator.index(first)
-        greatest = INT64[1] if last is None else operator.index(last)
+        low = INT64[0] if first is None else operator.index(first)
+        high = INT64[1] if last is None else operator.index(last)
     except (TypeError, ValueError):
         raise TypeError(f"steps must be (first, last), each an integer or None, got {steps!r}") from None
-    return min(max(least, INT64[0]), INT64[1]), min(max(greatest, INT64[0]), INT64[1])
+    return min(max(low, INT64[0]), INT64[1]), min(max(high, INT64[0]), INT64[1])
 
 
 class Window:
-    """The part of a file that is in memory: of buffer[start:end], the first byte is at `offset` of the file."""
+    """The part of a file that is in memory: buffer[start:end] holds the bytes of the file from `offset` on."""
 
     def __init__(self, file: BinaryIO, advance: Callable[[int], object]) -> None:
         self.file = file
         self.advance = advance
-        self.piece: int = min(size_of(file) + 1, PIECE)  # bytes to read next; one more than there are sees the end
+        self.piece: int = min(size_of(file) + 1, PIECE)  # bytes to read next; one more than the size reaches the end
         self.buffer: bytearray = bytearray(self.piece)
         self.start: int = 0
         self.end: int = 0
         self.offset: int = 0
 
     def move(self, offset: int) -> None:
-        """To another offset, further on."""
+        """Move forward to another offset, which may be after the bytes in memory."""
         self.advance(offset - self.offset)
         self.start += offset - self.offset
         self.offset = offset
         if self.start > self.end:
             self.start = self.end = 0
-            self.piece = LEAP  # the next one may be passed over, too
+            self.piece = LEAP  # the next record may be skipped, too
 
     def is_whole(self) -> bool:
-        """Return whether the record that begins here, with its head, is whole in the file: before memory is taken for
-        it."""
+        """Return whether the file has all bytes of the record at `offset`, whose head is in memory."""
         length, _ = HEAD.unpack_from(self.buffer, self.start)
         return end_of(self.offset, length) <= size_of(self.file)
 
     def fill(self) -> bool:
-        """Reads on; answers whether there was anything."""
+        """Read the next piece. Return False at the end of the file."""
         held = self.end - self.start
         if self.start > 0:
             self.buffer[:held] = self.buffer[self.start : self.end]
-        if held == len(self.buffer):  # of a single record
+        if held == len(self.buffer):  # one record fills it
             self.buffer.extend(bytes(held))
-        self.file.seek(self.offset + held)  # records.py may have read it elsewhere
+        self.file.seek(self.offset + held)  # records.py may have moved the position
         with memoryview(self.buffer) as view:
             read: int = self.file.readinto(view[held : held + self.piece])  # type: ignore[attr-defined]
         self.start, self.end = 0, held + read
@@ -96,7 +95,7 @@ class Window:
 
 
 class Loader:
-    """Loads the files of one run, one after another."""
+    """Load the files of one run, one after another."""
 
     def __init__(
         self,
@@ -108,11 +107,12 @@ class Loader:
         advance: Callable[[int], object] = lambda n: None,
         keep: int | None = None,
     ) -> None:
-        """keep: the last rows of each tag are kept, so many of them; of the others, `totals` tells. None keeps all."""
+        """advance: called with the number of bytes that were read or skipped. keep: keep the last `keep` rows of each
+        tag, and only count the others for `totals`; None keeps all rows."""
         self.wants_tag = wants_tag
         self.kinds = kinds
         self.steps: tuple[int, int] = step_range(steps)
-        self.purge: bool = purge is None or bool(purge)  # numpy.False_ is false, too
+        self.purge: bool = purge is None or bool(purge)  # bool() for numpy.False_
         self.keep = keep
         self.on_error: OnError = on_error or warn_of
         self.advance = advance
@@ -134,21 +134,20 @@ class Loader:
         return self.series[tag, kind]
 
     def load_run(self, name: str, files: Iterable[str]) -> Run:
-        """Return what is in the files of a run. One that cannot be read is reported, and the others are loaded."""
+        """Load the files of a run and return it. A file that cannot be read is reported; the others are loaded."""
         self.load_files(files)
         return self.run(name)
 
     def load_files(self, files: Iterable[str]) -> None:
-        """Load the files of a run. If not all rows are kept, what hides some has to be known before, so that several
-        files are read twice."""
+        """Load the files of a run. With `keep`, several files are read twice: what is hidden must be known first."""
         files = list(files)
         if self.keep is not None:
             self.cuts(files)
         self._load_each(files)
 
     def cuts(self, files: list[str]) -> dict[tuple[str, str, str], int]:
-        """Read the files of a run to know what is hidden before they are loaded. Return, by file, tag and kind, the
-        step from which on values are hidden."""
+        """Read the files of a run, without their rows, to know what is hidden. Return, by (file, tag, kind), the step
+        from which on values are hidden; values that are not in the dict are not hidden."""
         if not self.purge or len(files) < 2:
             return {}
         on_error, self.on_error = self.on_error, lambda error: None
@@ -170,13 +169,13 @@ class Loader:
                 self.on_error(error)
 
     def load(self, path: str) -> int:
-        """Answers where the last record ends that could be read."""
+        """Load a file. Return where the last record ends that could be read."""
         self.records.files.append(path)
         self.scan.next_file()
         try:
             return self.load_in_python(path) if _scan is None else self.load_fast(path)
         except OSError as error:
-            error.filename = error.filename or path  # a read does not know it
+            error.filename = error.filename or path  # the error of a read has no path
             raise
 
     def load_in_python(self, path: str) -> int:
@@ -188,7 +187,7 @@ class Loader:
         return end
 
     def place(self, offset: int) -> int:
-        """Of a record of the last file, for its row."""
+        """Return the place of a record in the current file: the number of the file and the offset in one integer."""
         return (len(self.records.files) - 1) * FILE + offset
 
     def load_fast(self, path: str) -> int:
@@ -208,7 +207,7 @@ class Loader:
             if stop == _scan.LARGE and not window.is_whole():
                 going = self.take_next(path, window)
             elif stop == _scan.LARGE:
-                large = BIG if self.pass_over(window) else LIMIT + 1
+                large = BIG if self.skip_large(window) else LIMIT + 1
             elif stop == _scan.ODD:
                 length, _ = HEAD.unpack_from(window.buffer, start)
                 data = bytes(window.buffer[start + HEAD.size : start + HEAD.size + length])
@@ -217,9 +216,8 @@ class Loader:
             elif stop == _scan.DAMAGED or not window.fill():
                 going = window.start < window.end and self.take_next(path, window)
 
-    def pass_over(self, window: Window) -> bool:
-        """Passes over a large record whose beginning tells all that there is to know of it; False if it has to be
-        read."""
+    def skip_large(self, window: Window) -> bool:
+        """Skip a large record if its first PEEK bytes have all that its row needs. Return False if it must be read."""
         length, _ = HEAD.unpack_from(window.buffer, window.start)
         end = end_of(window.offset, length)
         if window.end - window.start < HEAD.size + PEEK:
@@ -234,11 +232,11 @@ class Loader:
         except UnicodeDecodeError:
             return False
         is_void = not self.purge and not self.steps[0] <= step <= self.steps[1]
-        if is_void and name in self.plugins:  # it tells nothing
+        if is_void and name in self.plugins:  # it adds nothing: no row, no plugin, nothing to hide
             window.move(end)
             return True
         if plugin is None and (what == "tensor" or name not in self.plugins) and self.wants_tag(name):
-            return False  # it stands behind
+            return False  # the plugin is needed, and comes after these bytes
         known = "" if what in EVENT_KINDS or plugin is None else plugin_of(name, its_plugin, self.plugins)
         kind = kind_of(what, known)
         series = self.series_of(name, kind)
@@ -250,7 +248,7 @@ class Loader:
         return True
 
     def take_next(self, path: str, window: Window) -> bool:
-        """The next record that records.py finds, which tells what is wrong with this one; False if there is none."""
+        """Take the next good record; records.py reports the damage before it. Return False if there is none."""
         for offset, data in frames_of(window.file, path, self.on_error, window.offset):
             self.take(path, offset, data)
             window.move(end_of(offset, len(data)))
@@ -258,7 +256,7 @@ class Loader:
         return False
 
     def take(self, path: str, offset: int, data: bytes) -> None:
-        """The values of a record, decoded by protobuf."""
+        """Add the values of a record, decoded by protobuf."""
         from .events import event_of, scalar_of, values_of
 
         event = event_of(data, path, offset, self.on_error)
@@ -276,7 +274,7 @@ class Loader:
             if value.kind == "scalar":
                 try:
                     cell = scalar_of(value.content)
-                except ValueError:  # it holds something else
+                except ValueError:  # the tensor does not hold numbers
                     cell = math.nan
             size = framed(value.content.ByteSize()) if event.HasField("summary") else 0
             rest -= size
@@ -286,7 +284,7 @@ class Loader:
             rest = 0
 
     def run(self, name: str) -> Run:
-        """What has been loaded."""
+        """Return what has been loaded. Call it once: the scan hands its columns over."""
         import numpy as np
 
         run = Run(name, ByTag(), ByKind())
@@ -303,11 +301,11 @@ class Loader:
         return run
 
     def wanted_series(self) -> Iterator[tuple[tuple[str, str], int]]:
-        """Iterate over the tag, kind and number of each series that is loaded."""
+        """Yield ((tag, kind), number) of each series that is loaded."""
         return ((key, series) for key, series in self.series.items() if series != UNWANTED)
 
     def totals(self) -> list[Total]:
-        """Return how many values there are under each tag; of a loader that keeps no rows."""
+        """Return the Total of each tag and kind, if the loader was made with keep=0."""
         totals = []
         for (tag, kind), series in self.wanted_series():
             *_, size, hidden, (count, first, last) = self.scan.columns(series)
@@ -319,5 +317,5 @@ class Loader:
 
 
 def framed(size: int) -> int:
-    """The bytes of a field that holds a message of so many: a key and the length come before it."""
+    """Return the bytes of a field that holds a message of `size` bytes: one for the key, the length, the message."""
     return 1 + (max(size, 1).bit_length() + 6) // 7 + size

@@ -1,4 +1,4 @@
-"""Damaged event files copied, as far as they can be read."""
+"""Copy the good records of damaged event files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from .verifying import Damage, Damages, good_records
 
 @dataclass(frozen=True)
 class Repaired:
-    """A file and its copy: the records that were kept, their bytes, and what was lost.
+    """A file and its copy.
 
-    version_added: the first of them was no file_version; one, which is not counted, was put before it.
+    records, bytes: how many records were copied, and their size
+    version_added: whether a file_version record, which is not counted, was added because the first record is not one
+    lost: the damaged places that were not copied
     """
 
     path: str
@@ -36,15 +38,18 @@ def repair(
     destination: str | os.PathLike[str],
     on_error: Callable[[OSError], object] = raise_error,
 ) -> list[Repaired]:
-    """Copy the good records of each event file at or below `source`, which may be a URL, to a file of the same name.
+    """Copy the good records of each event file at or below `source` to a file of the same name.
 
-    The copies stand below the directory `destination` as the files do below `source`, each from when it is whole. Links
-    are followed as find_event_files does; the copies are files. One whose first record is no file_version gets one:
-    TensorBoard would take it for a file of an early TensorFlow.
+    source: a file or directory, also at a URL. Links are followed as find_event_files does; the copies are files
+    destination: a local directory; made if it does not exist. The copies have the same paths below it as the files have
+        below `source`. Each appears when it is whole
+    on_error: called with each OSError; the next file follows. By default it is raised
 
-    Raises ValueError before anything is copied if the copies would stand where TensorBoard finds the originals, through
-    a link too. OSError is raised, or given to `on_error`, and the next file follows. No file is overwritten: that is
-    FileExistsError.
+    A copy whose first record is not a file_version gets one, because TensorBoard takes a file without it for one of an
+    early TensorFlow.
+
+    Raises ValueError, before anything is copied, if TensorBoard would find the copies together with the originals, also
+    through a link. No file is overwritten: an existing one is a FileExistsError.
     """
     return list(repair_each(source, destination, on_error))
 
@@ -54,12 +59,12 @@ def repair_each(
     destination: str | os.PathLike[str],
     on_error: Callable[[OSError], object] = raise_error,
 ) -> Iterator[Repaired]:
-    """Do as `repair` does, and yield each copy when it is whole. The arguments are checked by the call."""
+    """Do as `repair` does, and yield each Repaired when its copy is whole. The call itself checks the arguments."""
     root, destination = os.fsdecode(source), os.fsdecode(destination)
     if is_url(destination):
-        raise ValueError(f"{destination}: expected a directory of this machine")
+        raise ValueError(f"{destination}: expected a local directory")
     if not is_url(root):
-        os.stat(root)  # raises if there is nothing
+        os.stat(root)  # raises if it does not exist
     if os.path.exists(destination) and not os.path.isdir(destination):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), destination)
     if is_url(root):
@@ -73,8 +78,8 @@ def repair_each(
         place = os.path.realpath(directory)
         if place in above or not homes.isdisjoint(_with_parents(place)):
             raise ValueError(
-                f"{directory}: expected a directory that is neither in one with event files of {root} nor above it, "
-                "where TensorBoard would read the copies beside the originals"
+                f"{directory}: expected a directory that is neither in nor above one with event files of {root}: "
+                "TensorBoard would read the copies together with the originals"
             )
     return _copies(files, root, destination, on_error)
 
@@ -87,9 +92,9 @@ def _with_parents(path: str) -> Iterator[str]:
 
 
 def _place(file: str, root: str, destination: str) -> str:
-    """Where the copy of a file goes."""
+    """Return the path of the copy of a file. Raises ValueError if it would be outside of `destination`."""
     run = run_of(file, root)
-    if run.split("/")[0] == os.pardir:  # the keys of a bucket may be anything
+    if run.split("/")[0] == os.pardir:  # a key of a bucket may contain ".."
         raise ValueError(f"{file}: expected a file below {root}")
     return os.path.normpath(os.path.join(destination, run, os.path.basename(file)))
 
@@ -122,8 +127,8 @@ def _copy(path: str, copy: str) -> Repaired:
 
 @contextmanager
 def _new_file(path: str) -> Iterator[IO[bytes]]:
-    """As whole_file, but no file is overwritten."""
-    with open(path, "xb"):  # takes the name
+    """Do as whole_file does, but raise FileExistsError if the file exists."""
+    with open(path, "xb"):  # an empty file reserves the name
         pass
     try:
         with whole_file(path) as file:

@@ -1,4 +1,4 @@
-"""What was logged in a run: scalars as arrays, everything else as lists that read a value when it is asked for."""
+"""The contents of a run: scalars as arrays; other values as sequences that read a value from the file on access."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .events import Value
 
-FILE = 1 << 43  # bytes; no file is longer, and no run has a million files
+FILE = 1 << 43  # a place is FILE * number of the file + offset: no file has 8 TiB, and no run a million files
 SESSION_START_INFO = "_hparams_/session_start_info"  # the tag of hyperparameters
 SHOWN = 3  # runs that a warning names
 
@@ -27,7 +27,7 @@ K = TypeVar("K")
 
 
 class Named(dict[str, K]):
-    """A dict by name. Its KeyError names the nearest names."""
+    """A dict by name. Its KeyError lists the most similar names."""
 
     what: str = "name"
 
@@ -49,13 +49,13 @@ class ByKind(Named[K]):
 
 @dataclass(frozen=True, eq=False)
 class Scalars:
-    """The scalars of a tag, in the order they were logged in.
+    """The scalars of a tag, in the order in which they were logged.
 
     step: int64[n]
     wall_time: float64[n], seconds since 1970
     value: float64[n]
-    size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
-    hidden: how many values are left out, since a later event file replaces them
+    size: bytes of their records, hidden ones included; approximate for records of unusual form
+    hidden: how many values are left out because a later event file replaces them
     """
 
     step: NDArray[np.int64]
@@ -73,13 +73,15 @@ class Scalars:
 
 @dataclass(frozen=True, eq=False)
 class Values(Sequence[Any]):
-    """The values of a tag that are not scalars, in the order they were logged in: values[i] is read, and decoded as
-    kinds.decode has it, when it is asked for. Raises OSError or RecordError if the file is not what it was.
+    """The values of a tag that are not scalars, in the order in which they were logged.
+
+    values[i] reads value i from its file and returns decode() of it. It raises OSError or RecordError if the file has
+    changed, and ValueError if the contents do not fit the kind.
 
     step: int64[n]
     wall_time: float64[n], seconds since 1970
-    size: of their records, in bytes; also of those that are hidden. Approximate for records of unusual form
-    hidden: how many values are left out, since a later event file replaces them
+    size: bytes of their records, hidden ones included; approximate for records of unusual form
+    hidden: how many values are left out because a later event file replaces them
     """
 
     tag: str
@@ -88,7 +90,7 @@ class Values(Sequence[Any]):
     wall_time: NDArray[np.float64]
     size: int
     hidden: int
-    _place: NDArray[np.int64]  # of the record: its offset in the file, plus FILE for each file before it
+    _place: NDArray[np.int64]  # of each value's record: its offset in the file, plus FILE for each earlier file
     _records: Records
 
     def __len__(self) -> int:
@@ -109,34 +111,34 @@ class Values(Sequence[Any]):
         return decode(self.message(index))
 
     def message(self, index: int) -> Value:
-        """The value as it was logged: its content is the protobuf message."""
+        """Return value `index` as it was logged: its content is the protobuf message. Raises as values[i] does."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self!r} has no value {index}")
         index %= len(self)
         place = int(self._place[index])
-        nth = index - int(self._place.searchsorted(place))  # of the event, which may hold several
+        nth = index - int(self._place.searchsorted(place))  # an event may hold several values of the tag
         values = self._records.values_at(place).get((self.tag, self.kind), [])
         if nth >= len(values):
             path, offset = self._records.where(place)
-            raise CorruptRecordError(path, offset, f"no {self.kind} of {self.tag!r}, which was there,")
+            raise CorruptRecordError(path, offset, f"the file has changed: no {self.kind} of {self.tag!r}")
         return values[nth]
 
 
 class Records:
-    """The records of a run's files, to be read again."""
+    """Read records of a run's files again, by their place."""
 
     def __init__(self, plugins: dict[str, str]) -> None:
         self.files: list[str] = []
-        self._plugins = plugins  # of tags, see tags.plugin_of
-        self._last: tuple[int, dict[tuple[str, str], list[Value]]] = (-1, {})  # a place, and values_at it
+        self._plugins = plugins  # by tag, see tags.plugin_of
+        self._last: tuple[int, dict[tuple[str, str], list[Value]]] = (-1, {})  # the last place, and its values
 
     def where(self, place: int) -> tuple[str, int]:
         number, offset = divmod(place, FILE)
         return self.files[number], offset
 
     def values_at(self, place: int) -> dict[tuple[str, str], list[Value]]:
-        """The values of a record, by tag and kind. An event of many values is decoded once, if they are asked for in
-        turn."""
+        """Return the values of a record, by tag and kind. Those of the last record are cached: an event of many values
+        is decoded once if its values are read one after another."""
         from .events import event_of, values_of
 
         at, values = self._last
@@ -149,28 +151,31 @@ class Records:
         values = {}
         for value in values_of(event, self._plugins):
             values.setdefault((value.tag, value.kind), []).append(value)
-        self._last = (place, values) if len(values) > 1 else (-1, {})  # a single one may be large
+        self._last = (place, values) if len(values) > 1 else (-1, {})  # a single value is not cached: it may be large
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What is in a run.
+    """The contents of a run.
 
-    name: as TensorBoard has it: the directory as seen from the log directory, "." for that itself
+    name: as in TensorBoard: its directory relative to the log directory, or "." for the log directory itself
     scalars: by tag
-    values: everything else, by kind, then by tag: run.values["image"]["photo"][-1].image()
+    values: all other kinds, by kind, then by tag: run.values["image"]["photo"][-1].image()
     """
 
     name: str
     scalars: dict[str, Scalars]
     values: dict[str, dict[str, Values]]
-    _child_files: Sequence[str] = ()  # of the runs below that add_hparams has made, in order of time
+    _child_files: Sequence[str] = ()  # of the child runs that add_hparams made, in order of time
 
     @property
     def hparams(self) -> dict[str, Any]:
-        """The hyperparameters of the run, as logged last; empty if there are none. torch's add_hparams puts them into a
-        run below, named by the time: if the run has none of its own, they are those of the latest such run."""
+        """The hyperparameters of the run that were logged last; empty if there are none.
+
+        torch's add_hparams writes them to a child run named by the time. If the run has none itself, these are the
+        hyperparameters of its latest child run.
+        """
         own = self.values.get("hparams", {}).get(SESSION_START_INFO)
         starts: Sequence[Any] = own or self._starts_below()
         return dict(starts[-1].hparams) if starts else {}
@@ -184,11 +189,11 @@ class Run:
 
     @property
     def hidden(self) -> int:
-        """How many values are left out, since a later event file replaces them."""
+        """How many values are left out because a later event file replaces them."""
         return sum(values.hidden for _, _, values in self.all())
 
     def all(self) -> Iterator[tuple[str, str, Scalars | Values]]:
-        """Iterate over the tags: each with its kind and what is under it. The scalars come first."""
+        """Yield (tag, kind, its Scalars or Values) of each tag and kind; scalars come first."""
         for tag, scalars in self.scalars.items():
             yield tag, "scalar", scalars
         for kind, tags in self.values.items():
@@ -202,7 +207,7 @@ class Run:
 
 
 def _extent(values: Scalars | Values) -> str:
-    """Return how many values there are, at which steps."""
+    """Return text: how many values there are, and at which steps."""
     step, n = values.step, len(values)
     steps = "" if not n else f", step {step[0]}" if n == 1 else f", steps {step.min()} to {step.max()}"
     return f"{n:,} value{'s' * (n != 1)}{steps}{_hidden_note(values.hidden)}"
@@ -214,8 +219,10 @@ def _hidden_note(n: int) -> str:
 
 @dataclass(frozen=True)
 class Total:
-    """How many values are under a tag, from which to which step, and how many bytes their records have. first_step and
-    last_step are None if all are hidden."""
+    """The values of a tag: their number, the range of their steps, and the bytes of their records.
+
+    first_step and last_step are the min and max; None if all values are hidden.
+    """
 
     tag: str
     kind: str
@@ -227,7 +234,7 @@ class Total:
 
 
 def named_by_time(runs: Iterable[str]) -> dict[str, list[str]]:
-    """Return the runs that add_hparams has named by the time, in its order, by the run that they are directly below."""
+    """Return the runs that add_hparams named by the time, by parent run, each list in order of time."""
     named: dict[str, list[str]] = {}
     for run in sorted(filter(is_named_by_time, runs), key=lambda run: (float(posixpath.basename(run)), run)):
         named.setdefault(posixpath.dirname(run) or ".", []).append(run)
@@ -235,12 +242,12 @@ def named_by_time(runs: Iterable[str]) -> dict[str, list[str]]:
 
 
 def is_named_by_time(run: str) -> bool:
-    """Return whether the name of a run is str(time.time()), as that of a run of torch's add_hparams."""
+    """Return whether a run's name ends with a str(time.time()), as torch's add_hparams names its child runs."""
     return re.fullmatch(r"\d{9,11}\.\d+", posixpath.basename(run)) is not None
 
 
 def of_runs(hidden: dict[str, int]) -> str:
-    """Return words that say of which runs values are hidden, if there are several runs."""
+    """Return text for a warning: how many values of which runs are hidden; "" if there is one run."""
     names = [name for name, n in hidden.items() if n]
     some = ", ".join(f"{hidden[name]:,} of {name!r}" for name in names[:SHOWN])
     more = f", and of {len(names) - SHOWN:,} more runs" if len(names) > SHOWN else ""
@@ -248,13 +255,13 @@ def of_runs(hidden: dict[str, int]) -> str:
 
 
 def warn_of_hidden(path: str, hidden: dict[str, int]) -> None:
-    """Warn of values that are left out: how many, and of which runs."""
+    """Warn how many values of which runs are left out. hidden: their number, by run."""
     total = sum(hidden.values())
     if not total:
         return
-    values = "values are left out, since a later event file of the run replaces them"
+    values = "values are left out because a later event file of the run replaces them"
     if total == 1:
-        values = "value is left out, since a later event file of the run replaces it"
+        values = "value is left out because a later event file of the run replaces it"
     notices.warn(
         f"{path}: {total:,} {values}{of_runs(hidden)}; "
         "purge=False keeps them, purge=True leaves them out without a warning",

@@ -1,13 +1,13 @@
-"""What verifying.py counts in the files of a run, record by record, in pure Python.
+"""Count records, values, and odd steps and times in the files of a run, for verifying.py, in pure Python.
 
-It is the oracle of csrc/tally.c, and what runs where the extension is not built.
+This is the oracle of csrc/tally.c, and replaces it where the extension is not built.
 
-TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier ones whose
-step is not smaller. What is left is a stack whose steps grow. Here a stack is held in stretches of even steps, so a
-tag that is logged every so many steps takes the memory of one. Beyond MOST_STRETCHES of a run the lower ones of a tag
-are joined, and what is dropped of a joined one is known only from below.
+TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier values
+whose step is not lower. The steps that are left form a stack, and increase from bottom to top. A stack is stored as
+stretches of evenly spaced steps: a tag that is logged every 10 steps needs one. If a run has MOST_STRETCHES, the lower
+stretches of a tag are joined. How many steps of a joined stretch are dropped is known only as a lower limit.
 
-Time goes with the values; memory with the tags, and with MOST_STRETCHES.
+Time is linear in the number of values; memory, in the number of tags and in MOST_STRETCHES.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from .scan import Starts
 from .tags import kind_of
 
 MOST_STRETCHES = 1 << 20  # stretches of a run, 24 bytes each in C
-LEAST_STRETCHES = 16  # of a tag that may always be there
-BACK = 5.0  # seconds that a wall_time may go back: threads do not log in turn
+LEAST_STRETCHES = 16  # stretches of a tag that are never joined
+BACK = 5.0  # seconds: a smaller step back of wall_time is not odd, as threads do not log in turn
 TIMES = ("nan", "infinite", "zero", "back", "future")  # what is odd about a wall_time
 CAUSES = ("repeat", "step", "restart", "kinds")  # why values of a tag are not shown
 
 
 class OddTime(NamedTuple):
-    """What is odd about wall times of a file: the first one, the last sound one before it, and how many there are."""
+    """Wall times of a file that are odd in the same way."""
 
-    what: str
-    offset: int
-    before: float
-    after: float
+    what: str  # one of TIMES
+    offset: int  # of the first record that has one
+    before: float  # the wall time before it; those in the future do not count
+    after: float  # the first odd one
     times: int
 
 
 class OddTag(NamedTuple):
-    """Why values of a tag are not shown, where that is so first, and how often it is.
+    """Why TensorBoard does not show values of a tag: one of CAUSES, where it occurs first, and how often.
 
-    kind: of its first value; other: of the first of another kind. values: how many it has. file: the number of the file
-    in the run. before, after: the two steps. dropped: how many values are not shown, at least if `is_least`.
+    kind: of the tag's first value. other: the kind of the first value of another kind. values: how many the tag has.
+    file: the number of the file in the run. before, after: the two steps. dropped: how many values are not shown; a
+    lower limit if `is_least`.
     """
 
     tag: str
@@ -60,7 +61,7 @@ class OddTag(NamedTuple):
 
 @dataclass(slots=True)
 class _Count:
-    """Of a cause; file, offset, before, after and other are of the first one."""
+    """How often a cause occurred; file, offset, before, after and other are those of the first time."""
 
     file: int
     offset: int
@@ -73,7 +74,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Stretch:
-    """`count` steps from `first` to `last`, evenly spaced if `is_even`. is_rough: some above `last` may be gone."""
+    """`count` steps from `first` to `last`, evenly spaced if `is_even`. is_rough: `count` may be too high."""
 
     first: int
     last: int
@@ -85,16 +86,19 @@ class _Stretch:
 @dataclass(slots=True)
 class _Tag:
     plugin: str  # of the first value
-    kind: str = ""  # of the first one that has a content
+    kind: str = ""  # of the first value that has a content
     values: int = 0
-    starts: int = 0  # of sessions, that the run had had by the last value
+    starts: int = 0  # how many sessions had started by the last value
     stack: list[_Stretch] = field(default_factory=list)
     counts: dict[str, _Count] = field(default_factory=dict)
 
 
 class Tally:
-    """Counts of the files of a run. `n_records`, `n_bytes`, `n_values`, `content` (a hash of the records), `first_time`
-    and `has_version` (of the first record) are of the last file."""
+    """Counts of the files of a run.
+
+    Of the last file only: n_records, n_bytes, n_values, content (a hash of the records), first_time (the wall time of
+    the first record) and has_version (whether the first record is a file_version).
+    """
 
     def __init__(self, most: int = MOST_STRETCHES, least: int = LEAST_STRETCHES) -> None:
         self._most = most
@@ -103,10 +107,10 @@ class Tally:
         self._tags: dict[str, _Tag] = {}
         self._stretches = 0
         self._starts = Starts()
-        self._started = 0  # how many there were
+        self._started = 0  # how many sessions started
 
     def begin_file(self, future: float) -> None:
-        """Begin with the next file. future: no wall_time is that high."""
+        """Begin the next file. future: a wall_time of this or more is in the future."""
         self._file += 1
         self._future = future
         self._before = 0.0
@@ -119,7 +123,7 @@ class Tally:
         self.has_version: bool = False
 
     def add_record(self, offset: int, data: bytes, wall_time: float, is_version: bool) -> None:
-        """Count a record; its values follow."""
+        """Count a record. Call add_value for each of its values then."""
         if not self.n_records:
             self.first_time, self.has_version = wall_time, is_version
         self.n_records += 1
@@ -142,20 +146,20 @@ class Tally:
         return "future" if wall_time >= self._future else "back"
 
     def add_start(self, step: int) -> None:
-        """Count the start of a session, which makes void what was logged before with `step` or a higher one."""
+        """Count the start of a session, which hides the values logged before with `step` or a higher step."""
         self._started += 1
         self._starts.add(self._started, step)
 
     def _is_announced(self, step: int, starts: int) -> bool:
-        """Whether a session started at `step` or a lower one since there had been so many starts."""
+        """Return whether a session after the first `starts` ones started at `step` or a lower step."""
         lowest = self._starts.lowest_after(starts)
         return lowest is not None and lowest <= step
 
     def add_value(self, offset: int, step: int, name: str, what: str | None, plugin: str) -> None:
-        """Count a value of the last record. what: the field of Summary.Value that holds it; None if none does."""
+        """Count a value of the last record. what: the field of Summary.Value that holds it, or None if it is empty."""
         self.n_values += 1
         tag = self._tags.setdefault(name, _Tag(plugin))
-        if what is None:  # TensorBoard's data server passes over it
+        if what is None:  # TensorBoard's data server skips it
             return
         kind = kind_of(what, plugin or tag.plugin)
         tag.kind = tag.kind or kind
@@ -174,7 +178,7 @@ class Tally:
         tag.starts = self._started
 
     def _drop(self, stack: list[_Stretch], step: int) -> int:
-        """Drop the steps that are not below `step`; return how many are known to be dropped."""
+        """Drop the steps that are not lower than `step`; return how many are known to be dropped."""
         dropped = 0
         while stack and stack[-1].first >= step:
             dropped += stack.pop().count
@@ -187,7 +191,7 @@ class Tally:
             left = (step - top.first - 1) // stride + 1
             dropped += top.count - left
             top.count, top.last = left, top.first + (left - 1) * stride
-        else:  # the last one is dropped, of the ones before nobody knows; the first one stays
+        else:  # the last step is dropped and the first stays; how many of the others are dropped is not known
             if not top.is_rough:
                 dropped += 1
                 top.count -= 1
@@ -211,11 +215,11 @@ class Tally:
         self._stretches += 1
 
     def odd_times(self) -> Iterator[OddTime]:
-        """Of the last file, by what is odd about them."""
+        """Return what is odd about wall times of the last file, in the order of TIMES."""
         return (self._times[what] for what in TIMES if what in self._times)
 
     def odd_tags(self) -> Iterator[OddTag]:
-        """Of the run so far, by tag and cause."""
+        """Yield what is odd about the tags of the run so far, by tag and cause."""
         for name, tag in self._tags.items():
             is_least = any(stretch.is_rough for stretch in tag.stack)
             for cause in CAUSES:

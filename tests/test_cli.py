@@ -1110,7 +1110,7 @@ def test_urls_that_lead_nowhere(capsys, tmp_path):
         assert (status, lines) == (1, [])
         assert errors.startswith("error: ")
         assert "Traceback" not in errors
-    assert run(capsys, "tail", "memory://x")[2] == "error: memory://x: only files of this machine can be followed\n"
+    assert run(capsys, "tail", "memory://x")[2] == "error: memory://x: only local files can be followed\n"
     for url in ("nothing://x", "zip://a::file://b.zip"):
         status, _, errors = run(capsys, "tags", url)
         assert (status, errors.startswith("error: "), errors.count("\n")) == (1, True, 1)

@@ -371,7 +371,7 @@ def test_a_thousand_files_need_few_descriptors(tmp_path):
 
 
 def test_only_files_of_this_machine():
-    with pytest.raises(ValueError, match="s3://bucket/runs: only files of this machine can be followed"):
+    with pytest.raises(ValueError, match="s3://bucket/runs: only local files can be followed"):
         follow("s3://bucket/runs")
 
 
@@ -661,7 +661,7 @@ def test_the_message(watch, path):
     os.truncate(path, 40)
     watch.steps()
     assert str(watch.errors[0]) == (
-        f"{path}: not what was read before (the file was cut or replaced) in the record at byte {len(record(1))}"
+        f"{path}: the file was cut or replaced; first difference in the record at byte {len(record(1))}"
     )
 
 

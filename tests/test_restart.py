@@ -287,7 +287,7 @@ def test_one_warning_says_what_is_hidden(tmp_path):
     advice = "purge=False keeps them, purge=True leaves them out without a warning"
     with pytest.warns(UserWarning, match="left out") as caught:
         runs = load_runs(tmp_path)
-    several = "9 values are left out, since a later event file of the run replaces them"
+    several = "9 values are left out because a later event file of the run replaces them"
     assert [str(warning.message) for warning in caught] == [
         f"{tmp_path}: {several} (3 of 'x', 3 of 'y', 3 of 'z'); {advice}"
     ]

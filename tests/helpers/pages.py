@@ -146,7 +146,7 @@ def runs_of_readme():
         with tbc.SummaryWriter(f"runs/{run}") as writer:
             for step in range(500, 1500):
                 writer.add_scalar("loss", 1 / step, step)
-    warnings.filterwarnings("ignore", ".* left out, since a later event file")  # blocks log into the same runs again
+    warnings.filterwarnings("ignore", ".* left out because a later event file")  # blocks log into the same runs again
     Path("train.py").write_text(TRAIN)
     Path("training.py").write_text(TRAINING)
     jpeg = io.BytesIO()
