@@ -34,17 +34,17 @@ Series: TypeAlias = "Scalars | Values"
 
 @dataclass(frozen=True)
 class Difference:
-    """How one tag of one run differs. There is at most one for each run, tag, kind and `what`.
+    """How one tag of one run differs. There is at most one Difference for each run, tag, kind and `what`.
 
-    run, tag, kind: where; kind is one of KINDS
-    what: "missing" (one side has no such tag), "steps" (one side lacks some steps), "values", or "unreadable" (a value
-        cannot be read or decoded, and the bytes of the two differ)
-    count: how many values
-    step: of the two values that differ most; where no number says how far they are apart, of the first two. Of
-        "missing" and "steps", the lowest step that one side lacks
-    a, b: the values there: numbers for scalars, a short description for other kinds; None on the side that has none
-    text: how the two differ; or the value that one side lacks
-    run_b: the name of the run in b, if that is another (see compare); else None
+    run, tag, kind: where the values are; kind is one of KINDS
+    what: "missing" (a or b has no such tag), "steps" (a or b lacks some steps), "values" (values differ), or
+        "unreadable" (a value cannot be read or decoded, and the bytes of the two differ)
+    count: how many values differ or are missing
+    step: the step of the two values that differ most, or of the first two if no number measures the difference. For
+        "missing" and "steps": the lowest step that a or b lacks
+    a, b: the values at that step: numbers for scalars, a short description for other kinds; None where there is none
+    text: how the two values differ; for "missing" and "steps", the value that is there
+    run_b: the name of the run in b if it differs from `run` (see compare), else None
     """
 
     run: str
@@ -61,9 +61,10 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """The differences, and what was compared: the runs, the tags by kind, and the values of both sides, each pair once.
+    """The differences, and how much was compared.
 
-    excluded_runs, excluded_tags: what the caller excluded; a tag counts once for each kind
+    runs: how many were compared. tags: how many, by kind. values: how many; a pair counts once
+    excluded_runs, excluded_tags: how many the caller excluded; a tag counts once for each kind
     """
 
     differences: list[Difference] = field(default_factory=list)
@@ -88,19 +89,20 @@ def compare(
 
     a, b: what load_runs returned, or a path, for which load_runs(path) is called
     rtol, atol: numbers are equal if |a - b| <= atol + rtol * |b|, as in numpy.isclose, or if both are NaN. This holds
-        for scalars, tensors, pixels, samples, and the numbers in histograms, PR curves, meshes and hyperparameters
-    exclude_runs, exclude_tags: what not to compare: a name or a glob (* is any text), a compiled regular expression, or
-        several of them
+        for scalars, tensors, pixels, samples, and the numbers in histograms, PR curves, meshes and hyperparameters.
+        Both are 0 by default
+    exclude_runs, exclude_tags: what not to compare: a name, a glob (* matches any text), a compiled regular expression,
+        or several of these
     exclude_kinds: the kinds not to compare, of KINDS. To choose the kinds, runs, tags or steps to compare, pass what
         load_runs(path, kinds=..., runs=..., tags=..., steps=...) returns
 
-    Values are equal if they hold the same, however they were stored: images by their pixels, sounds by their samples,
-    graphs by their nodes, in any order. What Pillow or `wave` cannot read is compared by its bytes. Wall times, the
-    times in hyperparameters, and titles and descriptions of tags do not count; nor does into how many files a run was
-    split. Of a step that was logged several times the first values are compared, then the second ones, and so on.
+    Values are equal if their contents are, however they were stored: images by their pixels, sounds by their samples,
+    graphs by their nodes, in any order. If Pillow or `wave` cannot read a file, its bytes are compared. These are not
+    compared: wall times, the times in hyperparameters, titles and descriptions of tags, and how many files a run has.
+    If a step was logged several times, the first values are compared, then the second ones, and so on.
 
-    add_hparams names its child run by the time. Where only one side has a child run of that name, it is compared with
-    one of the other side, in the same parent: the first with the first, and so on, in the order of time.
+    add_hparams names its child run by the time. Child runs whose name is only in a or only in b are compared in order
+    of time, within the same parent: the first of a with the first of b, and so on.
 
     One pair of values is in memory at a time. Raises TypeError for other arguments, ValueError for a tolerance below 0
     or NaN, OSError for a path that cannot be read.
@@ -117,7 +119,7 @@ def comparison(
     exclude_tags: Patterns = None,
     exclude_kinds: Any = None,
 ) -> Comparison:
-    """Compare as `compare` does; say also what was compared."""
+    """Compare as `compare` does; return also how much was compared."""
     tolerance = Tolerance(_tolerance("rtol", rtol), _tolerance("atol", atol))
     is_excluded_run = matcher([] if exclude_runs is None else exclude_runs)
     is_excluded_tag = matcher([] if exclude_tags is None else exclude_tags)
@@ -153,7 +155,7 @@ def _tolerance(name: str, number: float) -> float:
         raise TypeError(f"{name} must be a number, got {number!r}")
     tolerance = float(number)
     if not tolerance >= 0:
-        raise ValueError(f"a tolerance must be 0 or more, got {name}={number!r}")
+        raise ValueError(f"{name} must be 0 or more, got {number!r}")
     return tolerance
 
 
@@ -165,11 +167,14 @@ def _runs(name: str, runs: Any) -> Mapping[str, Run]:
     got = type(runs).__name__
     if isinstance(runs, Mapping):
         got += f" of {type(next(run for run in runs.values() if not isinstance(run, Run))).__name__}"
-    raise TypeError(f"{name} must be a path, or what load_runs returns: a dict of Run; got a {got}")
+    raise TypeError(f"{name} must be a path or what load_runs returns, a dict of Run; got a {got}")
 
 
 def _matched(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str | None]]:
-    """The runs in pairs, by name; child runs that are named by the time, and are on one side only, in their order."""
+    """Return pairs of names of runs, sorted, with None for a run that is missing in a or b.
+
+    Runs are paired by name. Child runs that are named by the time and have no partner are paired in order of time.
+    """
     names_a, names_b = set(a), set(b)
     both = [(name, name) for name in names_a & names_b]
     timed_a, timed_b = named_by_time(names_a - names_b), named_by_time(names_b - names_a)
@@ -185,7 +190,7 @@ def _matched(a: Iterable[str], b: Iterable[str]) -> list[tuple[str | None, str |
 
 
 def _series(run: Run | None) -> dict[tuple[str, str], Series]:
-    """What is in a run, by tag and kind."""
+    """Return the Scalars and Values of a run, by (tag, kind)."""
     return {} if run is None else {(tag, kind): values for tag, kind, values in run.all()}
 
 
@@ -199,11 +204,11 @@ def _compare_series(
     tolerance: Tolerance,
     differences: list[Difference],
 ) -> int:
-    """Append the differences of one tag; return how many values were compared or are on one side only."""
+    """Append the differences of one tag; return how many values were compared or are only in a or b."""
     run, tag, kind, run_b = where
     step_a, step_b = (np.empty(0, np.int64) if series is None else series.step for series in (a, b))
     if kind == "file_version" and len(step_a) and len(step_b):
-        # Each file has one, and into how many files a run is split does not count.
+        # Each file has one, and how many files a run has is not compared: the last one of the shorter is repeated.
         order = np.arange(max(len(step_a), len(step_b)))
         index_a, index_b = np.minimum(order, len(step_a) - 1), np.minimum(order, len(step_b) - 1)
         only_a = only_b = np.empty(0, np.intp)
@@ -245,9 +250,10 @@ def _compare_series(
 
 
 def _paired(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Indices, Indices, Indices, Indices]:
-    """The indices of the values that belong together, in the order of a, and of those of a and of b that are alone.
+    """Pair two arrays of steps. Return the indices in a and in b of the pairs, in the order of a, and then the indices
+    of the values that are only in a and only in b.
 
-    The n-th value that a has of a step belongs to the n-th that b has of it.
+    The n-th value of a step in a is paired with the n-th value of this step in b.
     """
     if np.array_equal(a, b):
         every, nothing = np.arange(len(a)), np.empty(0, np.intp)
@@ -263,7 +269,7 @@ def _paired(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Indices, Indice
 
 
 def _nth(step: NDArray[np.intp]) -> Indices:
-    """How often each was there before."""
+    """Return for each element how often it occurs before its index."""
     order = np.argsort(step, kind="stable")
     in_order = step[order]
     nth = np.empty(len(step), np.intp)
@@ -272,7 +278,7 @@ def _nth(step: NDArray[np.intp]) -> Indices:
 
 
 def _said(series: Series | None, index: int) -> float | str:
-    """A number, or the value in a few words."""
+    """Return the number of a scalar, or a short description of another value."""
     if isinstance(series, Scalars):
         return float(series.value[index])
     assert series is not None
@@ -283,7 +289,7 @@ def _said(series: Series | None, index: int) -> float | str:
 
 
 def _pair_apart(a: Values, i: int, b: Values, j: int, tolerance: Tolerance) -> tuple[str, Apart] | None:
-    """What differs ("values" or "unreadable") and how; None if nothing does."""
+    """Return what differs ("values" or "unreadable") and how; None if the values are equal."""
     values: list[Value] = []
     problems: dict[str, str] = {}
     for side, series, index in (("first", a, i), ("second", b, j)):

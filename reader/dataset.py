@@ -1,4 +1,4 @@
-"""The scalars of thousands of runs as one Parquet dataset, by Dask: on this machine's processors, or on a cluster's."""
+"""Write the scalars of thousands of runs as one Parquet dataset, with Dask: on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from .records import RecordError
 from .series import Run, warn_of_hidden
 from .tags import Patterns, matcher
 
-PART_SIZE = 1 << 25  # bytes of event files
+PART_SIZE = 1 << 25  # bytes of event files for each Parquet file
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to_dataset wrote: the numbers of files, of rows in them, and of runs; how many errors it reported; and how
-    many values are left out because a later event file of their run replaces them."""
+    """What to_dataset wrote: how many files, rows and runs.
+
+    errors: how many errors it reported
+    hidden: how many values are left out because a later event file of their run replaces them
+    """
 
     files: int
     rows: int
@@ -44,40 +47,40 @@ def to_dataset(
     client: Any = None,
     on_error: OnError | None = None,
 ) -> Dataset:
-    """Writes the scalars of the runs below logdir as Parquet files into destination: directories, or URLs.
+    """Write the scalars of the runs below logdir as Parquet files into destination. Needs dask and pyarrow.
 
+    logdir, destination: directories or URLs; destination must be empty or not exist
     runs, tags, steps, purge: as in load_runs
-    part_size: in bytes of event files: runs of so many make a task of Dask, and a file, or one run that has more
-    client: of a Dask cluster (distributed.Client), whose workers have tbc and reach both places. By default the tasks
-        are threads here. dask.diagnostics.ProgressBar shows how far they are
-    on_error: is told, when all is done, of damage (RecordError), and of what cannot be read below logdir (OSError).
-        Neither keeps the rest from being written. By default a RuntimeWarning tells, but not of a file that ends within
-        a record: that may still be growing
+    part_size: bytes of event files, 32 MiB by default. Runs of up to this size together, or one larger run, become one
+        Parquet file, written by one Dask task
+    client: a distributed.Client of a Dask cluster, whose workers have tbc and can reach logdir and destination. By
+        default the tasks run in threads of this process. dask.diagnostics.ProgressBar shows their progress
+    on_error: called, when all is done, with each damaged place (RecordError) and each file or directory below logdir
+        that cannot be read (OSError). The rest is written. By default it is a RuntimeWarning, except for a file that
+        ends within a record: that may still be growing
 
-    The files, part-00000.parquet and so on, have the columns of export.py's long form: run and tag (strings), step
-    (int64), wall_time and value (float64). All have this schema, strings being what all readers agree on (on disk each
-    is written once for many rows). They lie in one directory, in order of runs, and each group of rows has its first
-    and its last run noted: readers that want one run pass over the other groups, as does
-    pandas.read_parquet(destination, filters=[("run", "==", "...")]), and pyarrow.dataset, dask.dataframe, polars and
-    DuckDB. (With a directory for each of 10,000 runs, run=.../, pandas takes seconds for what takes milliseconds here,
-    for one run as for all; at a URL each is a request; and they take nine times the space.)
+    The files, part-00000.parquet and so on, have the columns of the long form: run and tag (strings), step (int64),
+    wall_time and value (float64). They are in one directory, in order of runs. Each row group stores its first and last
+    run, so that readers which want one run skip the other groups: pandas.read_parquet(destination, filters=[("run",
+    "==", "...")]), pyarrow.dataset, dask.dataframe, polars and DuckDB. (A directory for each of 10,000 runs, run=.../,
+    has nine times the size, and pandas reads it in seconds instead of milliseconds.)
 
-    A file is there whole or not at all; where to_dataset raises, some may be missing. Raises FileExistsError if
+    Each file appears when it is whole; if to_dataset raises, some files may be missing. Raises FileExistsError if
     destination is not empty, OSError if logdir cannot be read or has no event files, or destination cannot be written.
     """
     try:
-        dask: Any = import_module("dask")  # its types are half there
+        dask: Any = import_module("dask")  # Any, as dask has types for some of its functions only
         import_module("pyarrow")
     except ImportError:
         raise ImportError("to_dataset needs dask and pyarrow: pip install 'tbc[dask]'") from None
     root, home = os.fsdecode(logdir), os.fsdecode(destination).rstrip("/")
     if not isinstance(tags, str | re.Pattern | None):
-        tags = list(tags)  # to be read by every task
-    wants_run, _, _ = matcher(runs), matcher(tags), step_range(steps)  # they raise now
+        tags = list(tags)  # an iterator could be read by one task only
+    wants_run, _, _ = matcher(runs), matcher(tags), step_range(steps)  # raise before any task runs
     errors: list[RecordError | OSError] = []
     found = find_event_files(root, errors.append)
     if found in ([], [root]):
-        raise errors[0] if errors else FileNotFoundError(errno.ENOENT, "No directory with event files", root)
+        raise errors[0] if errors else FileNotFoundError(errno.ENOENT, "Expected a directory with event files", root)
     files = by_run(found, root, wants_run)
     sizes = {name: bytes_in(several) for name, several in files.items()}
     _make_empty(home)
@@ -100,7 +103,7 @@ def to_dataset(
 
 
 def _parts(sizes: dict[str, int], part_size: int) -> list[list[str]]:
-    """The runs, sorted, of each part; one part at least, for readers to find a schema."""
+    """Return the sorted runs of each part. There is at least one part, so that readers find a schema."""
     parts: list[list[str]] = [[]]
     room = part_size
     for name, size in sorted(sizes.items()):
@@ -113,7 +116,7 @@ def _parts(sizes: dict[str, int], part_size: int) -> list[list[str]]:
 
 
 def _make_empty(home: str) -> None:
-    """Makes the directory, unless there is one that is empty."""
+    """Make the directory if it does not exist. Raises FileExistsError if it is not empty."""
     if is_url(home):
         there, path = filesystem(home)
         there.invalidate_cache()
@@ -123,14 +126,14 @@ def _make_empty(home: str) -> None:
         os.makedirs(home, exist_ok=True)
         is_empty = not os.listdir(home)
     if not is_empty:
-        raise FileExistsError(errno.EEXIST, "Not empty", home)
+        raise FileExistsError(errno.EEXIST, "Directory not empty", home)
 
 
 def _write_part(
     path: str, files: dict[str, list[str]], tags: Patterns, steps: Steps, purge: bool | None
 ) -> tuple[list[RecordError | OSError], int, int, dict[str, int]]:
-    """Write the files of some runs to a Parquet file: a task. Return the errors, how many rows there are, of how many
-    runs, and how many values of each run are left out."""
+    """Write the scalars of some runs to a Parquet file, as a task. Return the errors, the number of rows and of runs,
+    and how many values of each run are left out."""
     errors: list[RecordError | OSError] = []
     wants_tag = matcher(tags)
 

@@ -1,14 +1,15 @@
-"""Scalars as tables: for pandas, Arrow and Parquet, as CSV and as JSON lines.
+"""Write scalars as tables: for pandas, Arrow and Parquet, as CSV and as JSON lines.
 
-`data` is what load_scalars or load_runs gave, or one of its runs. What is no scalar is left out. There are two forms:
+`data` is what load_scalars or load_runs returned, or one of its runs. Values that are not scalars are left out. A table
+has one of two forms:
 
-- long, a row for each value, in the order of the data: run, tag, step (int64), wall_time and value (float64).
-  wall_time is in seconds since 1970, as in the files: pandas.to_datetime(table.wall_time, unit="s") makes dates of it.
-- wide, a row for each run and step, by step: run, step, and a column for each tag (float64). Where a tag has no value
-  at a step there is none; where it has several, the one that was logged last. (A tag that is called run or step, as
-  columns are already, has its column called run_ or step_.)
+- long: a row for each value, in the order of the data. The columns are run, tag, step (int64), wall_time and value
+  (float64). wall_time is in seconds since 1970: pandas.to_datetime(table.wall_time, unit="s") converts it to dates.
+- wide: a row for each run and step, sorted by step. The columns are run, step, and one for each tag (float64). If a tag
+  has several values at a step, the last one counts; if it has none, the cell is empty. A tag named run or step has the
+  column run_ or step_.
 
-The column run is there unless data is of load_scalars, which knows of no run.
+The column run is left out for data of load_scalars.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 
 Data: TypeAlias = "Mapping[str, Scalars] | Mapping[str, Run] | Run"
 
-ROWS = 1 << 16  # of text that are made at a time
-ROW_GROUP = 1 << 17  # rows of Parquet that a reader takes or leaves together
-JSON_NUMBERS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as commands.printing.strict has them
+ROWS = 1 << 16  # rows of text that are made at a time
+ROW_GROUP = 1 << 17  # rows of a Parquet row group, which a reader reads or skips as a whole
+JSON_NUMBERS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}  # as in commands.printing.strict
 CSV_NUMBERS = {"None": ""}
 _QUOTED = re.compile('[",\r\n]')
 
 
 @dataclass(frozen=True)
 class Categories:
-    """A column of few strings, often: names[codes]."""
+    """A column of strings, stored as names[codes], for few names in many rows."""
 
     codes: NDArray[np.int32]
     names: list[str]
@@ -56,7 +57,7 @@ Table: TypeAlias = "dict[str, Categories | NDArray[Any]]"
 
 
 def to_pandas(data: Data, *, wide: bool = False) -> pandas.DataFrame:
-    """Scalars as a DataFrame; run and tag are categorical, and NaN is where there is no value."""
+    """Return scalars as a DataFrame. run and tag are categorical; NaN stands for an empty cell. Needs pandas."""
     try:
         import pandas as pd
     except ImportError:
@@ -72,7 +73,7 @@ def to_pandas(data: Data, *, wide: bool = False) -> pandas.DataFrame:
 
 
 def to_arrow(data: Data, *, wide: bool = False) -> pyarrow.Table:
-    """Scalars as a Table; run and tag are dictionaries of strings, and null is where there is no value."""
+    """Return scalars as a Table. run and tag are dictionaries of strings; null is an empty cell. Needs pyarrow."""
     try:
         import pyarrow as pa
     except ImportError:
@@ -88,8 +89,9 @@ def to_arrow(data: Data, *, wide: bool = False) -> pyarrow.Table:
 
 
 def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = False) -> None:
-    """Scalars into a Parquet file, of this machine or at a URL, in place of one that is there. It is there whole or not
-    at all. run and tag are strings to its readers, and dictionaries on disk.
+    """Write scalars to a Parquet file at a path or URL; an existing file is replaced. Needs pyarrow.
+
+    The file appears when it is whole. run and tag are strings to readers, and dictionaries on disk.
     """
     table = to_arrow(data, wide=wide)
     import pyarrow.parquet as pq
@@ -97,7 +99,7 @@ def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = Fals
     buffer = io.BytesIO()
     pq.write_table(table, buffer, row_group_size=ROW_GROUP, compression="zstd", store_schema=False)
     name = os.fsdecode(path)
-    if is_url(name):  # by one request; and a reader needs the end of it first: no part is taken for a file
+    if is_url(name):  # one request; a part of the file is not valid Parquet, as the footer is at its end
         there, name = filesystem(name)
         there.pipe_file(name, buffer.getvalue())
     else:
@@ -106,11 +108,12 @@ def write_parquet(data: Data, path: str | os.PathLike[str], *, wide: bool = Fals
 
 
 def write_csv(data: Data, file: TextIO | str | os.PathLike[str], *, wide: bool = False) -> None:
-    """Scalars as CSV, into an open text file or a path (in place of a file that is there, whole or not at all): a line
-    of column names, then the rows, each ending with a line feed.
+    """Write scalars as CSV: a line of column names, then the rows, each ending with a line feed.
 
-    Numbers are written with as many digits as give them back, or as nan, inf and -inf; a field is empty where there is
-    no value.
+    file: an open text file, or a local path, where the file appears when it is whole; an existing one is replaced
+
+    Numbers have as many digits as are needed to parse to them again, or are nan, inf or -inf. A field is empty if there
+    is no value.
     """
     table = columns(data, wide)
     with _opened(file) as to:
@@ -119,11 +122,12 @@ def write_csv(data: Data, file: TextIO | str | os.PathLike[str], *, wide: bool =
 
 
 def write_jsonl(data: Data, file: TextIO | str | os.PathLike[str]) -> None:
-    """Scalars as JSON lines, into an open text file or a path, as write_csv: an object for each value, with the columns
-    of the long form.
+    """Write scalars as JSON lines: an object for each value, with the columns of the long form.
 
-    Numbers are written with as many digits as give them back; JSON has no NaN and no infinities: they are the strings
-    "NaN", "Infinity" and "-Infinity".
+    file: an open text file or a path, as in write_csv
+
+    Numbers have as many digits as are needed to parse to them again. NaN and infinities, which JSON does not have, are
+    the strings "NaN", "Infinity" and "-Infinity".
     """
     table = columns(data)
     row = "{" + ", ".join(f'"{name}": %s' for name in table) + "}\n"
@@ -138,18 +142,19 @@ def _opened(file: TextIO | str | os.PathLike[str]) -> AbstractContextManager[Any
 
 
 def columns(data: Data, wide: bool = False) -> Table:
-    """Scalars as columns, by name. Those of tags, in the wide form, are masked arrays, NaN where masked."""
+    """Return scalars as columns, by name. In the wide form, columns of tags are masked arrays, NaN where masked."""
     several: Any = {data.name: data} if isinstance(data, Run) else data
     if not isinstance(several, Mapping):
-        raise TypeError(f"data must be what load_scalars or load_runs gave, or one of its runs, got {data!r}")
+        raise TypeError(f"data must be what load_scalars or load_runs returned, or one of its runs, got {data!r}")
     kinds = {type(of) for of in several.values()}
     has_no_runs = kinds == {Scalars} or isinstance(several, ByTag)
     if has_no_runs:
         runs = {"": several}
-    elif kinds <= {Run}:  # a directory's name may be no UTF-8
+    elif kinds <= {Run}:  # a directory's name may not be UTF-8
         runs = {name.encode(errors="backslashreplace").decode(): run.scalars for name, run in several.items()}
     else:
-        raise TypeError("data must be what load_scalars or load_runs gave, or one of its runs")
+        got = f"a dict of {', '.join(sorted(kind.__name__ for kind in kinds))}"
+        raise TypeError(f"data must be what load_scalars or load_runs returned, or one of its runs, got {got}")
     table = _wide(runs) if wide else _long(runs)
     if has_no_runs:
         del table["run"]
@@ -199,13 +204,13 @@ def _joined(dtype: type[np.generic], arrays: list[NDArray[Any]]) -> NDArray[Any]
 
 
 def _distinct(step: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The steps, sorted, and where each stands last."""
+    """Return the distinct steps, sorted, and the last index of each."""
     steps, first = np.unique(step[::-1], return_index=True)
     return steps, len(step) - 1 - first
 
 
 def _write(table: Table, file: TextIO, row: str, quoted: Callable[[str], str], spellings: dict[str, str]) -> None:
-    """Each row of a table as text: what it is in Python, with the names quoted, and some numbers spelled otherwise."""
+    """Write the rows of a table, formatted by `row`. quoted: how to write a name. spellings: replace some numbers."""
     texts = {name: list(map(quoted, column.names)) for name, column in table.items() if isinstance(column, Categories)}
     for start in range(0, len(table["step"]), ROWS):
         rows = slice(start, start + ROWS)

@@ -1,4 +1,4 @@
-"""Compare two values of one kind: whether they hold the same, however they were stored, or how they differ."""
+"""Compare two values of one kind by their contents, however they were stored, and describe how they differ."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from .series import is_named_by_time
 Indices: TypeAlias = "NDArray[np.intp]"
 
 SHORT = 32  # characters of a text that are quoted
-MOST_PARTS = 3  # of a value, that are named if they differ
-DEEP_COLORS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # in a PNG: 16 bits; RGB, grey with alpha, RGBA
+MOST_PARTS = 3  # parts of a value that are listed if they differ
+DEEP_COLORS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # bytes 24, 25 of a PNG: 16 bits; RGB, grey with alpha, RGBA
 PLAIN_MESSAGES = {f"google.protobuf.{name}" for name in ("Value", "Struct", "ListValue")}
 
 
 class Tolerance(NamedTuple):
-    """As numpy.isclose has them."""
+    """The tolerances of numpy.isclose."""
 
     rtol: float
     atol: float
 
 
 class Apart(NamedTuple):
-    """How two values differ. distance: a number that grows with it; infinity if no number says how far."""
+    """How two values differ. distance: the largest difference of their numbers; infinity if no number measures it."""
 
     distance: float
     text: str
 
 
 class UnreadableError(ValueError):
-    """A value that does not hold what its kind holds, where the bytes of the two differ."""
+    """A value cannot be decoded, and the bytes of the two values differ."""
 
 
 def value_apart(a: Value, b: Value, tolerance: Tolerance) -> Apart | None:
-    """How two values of one kind differ; None if they hold the same. Raises UnreadableError."""
+    """Return how two values of one kind differ; None if their contents are equal. Raises UnreadableError."""
     if _bytes_of(a) == _bytes_of(b):
         return None
     data: list[Any] = []
@@ -58,18 +58,18 @@ def value_apart(a: Value, b: Value, tolerance: Tolerance) -> Apart | None:
         raise UnreadableError(unreadable(problems))
     try:
         return _APART.get(a.kind, part_apart)(data[0], data[1], tolerance)
-    except RecursionError as error:  # of the config of a mesh
+    except RecursionError as error:  # the config of a mesh may be deeply nested
         raise UnreadableError(unreadable({"first": str(error), "second": str(error)})) from error
 
 
 def unreadable(problems: dict[str, str]) -> str:
-    """problems: by side, "first" or "second"."""
+    """Return the text for values that cannot be decoded. problems: messages by position, "first" or "second"."""
     where = "both" if len(problems) == 2 else f"the {next(iter(problems))}"
     return f"unreadable in {where}: {'; '.join(dict.fromkeys(problems.values()))}"
 
 
 def _bytes_of(value: Value) -> tuple[object, ...]:
-    """What was logged, as bytes: equal bytes are equal values, whatever they hold."""
+    """Return the logged content as bytes: equal bytes are equal values, and need no decoding."""
     content = value.content
     if isinstance(content, bytes | str):
         return (content,)
@@ -81,11 +81,11 @@ def _bytes_of(value: Value) -> tuple[object, ...]:
     return name, payload, content.metadata.plugin_data.content if value.kind in ("hparams", "mesh") else b""
 
 
-# --- what is compared, where kinds.decode leaves something out ---
+# --- the contents to compare, of kinds for which kinds.decode leaves something out ---
 
 
 def _rest(value: Value) -> bytes:
-    """The fields beside the tag of a value of no known kind."""
+    """Return all fields except tag and metadata of a value without a known kind."""
     rest = type(value.content)()
     rest.CopyFrom(value.content)
     rest.ClearField("tag")
@@ -95,14 +95,14 @@ def _rest(value: Value) -> bytes:
 
 
 def _tensor(value: Value) -> tuple[str, NDArray[Any]]:
-    """The name of the dtype, which array_of may change, and the array."""
+    """Return the stored dtype's name, as array_of may change the dtype, and the array."""
     array = array_of(value.content.tensor)
     return DTYPES[value.content.tensor.dtype][0], array
 
 
 def _hparams(value: Value) -> dict[str, Any]:
-    """All but the times, and in an order of its own: two runs of one program differ in those."""
-    decode(value)  # raises for what is none
+    """Return the parts of hyperparameters, sorted and without times: order and times differ from run to run."""
+    decode(value)  # raises if it holds something else
     data = HParamsPluginData.FromString(value.content.metadata.plugin_data.content)
     if data.HasField("session_start_info"):
         data.session_start_info.ClearField("start_time_secs")
@@ -124,7 +124,7 @@ def _layout(value: Value) -> dict[str, Any]:
 
 
 def _leaves(content: Any, path: str = "") -> dict[str, Any]:
-    """What a message holds, by its path: "category[0].chart[1].title"."""
+    """Return the values in a message, by their path, such as "category[0].chart[1].title"."""
     if isinstance(content, str | bytes | int | float):
         return {path: content}
     inner: list[tuple[Any, str]]
@@ -138,10 +138,10 @@ def _leaves(content: Any, path: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for held, name in inner:
         leaves |= _leaves(held, name)
-    return leaves or {path: ()}  # it is there, and empty
+    return leaves or {path: ()}  # an empty message differs from none
 
 
-# --- how two of a kind differ ---
+# --- how two values of one kind differ ---
 
 
 def _histograms_apart(a: Histogram, b: Histogram, tolerance: Tolerance) -> Apart | None:
@@ -154,8 +154,8 @@ def _histograms_apart(a: Histogram, b: Histogram, tolerance: Tolerance) -> Apart
 
 
 def _as_drawn(histogram: Histogram) -> dict[str, Any]:
-    """What is left of a histogram that becomes a tensor, as TensorBoard draws it: float32, no empty buckets at the
-    ends, no sums."""
+    """Return what a histogram keeps when TensorBoard makes a tensor of it: float32, no sums, and no empty buckets at
+    the ends."""
     full = np.flatnonzero(histogram.counts)
     first, end = (int(full[0]), int(full[-1]) + 1) if len(full) else (0, 0)
     edges = histogram.edges[first : end + 1].astype("f4") if len(full) else np.zeros(1, "f4")
@@ -181,7 +181,7 @@ def _images_apart(a: Image, b: Image, tolerance: Tolerance) -> Apart | None:
 
 
 def _pictures_apart(a: Image, b: Image, i: int, tolerance: Tolerance) -> Apart | None:
-    """Raises ValueError for what Pillow cannot read, or not in full; ImportError without Pillow."""
+    """Compare file i of two images. Raises ValueError if Pillow cannot read it fully, ImportError without Pillow."""
     for file in (a.files[i], b.files[i]):
         if file.startswith(b"\x89PNG") and file[24:26] in DEEP_COLORS:
             raise ValueError("a PNG of 16 bits, of which Pillow reads 8")
@@ -197,7 +197,7 @@ def _pictures_apart(a: Image, b: Image, i: int, tolerance: Tolerance) -> Apart |
 
 
 def _frame(picture: Any, n: int) -> tuple[NDArray[Any], float]:
-    """The pixels of a frame, (height, width, channels), and how long it lasts in ms."""
+    """Return the pixels of frame n, of shape (height, width, channels), and how long it lasts, in ms."""
     try:
         if n:
             picture.seek(n)
@@ -209,8 +209,8 @@ def _frame(picture: Any, n: int) -> tuple[NDArray[Any], float]:
         return pixels.reshape(*pixels.shape[:2], -1), float(picture.info.get("duration") or 0)
     except MemoryError:
         raise
-    except Exception as error:  # its decoders raise what they come across
-        raise ValueError(f"no image to Pillow ({type(error).__name__})") from error
+    except Exception as error:  # Pillow's decoders raise many types
+        raise ValueError(f"Pillow cannot read it ({type(error).__name__})") from error
 
 
 def _frames_apart(a: tuple[NDArray[Any], float], b: tuple[NDArray[Any], float], tolerance: Tolerance) -> Apart | None:
@@ -232,7 +232,7 @@ def _frames_apart(a: tuple[NDArray[Any], float], b: tuple[NDArray[Any], float], 
 
 
 def _sounds_apart(a: Audio, b: Audio, tolerance: Tolerance) -> Apart | None:
-    if a.content_type and b.content_type:  # what a tensor does not say of a file that is no WAV
+    if a.content_type and b.content_type:  # unknown for a file in a tensor that is not a WAV
         names = ("content_type", "sample_rate", "channels", "frames")
         said_a, said_b = ({name: getattr(audio, name) for name in names} for audio in (a, b))
         described = part_apart(said_a, said_b, tolerance)
@@ -248,7 +248,7 @@ def _samples_apart(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance) -> Ap
 
 
 def _files_apart(a: list[bytes], b: list[bytes], noun: str, apart_of: Callable[[int], Apart | None]) -> Apart | None:
-    """Of several files: apart_of says how file i differs, or raises where it cannot be decoded."""
+    """Compare lists of files. apart_of(i): return how file i differs, or raise, and the files' bytes are compared."""
     if len(a) != len(b):
         return Apart(math.inf, f"{len(a):,} and {len(b):,} {noun}s")
     worst: Apart | None = None
@@ -282,7 +282,7 @@ def _graphs_apart(a: bytes, b: bytes, tolerance: Tolerance) -> Apart | None:
 
 
 def _nodes(graph: bytes) -> tuple[dict[str, list[bytes]], bytes]:
-    """The nodes by name, and what else is in the graph."""
+    """Return the nodes of a graph by name, and the rest of the graph."""
     message = GraphDef.FromString(graph)
     nodes: dict[str, list[bytes]] = {}
     for node in message.node:
@@ -295,7 +295,7 @@ def _nodes(graph: bytes) -> tuple[dict[str, list[bytes]], bytes]:
 
 
 def part_apart(a: Any, b: Any, tolerance: Tolerance) -> Apart | None:
-    """How two numbers, texts, arrays, or dicts of those differ."""
+    """Return how two numbers, texts, arrays, or dicts of these differ; None if they do not."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return _arrays_apart(a, b, tolerance)
     if isinstance(a, dict) and isinstance(b, dict):
@@ -348,7 +348,7 @@ def _arrays_apart(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance, noun: 
 def elements_apart(
     a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance
 ) -> tuple[Indices, NDArray[np.float64] | NDArray[np.uint64]]:
-    """The indices of the elements that differ, flat, and how far each pair is apart. Integers are compared exactly."""
+    """Return the flat indices of the elements that differ, and their distances. Integers are compared exactly."""
     flat_a, flat_b = a.ravel(), b.ravel()
     index = np.flatnonzero(flat_a != flat_b)
     x, y = flat_a[index], flat_b[index]
@@ -356,7 +356,7 @@ def elements_apart(
     if x.dtype.kind in "iu" and y.dtype.kind in "iu":
         if x.dtype != y.dtype:
             x, y = x.astype(np.int64), y.astype(np.int64)
-        # Modulo 2**64, where the distance of any two integers fits.
+        # The difference modulo 2**64 is exact: the distance of any two integers of 64 bits fits into a uint64.
         distance = np.maximum(x, y).astype(np.uint64) - np.minimum(x, y).astype(np.uint64)
         with np.errstate(invalid="ignore"):
             differ = ~(distance <= tolerance.atol + tolerance.rtol * np.abs(y.astype(float)))
@@ -364,7 +364,7 @@ def elements_apart(
         x, y = (side.astype(complex if side.dtype.kind == "c" else float) for side in (x, y))
         with np.errstate(invalid="ignore", over="ignore"):
             differ = ~np.isclose(x, y, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True)
-            distance = np.nan_to_num(np.abs(x - y), nan=np.inf, posinf=np.inf)  # one NaN is as far as can be
+            distance = np.nan_to_num(np.abs(x - y), nan=np.inf, posinf=np.inf)  # NaN and a number
     else:
         differ, distance = np.ones(len(index), bool), np.full(len(index), np.inf)
     return index[differ], distance[differ]
@@ -395,12 +395,12 @@ def _worse(worst: Apart | None, apart: Apart | None, where: str) -> Apart | None
     return Apart(apart.distance, where + apart.text)
 
 
-# --- in words ---
+# --- texts ---
 
 
 def numbers_text(a: Any, b: Any) -> str:
     x, y = part_text(a), part_text(b)
-    if x == y:  # 0.1 as a float32 and as a float64
+    if x == y:  # such as 0.1 as a float32 and as a float64
         x, y = repr(a), repr(b)
     if isinstance(a, bool) or not math.isfinite(abs(a - b)):
         return f"{x} and {y}"
@@ -413,7 +413,7 @@ def _amount(distance: Any) -> str:
 
 
 def part_text(part: Any) -> str:
-    """Return a part of a value in a few characters."""
+    """Return a part of a value as a text of at most SHORT characters; a float is printed in full."""
     if isinstance(part, float):
         return shortest(part)
     text = repr(text_of(part) if isinstance(part, bytes) else part)
@@ -426,7 +426,7 @@ def _bytes_text(a: bytes, b: bytes) -> str:
 
 
 def _texts_text(a: str, b: str) -> str:
-    """Two texts, or of long ones where they begin to differ."""
+    """Quote two texts; of long ones, only the place where they begin to differ."""
     if max(len(a), len(b)) <= SHORT:
         return f"{a!r} and {b!r}"
     first = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

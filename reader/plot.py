@@ -1,6 +1,6 @@
-"""Curves and bars in a terminal, as lines of text.
+"""Draw curves and bars for a terminal, as lines of text.
 
-A curve is drawn in braille, where a character holds two by four dots.
+A curve is drawn in braille characters, which have two columns and four rows of dots.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Dots = npt.NDArray[np.bool_]
 
-NARROWEST = 40  # characters: what the longest labels leave room for a chart in
-CROWD = 3  # points for each column of dots, from which on a line through them would be a thicket
-BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of the dots of a braille character
-SLACK = Decimal("1e-9")  # of a step between labels: 3e-4 is a little less than 0.0003
-PLAIN = 7  # characters of a number that is written without an exponent in any case
+NARROWEST = 40  # characters: with the longest labels, there is still room for a chart
+CROWD = 3  # points in a column of dots, on average; with more, a line through all points is unreadable
+BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # the dots of a braille character, by place
+SLACK = Decimal("1e-9")  # of the distance of labels, for rounding: the float 3e-4 is a little less than 0.0003
+PLAIN = 7  # characters of a number that is never written with an exponent
 
 
 def curve(
@@ -34,10 +34,12 @@ def curve(
     *,
     ascii: bool = False,
 ) -> list[str]:
-    """A line chart of values[n] over steps[n], in lines of `width` characters (40 at least); `height` are the chart's.
+    """Return a line chart of values[n] over steps[n], as lines of `width` characters.
 
-    Where points crowd, the chart shows their range, dotted, so that no spike is lost, and their mean, as a line.
-    NaN and infinities are left out, and a last line says so. ascii: for a terminal that has no braille.
+    width: at least 40. height: lines of the chart, without the axis below it. ascii: use only ASCII characters
+
+    If there are many points, the chart shows the range of those in a column as dots, so that no spike is lost, and
+    their mean as a line. NaN and infinities are left out, and the last line reports their number.
     """
     width, height = max(width, NARROWEST), max(height, 2)
     x, y = np.asarray(steps, np.int64), np.asarray(values, np.float64)
@@ -63,14 +65,14 @@ def curve(
 
 
 def _unit(y: Floats) -> Floats:
-    """From 0 for the least to 1 for the greatest; 0.5 if all are the same."""
-    y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])  # below 1: the difference of two values may be infinite
+    """Scale numbers to 0 (min) to 1 (max); return 0.5 for all if they are equal."""
+    y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])  # to below 1, as the difference of large values may be infinite
     low, high = y.min(), y.max()
     return (y - low) / (high - low) if low < high else np.full_like(y, 0.5)
 
 
 def _unit_of_steps(x: Ints) -> Floats:
-    """The same of sorted steps, exactly: two of them may be further apart than an int64 can say."""
+    """Scale sorted steps to 0 to 1. The differences are uint64, as an int64 may be too small for them."""
     return _unit((x.view(np.uint64) - x[:1].view(np.uint64)).astype(np.float64))
 
 
@@ -79,7 +81,7 @@ def _nearest(unit: Floats, dots: int) -> Ints:
 
 
 def _draw(x: Floats, y: Floats, columns: int, rows: int) -> tuple[Dots, Dots]:
-    """bool[rows, columns] of the line, and of the range where points crowd. x ascends; both are from 0 to 1."""
+    """Return the dots of the line and of the range, each bool[rows, columns]. x and y are from 0 to 1, x is sorted."""
     line, area = np.zeros((2, rows, columns), np.bool_)
     column = _nearest(x, columns)
     starts = np.flatnonzero(np.diff(column, prepend=-1))
@@ -113,7 +115,7 @@ def _text(line: Dots, area: Dots, ascii: bool) -> list[str]:
 
 
 def _labels(low: float, high: float, height: int, down: int) -> dict[int, str]:
-    """Row -> round number, three rows apart or more."""
+    """Return labels by row: round numbers, at least three rows apart."""
     if low == high:
         return {height // 2: f"{low:.6g}"}
     with localcontext(Context(prec=40)):
@@ -134,7 +136,7 @@ def _labels(low: float, high: float, height: int, down: int) -> dict[int, str]:
 
 
 def _texts(ticks: list[Decimal], decimals: int) -> list[str]:
-    """All with the same decimals, or digits: plain, unless that is long and an exponent makes it shorter."""
+    """Format numbers with the same number of decimals, with an exponent only where plain numbers are long."""
     plain = [f"{tick:,.{max(decimals, 0)}f}" for tick in ticks]
     top = max(tick.adjusted() for tick in ticks if tick)
     short = [f"{tick.scaleb(-top):.{max(top + decimals, 0)}f}e{top}" if tick else "0" for tick in ticks]
@@ -142,7 +144,7 @@ def _texts(ticks: list[Decimal], decimals: int) -> list[str]:
 
 
 def _span(first: int, last: int, width: int) -> str:
-    """Below the chart: its first and last step, or the only one."""
+    """Return the line below the chart: its first and last step, or the only one."""
     if first == last:
         return f"{first:,}".center(width)
     for form in (",", "", ".4g"):
@@ -153,8 +155,9 @@ def _span(first: int, last: int, width: int) -> str:
 
 
 def bars(labels: Sequence[str], counts: Sequence[float] | Floats, width: int = 72, *, ascii: bool = False) -> list[str]:
-    """A bar for each of counts[n] between its label, shortened if it must be, and the count: lines of `width`
-    characters (40 at least). The greatest count has the longest bar; what is negative, NaN or infinite has none.
+    """Return a line of `width` characters (at least 40) for each of counts[n]: its label, a bar and the count.
+
+    A long label is cut. The max count has the longest bar; negative counts, NaN and infinities have none.
     """
     width = max(width, NARROWEST)
     y = np.asarray(counts, np.float64)

@@ -1,4 +1,4 @@
-"""Values as files of their own: images, sounds, texts, arrays and graphs, each in its usual format."""
+"""Write values to separate files: images, sounds, texts, arrays and graphs, each in its usual format."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from urllib.parse import quote
 from .events import STRING, Value, tensor_values
 from .kinds import Audio, Image, Mesh, decode
 
-LONGEST = 150  # characters of a tag in a file's name, which may have 255 bytes
+LONGEST = 150  # characters of a tag in a file's name; filesystems allow 255 bytes for the whole name
 
 
 class Folder:
-    """A directory to write values to. No two values get one name, also where upper and lower case are the same."""
+    """A directory to write values to. Each file has a different name, also on filesystems that ignore case."""
 
     def __init__(self, directory: str) -> None:
         self.directory: str = directory
-        self._taken: dict[str, int] = {}  # by name, how often it was wanted
+        self._taken: dict[str, int] = {}  # how often each name was wanted
 
     def write(self, run: str, value: Value) -> list[str]:
-        """Write the files of a value and return their names: none for a kind that has no usual format.
+        """Write the files of a value and return their paths: none for a kind that has no usual format.
 
-        Raises ValueError for odd contents and OSError, such as FileExistsError: no file is overwritten.
+        Raises ValueError for contents that do not fit the kind, OSError, and FileExistsError for an existing file.
         """
         contents = list(contents_of(value))
         names = []
@@ -44,26 +44,26 @@ class Folder:
         return names
 
     def _free_name(self, run: str, stem: str, suffix: str) -> str:
-        """The tags "a" and "a-1" can want one name, as can "a" and "A" on some file systems."""
+        """Return a path not yet taken. a-1-1 may be tag "a-1" at step 1, or the second file of tag "a" at step 1."""
         parts = ["%2E%2E" if part == ".." else part for part in run.split("/") if part not in ("", ".")]
         directory = os.path.join(self.directory, *parts)
         wanted = os.path.join(directory, f"{stem}.{suffix}")
         key = unicodedata.normalize("NFC", wanted).casefold()
         self._taken[key] = n = self._taken.get(key, 0) + 1
-        return wanted if n == 1 else os.path.join(directory, f"{stem}+{n}.{suffix}")  # no tag becomes a "+"
+        return wanted if n == 1 else os.path.join(directory, f"{stem}+{n}.{suffix}")  # "+" is quoted in tags
 
 
 def name_of(tag: str) -> str:
-    """A tag as a part of a file's name: quoted as in URLs. A long one is cut, and a hash of all of it follows."""
+    """Return a tag as part of a file's name, quoted as in URLs. A long tag is cut, and its hash added."""
     quoted = re.sub(r"^\.", "%2E", quote(tag, safe=" "))
     if len(quoted) <= LONGEST:
         return quoted
     digest = hashlib.sha256(tag.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{re.sub('%.?$', '', quoted[: LONGEST - 17])}={digest}"  # no tag becomes a "="
+    return f"{re.sub('%.?$', '', quoted[: LONGEST - 17])}={digest}"  # "=" is quoted in tags
 
 
 def contents_of(value: Value) -> Iterator[tuple[str, bytes]]:
-    """The suffix and the bytes of each file."""
+    """Yield the suffix and the bytes of each file of a value."""
     data = decode(value)
     if isinstance(data, Image):
         for file in data.files:
@@ -82,7 +82,10 @@ def contents_of(value: Value) -> Iterator[tuple[str, bytes]]:
 
 
 def strings_of(tensor: Any) -> tuple[str, bytes]:
-    """One string is a file of these bytes. Several are JSON, in which those that are not UTF-8 are {"base64": ...}."""
+    """Return the suffix and the bytes of a file for a tensor of strings.
+
+    One string is written as it is. Several become JSON, in which a string that is not UTF-8 is {"base64": ...}.
+    """
     strings = tensor_values(tensor)
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if len(strings) == 1 and math.prod(shape) == 1:

@@ -161,7 +161,7 @@ def test_pairs_are_the_nth_of_a_step_with_the_nth(a, b):
 
 def test_tolerances_that_are_none():
     for tolerance in (-1, math.nan):
-        with pytest.raises(ValueError, match=f"a tolerance must be 0 or more, got rtol={tolerance}"):
+        with pytest.raises(ValueError, match=f"rtol must be 0 or more, got {tolerance}"):
             compare({}, {}, rtol=tolerance)
     for tolerance in ("0.1", None, [1]):
         with pytest.raises(TypeError, match="atol must be a number, got "):
@@ -188,7 +188,7 @@ def test_paths(tmp_path):
     ],
 )
 def test_what_is_no_tree(wrong, got):
-    message = f"must be a path, or what load_runs returns: a dict of Run; got a {got}$"
+    message = f"must be a path or what load_runs returns, a dict of Run; got a {got}$"
     with pytest.raises(TypeError, match=f"^a {message}"):
         compare(wrong, {})
     with pytest.raises(TypeError, match=f"^b {message}"):
