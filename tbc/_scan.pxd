@@ -1,4 +1,4 @@
-# csrc/*.h, declared for Cython, and nothing else.
+# Declare what _scan.pyx uses of csrc/*.h, and nothing else.
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 

@@ -1,4 +1,7 @@
-"""The seam between loader.py and csrc/scan.c. Its Scan has the methods of the one in scan.py, and `records` and `peek`."""
+"""The seam between the reader and its kernels: Scan and peek for csrc/scan.c, Tally for csrc/tally.c.
+
+Scan and Tally have the methods that scan.py and tally.py describe, and `records`.
+"""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport SIZE_MAX
@@ -7,7 +10,7 @@ from libc.string cimport memcpy
 
 from os import urandom
 
-NAMES = { # of the fields of Summary.Value, and by negated numbers of Event
+NAMES = { # by number: the fields of Summary.Value; by negated number: those of Event
     0: None, 2: "simple_value", 3: "obsolete_old_style_histogram", 4: "image", 5: "histo", 6: "audio", 8: "tensor",
     -3: "file_version", -4: "graph_def", -7: "session_log", -8: "tagged_run_metadata", -9: "meta_graph_def",
 }
@@ -16,7 +19,7 @@ MORE, DAMAGED, ODD, LARGE = TBC_SCAN_MORE, TBC_SCAN_DAMAGED, TBC_SCAN_ODD, TBC_S
 
 
 cdef class Column:
-    """Eight bytes a row, which numpy.asarray takes as they are."""
+    """Eight bytes a row. numpy.asarray makes an array of it without a copy."""
 
     cdef void *data
     cdef Py_ssize_t n
@@ -35,9 +38,9 @@ cdef class Column:
 
 
 cdef Column column(void *data, size_t n, const char *format):
-    """Takes the memory over."""
+    """Return a Column that owns `data`, which is shrunk to n rows."""
     cdef Column self = Column.__new__(Column)
-    cdef void *less = realloc(data, 8 * n + 8) # not all of what growing made room for
+    cdef void *less = realloc(data, 8 * n + 8) # growing doubled the memory
     self.data = data if less == NULL else less
     self.n = n
     self.itemsize = 8
@@ -46,7 +49,7 @@ cdef Column column(void *data, size_t n, const char *format):
 
 
 cdef class Part:
-    """The bytes of buffer[start:end], which stay as long as this does."""
+    """The bytes of buffer[start:end], which are valid while this object exists."""
 
     cdef Py_buffer view
     cdef const uint8_t *data
@@ -55,7 +58,7 @@ cdef class Part:
     def __cinit__(self, buffer, Py_ssize_t start, Py_ssize_t end):
         PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
         if not 0 <= start <= end <= self.view.len:
-            raise ValueError(f"bytes {start} to {end} of {self.view.len}")
+            raise ValueError(f"buffer[{start}:{end}] must be within its {self.view.len} bytes")
         self.data = <const uint8_t *>self.view.buf + start
         self.size = end - start
 
@@ -79,11 +82,11 @@ cdef int resolve(void *context, const tbc_key *key) noexcept with gil:
 
 
 cdef class Scan:
-    """See scan.Scan."""
+    """See scan.Scan in scan.py."""
 
     cdef tbc_scan scan
-    cdef object resolve_key # while records() runs
-    cdef object error       # of it
+    cdef object resolve_key # the argument of records(), while that runs
+    cdef object error       # what resolve_key raised, until records() raises it
 
     def __cinit__(self, int64_t first_step, int64_t last_step, bint hides=False, keep=None):
         self.scan.resolve = resolve
@@ -153,9 +156,12 @@ cdef class Scan:
         return step, wall_time, cell, s.bytes, s.hidden, (s.folded, s.min_step, s.max_step)
 
     def records(self, resolve_key, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
-        """Takes the records of buffer[start:end], which begins at `offset`; answers why it stopped, and before which
-        byte: MORE, what is left is no whole record; DAMAGED; ODD, whole, but to be read by protobuf; LARGE, has `large`
-        bytes of data or more. resolve_key: is asked once for each tag, field and plugin, which series it is of."""
+        """Add the rows of the records in buffer[start:end]. Return why it stopped, and at which index of the buffer.
+
+        It stops where a record begins that is not whole (MORE), damaged (DAMAGED), whole but must be read by protobuf
+        (ODD), or has `large` bytes of data or more (LARGE). offset: the place of buffer[start], which rows store.
+        resolve_key(tag, field, plugin): called once for each key; returns the number of its series, or -1 to skip it.
+        """
         cdef Part part = Part(buffer, start, end)
         cdef size_t used = 0
         cdef tbc_scan_stop stop
@@ -172,36 +178,39 @@ cdef class Scan:
 
 
 def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
-    """What the only value of an event is whose record has `length` bytes of data, of which buffer[start:end] are the
-    first: (step, wall time, tag, name of the field, plugin or None if that stands behind). None if these bytes do not tell."""
+    """Look at the first bytes of a record, buffer[start:end]; the record has `length` bytes of data, more than these.
+
+    If they show that its event has one value, return (step, wall time, tag, name of the field, plugin) of that. The
+    plugin is None if it comes after these bytes. Return None if they do not show it.
+    """
     cdef Part part = Part(buffer, start, end)
     cdef tbc_peek found
     if length <= part.size:
-        raise ValueError(f"bytes {start} to {end} of {part.view.len}, the first of {length}")
+        raise ValueError(f"the record must have more bytes than buffer[{start}:{end}], got {length}")
     if not tbc_scan_peek(part.data, part.size, length, &found):
         return None
     plugin = text(found.key.plugin) if found.knows_plugin else None
     return found.step, found.wall_time, text(found.key.tag), NAMES[found.key.field], plugin
 
 
-TIMES = ("nan", "infinite", "zero", "back", "future")  # as the enums of tally.h
+TIMES = ("nan", "infinite", "zero", "back", "future")  # in the order of the enums in tally.h
 CAUSES = ("repeat", "step", "restart", "kinds")
 
 
 cdef class Tally:
-    """See tally.Tally; `records` counts what needs no protobuf, and leaves the rest to the caller.
+    """See Tally in tally.py. `records` counts what it can without protobuf, and leaves the rest to the caller.
 
-    plugin_kinds: tags.PLUGIN_KINDS
+    plugin_kinds: tags.PLUGIN_KINDS. most, least: MOST_STRETCHES and LEAST_STRETCHES
     """
 
     cdef tbc_tally tally
     cdef tbc_plugin *plugins
-    cdef list plugin_names # whose bytes the plugins point to
-    cdef list kinds        # by number
+    cdef list plugin_names # owns the bytes that `plugins` points to
+    cdef list kinds        # the names of kinds, by their number in C
 
     def __cinit__(self, dict plugin_kinds, uint64_t most, uint64_t least):
         cdef bytes name
-        self.kinds = ["scalar", "histogram", "image", "audio", "tensor", "empty"] # as the enum of tally.h
+        self.kinds = ["scalar", "histogram", "image", "audio", "tensor", "empty"] # in the order of the enum in tally.h
         self.plugin_names = [plugin.encode() for plugin in plugin_kinds]
         self.plugins = <tbc_plugin *>malloc(len(plugin_kinds) * sizeof(tbc_plugin) + 1)
         if self.plugins == NULL:
@@ -268,8 +277,11 @@ cdef class Tally:
             raise MemoryError()
 
     def records(self, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset):
-        """Count the records of buffer[start:end], which begins at `offset`. Return whether what is left is no whole
-        record, and where it begins; if not, a record begins there that is damaged, or to be read by protobuf."""
+        """Count the records in buffer[start:end]; buffer[start] is at `offset` of the file.
+
+        Return (True, index) if the record at `index` of the buffer is not whole, and (False, index) if it is damaged or
+        must be read by protobuf.
+        """
         cdef Part part = Part(buffer, start, end)
         cdef size_t used = 0
         cdef tbc_tally_stop stop
@@ -296,7 +308,7 @@ cdef class Tally:
             if self.tally.tags[i].odd == NULL:
                 continue
             for cause in range(TBC_CAUSES):
-                tag = &self.tally.tags[i] # again, as between two of them the tags may have moved
+                tag = &self.tally.tags[i] # again: after a yield, tags may have moved
                 odd = &tag.odd[cause]
                 if odd.times == 0:
                     continue
