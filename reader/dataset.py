@@ -61,9 +61,9 @@ def to_dataset(
 
     The files, part-00000.parquet and so on, have the columns of the long form: run and tag (strings), step (int64),
     wall_time and value (float64). They are in one directory, in order of runs. Each row group stores its first and last
-    run, so that readers which want one run skip the other groups: pandas.read_parquet(destination, filters=[("run",
-    "==", "...")]), pyarrow.dataset, dask.dataframe, polars and DuckDB. (A directory for each of 10,000 runs, run=.../,
-    has nine times the size, and pandas reads it in seconds instead of milliseconds.)
+    run. So pyarrow.dataset, dask.dataframe, polars, DuckDB and
+    pandas.read_parquet(destination, filters=[("run", "==", "...")]) read one run and skip the other groups. (A
+    directory for each of 10,000 runs has nine times the size, and pandas takes seconds instead of milliseconds.)
 
     Each file appears when it is whole; if to_dataset raises, some files may be missing. Raises FileExistsError if
     destination is not empty, OSError if logdir cannot be read or has no event files, or destination cannot be written.

@@ -55,8 +55,9 @@ def follow(
     purge: bool | None = None,
     on_error: OnError = warn_of,
 ) -> Generator[tuple[str, Value], None, None]:
-    """Yield (run, value) for each value logged below `path`: first those that are there, in the order of
-    find_event_files, then new ones, until Ctrl-C, close() or `idle` ends it.
+    """Yield (run, value) for each value logged below `path`, until Ctrl-C, close() or `idle` ends it.
+
+    Values that are already there come first, in the order of find_event_files, then new ones as they are logged.
 
     path: a local event file or directory of runs. It need not exist yet. New files and directories below it are found;
         deleted ones are dropped

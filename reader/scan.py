@@ -1,6 +1,6 @@
 """Collect rows into columns, in pure Python: loader.py uses this where the extension (csrc/scan.c) is not built.
 
-csrc/scan.h has the rule which rows of earlier files a file hides.
+csrc/scan.h says which rows of earlier files a file hides.
 """
 
 from __future__ import annotations

@@ -689,7 +689,7 @@ def test_the_kernel_refuses_what_is_not_there():
         with pytest.raises(IndexError, match="there are 0 series"):
             call()
     for start, end in ((-1, 2), (3, 2), (0, 5)):
-        with pytest.raises(ValueError, match="of 4"):
+        with pytest.raises(ValueError, match="must be within its 4 bytes"):
             scan.records(lambda *key: 5, b"1234", start, end, 0, 1)
 
 

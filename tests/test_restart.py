@@ -351,7 +351,7 @@ def test_a_dataset_leaves_out_the_same(tmp_path):
     pytest.importorskip("dask")
     write_run(tmp_path / "runs" / "x", [a(range(8)), a(range(5, 8))])
     write_run(tmp_path / "runs" / "y", [a(range(8))])
-    with pytest.warns(UserWarning, match=r"3 values are left out, .* \(3 of 'x'\); purge=False keeps them"):
+    with pytest.warns(UserWarning, match=r"3 values are left out because .* \(3 of 'x'\); purge=False keeps them"):
         found = to_dataset(tmp_path / "runs", tmp_path / "default")
     assert found == to_dataset(tmp_path / "runs", tmp_path / "hidden", purge=True)
     assert (found.rows, found.hidden) == (16, 3)
@@ -453,7 +453,7 @@ def test_follow_warns_once_and_hides_nothing_that_comes_later(tmp_path):
     following = follow(tmp_path, idle=5, interval=0.01)
     values = [next(following) for _ in range(16 + 3)]
     write_run(tmp_path / "y", [a(range(8)), a(range(2, 4))])
-    with pytest.warns(UserWarning, match=r"3 values are left out, .* \(3 of 'x'\)") as caught:
+    with pytest.warns(UserWarning, match=r"3 values are left out because .* \(3 of 'x'\)") as caught:
         later = [next(following) for _ in range(3)]
     following.close()
     assert [warning.filename for warning in caught] == [__file__]
