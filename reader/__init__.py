@@ -9,7 +9,7 @@
         print(name, run.scalars["loss/val"].value.min(), run.hparams)
         run.values["image"]["photo"][-1].image().show()
 
-`to_pandas`, `to_arrow`, `write_csv`, `write_jsonl` and `write_parquet` make tables; `to_dataset` makes a table of
+`to_pandas`, `to_arrow`, `write_csv`, `write_jsonl` and `write_parquet` make tables; `to_dataset` writes a dataset of
 thousands of runs. `follow` yields values while they are written. `verify` finds what is wrong with files, `repair`
 copies what is good. `compare` returns the differences of two trees.
 

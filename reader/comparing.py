@@ -101,8 +101,8 @@ def compare(
     compared: wall times, the times in hyperparameters, titles and descriptions of tags, and how many files a run has.
     If a step was logged several times, the first values are compared, then the second ones, and so on.
 
-    add_hparams names its child run by the time. Child runs whose name is only in a or only in b are compared in order
-    of time, within the same parent: the first of a with the first of b, and so on.
+    add_hparams names its child run by the time. Such child runs, if their names are only in a or only in b, are paired
+    within their parent, in order of time: the first of a with the first of b, and so on.
 
     One pair of values is in memory at a time. Raises TypeError for other arguments, ValueError for a tolerance below 0
     or NaN, OSError for a path that cannot be read.

@@ -93,7 +93,7 @@ class PRCurve:
 
     @property
     def thresholds(self) -> Floats:
-        """The thresholds, float64[n], evenly spaced from 0 to 1. They are not stored; all writers use these."""
+        """The thresholds, float64[n], evenly spaced from 0 to 1. They are not stored: add_pr_curve uses these."""
         import numpy as np
 
         return np.linspace(0, 1, len(self.tp))
@@ -103,7 +103,8 @@ class PRCurve:
 class Image:
     """One or several images of the same size.
 
-    width, height: in pixels. files: the encoded images; usually there is one.
+    width, height: in pixels
+    files: the encoded images; usually there is one
     """
 
     width: int
@@ -146,8 +147,10 @@ class Image:
 class Audio:
     """One or several sounds.
 
-    sample_rate: in Hz. frames: the length, in samples per channel. content_type: such as "audio/wav".
-    files: the encoded sounds, usually as WAV; usually there is one.
+    sample_rate: in Hz
+    frames: the length, in samples per channel
+    content_type: such as "audio/wav"
+    files: the encoded sounds, usually one, as WAV
 
     For sounds that were stored as a tensor, the first file has the other fields; they are 0 or "" if it is not a WAV.
     """
@@ -201,7 +204,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class HParams:
-    """The hyperparameters of a run: `hparams`, by name, are str, bool or float. start_time: seconds since 1970."""
+    """The hyperparameters of a run, by name: str, bool or float. start_time: seconds since 1970."""
 
     hparams: dict[str, Any]
     group_name: str
@@ -231,7 +234,7 @@ class Experiment:
 def decode(value: Value) -> Any:
     """Return the content of a Value as a Python object. Its type depends on the kind:
 
-    scalar: float. text: str, or an object array of str if there are several. tensor: an array, see array_of.
+    scalar: float. text: str, or an object array of str if there is not exactly one. tensor: an array, see array_of.
     histogram, pr_curve, image, audio, mesh: Histogram, PRCurve, Image, Audio, Mesh.
     hparams: HParams, SessionEnd or Experiment. custom_scalars: {category: {chart: [tag, ...]}}.
     file_version, session_log: str. graph, meta_graph, run_metadata: bytes of a protobuf message.

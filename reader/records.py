@@ -39,8 +39,9 @@ _HALF_A_HEAD = re.compile(rb"\0(?:(?<=\0{5})\0*(?=\0{11})|(?=\0{3}.{4}))", re.DO
 class RecordError(ValueError):
     """A file is damaged, or ends within a record.
 
-    problem: what is wrong. path, offset: the file, and the byte at which the record begins. end: the byte at which the
-    record ends, or None if its length is not known.
+    path, offset: the file, and the byte at which the record begins
+    problem: what is wrong, with the offset
+    end: the byte at which the record ends, or None if its length is not known
     """
 
     def __init__(self, path: str, offset: int, problem: str, end: int | None = None) -> None:
