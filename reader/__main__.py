@@ -1,16 +1,15 @@
-"""python -m tbc.reader, or tbc-reader: what is in event files, whether they are intact, and what to make of them.
+"""Run the command line of the reader: `python -m tbc.reader`, or `tbc-reader`.
 
 commands.COMMANDS lists the commands. Their PATH is an event file, a directory of runs, or (except for tail) the URL of
-one: s3://bucket/runs. With several paths, each run is named by its path, and rows of JSON have the path. The arguments
-of show that exist are paths, and the rest are tags, as is the first path if it is named again. With --tag all are
-paths, and --kind alone takes every tag.
+one: s3://bucket/runs. With several paths, the printed name of a run begins with its path, and each row of JSON has
+the path. Arguments of show that exist are paths, the rest are tags, and so is the first path if it is named again. With
+--tag, all are paths. --kind without a tag selects every tag.
 
-Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; 2 for wrong
-arguments. Problems are reported on stderr, a few lines for each file, and reading continues after them.
+STATUS has the exit status. Problems are printed to stderr, a few lines for each file, and reading continues.
 
-Files may be untrusted: control characters of tags, texts, names and errors are escaped. Memory grows with the largest
-record, which protobuf can make 50 times larger. show, export and diff also take 24 bytes for each value that they load;
-tags, stats and tail take memory for each tag only.
+Safe for untrusted files: control characters in tags, texts, names and errors are escaped. Memory grows with the largest
+record, which takes up to 50 times its size as a protobuf message. show, export and diff also need 24 bytes for each
+value that they load; tags, stats and tail need memory only for each tag.
 """
 
 from __future__ import annotations
@@ -30,30 +29,31 @@ from .tags import KINDS, nearest, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; raise SystemExit(2) where argparse rejects the arguments."""
     options = parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a tag that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")  # a tag may need more than the terminal's encoding
     problems = Problems()
     try:
         if hasattr(options, "paths"):
             options.paths = distinct(options.paths)
         options.run(options, problems)
         print(end="", flush=True)
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the program that reads the output has ended, as in `| head`
         discard_output()
         return 0
     except KeyboardInterrupt:
         discard_output()
         problems.finish()
-        return 130  # as shells have it
+        return 130  # the status shells give a process that SIGINT ended
     except OSError as error:
-        if error.filename is None:  # of the output
+        if error.filename is None:  # writing to stdout failed
             discard_output()
         problems.fail(error)
     except UsageError as error:
         problems.complain(str(error))
         return 2
-    except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
+    except (ImportError, ValueError) as error:  # a package is missing, or a destination not allowed
         problems.complain(str(error))
     except MemoryError:
         problems.complain("not enough memory")
@@ -62,23 +62,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def discard_output() -> None:
-    """What Python still holds and would write at exit."""
+    """Point stdout at /dev/null: what Python still holds would fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 STATUS = (
-    "Exit status: 0; 1 for damage, for a difference, and where something is not found, read or written; "
-    "2 for wrong arguments."
+    "Exit status: 0 if nothing is wrong; 1 for damage, a difference, or something that is missing or cannot be read "
+    "or written; 2 for wrong arguments."
 )
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))  # it names arguments, which a shell's * may have taken from a directory
+        super().error(printable(message))  # arguments may be file names, which a shell's * inserted
 
 
 class CommandParser(Parser):
-    """The parser of a command, which gets its arguments when it is asked: that imports the command.
+    """The parser of one command. Adding its arguments imports the command, so it waits until they are needed.
 
     Options may stand between the arguments, too: `tags a --json b`.
     """
@@ -97,14 +97,14 @@ class CommandParser(Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.complete()
-        if self.is_parsing:  # parse_known_intermixed_args calls it
+        if self.is_parsing:  # parse_known_intermixed_args calls this method again
             return super().parse_known_args(args, namespace)
         self.is_parsing = True
         return self.parse_known_intermixed_args(args, namespace)
 
 
 def parser() -> argparse.ArgumentParser:
-    about = "What is in event files, and whether they are intact."
+    about = "Show, check, compare, repair and export TensorBoard event files."
     several = Parser(prog="tbc-reader", description=about, epilog=STATUS)
     subparsers = several.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
     for name, command in COMMANDS.items():
@@ -120,15 +120,15 @@ def add_arguments(one: argparse.ArgumentParser, name: str) -> None:
     one.set_defaults(run=module.run)
     about = "an event file, a run, or a directory of runs"
     one.add_argument("paths" if paths else "path", nargs=paths, metavar="PATH", help=about)
-    one.add_argument("--json", action="store_true", help="one JSON object a line")
+    one.add_argument("--json", action="store_true", help="print one JSON object per line")
     if "run" in select:
-        one.add_argument("--run", dest="runs", action="append", metavar="RUN", help="only this run, or a glob")
+        one.add_argument("--run", dest="runs", action="append", metavar="RUN", help="only runs of this name or glob")
     if "tag" in select:
-        one.add_argument("--tag", dest="tags", action="append", metavar="TAG", help="only this tag, or a glob")
+        one.add_argument("--tag", dest="tags", action="append", metavar="TAG", help="only tags of this name or glob")
     if select:
-        one.add_argument("--regex", action="store_true", help="runs and tags are regular expressions, not globs")
+        one.add_argument("--regex", action="store_true", help="RUN and TAG are regular expressions, not globs")
         one.add_argument(
-            "--steps", type=steps, metavar="A:B", help="only steps from A to B, or A:, or :B (--steps=-3:5)"
+            "--steps", type=steps, metavar="A:B", help="only steps from A through B, or A:, or :B; A < 0: --steps=-3:5"
         )
     if "kind" in select:
         one.add_argument(
@@ -149,7 +149,7 @@ def steps(text: str) -> tuple[int | None, int | None]:
         raise argparse.ArgumentTypeError(f"expected A:B, such as 100:200 or 100:, got {text!r}")
     first, last = (None if end is None else int(end) for end in match.groups())
     if first is not None and last is not None and last < first:
-        raise argparse.ArgumentTypeError(f"{text} ends before it begins")
+        raise argparse.ArgumentTypeError(f"expected A:B with A no greater than B, got {text!r}")
     return first, last
 
 

@@ -3,27 +3,28 @@
 The kinds of findings:
 
     missing     error    there is no event file at all
-    unreadable  error    a file or directory that the system will not read
-    format      error    the file is something else (gzip, HTML, a Git LFS pointer, text), or was changed as text is
-    corrupt     error    bytes that are no record, or a record that holds no Event
+    unreadable  error    the system cannot read the file or list the directory
+    format      error    the file is something else (gzip, HTML, a Git LFS pointer, text), or a tool changed it as text
+    corrupt     error    bytes that are not a record, or a record that does not hold an Event
     truncated   error    the file ends within a record: its writer was killed, or has not finished yet
-                warning  if it is live
-    wall_time   error    NaN (TensorBoard's data server reads no further) or infinite (it does not show the value)
+                warning  the same, if live
+    wall_time   error    NaN (TensorBoard's data server stops reading) or infinite (it does not show the value)
                 warning  zero or negative, in the future, or going back
-    empty       warning  the file has 0 bytes; information if live
-    version     warning  the first record is no file_version, or there is none
-    order       warning  the file begins before the one whose name comes first, and TensorBoard reads by name
-    copy        warning  the file holds the very records of another one of its run
-    step        warning  a tag's step goes back: TensorBoard drops the values from that step on
-    kinds       warning  a tag has values of two kinds: TensorBoard shows those of the first
+    empty       warning  the file has 0 bytes
+                info     the same, if live
+    version     warning  the first record is not a file_version
+    order       warning  the file starts before one that TensorBoard reads first: it reads files in the order of names
+    copy        warning  the file has exactly the same records as another file of its run
+    step        warning  a tag's step goes back: TensorBoard drops the earlier values from that step on
+    kinds       warning  a tag has values of several kinds: TensorBoard shows only the first kind
     repeat      info     a tag has a step twice in a row: TensorBoard shows the last value of each step
-    restart     info     a tag's step goes back as a session start (purge_step) announced: TensorBoard drops values
+    restart     info     a tag's step goes back, as a session start (purge_step) announced: TensorBoard drops values
 
-What TensorBoard drops is by the rule of its data server, the default: within a tag, each value drops the earlier ones
-whose step is not smaller, whatever file of the run they are in. (Of what is left it shows a sample, of 1,000 scalars
-for each tag by default; `--samples_per_plugin scalars=0` shows all.)
+"Drops" is the rule of TensorBoard's data server, which is the default: each value of a tag drops the earlier values
+whose step is not smaller, in all files of the run. Of the rest it shows a sample: by default 1,000 scalars for each
+tag, with `--samples_per_plugin scalars=0` all.
 
-Time goes with the size of the files; memory with their largest record, and with the tags and the files of a run.
+Time grows with the size of the files; memory with their largest record, and with the tags and files of a run.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ try:
 except ImportError:  # not built
     _scan = None  # type: ignore[assignment]
 
-AHEAD = 86400.0  # seconds that a wall_time may be in the future: clocks differ
-MOST_FINDINGS = 1000  # findings of a kind that a report lists
-SHORT = 80  # characters of a tag that are enough to know it
+AHEAD = 86400.0  # seconds a wall_time may be in the future without a finding: clocks differ
+MOST_FINDINGS = 1000  # findings of one kind that a report lists
+SHORT = 80  # characters of a tag that a message has
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Kind: TypeAlias = Literal[
@@ -79,11 +80,11 @@ class Finding:
     """One thing that is wrong or worth knowing.
 
     path: the file, or the directory that cannot be listed
-    kind: one of those above
+    kind: one of FINDING_KINDS
     severity: "error", "warning" or "info"
-    offset: of the first record it is about, in bytes; None if it is about the file as such
-    message: in plain words, without the path
-    tag: the tag it is about; None if it is about none
+    offset: where the first record it is about begins, in bytes; None if it is about the whole file
+    message: what is wrong, without the path
+    tag: the tag it is about, or None
     not_shown: how many values TensorBoard does not show because of it, at least
     """
 
@@ -98,16 +99,16 @@ class Finding:
 
 @dataclass
 class Report:
-    """A file that was read to its end, or a path where nothing could be read.
+    """What verify found in one file, or at a path that it could not read.
 
     path: the file
-    run: its directory, seen from the path that was verified; "." for that itself
+    run: its directory, relative to the path that was verified; "." for that path itself
     bytes: its size
-    damaged: how many of its bytes are in no good record
-    records: the good ones
-    values: what these hold
-    findings: at most 1,000 of each kind
-    omitted: by severity and kind ("warning step"), how many findings there are beyond those
+    damaged: how many of its bytes are not in a good record
+    records: how many good records it has
+    values: how many values these records hold
+    findings: at most 1,000 of each severity and kind
+    omitted: by severity and kind ("warning step"), how many more findings there are
     """
 
     path: str
@@ -122,10 +123,11 @@ class Report:
 
 @dataclass
 class Damage:
-    """`length` bytes of a file, from `offset` on, without a good record.
+    """A place in a file, `length` bytes from `offset` on, without a good record.
 
-    kind: "corrupt", "truncated" or "format". The last of MOST_FINDINGS stands for all that follow, too: `places` is
-    how many they are, and `length` the sum of their bytes. So does the first of kind "format".
+    kind: "corrupt", "truncated" or "format"
+    places: 1, or how many places this object stands for; `length` is then the sum of their bytes. The last of 1,000
+        stands for all that follow it, and the first of kind "format" for all of that kind.
     """
 
     offset: int
@@ -138,22 +140,22 @@ class Damage:
 def verify(path: str | os.PathLike[str], *, live: bool = False, ignore: str | Iterable[str] = ()) -> list[Report]:
     """Return a report of each event file at or below `path`, which may be a URL, in the order TensorBoard reads them.
 
-    live: runs may still be written, so that the last file of each may well end within a record; that is a warning then
-    ignore: kinds of findings to leave out, of tbc.reader.verifying.FINDING_KINDS
+    live: runs may still be written; that the last file of a run ends within a record is then a warning, not an error
+    ignore: kinds of findings to leave out: one or several of tbc.reader.verifying.FINDING_KINDS
 
-    What is found about the tags of a run is in the report of its last file. A path that cannot be read is a finding,
-    too. Raises TypeError or ValueError for wrong arguments.
+    Findings about the tags of a run are in the report of its last file. A path that cannot be read is a finding, not an
+    exception. Raises TypeError or ValueError for wrong arguments.
     """
     return list(reports_of(path, live, ignore))
 
 
 def reports_of(path: str | os.PathLike[str], live: bool, ignore: str | Iterable[str]) -> Iterator[Report]:
-    """Yield the reports of `verify`, file by file. Wrong arguments raise at once."""
+    """Yield the reports of `verify`, file by file. Wrong arguments raise when this is called, not when it yields."""
     return _reports(os.fsdecode(path), live, finding_kinds(ignore))
 
 
 def finding_kinds(names: str | Iterable[str]) -> set[str]:
-    """Return the kinds of findings by these names; raise ValueError if there is no such kind."""
+    """Return the kinds of findings with these names; raise ValueError for an unknown name."""
     try:
         kinds = {names} if isinstance(names, str) else set(names)
     except TypeError:
@@ -163,7 +165,7 @@ def finding_kinds(names: str | Iterable[str]) -> set[str]:
             raise TypeError(f"a kind of findings must be a str, got {name!r}")
         near = get_close_matches(name, FINDING_KINDS, 1, 0.0)[0]
         there = ", ".join(FINDING_KINDS)
-        raise ValueError(f"no kind of findings is called {name!r}: did you mean {near!r}? There are {there}")
+        raise ValueError(f"unknown kind of findings {name!r}: did you mean {near!r}? The kinds are {there}")
     return kinds
 
 
@@ -195,7 +197,7 @@ def _unreadable(path: str, error: OSError) -> Finding:
 
 
 class _Findings:
-    """Collects the findings of a report."""
+    """Collects the findings of one report after another."""
 
     def __init__(self, ignored: set[str]) -> None:
         self._ignored = ignored
@@ -206,7 +208,7 @@ class _Findings:
         self._counts: Counter[tuple[Severity, Kind]] = Counter()
 
     def add(self, finding: Finding, times: int = 1) -> None:
-        """Add a finding. times: how many places it stands for; it names the first."""
+        """Add a finding. times: how many places it stands for; its message names the first"""
         if finding.kind in self._ignored:
             return
         key = finding.severity, finding.kind
@@ -215,7 +217,7 @@ class _Findings:
         self._counts[key] += times
 
     def report(self, report: Report) -> Report:
-        """Fill the findings of a report in, and begin anew."""
+        """Move the findings into a report, sorted by file and offset; begin with none for the next report."""
         report.findings = sorted(self._found, key=lambda one: (one.path != report.path, one.path, _place(one)))
         omitted = self._counts.copy()
         omitted.subtract((one.severity, one.kind) for one in self._found)
@@ -229,19 +231,19 @@ def _place(finding: Finding) -> int:
 
 
 class Damages:
-    """The places of a file where reading fails. Those that adjoin are one."""
+    """The damaged places of a file. Damage without a good record in between is one place."""
 
     def __init__(self) -> None:
         self.places: list[Damage] = []
         self.open: RecordError | None = None
 
-    def tell(self, error: RecordError) -> None:
-        """Note an error, unless the damage before goes on with it."""
+    def add(self, error: RecordError) -> None:
+        """Begin a damaged place, unless one is open already."""
         if self.open is None:
             self.open = error
 
     def close(self, end: int) -> None:
-        """Note that a good record begins, or the file ends."""
+        """End the damaged place, if there is one: at `end` a good record begins, or the file ends."""
         error, self.open = self.open, None
         if error is None:
             return
@@ -261,24 +263,24 @@ class Damages:
 
 
 def good_records(path: str, damages: Damages) -> Iterator[tuple[int, bytes, Any]]:
-    """Yield each record that holds an Event: its offset, its data and the Event. Report the rest to `damages`."""
+    """Yield the offset, the data and the Event of each record that holds one. Add the rest to `damages`."""
     with open_file(path) as file:
         yield from _good_records(file, path, damages, 0)
 
 
 def _good_records(file: BinaryIO, path: str, damages: Damages, start: int) -> Iterator[tuple[int, bytes, Any]]:
-    """Yield the good_records of an open file, from the one that begins at `start`."""
-    for offset, data in frames_of(file, path, damages.tell, start):
-        event = event_of(data, path, offset, damages.tell)
+    """Yield the good_records of an open file, from byte `start` on."""
+    for offset, data in frames_of(file, path, damages.add, start):
+        event = event_of(data, path, offset, damages.add)
         if event is not None:
             damages.close(offset)
             yield offset, data, event
     if damages.open is not None:
-        damages.close(max(size_of(file), damages.open.offset))  # it may have been cut meanwhile
+        damages.close(max(size_of(file), damages.open.offset))  # the file may have been cut meanwhile
 
 
 class _Run:
-    """What the files of a run have shown so far."""
+    """The state of one run: what its files contained so far."""
 
     def __init__(self) -> None:
         self._tally: Any = Tally() if _scan is None else _scan.Tally(PLUGIN_KINDS, MOST_STRETCHES, LEAST_STRETCHES)
@@ -287,7 +289,7 @@ class _Run:
         self._contents: dict[tuple[int, int], str] = {}  # hash of the records, how many -> the file
 
     def check(self, report: Report, live: bool, found: _Findings) -> None:
-        """Read a file, and fill its report in."""
+        """Read a file, fill in its report, and add what is found."""
         path = report.path
         tally = self._tally
         damages = Damages()
@@ -303,7 +305,7 @@ class _Run:
             severity: Severity = "warning" if place.kind == "truncated" and live else "error"
             several = f" in {place.places:,} places" if place.places > 1 else ""
             message = f"{place.message} ({place.length:,} bytes{several})"
-            # A file that was changed as a whole is one finding.
+            # A file of another format is wrong as a whole: that is one finding.
             times = place.places if place.kind != "format" else 1
             found.add(Finding(path, place.kind, severity, place.offset, message), times)
         for odd in map(OddTime._make, tally.odd_times()):
@@ -352,12 +354,13 @@ class _Run:
     def _check_begin(self, path: str, damages: Damages, found: _Findings) -> None:
         is_first_damaged = bool(damages.places) and damages.places[0].offset == 0
         if not self._tally.has_version and not is_first_damaged:
-            found.add(Finding(path, "version", "warning", 0, "the first record is no file_version"))
+            found.add(Finding(path, "version", "warning", 0, "the first record is not a file_version"))
         wall_time = self._tally.first_time
         if 0 < wall_time < math.inf:
             name, earlier = self._begun
             if wall_time < earlier:
-                message = f"begins {earlier - wall_time:.3g} s before {os.path.basename(name)}, whose name comes first"
+                other = os.path.basename(name)
+                message = f"starts {earlier - wall_time:.3g} s before {other}, which TensorBoard reads first"
                 found.add(Finding(path, "order", "warning", None, message))
             self._begun = path, wall_time
 
@@ -366,11 +369,11 @@ class _Run:
             return
         same = self._contents.setdefault((self._tally.content, self._tally.n_records), path)
         if same != path:
-            message = f"holds the very records of {os.path.basename(same)}"
+            message = f"has exactly the same records as {os.path.basename(same)}"
             found.add(Finding(path, "copy", "warning", None, message))
 
     def add_tags(self, found: _Findings) -> None:
-        """Add what is found about the tags of the run, whose files have been read."""
+        """Add the findings about the tags of the run. Call it after all files are checked."""
         for odd in map(OddTag._make, self._tally.odd_tags()):
             found.add(_of_tag(self._files[odd.file], odd))
 
@@ -382,11 +385,11 @@ def _first(odd: OddTime | OddTag) -> str:
 def _odd_time(odd: OddTime) -> tuple[Severity, str]:
     what = odd.what
     if what == "nan":
-        return "error", "wall_time NaN, at which TensorBoard's data server stops"
+        return "error", "wall_time is NaN, where TensorBoard's data server stops reading"
     if what == "infinite":
-        return "error", "wall_time infinite"
+        return "error", "wall_time is infinite, so TensorBoard does not show the value"
     if what == "zero":
-        return "warning", f"wall_time {odd.after:g}"
+        return "warning", f"wall_time is {odd.after:g}, expected seconds since 1970"
     if what == "back":
         return "warning", f"wall_time goes back by {odd.before - odd.after:.3g} s"
     return "warning", f"wall_time {odd.after:.0f} is in the future"
@@ -395,7 +398,8 @@ def _odd_time(odd: OddTime) -> tuple[Severity, str]:
 def _of_tag(path: str, found: OddTag) -> Finding:
     tag = found.tag
     if found.cause == "kinds":
-        message = f"{quoted(tag, SHORT)} is a {found.kind} first, then of another kind, {found.other} {_first(found)}"
+        message = f"{quoted(tag, SHORT)} has values of the kinds {found.kind} and {found.other} {_first(found)}"
+        message += "; TensorBoard shows only the first kind"
         return Finding(path, "kinds", "warning", found.offset, message, tag, found.times)
     least = "at least " if found.is_least else ""
     shows = f"TensorBoard does not show {least}{found.dropped:,} of its {found.values:,} values"
@@ -404,8 +408,8 @@ def _of_tag(path: str, found: OddTag) -> Finding:
     return Finding(path, kind, severity, found.offset, message, tag, found.dropped)
 
 
-_STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause: what is said of an OddTag
+_STEPS: dict[str, tuple[Kind, Severity, str]] = {  # by the cause of an OddTag
     "repeat": ("repeat", "info", "was logged again at step {0.after}"),
     "step": ("step", "warning", "goes back from step {0.before} to {0.after}"),
-    "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start of purge_step"),
+    "restart": ("restart", "info", "goes back from step {0.before} to {0.after} after a session start with purge_step"),
 }

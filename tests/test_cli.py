@@ -304,8 +304,8 @@ def test_show_draws_curves_and_finds_the_best(capsys, curves):
         ["max", "0.59375", "step", "0"],
     ]
     assert lines[-2:] == [
-        f"least loss/val: 0.125 at step 30, {_local_time(at(30))}, of b",
-        f"greatest loss/val: 0.703125 at step 39, {_local_time(at(39))}, of a",
+        f"min loss/val: 0.125 at step 30, {_local_time(at(30))}, in b",
+        f"max loss/val: 0.703125 at step 39, {_local_time(at(39))}, in a",
     ]
     status, lines, _ = run(capsys, "show", curves, "loss*", "--run", "b", "--json")
     (row,) = map(json.loads, lines)
@@ -330,7 +330,7 @@ def test_show_of_nothing_is_an_error(capsys, curves):
     status, _, errors = run(capsys, "show", curves, "(", "--regex")
     assert (status, errors) == (
         2,
-        "error: '(' is no regular expression: missing ), unterminated subpattern at position 0\n",
+        "error: '(' is not a regular expression: missing ), unterminated subpattern at position 0\n",
     )
 
 
@@ -369,7 +369,7 @@ def test_show_writes_files(capsys, tmp_path, runs):
     assert any(str(out / "image-6.png") in line for line in lines)
     status, lines, errors = run(capsys, "show", runs, "image", "weights", "--out", out)
     assert (status, errors) == (1, f"error: {out}/image-6.png: File exists\n")
-    assert any(line.endswith("(not written: no format of files for that)") for line in lines)
+    assert any(line.endswith("(not written: there is no file format for this kind)") for line in lines)
 
 
 def test_tail_prints_the_last_scalars(capsys, curves):
@@ -521,7 +521,7 @@ def test_verify_of_an_unknown_kind_names_the_nearest(capsys, curves):
     with pytest.raises(SystemExit) as caught:
         main(["verify", "--ignore", "kind", str(curves)])
     assert caught.value.code == 2
-    assert "no kind of findings is called 'kind': did you mean 'kinds'?" in capsys.readouterr().err
+    assert "unknown kind of findings 'kind': did you mean 'kinds'?" in capsys.readouterr().err
 
 
 def test_repair_says_what_was_lost(capsys, tmp_path, curves):
@@ -565,9 +565,9 @@ def test_export_as_csv_json_and_parquet(capsys, tmp_path, curves):
     [
         (["--format", "parquet"], "Parquet needs a file: -o FILE"),
         (["--format", "jsonl", "--wide"], "--wide is for CSV and Parquet"),
-        (["-o", "x.xlsx"], "x.xlsx: the name ends in none of csv, jsonl, parquet: say --format"),
-        (["-o", "x.csv", "--json"], "x.csv: the name says csv, but jsonl was asked for"),
-        (["-o", "s3://x/x.csv"], "s3://x/x.csv: only Parquet is written to a URL"),
+        (["-o", "x.xlsx"], "x.xlsx: expected a name that ends in .csv, .jsonl or .parquet, or --format"),
+        (["-o", "x.csv", "--json"], "x.csv: the name ends in .csv, but the options ask for jsonl"),
+        (["-o", "s3://x/x.csv"], "s3://x/x.csv: only Parquet can be written to a URL"),
         (["--tag", "none"], "no tag 'none' here, but "),
         (["-o", "none/x.csv"], "/none/x.csv: No such file or directory"),
         (["-o", "none/x.parquet"], "/none/x.parquet: No such file or directory"),
@@ -589,7 +589,7 @@ def test_diff_of_two_trainings(capsys, curves):
     assert lines == [
         "_hparams_/session_start_info (hparams): 1 value differs, at step 0:",
         "    name: 'a' and 'b'",
-        "loss/val: 39 values differ, most at step 30: 0.5625 and 0.125, by 0.438",
+        "loss/val: 39 values differ, worst at step 30: 0.5625 and 0.125, by 0.438",
         f"{compared}: 2 tags differ",
     ]
     status, lines, _ = run(capsys, "diff", curves / "a", curves / "b", "--atol", "0.5", "--kind", "scalar")
@@ -659,7 +659,7 @@ def test_diff_leaves_out_what_is_excluded_and_says_so(capsys, curves):
     assert (status, lines) == (1, [])
     assert errors == f"error: {curves}, {curves}: nothing to compare; left out: 3 runs\n"
     status, lines, errors = run(capsys, "diff", curves, curves, "--exclude-tag", "(", "--regex")
-    assert (status != 0, lines, errors.startswith("error: '(' is no regular expression")) == (True, [], True)
+    assert (status != 0, lines, errors.startswith("error: '(' is not a regular expression")) == (True, [], True)
     with pytest.raises(SystemExit):
         main(["diff", str(curves), str(curves), "--exclude-kind", "scalars"])
 
@@ -705,7 +705,7 @@ def test_stats_add_up(capsys, runs):
     assert (status, errors) == (0, "")
     assert lines[0].split() == ["bytes", "share", "values", "each", "kind"]
     whole = sum(os.path.getsize(path) for path in find_event_files(runs))
-    assert lines[-1].split() == [f"{whole / 1000:.3g}", "kB", "in", "all"]
+    assert lines[-1].split() == [f"{whole / 1000:.3g}", "kB", "total"]
     assert [line.split()[-1] for line in lines if line.startswith("    bytes")] == ["kind", "run", "tag"]
     status, lines, _ = run(capsys, "stats", runs, "--json")
     rows = list(map(json.loads, lines))
@@ -720,7 +720,7 @@ def test_what_matches_nothing_is_an_error(capsys, runs, command):
     for wrong, words in (
         (["--run", "pair"], "no run 'pair' here; nearest: 'pair_b', 'pair_a'"),
         (["--run", "none"], "no run 'none' here, but '.', 'pair_a', 'pair_b'"),
-        (["--steps", "100:"], "no such values here, at these steps"),
+        (["--steps", "100:"], "no selected values here at these steps"),
         (["--tag", "los"], "no tag 'los' here; nearest: 'loss'"),
         (["--tag", "ext*"], "no tag 'ext*' here; nearest: 'text/text_summary'"),
         (["--tag", "mag"], "no tag 'mag' here; nearest: 'image'"),
@@ -745,11 +745,11 @@ def test_each_tag_and_run_that_is_not_there_is_named(capsys, curves, runs):
         f"error: {curves}: no tag 'loss/tran' here; nearest: 'loss/val'\n"
     )
     status, lines, errors = run(capsys, "export", runs, "--tag", "image")
-    assert (status, errors) == (1, f"error: {runs}: 'image' is no scalar, but image\n")
+    assert (status, errors) == (1, f"error: {runs}: 'image' has no scalar values, only image\n")
     status, lines, errors = run(capsys, "dump", runs, "--kind", "mesh", "--kind", "audio")
     assert (status, errors) == (
         1,
-        f"error: {runs}: no audio or mesh here, but scalar, histogram, text, image\n".replace(
+        f"error: {runs}: no audio or mesh values here, only scalar, histogram, text, image\n".replace(
             "scalar, histogram, text, image", "histogram, image, scalar, text"
         ),
     )
@@ -876,7 +876,8 @@ def test_show_tells_paths_from_tags(capsys, several, curves):
     status, lines, errors = rows("a", "b")
     assert (status, lines) == (2, [])
     assert errors == (
-        "error: expected a tag: show PATH TAG, or show PATH --tag TAG; 'b' is a path, and --tag b asks for the tag\n"
+        "error: expected a tag: show PATH TAG, or show PATH --tag TAG; "
+        "'b' exists, so it is a path; for the tag, use --tag b\n"
     )
     assert rows("a")[0] == 2
     status, lines, errors = rows("a", "notes.txt", "loss/val")
@@ -885,7 +886,9 @@ def test_show_tells_paths_from_tags(capsys, several, curves):
     (curves / "loss").mkdir()
     status, lines, errors = rows("a", "loss", "loss/val")
     assert (status, lines) == (1, both[:1])
-    assert errors == ("error: loss: no event file here\nnote: loss was taken for a path; --tag loss asks for the tag\n")
+    assert errors == (
+        "error: loss: no event file here\nnote: 'loss' exists, so it is a path; for the tag, use --tag loss\n"
+    )
 
 
 def test_show_takes_the_path_once_more_for_a_tag(capsys, curves, monkeypatch):
@@ -912,7 +915,7 @@ def test_show_of_a_kind_needs_no_tag(capsys, tmp_path):
     assert re.fullmatch(r"  step 0  .*  1 nodes?, \d+ bytes", lines[1])
     status, lines, errors = run(capsys, "show", tmp_path, "graph")
     assert (status, lines) == (1, [])
-    assert errors == f"error: {tmp_path}: no tag 'graph' here; --kind graph asks for the kind\n"
+    assert errors == f"error: {tmp_path}: no tag 'graph' here; for the kind, use --kind graph\n"
     status, lines, errors = run(capsys, "show", tmp_path, "los")
     assert errors == f"error: {tmp_path}: no tag 'los' here; nearest: 'loss'\n"
     status, lines, errors = run(capsys, "show", tmp_path, "x")
@@ -925,7 +928,7 @@ def test_show_of_what_has_no_tag(capsys, tmp_path):
     write(tmp_path / "tfevents", VERSION, Event(meta_graph_def=b"\x0a\x00"))
     status, lines, errors = run(capsys, "show", tmp_path, "*")
     assert (status, lines) == (1, [])
-    assert errors == f"error: {tmp_path}: no tag here; --kind asks for meta_graph\n"
+    assert errors == f"error: {tmp_path}: no tag here; for meta_graph, use --kind\n"
     write(tmp_path / "tfevents", VERSION)
     assert run(capsys, "show", tmp_path, "*") == (1, [], f"error: {tmp_path}: no tag here\n")
 
@@ -1075,7 +1078,7 @@ def test_diff_says_what_a_restart_hides(capsys, tmp_path):
     assert errors.startswith(f"note: {tmp_path}/a: 1 value hidden")
     status, lines, errors = run(capsys, "diff", tmp_path / "a", tmp_path / "b", "--all")
     assert (status, errors) == (1, "")
-    assert lines[0] == "loss: 1 value on one side only, the first in the first at step 3: 0.5"
+    assert lines[0] == "loss: 1 value on one side only; the lowest such step, 3, is in the first: 0.5"
 
 
 def test_many_curves_are_a_line_each(capsys, tmp_path):
@@ -1090,8 +1093,8 @@ def test_many_curves_are_a_line_each(capsys, tmp_path):
         ["5", "nan", "nan", "nan", "run8:", "loss"],
     ]
     assert [line.split()[:6] for line in lines[-2:]] == [
-        ["least", "loss:", "0", "at", "step", "2,"],
-        ["greatest", "loss:", "9", "at", "step", "0,"],
+        ["min", "loss:", "0", "at", "step", "2,"],
+        ["max", "loss:", "9", "at", "step", "0,"],
     ]
 
 
@@ -1319,7 +1322,7 @@ def test_lines_of_common_scalars_fit_into_80_columns(capsys, tmp_path):
     for arguments in (["tags"], ["dump", "--tag", "loss"], ["tail", "--tag", "loss"], ["show", "loss"], ["stats"]):
         status, lines, _ = run(capsys, arguments[0], tmp_path, *arguments[1:])
         assert status == 0
-        assert max(len(line) for line in lines if not line.startswith(("least", "greatest"))) <= 80
+        assert max(len(line) for line in lines if not line.startswith(("min ", "max "))) <= 80
     _, lines, _ = run(capsys, "show", tmp_path / "a", "loss/val")
     assert max(map(len, lines)) <= 80
     assert len({line.index("step") for line in lines if re.match("  (last|min|max)", line)}) == 1

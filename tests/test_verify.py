@@ -80,16 +80,24 @@ def test_what_tbc_writes_is_intact(log_dir):
 
 
 ODD = {  # the events of a file: what is found in which of them, and words of the message
-    "no version": ([scalar(1), scalar(2)], ("warning", "version", 0), "the first record is no file_version"),
+    "no version": ([scalar(1), scalar(2)], ("warning", "version", 0), "the first record is not a file_version"),
     "a NaN": (
         [VERSION, scalar(1, wall_time=math.nan)],
         ("error", "wall_time", 1),
-        "wall_time NaN, at which TensorBoard's data server stops (at byte {})",
+        "wall_time is NaN, where TensorBoard's data server stops reading (at byte {})",
     ),
-    "infinite": ([VERSION, scalar(1, wall_time=math.inf), scalar(2)], ("error", "wall_time", 1), "wall_time infinite"),
-    "minus infinite": ([VERSION, scalar(1, wall_time=-math.inf)], ("error", "wall_time", 1), "wall_time infinite"),
-    "zero": ([VERSION, scalar(1, wall_time=0), scalar(2)], ("warning", "wall_time", 1), "wall_time 0 (at byte {})"),
-    "negative": ([VERSION, scalar(1, wall_time=-2.5)], ("warning", "wall_time", 1), "wall_time -2.5"),
+    "infinite": (
+        [VERSION, scalar(1, wall_time=math.inf), scalar(2)],
+        ("error", "wall_time", 1),
+        "wall_time is infinite, so TensorBoard does not show the value (at byte {})",
+    ),
+    "minus infinite": ([VERSION, scalar(1, wall_time=-math.inf)], ("error", "wall_time", 1), "wall_time is infinite"),
+    "zero": (
+        [VERSION, scalar(1, wall_time=0), scalar(2)],
+        ("warning", "wall_time", 1),
+        "wall_time is 0, expected seconds since 1970 (at byte {})",
+    ),
+    "negative": ([VERSION, scalar(1, wall_time=-2.5)], ("warning", "wall_time", 1), "wall_time is -2.5"),
     "future": (
         [VERSION, scalar(1, wall_time=5e9), scalar(2)],
         ("warning", "wall_time", 1),
@@ -113,7 +121,7 @@ ODD = {  # the events of a file: what is found in which of them, and words of th
     "a START": (
         [VERSION, scalar(8), scalar(9), start(5), scalar(5)],
         ("info", "restart", 4),
-        "from step 9 to 5 after a session start of purge_step (at byte {}); "
+        "from step 9 to 5 after a session start with purge_step (at byte {}); "
         "TensorBoard does not show 2 of its 3 values",
     ),
     "a START at another one's restart": (
@@ -131,7 +139,7 @@ ODD = {  # the events of a file: what is found in which of them, and words of th
     "two kinds": (
         [VERSION, scalar(1), histogram(2)],
         ("warning", "kinds", 2),
-        "is a scalar first, then of another kind, histogram (at byte {})",
+        "has values of the kinds scalar and histogram (at byte {})",
     ),
 }
 
@@ -352,7 +360,7 @@ def test_a_file_that_was_copied(tmp_path):
     write(tmp_path / "other" / "tfevents.1", VERSION, scalar(1), scalar(2))
     reports = list(verify(tmp_path))
     assert [one.kind for one in reports[1].findings] == ["copy"]
-    assert reports[1].findings[0].message == "holds the very records of tfevents.1"
+    assert reports[1].findings[0].message == "has exactly the same records as tfevents.1"
     assert [one.kind for one in reports[2].findings] == ["step"]  # the copy begins at step 1 again
     assert reports[3].findings == []
 
@@ -558,8 +566,8 @@ def test_verify_returns_a_list_and_takes_paths(path):
         (((3,), {}), TypeError, "not int"),
         (((None,), {}), TypeError, "not NoneType"),
         (((["runs"],), {}), TypeError, "not list"),
-        ((("runs",), {"ignore": "stp"}), ValueError, "called 'stp': did you mean 'step'"),
-        ((("runs",), {"ignore": ["step", "wall-time"]}), ValueError, "called 'wall-time': did you mean 'wall_time'"),
+        ((("runs",), {"ignore": "stp"}), ValueError, "findings 'stp': did you mean 'step'"),
+        ((("runs",), {"ignore": ["step", "wall-time"]}), ValueError, "findings 'wall-time': did you mean 'wall_time'"),
         ((("runs",), {"ignore": [3]}), TypeError, "must be a str, got 3"),
         ((("runs",), {"ignore": 3}), TypeError, "must be a str or several, got 3"),
     ],

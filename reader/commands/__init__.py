@@ -1,7 +1,7 @@
-"""The commands of `python -m tbc.reader`, a module each. A new one is a module and a line of COMMANDS.
+"""The commands of `python -m tbc.reader`, one module each. To add a command, add a module and a line in COMMANDS.
 
-A module has `run(options, problems)`, which prints, and reports what is wrong to `problems`; its docstring is the
-description in --help. `add_options(add)`, if it has one, adds options of its own. A module is imported when its
+A module has `run(options, problems)`, which prints the result and reports to `problems` what is wrong; its docstring is
+the description in --help. An optional `add_options(add)` adds the command's own options. A module is imported when its
 command is chosen.
 """
 
@@ -14,10 +14,10 @@ Add: TypeAlias = Callable[..., object]  # add_argument of a parser
 
 
 class Command(NamedTuple):
-    """A line of --help, and the arguments that several commands have.
+    """The line of a command in --help, and which of the shared arguments it takes.
 
-    select: what values can be chosen by: "run", "tag", "kind"
-    paths: how many, as argparse's nargs; None for a single one, options.path
+    select: what values can be selected by: "run", "tag", "kind"
+    paths: argparse's nargs of PATH; None for a single one, which is options.path
     """
 
     help: str
@@ -26,13 +26,13 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "dump": Command("print every value, one a line", "run tag kind"),
+    "dump": Command("print every value, one per line", "run tag kind"),
     "tags": Command("list the tags, with kind, count and steps", "run tag kind"),
-    "show": Command("draw a curve; write images and sounds into files", "run tag kind", paths=1),
-    "tail": Command("print the last scalars, and those to come", "run tag"),
-    "verify": Command("say where files are damaged, torn or odd"),
+    "show": Command("draw curves; print other values, or write them to files", "run tag kind", paths=1),
+    "tail": Command("print the last scalars; with -f, new ones as they are logged", "run tag"),
+    "verify": Command("find damage, and values that TensorBoard does not show"),
     "repair": Command("copy the good records of damaged files to another directory"),
     "export": Command("write the scalars as CSV, JSON lines or Parquet", "run tag"),
     "diff": Command("compare every value of two runs, or trees of runs", "run tag kind", paths=None),
-    "stats": Command("say what fills the disk", "run tag kind"),
+    "stats": Command("show the bytes of each kind, run and tag", "run tag kind"),
 }

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def add_options(add: Add) -> None:
-    add("other", metavar="PATH", help="what to compare with")
-    add("--exclude-run", dest="exclude_runs", action="append", metavar="RUN", help="not this run, or a glob")
-    add("--exclude-tag", dest="exclude_tags", action="append", metavar="TAG", help="not this tag, or a glob")
+    add("other", metavar="PATH", help="what to compare it with")
+    add("--exclude-run", dest="exclude_runs", action="append", metavar="RUN", help="no runs of this name or glob")
+    add("--exclude-tag", dest="exclude_tags", action="append", metavar="TAG", help="no tags of this name or glob")
     add("--exclude-kind", dest="exclude_kinds", action="append", choices=KINDS, metavar="KIND", help="not this kind")
-    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
-    add("--rtol", type=tolerance, default=0.0, metavar="X", help="relative tolerance, times the second value (0)")
-    add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance (0)")
+    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add("--rtol", type=tolerance, default=0.0, metavar="X", help="tolerance relative to the second value (default 0)")
+    add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance, added to --rtol's (default 0)")
 
 
 def tolerance(text: str) -> float:
@@ -43,9 +43,9 @@ def tolerance(text: str) -> float:
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Compares two runs, or trees of runs: every value of every kind, tag by tag and step by step. Wall times do not
-    count. Child runs that add_hparams named by the time are matched in the order of time. Exits with 1 if anything
-    differs: a regression test of a training. The last line says what was compared."""
+    """Compare two runs, or two trees of runs: every value of every kind, tag by tag and step by step. Wall times are
+    ignored. Child runs that add_hparams named by the time are paired in the order of time. Exit with 1 if anything
+    differs, so diff can serve as a regression test of a training. The last line says what was compared."""
     from tbc.reader.comparing import comparison
 
     a, b = (
@@ -54,7 +54,7 @@ def run(options: Namespace, problems: Problems) -> None:
     )
     runs, tags = patterns(options, "exclude_runs"), patterns(options, "exclude_tags")
     done = comparison(a, b, options.rtol, options.atol, runs, tags, options.exclude_kinds)
-    if not a or not b or not done.values:  # all may be hidden
+    if not a or not b or not done.values:  # a restart may hide every value
         if not problems.status:
             where = [path for path, runs in ((options.path, a), (options.other, b)) if not runs]
             problems.complain(
@@ -79,7 +79,7 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 def chosen(options: Namespace, done: Comparison) -> str:
-    """What was chosen and what was left out, for the last line."""
+    """Return the end of the last line: what was selected, and how much was left out."""
     only = [
         f"--{name} {pattern!r}"
         for name, given in (("run", options.runs), ("tag", options.tags), ("kind", options.kinds))
@@ -95,7 +95,7 @@ def chosen(options: Namespace, done: Comparison) -> str:
 
 
 def lines_of(differences: list[Difference], is_whole: bool) -> Iterator[str]:
-    """The differences of one run, each on a line, or on more if it is long. is_whole: one side lacks the run."""
+    """Yield the lines to print for the differences of one run. is_whole: one side lacks the run"""
     first = differences[0]
     if is_whole and first.run_b is None:
         side = "first" if first.b is None else "second"
@@ -114,15 +114,15 @@ def lines_of(differences: list[Difference], is_whole: bool) -> Iterator[str]:
 
 
 def words_of(found: Difference) -> str:
-    """What differs and where; found.text says how."""
+    """Return what differs and where; found.text says how."""
     values = plural(found.count, "value")
     side = "first" if found.b is None else "second"
     if found.what == "missing":
-        return f"only in the {side}, {values}, the first at step {found.step}"
+        return f"only in the {side}, {values}, the lowest step is {found.step}"
     if found.what == "steps":
-        return f"{values} on one side only, the first in the {side} at step {found.step}"
+        return f"{values} on one side only; the lowest such step, {found.step}, is in the {side}"
     if found.what == "unreadable":
         return f"{values}, the first at step {found.step}"
     if found.count == 1:
         return f"1 value differs, at step {found.step}"
-    return f"{values} differ, most at step {found.step}"
+    return f"{values} differ, worst at step {found.step}"

@@ -13,7 +13,7 @@ from .selection import values
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Prints every value: its step, time, tag, kind, and what it is."""
+    """Print every value: its step, wall time, tag, kind and content, one per line."""
     heading = Heading()
     for path, run, value in values(options, problems):
         if options.json:

@@ -17,14 +17,14 @@ FORMATS = ("csv", "jsonl", "parquet")
 
 
 def add_options(add: Add) -> None:
-    add("-o", "--output", metavar="FILE", help="by default, standard output")
-    add("--format", choices=FORMATS, help="by default, what the name of FILE ends in, or csv")
-    add("--wide", action="store_true", help="a column for each tag, a row for each step")
-    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
+    add("-o", "--output", metavar="FILE", help="write to FILE (default: standard output)")
+    add("--format", choices=FORMATS, help="the format (default: by the suffix of FILE, or csv)")
+    add("--wide", action="store_true", help="write a column for each tag and a row for each step")
+    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Writes the scalars: a row for each value, or with --wide for each step."""
+    """Write the scalars as a table: a row for each value, or with --wide for each step. --json means --format jsonl."""
     from tbc.reader.export import write_csv, write_jsonl, write_parquet
 
     form = export_format(options)
@@ -42,19 +42,19 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 def export_format(options: Namespace) -> str:
-    """What was asked for, if it can be had."""
+    """Return the format to write; raise UsageError if the options contradict each other."""
     output = "" if options.output in (None, "-") else options.output
     suffix = os.path.splitext(output)[1].removeprefix(".").lower()
     asked = "jsonl" if options.json else options.format
     form = asked or (suffix if output else "csv")
     if form not in FORMATS:
-        raise UsageError(f"{output}: the name ends in none of {', '.join(FORMATS)}: say --format")
+        raise UsageError(f"{output}: expected a name that ends in .csv, .jsonl or .parquet, or --format")
     if asked and suffix in FORMATS and suffix != asked:
-        raise UsageError(f"{output}: the name says {suffix}, but {asked} was asked for")
+        raise UsageError(f"{output}: the name ends in .{suffix}, but the options ask for {asked}")
     if form == "parquet" and not output:
         raise UsageError("Parquet needs a file: -o FILE")
     if form != "parquet" and is_url(output):
-        raise UsageError(f"{output}: only Parquet is written to a URL")
+        raise UsageError(f"{output}: only Parquet can be written to a URL")
     if form == "jsonl" and options.wide:
         raise UsageError("--wide is for CSV and Parquet")
     return form

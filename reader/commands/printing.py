@@ -1,4 +1,4 @@
-"""How the commands print."""
+"""Helpers that print: JSON, numbers, names and columns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unicodedata import combining, east_asian_width
 
 from tbc.reader.tags import printable
 
-NO_TAG = "-"  # is printed for an empty one, as of graphs
+NO_TAG = "-"  # printed for an empty tag: graphs have one
 
 
 class Heading:
-    """Print a run's name above its first line. The run that was asked for needs no name."""
+    """Print the name of each run above its first line, unless PATH itself is the run."""
 
     def __init__(self) -> None:
         self.run: str = "."
@@ -31,7 +31,7 @@ def print_json(data: Any) -> None:
 
 
 def strict(data: Any) -> Any:
-    """JSON has no NaN and no infinities: they become strings, as in protobuf's JSON."""
+    """Return the data with NaN and infinities as strings, as in protobuf's JSON: strict JSON has no such numbers."""
     if isinstance(data, float) and not math.isfinite(data):
         return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
     if isinstance(data, list):
@@ -42,7 +42,7 @@ def strict(data: Any) -> Any:
 
 
 def row_of(options: Namespace, path: str, run: str, **more: Any) -> dict[str, Any]:
-    """A row of JSON: with several paths, it has the path, too."""
+    """Return a row of JSON; it has the path if there are several."""
     return {"run": run} | ({"path": path} if len(options.paths) > 1 else {}) | more
 
 
@@ -54,7 +54,7 @@ def time_of(wall_time: float) -> str:
 
 
 def readable(n: float) -> str:
-    """Bytes, in three digits."""
+    """Return a number of bytes in three digits, with its unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 999.5:
             return f"{n:.3g} {unit}"
@@ -63,7 +63,7 @@ def readable(n: float) -> str:
 
 
 def columns_of(text: str) -> int:
-    """How many columns of a terminal a text takes: letters of East Asia take two, and combining marks none."""
+    """Return how many columns of a terminal a text takes: wide characters take two, combining marks none."""
     if text.isascii():
         return len(text)
     return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)

@@ -1,4 +1,4 @@
-"""What a command reports on stderr, and its exit status."""
+"""Print problems to stderr, and keep the exit status of a command."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tbc.reader.tags import printable
 
 from .printing import plural
 
-FEW = 3  # lines about one file that is damaged
-SCREEN = 20  # and about all of them
+FEW = 3  # lines about one damaged file
+SCREEN = 20  # lines about all damaged files
 
 
 class UsageError(ValueError):
@@ -21,19 +21,19 @@ class UsageError(ValueError):
 
 
 class Problems:
-    """What is wrong, and the exit status that follows from it.
+    """Prints the problems of a command, and holds its exit status.
 
-    Its lines are few, whatever a file holds: those that name what they are `about` (a file, a tag) end after FEW for
-    one and SCREEN for all, and finish() prints how many were left out. Notes have half a SCREEN of their own, so that
-    they leave out no error.
+    The lines are few, whatever a file holds. Those that are `about` something (a file, a tag) end after FEW for one and
+    SCREEN for all; finish() prints how many were left out. Notes have a limit of their own, half a SCREEN, so that they
+    displace no error.
     """
 
     def __init__(self) -> None:
         self.status: int = 0
-        self.said: Counter[str] = Counter()
+        self.printed: Counter[str] = Counter()  # by what they are about
         self.lines: Counter[str] = Counter()  # by level
-        self.unsaid: Counter[str] = Counter()  # problems
-        self.unsaid_notes: int = 0
+        self.left_out: Counter[str] = Counter()  # by what they are about
+        self.notes_left_out: int = 0
         self.damaged: set[str] = set()
 
     def complain(self, problem: str, about: str | None = None) -> None:
@@ -44,13 +44,13 @@ class Problems:
         self._print("note", text, about)
 
     def fail(self, error: OSError, path: str = "output", about: str | None = None) -> None:
-        """path: where it was, if it does not say so itself."""
+        """Report an OSError. path: what to name if the error has no filename"""
         where = path if error.filename is None else os.fsdecode(error.filename)
-        missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec's are terse
+        missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec gives no reason
         self.complain(f"{where}: {error.strerror or missing or error}", about or where)
 
     def report(self, error: RecordError | OSError) -> None:
-        """Report damage: an `on_error`."""
+        """Report damage; for use as an `on_error`."""
         if isinstance(error, OSError):
             self.fail(error)
             return
@@ -61,33 +61,33 @@ class Problems:
             self.complain(str(error), error.path)
 
     def is_named(self, about: str) -> bool:
-        """Return whether there was a problem of this file."""
-        return about in self.said or about in self.unsaid
+        """Return whether a problem of this file was reported."""
+        return about in self.printed or about in self.left_out
 
     def skip(self, about: str, n: int) -> None:
-        """Count n problems of a file that nobody prints."""
-        self.unsaid[about] += n
+        """Count n problems of a file without printing them."""
+        self.left_out[about] += n
 
     def finish(self) -> None:
         """Print how many lines were left out."""
-        rest = dict(self.unsaid)
-        for about, n in self.unsaid.most_common(FEW):
+        rest = dict(self.left_out)
+        for about, n in self.left_out.most_common(FEW):
             see = f"; see tbc-reader verify {about}" if about in self.damaged else ""
             self.note(f"{about}: {plural(n, 'more problem')}{see}")
             del rest[about]
         if rest:
-            self.note(f"{plural(sum(rest.values()), 'more problem')} of {len(rest):,} others")
-        if self.unsaid_notes:
-            self.note(f"{plural(self.unsaid_notes, 'more note')}")
+            self.note(f"{plural(sum(rest.values()), 'more problem')} in {len(rest):,} other files or tags")
+        if self.notes_left_out:
+            self.note(f"{plural(self.notes_left_out, 'more note')}")
 
     def _print(self, level: str, text: str, about: str | None) -> None:
         if about is not None:
-            if self.said[about] >= FEW or self.lines[level] >= (SCREEN if level == "error" else SCREEN // 2):
+            if self.printed[about] >= FEW or self.lines[level] >= (SCREEN if level == "error" else SCREEN // 2):
                 if level == "error" or about in self.damaged:
-                    self.unsaid[about] += 1
+                    self.left_out[about] += 1
                 else:
-                    self.unsaid_notes += 1
+                    self.notes_left_out += 1
                 return
-            self.said[about] += 1
+            self.printed[about] += 1
             self.lines[level] += 1
         print(f"{level}: {printable(text)}", file=sys.stderr)

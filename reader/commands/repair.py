@@ -17,12 +17,12 @@ from .selection import reading
 
 
 def add_options(add: Add) -> None:
-    add("destination", metavar="DIR", help="where the copies go, outside of what is repaired")
+    add("destination", metavar="DIR", help="the directory for the copies, outside of PATH")
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Copies every good record of the event files to another directory, each into a file of the same name, and says
-    what was lost. Nothing is overwritten, and the originals stay as they are."""
+    """Copy the good records of each event file to a file of the same name in another directory, and report what was
+    lost. No file is overwritten, and the originals do not change."""
     for path in options.paths:
         with reading(path, problems):
             n = 0
@@ -33,7 +33,7 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 def copies_of(path: str, options: Namespace) -> str:
-    """Where the copies of a path go: of one path into DIR, of several into a directory each, named as by cp."""
+    """Return where the copies of a path go: DIR for one path; as with cp, a directory in DIR for each of several."""
     if len(options.paths) == 1 or not is_directory(path):
         return str(options.destination)
     name = path.rstrip("/") if is_url(path) else os.path.abspath(path)
@@ -51,4 +51,4 @@ def print_repaired(done: Repaired, as_json: bool) -> None:
     for damage in done.lost:
         print(f"  lost {plural(damage.length, 'byte')}: {printable(damage.message)}")
     if done.version_added:
-        print("  a first record, of the version, was added")
+        print("  added a first record with the file version")

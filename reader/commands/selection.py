@@ -1,4 +1,4 @@
-"""The runs, tags and values that a command is asked for; and what is there, if they are not."""
+"""Select the runs, tags and values that a command works on, and explain why there are none."""
 
 from __future__ import annotations
 
@@ -30,15 +30,18 @@ def patterns(options: Namespace, name: str) -> Patterns:
     try:
         return [re.compile(pattern) for pattern in given]
     except re.error as error:
-        raise UsageError(f"{error.pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"{error.pattern!r} is not a regular expression: {error}") from None
 
 
 T = TypeVar("T", Run, list[Total])
 
 
 class Runs(dict[str, T]):
-    """Loaded runs by the name that is printed. `path` has the path that each belongs to, and `files` the event files of
-    each run that was wanted, also of those that have no such values."""
+    """Loaded runs, by the name that is printed.
+
+    path: the path that each run was found at
+    files: the event files of each selected run, also of runs without selected values
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,24 +51,24 @@ class Runs(dict[str, T]):
 
 @contextmanager
 def reading(path: str, problems: Problems) -> Iterator[None]:
-    """Report what keeps a path from being read, so that the other paths are read all the same.
+    """Report an error of reading a path and suppress it, so that the command continues with the next path.
 
-    Within it, problems.status is that of this path.
+    Inside the `with`, problems.status is the status of this path alone.
     """
     before, problems.status = problems.status, 0
     try:
         yield
     except OSError as error:
-        if error.filename is None and not is_url(path):  # of the output
+        if error.filename is None and not is_url(path):  # writing to stdout failed
             raise
         problems.fail(error, path)
     except MemoryError:
         problems.complain(f"{path}: not enough memory")
     except UsageError:
         raise
-    except (ImportError, ValueError) as error:  # a package that is not installed; a destination that will not do
+    except (ImportError, ValueError) as error:  # a package is missing, or a destination not allowed
         problems.complain(str(error))
-    except Exception as error:  # fsspec's filesystems have errors of their own: no credentials, no such host
+    except Exception as error:  # fsspec's filesystems raise other types: no credentials, no such host
         if not is_url(path):
             raise
         problems.complain(f"{path}: {error}")
@@ -74,7 +77,7 @@ def reading(path: str, problems: Problems) -> Iterator[None]:
 
 
 def name_of(path: str, run: str, paths: list[str]) -> str:
-    """The name of a run among those of several paths: its path, as typed, and the run. Of one path, the run alone."""
+    """Return the name of a run to print: of several paths, the path as typed and the run; of one path, the run."""
     if len(paths) == 1 or path in (".", "./"):
         return run
     root = path.rstrip("/") or path
@@ -82,7 +85,7 @@ def name_of(path: str, run: str, paths: list[str]) -> str:
 
 
 def runs_wanted(path: str, options: Namespace, paths: list[str]) -> Callable[[str], bool]:
-    """Whether a run of this path is wanted: by its name there, or by the one that is printed."""
+    """Return a function that says whether --run selects a run of this path, by its name there or the printed one."""
     wants = matcher(patterns(options, "runs"))
     return lambda run: wants(run) or wants(name_of(path, run, paths))
 
@@ -95,8 +98,10 @@ def load_all(
     kinds: Any = None,
     purge: bool = True,
 ) -> Runs[T]:
-    """Load the chosen runs of all paths: with Tree.load_runs, or Tree.load_totals where counts are enough. Report
-    damage, that there are none, and how many values are hidden."""
+    """Load the selected runs of all paths. Report damage, a selection without values, and how many values are hidden.
+
+    read: Tree.load_runs, or Tree.load_totals where counts are enough
+    """
     wanted = matcher(patterns(options, "tags")), kinds_of(kinds), options.steps, purge
     loaded = Runs[T]()
     found: set[str] = set()  # runs, by both names
@@ -125,7 +130,7 @@ def load_all(
         for run, of in sorted(runs.items()):
             name = name_of(path, run, paths)
             found |= {run, name}
-            if name not in loaded:  # paths may lie in one another
+            if name not in loaded:  # one path may contain another
                 loaded[name] = replace(of, name=name) if isinstance(of, Run) else of
                 loaded.path[name] = path
     hidden = dict.fromkeys(loaded, 0)
@@ -138,7 +143,7 @@ def load_all(
 
 
 def note_hidden(paths: list[str], hidden: dict[str, int], problems: Problems) -> None:
-    """Say in one line, which is never left out, how many values are hidden. hidden: by run"""
+    """Print in one line, which is never left out, how many values are hidden. hidden: how many of each run"""
     n = sum(hidden.values())
     if n:
         why = f"a later event file replaces {'them' if n > 1 else 'it'}"
@@ -147,22 +152,22 @@ def note_hidden(paths: list[str], hidden: dict[str, int], problems: Problems) ->
 
 
 def place_of(error: RecordError | OSError) -> str:
-    """The file an error is about."""
+    """Return the file an error is about."""
     return error.path if isinstance(error, RecordError) else os.fsdecode(error.filename or "")
 
 
 def is_chosen(options: Namespace) -> bool:
-    """Whether it was said what is wanted."""
+    """Return whether the options select runs, tags, kinds or steps."""
     return any(getattr(options, name, None) is not None for name in ("runs", "tags", "kinds", "steps"))
 
 
 def values(options: Namespace, problems: Problems) -> Iterator[tuple[str, str, Value]]:
-    """Yield each value that is chosen, with its path and its run. Report what there is none of."""
+    """Yield each selected value with its path and its run. Report what was selected but has no value."""
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
     found: set[str] = set()  # runs, by both names
     tags: set[str] = set()
-    done: set[str] = set()  # runs of paths before this one: paths may lie in one another
+    done: set[str] = set()  # runs of earlier paths: one path may contain another
     for path in options.paths:
         wants_run = runs_wanted(path, options, options.paths)
         names: set[str] = set()
@@ -196,7 +201,7 @@ def series_of(runs: Mapping[str, Run]) -> Iterator[tuple[str, str, str, Scalars 
 @overload
 def series_of(runs: Mapping[str, list[Total]]) -> Iterator[tuple[str, str, str, Total]]: ...
 def series_of(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
-    """Iterate over run, tag, kind and values; of each run the scalars first."""
+    """Yield run, tag, kind and values of each series; in each run, the scalars come first."""
     for name, run in runs.items():
         if isinstance(run, Run):
             for tag, kind, values in run.all():
@@ -206,13 +211,13 @@ def series_of(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
                 yield name, total.tag, total.kind, total
 
 
-# --- what is not there ---
+# --- explanations of what is missing ---
 
 
 def explain(
     paths: list[str], options: Namespace, problems: Problems, kinds: Any, found_runs: set[str], found_tags: set[str]
 ) -> None:
-    """Report each run and tag that was asked for and has no value. If nothing has one, report why."""
+    """Report each selected run and tag that has no value. If no value is found at all, report why."""
     runs = unmatched(patterns(options, "runs"), found_runs)
     tags = unmatched(patterns(options, "tags"), found_tags)
     if not runs and not tags and (found_runs or problems.status):
@@ -233,17 +238,17 @@ def explain(
 
 
 class Contents:
-    """What is at paths: the runs, and of those that are wanted the tags with their kinds, and how many files can be
-    read."""
+    """What the paths contain: all runs; and of the selected runs the tags with their kinds, the number of files that
+    can be read, and their size."""
 
     def __init__(self, paths: list[str], options: Namespace) -> None:
-        self.runs: dict[str, None] = {}  # by the names that are printed, and those at their paths
+        self.runs: dict[str, None] = {}  # by the printed name, and by the name at their path
         self.kinds: dict[str, set[str]] = {}  # by tag
         self.files: int = 0
         self.size: int = 0
         for path in paths:
             wants_run = runs_wanted(path, options, paths)
-            with suppress(Exception):  # what is wrong was reported before
+            with suppress(Exception):  # it was reported when the path was read
                 files = by_run(find_event_files(path, ignore), path)
                 self.runs |= dict.fromkeys(name for run in files for name in (name_of(path, run, paths), run))
                 for run in filter(wants_run, files):
@@ -264,26 +269,26 @@ class Contents:
 
 
 def why_no_tag(tag: str | re.Pattern[str], wanted: set[str], there: Contents) -> str:
-    """Say why nothing was found under a tag: it is not there, or has values of other kinds; "" if neither is so."""
+    """Return why a tag has no selected value: it does not exist, or has other kinds; "" if neither is the reason."""
     kinds = there.kinds_under(tag)
     if not kinds:
         is_kind = tag in there.kinds_under()
-        hint = f"; --kind {tag} asks for the kind" if is_kind else nearest(tag, filter(None, there.kinds))
+        hint = f"; for the kind, use --kind {tag}" if is_kind else nearest(tag, filter(None, there.kinds))
         return f"no tag {quoted(tag)} here{hint}"
     if kinds & wanted:
         return ""
-    return f"{quoted(tag)} is no {' or '.join(sorted(wanted))}, but {' and '.join(sorted(kinds))}"
+    return f"{quoted(tag)} has no {' or '.join(sorted(wanted))} values, only {' and '.join(sorted(kinds))}"
 
 
 def why_no_values(options: Namespace, wanted: set[str], there: Contents) -> list[str]:
-    """Say why files that can be read have no value that is wanted."""
+    """Return why the files that can be read have no selected value."""
     kinds = there.kinds_under()
     if kinds <= {"file_version"}:
         return [f"{plural(there.files, 'event file')}, no values{'' if there.size else ' (empty)'}"]
     if not kinds & wanted:
-        return [f"no {' or '.join(sorted(wanted))} here, but {', '.join(sorted(kinds - {'file_version'}))}"]
+        return [f"no {' or '.join(sorted(wanted))} values here, only {', '.join(sorted(kinds - {'file_version'}))}"]
     if is_chosen(options):
-        return [f"no such values here{', at these steps' if options.steps else ''}"]
+        return [f"no selected values here{' at these steps' if options.steps else ''}"]
     return []
 
 
@@ -292,7 +297,7 @@ def ignore(error: Exception) -> None:
 
 
 def unmatched(given: Patterns, names: Iterable[str]) -> list[str | re.Pattern[str]]:
-    """The patterns that match none of these names."""
+    """Return the patterns that match none of these names."""
     several = [] if given is None else [given] if isinstance(given, str | re.Pattern) else list(given)
     names = set(names) if several else set()
     return [

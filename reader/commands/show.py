@@ -1,4 +1,4 @@
-"""show: draw curves, print other values or write them into files."""
+"""show: draw curves; print other values, or write them to files."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from .printing import plural, print_json, row_of, time_of, title
 from .problems import Problems, UsageError
 from .selection import load_all, series_of
 
-MOST_CURVES = 8  # that are drawn
-MOST_TEXTS = 100  # of one value that are printed
-NOT_WRITTEN = "  (not written: no format of files for that)"
-Points: TypeAlias = "dict[str, dict[str, Any]]"  # by what they are: last, min, max
+MOST_CURVES = 8  # more are printed as a table
+MOST_TEXTS = 100  # printed of one value
+NOT_WRITTEN = "  (not written: there is no file format for this kind)"
+Points: TypeAlias = "dict[str, dict[str, Any]]"  # by name: last, min, max
 
 
 def add_options(add: Add) -> None:
-    add("arguments", nargs="*", metavar="PATH|TAG", help="more paths, and tags or globs: what exists is a path")
-    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
-    add("--out", metavar="DIR", help="write images, sounds, texts and arrays into files there")
+    add("arguments", nargs="*", metavar="PATH|TAG", help="tags, globs of tags, or more paths: what exists is a path")
+    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add("--out", metavar="DIR", help="write values to files in DIR")
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Draws the curve of a scalar, and says where it was least and greatest: of many, a line for each. Prints any other
-    value, or with --out writes images, sounds, texts, arrays and graphs into files."""
+    """Draw the curve of each scalar, and print its minimum and maximum; of more than 8 curves, print a table. Print
+    other values, or with --out write them to files: images, sounds, texts, arrays and graphs."""
     split_arguments(options)
     runs = load_all(options.paths, options, problems, Tree.load_runs, options.kinds, purge=not options.all)
     for path in options.paths:
         is_argument = path in options.arguments and path not in (options.tags or ())
         if is_argument and path not in runs.path.values() and not is_url(path):
-            problems.note(f"{path} was taken for a path; --tag {path} asks for the tag", path)
-    found = [each for each in series_of(runs) if each[1] or options.kinds]  # what has no tag only if asked for
+            problems.note(f"{path!r} exists, so it is a path; for the tag, use --tag {path}", path)
+    found = [each for each in series_of(runs) if each[1] or options.kinds]  # values without a tag need --kind
     if not found and not problems.status:
         kinds = " or ".join(sorted({kind for *_, kind, _ in series_of(runs)} - {"file_version"}))
-        problems.complain(f"{', '.join(options.paths)}: no tag here" + (f"; --kind asks for {kinds}" if kinds else ""))
+        problems.complain(f"{', '.join(options.paths)}: no tag here" + (f"; for {kinds}, use --kind" if kinds else ""))
     folder = Folder(options.out) if options.out else None
     curves = [(run, tag, values) for run, tag, _, values in found if isinstance(values, Scalars)]
     points = [extremes(scalars) for _, _, scalars in curves]
@@ -66,20 +66,20 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 def split_arguments(options: Namespace) -> None:
-    """Tell paths from tags among the arguments of show: with --tag all are paths, else those that exist, and are not
-    the first path once more."""
+    """Set options.paths and options.tags. With --tag, all arguments are paths. Else those that exist are paths, but the
+    first path named again is a tag."""
     first, rest = options.paths, options.arguments
     if options.tags is None:
         options.tags = [each for each in rest if each in first or not exists(each)] or None
         rest = [each for each in rest if each not in first and exists(each)]
         if options.tags is None and options.kinds is None:
-            hint = f"; {rest[-1]!r} is a path, and --tag {rest[-1]} asks for the tag" if rest else ""
+            hint = f"; {rest[-1]!r} exists, so it is a path; for the tag, use --tag {rest[-1]}" if rest else ""
             raise UsageError(f"expected a tag: show PATH TAG, or show PATH --tag TAG{hint}")
     options.paths = distinct([*first, *rest])
 
 
 def print_summary(curves: list[tuple[str, str, Scalars]], points: list[Points]) -> None:
-    """Print a line for each of many curves."""
+    """Print a table with a line for each curve."""
     rows: list[tuple[str, ...]] = [("points", "last", "min", "at step", "max", "at step", "tag")]
     for (run, tag, scalars), its_points in zip(curves, points, strict=True):
         last = shortest(its_points["last"]["value"]) if its_points else ""
@@ -98,7 +98,7 @@ def cells_of(point: dict[str, Any]) -> tuple[str, str]:
 
 
 def extremes(scalars: Scalars) -> Points:
-    """The last point, and those with the least and the greatest value; NaN is neither."""
+    """Return the last point, and those with the min and max value. NaN is ignored in min and max."""
     import numpy as np
 
     points: Points = {"last": point(scalars, len(scalars) - 1)} if len(scalars) else {}
@@ -134,21 +134,21 @@ def point(scalars: Scalars, index: int) -> dict[str, Any]:
 
 
 def show_best(curves: list[tuple[str, str, Scalars]], points: list[Points]) -> None:
-    """Print the least and the greatest value of each tag that several runs have."""
+    """Print the min and max over all runs of each tag that several runs have."""
     by_tag: dict[str, list[tuple[str, Points]]] = {}
     for (run, tag, _), its_points in zip(curves, points, strict=True):
         by_tag.setdefault(tag, []).append((run, its_points))
     for tag, several in by_tag.items():
-        for word, name, best in (("least", "min", min), ("greatest", "max", max)):
+        for name, best in (("min", min), ("max", max)):
             found = [(its_points[name], run) for run, its_points in several if name in its_points]
             if len(several) > 1 and found:
                 at, run = best(found, key=lambda each: each[0]["value"])
-                where = f"step {at['step']}, {time_of(at['wall_time'])}, of {printable(run)}"
-                print(f"{word} {printable(tag)}: {shortest(at['value'])} at {where}")
+                where = f"step {at['step']}, {time_of(at['wall_time'])}, in {printable(run)}"
+                print(f"{name} {printable(tag)}: {shortest(at['value'])} at {where}")
 
 
 def has_characters(text: str) -> bool:
-    """Whether the terminal can show them."""
+    """Return whether the encoding of stdout has these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -189,22 +189,22 @@ def show_values(
             more = {"files": files} if files else {}
             print_json(row_of(options, path, run, **row, value=to_json(value), **more))
             continue
-        said = ", ".join(map(printable, files)) or brief(value)
+        text = ", ".join(map(printable, files)) or brief(value)
         if options.out and not files:
-            said += NOT_WRITTEN
-        print(f"  step {value.step}  {time_of(value.wall_time)}  {said}")
+            text += NOT_WRITTEN
+        print(f"  step {value.step}  {time_of(value.wall_time)}  {text}")
         if not options.out and i == len(values) - 1:
             show_whole(value)
 
 
 def show_whole(value: Value) -> None:
-    """The last value of a tag, as far as a terminal can show it."""
+    """Print the content of a text, histogram or hparams value."""
     try:
         data = decode(value)
     except ValueError:
-        return  # its line has said so
+        return  # brief has printed the error
     if value.kind == "text":
-        texts = tensor_values(value.content.tensor, MOST_TEXTS + 1)  # not data, which may be one text a million times
+        texts = tensor_values(value.content.tensor, MOST_TEXTS + 1)  # `data` may repeat one text a million times
         for text in map(text_of, texts[:MOST_TEXTS]):
             print("\n".join(f"    {printable(line)}" for line in text.splitlines()))
         if len(texts) > MOST_TEXTS:
@@ -221,7 +221,7 @@ def show_whole(value: Value) -> None:
 
 
 def rebinned(histogram: Histogram, n: int = 20) -> tuple[list[str], Any]:
-    """Labels and counts of n buckets of the same width, over which the counts are spread, as TensorBoard draws it."""
+    """Return labels and counts of n buckets of equal width. Counts are spread evenly, as TensorBoard draws them."""
     import numpy as np
 
     edges = np.linspace(histogram.min, histogram.max, n + 1)

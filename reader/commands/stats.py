@@ -1,4 +1,4 @@
-"""stats: say what fills the disk."""
+"""stats: show the bytes of each kind, run and tag."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .selection import load_all, series_of
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Says what fills the disk: bytes by kind, by run and by tag, the largest first."""
+    """Print how many bytes each kind, run and tag takes, the largest first."""
     runs = load_all(options.paths, options, problems, Tree.load_totals, options.kinds, purge=False)
     found = list(series_of(runs))
     if options.json:
@@ -30,11 +30,11 @@ def run(options: Namespace, problems: Problems) -> None:
         print_sizes("run", [(printable(run), total) for run, _, _, total in found])
     print_sizes("tag", [(f"{kind:<14}  {printable(tag or NO_TAG)}", total) for _, tag, kind, total in found])
     whole = sum(total.size for *_, total in found)
-    print(f"{readable(whole):>9}  in all")
+    print(f"{readable(whole):>9}  total")
 
 
 def print_sizes(name: str, found: list[tuple[str, Total]]) -> None:
-    """A line for each name, of the values under it."""
+    """Print a line for each name: the total of its values. name: heads the names"""
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for each, total in found:

@@ -16,15 +16,15 @@ from .printing import NO_TAG, Heading, columns_of, padded, plural, print_json, r
 from .problems import Problems
 from .selection import Runs, is_chosen, load_all, series_of
 
-MOST_COLUMNS = 32  # that a tag is padded to: a long one does not widen all lines
+MOST_COLUMNS = 32  # tags are padded up to this, so that one long tag does not widen all lines
 
 
 def add_options(add: Add) -> None:
-    add("--all", action="store_true", help="count also values that a later event file replaces (a restart)")
+    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Lists the tags of each run: the kind, how many values, the first and the last step."""
+    """List the tags of each run: the kind, the number of values, the first and the last step."""
     runs = load_all(options.paths, options, problems, Tree.load_totals, options.kinds, purge=not options.all)
     rows = [
         (run, tag, kind, total)
@@ -42,7 +42,7 @@ def run(options: Namespace, problems: Problems) -> None:
             heading.print(run)
             steps = "all hidden" if first is None else f"step {first}" if first == last else f"steps {first} to {last}"
             print(f"{padded(printable(tag or NO_TAG), width)}  {kind:<14}  {n:>8}  {steps}")
-    if not is_chosen(options) and (rows or not problems.status):  # else load_all has said it
+    if not is_chosen(options) and (rows or not problems.status):  # else load_all has reported it
         report_runs_without_values(runs, {run for run, _, kind, _ in rows if kind != "file_version"}, options, problems)
 
 
@@ -56,7 +56,7 @@ def report_runs_without_values(
         where = name
         if len(options.paths) == 1:
             where = options.paths[0] if name == "." else os.path.join(options.paths[0], name)
-        with suppress(Exception):  # fsspec's filesystems have errors of their own
+        with suppress(Exception):  # fsspec's filesystems raise other types
             empty = "" if bytes_in(files) else " (empty)"
             say = problems.note if with_values else problems.complain
             say(f"{where}: {plural(len(files), 'event file')}, no values{empty}", where)

@@ -1,4 +1,4 @@
-"""tail: print the last scalars, and those to come."""
+"""tail: print the last scalars; with -f, new ones as they are logged."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .printing import Heading, padded, print_json, readable, row_of, time_of
 from .problems import Problems
 from .selection import explain, is_chosen, name_of, note_hidden, patterns, reading, runs_wanted
 
-INTERVAL = 0.25  # seconds between two looks at what is followed
-LAG = 8 << 20  # bytes not read yet, from which on tail notes that it lags
-LAG_INTERVAL = 1.0  # seconds between two looks at that
+INTERVAL = 0.25  # seconds between two polls of the files
+LAG = 8 << 20  # unread bytes above which tail notes that it lags
+LAG_INTERVAL = 1.0  # seconds between two counts of unread bytes
 
 
 def add_options(add: Add) -> None:
-    add("-f", "--follow", action="store_true", help="go on with what is logged, until Ctrl-C")
-    add("-n", "--lines", type=natural, default=10, metavar="N", help="how many of the last ones (10)")
-    add("--all", action="store_true", help="also values that a later event file replaces (a restart)")
+    add("-f", "--follow", action="store_true", help="print new scalars as they are logged, until Ctrl-C")
+    add("-n", "--lines", type=natural, default=10, metavar="N", help="how many scalars to print first (default 10)")
+    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
 
 
 def natural(text: str) -> int:
@@ -37,13 +37,13 @@ def natural(text: str) -> int:
         raise ArgumentTypeError(f"expected a number, got {text!r}")
     try:
         return min(int(text), sys.maxsize)
-    except ValueError:  # Python reads no more than some 4,300 digits
+    except ValueError:  # Python's limit of 4,300 digits
         return sys.maxsize
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Prints the last scalars; with -f, goes on with those that are logged, in new files and runs, too. A note on
-    stderr says when more is logged than it can print."""
+    """Print the last scalars, in the order of time. With -f, print new ones as they are logged, also in new files and
+    runs. A note on stderr says when tail lags behind the writer."""
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
     heading = Heading()
@@ -63,7 +63,7 @@ def run(options: Namespace, problems: Problems) -> None:
     found: set[str] = set()  # runs, by both names
     found_tags: set[str] = set()
     hidden: dict[str, int] = {}
-    owners: dict[str, str] = {}  # by the name of a run, its path: paths may lie in one another
+    owners: dict[str, str] = {}  # the path of each run, by name: one path may contain another
 
     def is_wanted(path: str) -> Callable[[str], bool]:
         wants = runs_wanted(path, options, options.paths)
@@ -112,14 +112,14 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 class Lag:
-    """Notes, once an episode, that more is logged than `tail` prints."""
+    """Prints a note when `tail` lags, once until it has caught up to half of LAG."""
 
     def __init__(self) -> None:
         self._is_there = False
         self._due = 0.0
 
     def note(self, unread: Callable[[], int], problems: Problems) -> None:
-        """unread: how many bytes there are to read; asked once in LAG_INTERVAL"""
+        """Print the note if it is due. unread: returns the unread bytes; called once in LAG_INTERVAL at most"""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + LAG_INTERVAL
@@ -130,11 +130,11 @@ class Lag:
 
 
 def is_output_closed() -> bool:
-    """Whether nobody reads any more, as after `| head`; to print says that too late, or never."""
+    """Return whether the reader of stdout has ended, as after `| head`: print notices that late, or never."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)
-    except (OSError, ValueError, AttributeError):  # it is no file
+    except (OSError, ValueError, AttributeError):  # stdout is not a file
         return False
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 

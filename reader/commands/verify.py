@@ -1,4 +1,4 @@
-"""verify: say where files are damaged, torn or odd."""
+"""verify: find damage, and values that TensorBoard does not show."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .printing import plural, print_json, readable
 from .problems import Problems
 from .selection import reading
 
-MOST_INFOS = 10  # lines of mere information of a kind that verify prints
+MOST_INFOS = 10  # lines of severity info that verify prints of one kind
 
 
 def add_options(add: Add) -> None:
-    add("--live", action="store_true", help="runs are being written: the last file of each may end within a record")
-    add("--strict", action="store_true", help="exit with 1 for warnings, too")
+    add("--live", action="store_true", help="runs are still written: the last file of each may be truncated")
+    add("--strict", action="store_true", help="exit with 1 for warnings too")
     add(
         "--ignore",
         type=finding_kind,
         action="append",
         default=[],
         metavar="KIND",
-        help=f"leave findings of this kind out: {', '.join(FINDING_KINDS)}",
+        help=f"leave out findings of this kind: {', '.join(FINDING_KINDS)}",
     )
 
 
@@ -40,12 +40,12 @@ def finding_kind(text: str) -> str:
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Reads every record, and says where files are damaged or torn, where TensorBoard shows something else than was
-    logged, and what else is odd: of each file a line for each kind of finding, and how many more there are. For CI:
-    exits with 1 if there is an error."""
+    """Read every record, and report where files are damaged or truncated, where TensorBoard does not show what was
+    logged, and what else is odd. Print the first finding of each kind in each file, and how many more there are. Exit
+    with 1 if there is an error, for use in CI."""
     files = records = size = 0
     counts: Counter[str] = Counter()
-    infos: Counter[str] = Counter()  # by kind, those that are printed
+    infos: Counter[str] = Counter()  # by kind, how many lines
 
     def reports() -> Iterator[Report]:
         for path in options.paths:
@@ -65,14 +65,16 @@ def run(options: Namespace, problems: Problems) -> None:
     if counts["error"] or (options.strict and counts["warning"]):
         problems.status = 1
     if not options.json:
-        told = ", ".join(plural(counts[severity], severity) for severity in ("error", "warning") if counts[severity])
-        result = (told or "all intact") + (f", {plural(counts['info'], 'info')}" if counts["info"] else "")
+        wrong = ", ".join(plural(counts[severity], severity) for severity in ("error", "warning") if counts[severity])
+        result = (wrong or "all intact") + (f", {plural(counts['info'], 'info')}" if counts["info"] else "")
         print(f"{plural(files, 'file')}, {plural(records, 'record')}, {readable(size)}: {result}")
 
 
 def print_findings(found: Report, infos: Counter[str]) -> None:
-    """Print the first finding of each kind and file, and how many there are beside it. infos: by kind, how many lines
-    of mere information have been printed."""
+    """Print the first finding of each kind and file, and how many more there are.
+
+    infos: by kind, how many lines of severity info there were; updated here
+    """
     several: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in found.findings:
         several.setdefault((finding.path, finding.severity, finding.kind), []).append(finding)
