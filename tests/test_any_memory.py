@@ -1,6 +1,6 @@
-"""Arrays of any type wherever their values may lie: what the kernels make of them is what numpy makes of a plain copy.
+"""Arrays of any type in any memory layout: the kernels compute what numpy computes from a plain copy.
 
-torture/fuzz.py runs these tests for longer.
+torture/fuzz.py repeats these tests with more examples.
 """
 
 import ml_dtypes
@@ -17,8 +17,8 @@ EDGES = np.array(_core.default_edges())
 
 @st.composite
 def memory(draw, shape=None, dtypes=DTYPES):
-    """An array of any type, with axes in any order, that are backwards, have gaps or no stride at all; at any address,
-    in either byte order. Its values are from 0 to 1, or whatever random bits are."""
+    """Draw an array of any type, at any address, in either byte order. Axes have any order and any stride, negative and
+    0 included. The values are from 0 to 1, or random bits."""
     name = draw(st.sampled_from(dtypes))
     dtype = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
     if shape is None:
@@ -36,7 +36,7 @@ def memory(draw, shape=None, dtypes=DTYPES):
         values = np.frombuffer(rng.bytes(n * dtype.itemsize), dtype)
     if name != "bfloat16" and draw(st.booleans()):
         values = values.astype(dtype.newbyteorder())
-    extents = [extents[axis] for axis in order]  # of the memory, the outermost axis first
+    extents = [extents[axis] for axis in order]  # in the order of memory, the outermost axis first
     array = np.frombuffer(bytes(at) + values.tobytes(), values.dtype, n, at).reshape(extents)
     array = array.transpose(np.argsort(order))
     cuts = [slice(None, None, step or None) if side else slice(0) for side, step in zip(shape, steps, strict=True)]
@@ -46,7 +46,7 @@ def memory(draw, shape=None, dtypes=DTYPES):
 
 
 def plain(array):
-    """A copy that any code can read."""
+    """Return a contiguous copy in native byte order."""
     if array.dtype == ml_dtypes.bfloat16:
         return np.ascontiguousarray(array).astype(np.float32).reshape(array.shape)
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=True)
@@ -105,7 +105,7 @@ def test_pr_curves(predictions, num_thresholds, data):
     assert left_out == scores.size - counted.sum()
     assert above == np.count_nonzero(scores > 1)
     for bits, expected in zip(got, want, strict=True):
-        fits = magnitude < 1e300  # else the order of additions decides what overflows
+        fits = magnitude < 1e300  # above that, the order of additions decides what overflows
         error = np.abs(np.frombuffer(bits)[fits] - expected[fits])
         assert (error <= 1e-12 * magnitude[fits] + 1e-300).all()
 

@@ -1,4 +1,4 @@
-"""add_audio: the WAV file that is stored, its scaling against torch's, and input that is refused."""
+"""add_audio: the stored WAV file, its scaling compared to torch's, and input that is refused."""
 
 import io
 import tempfile
@@ -20,7 +20,7 @@ BITS = np.arange(65536, dtype=np.uint16)
 
 
 def samples_of(sound):
-    """What the WAV plays, as (frames, channels); its length, rate and channels are those the event tells."""
+    """Return the WAV's samples as (frames, channels); check that the event has its length, rate and channels."""
     with wave.open(io.BytesIO(sound.encoded_audio_string)) as wav:
         assert (wav.getnchannels(), wav.getnframes(), wav.getsampwidth()) == (
             sound.num_channels,
@@ -98,7 +98,7 @@ def test_integers_use_the_range_of_their_type(log_dir, dtype):
     sound = np.array([info.min, middle, info.max, (info.min + middle) // 2], dtype)
     low, silence, high, half = samples_of(log_audio(log_dir, sound))[:, 0].tolist()
     assert (low, silence, half) == (-32768, 0, -16384)
-    assert high == {1: 32512}.get(info.bits // 8, 32767)  # of 127, which is not scaled up to the very last
+    assert high == {1: 32512}.get(info.bits // 8, 32767)  # 127 in int8, which becomes 127 * 256
 
 
 def test_16_bits_are_stored_as_they_are(log_dir):

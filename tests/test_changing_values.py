@@ -1,5 +1,5 @@
-"""Arrays that another thread writes to while they are logged, as shared memory is: what is logged may be any mixture of
-their values, but nothing raises or warns. (tests/csrc_changing.c tries the same on the kernels, under sanitizers.)"""
+"""Arrays that another thread changes while they are logged, as in shared memory. The logged values may be any mixture,
+but nothing raises or warns. tests/csrc_changing.c does the same to the kernels, under sanitizers."""
 
 import re
 import threading
@@ -17,7 +17,7 @@ N = 3 * 64 * 64
 
 @contextmanager
 def changing(values, *numbers):
-    """Sets all values to one number after the other until it is left."""
+    """Set all values to one number after the other, in a thread, until the `with` ends."""
     stopped = False
 
     def change():
@@ -36,7 +36,7 @@ def changing(values, *numbers):
 
 @contextmanager
 def only_errors(pattern):
-    """Ignores a ValueError whose message matches."""
+    """Suppress a ValueError whose message matches."""
     try:
         yield
     except ValueError as error:
@@ -76,7 +76,7 @@ def test_rules_for_bins_see_finite_values(bins):
     values = np.full(20_000, 0.5)
     with changing(values, 0.5, np.nan):
         for _ in range(100):
-            with only_errors("lies within the bins"):  # all are NaN when they are counted
+            with only_errors("lies within the bins"):  # all values are NaN when they are counted
                 histograms.count(values, bins, None)
 
 
@@ -84,5 +84,5 @@ def test_edges_may_change_after_numpy_has_looked_at_them():
     edges = np.linspace(0, 1, 5000)
     with changing(edges, 0.5, np.nan, -1):
         for _ in range(300):
-            with only_errors("monotonically|NaN among them|lies within"):  # of the copy that is checked
+            with only_errors("monotonically|NaN among them|lies within"):  # raised for the copy that is checked
                 histograms.count(np.linspace(0, 1, 1000), edges, None)

@@ -1,4 +1,4 @@
-"""`python -m tbc.reader`: what each command prints, its exit code, and what it says of wrong arguments."""
+"""`python -m tbc.reader`: what each command prints, its exit status, and its messages about wrong arguments."""
 
 import json
 import math
@@ -30,11 +30,11 @@ from tbc.reader.describe import shortest
 from tbc.reader.tags import printable
 
 DATA = Path(__file__).parent / "data"
-BASE = int(time.time()) + 3600.0  # times only grow: files begin now
+BASE = int(time.time()) + 3600.0  # later than now, the time of the file_version: times must not go back
 
 
 def at(step):
-    """When a step of the curves was logged."""
+    """Return the wall time of a step of the curves."""
     return BASE + step / 64
 
 
@@ -235,7 +235,7 @@ def test_a_terminal_that_lacks_the_letters_of_a_tag(tmp_path):
 
 @pytest.mark.parametrize("package", ["torch.utils.tensorboard", "tensorboardX"])
 def test_what_other_writers_write_today(capsys, tmp_path, package):
-    """Every kind they have, printed right."""
+    """The commands print every kind that these packages write."""
     writers = pytest.importorskip(package)
     rng = np.random.default_rng(0)
     with writers.SummaryWriter(str(tmp_path)) as writer:
@@ -282,7 +282,7 @@ def test_what_other_writers_write_today(capsys, tmp_path, package):
 
 @pytest.fixture
 def curves(tmp_path):
-    """Two runs: in b, the loss is best, 0.125, at step 30."""
+    """Two runs. The lowest loss is 0.125, at step 30 of b."""
     for name, best in (("a", 10), ("b", 30)):
         with tbc.SummaryWriter(tmp_path / "curves" / name) as writer:
             writer.add_hparams({"lr": 0.1, "name": name}, {}, run_name=".")
@@ -341,7 +341,7 @@ def test_show_prints_any_kind(capsys, runs):
     bars = [line.split() for line in lines if "\u2588" in line]
     assert bars[0][0] == "0"
     assert sum(float(count) for _, _, count in bars) == 5
-    assert "    lines \\x1b[31m" + "x" * 100 in lines  # the text, whole
+    assert "    lines \\x1b[31m" + "x" * 100 in lines  # the whole text
     for arguments in (["show", runs, "*", "--json"], ["show", runs, "image"]):
         assert run(capsys, *arguments)[0] == 0
 
@@ -447,7 +447,7 @@ def test_tail_notes_once_an_episode_that_it_lags(capsys, monkeypatch):
     for n in [0, 1, 2, 2, 0.6, 2, 0.4, 1, 2, 0]:
         now += 1
         lag.note(lambda: n * tail.LAG, problems)  # noqa: B023
-        lag.note(pytest.fail, problems)  # not again within a second
+        lag.note(pytest.fail, problems)  # not called again within a second
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert problems.status == 0
 
@@ -686,7 +686,7 @@ def test_diff_of_child_runs_names_both(capsys, tmp_path):
 
 
 def test_diff_keeps_to_the_screen(capsys, tmp_path):
-    """What a file holds does not widen a line, nor reach the terminal unescaped."""
+    """Contents of a file neither widen a line nor reach the terminal unescaped."""
     for name in "ab":
         with tbc.SummaryWriter(tmp_path / name) as writer:
             writer.add_text("text", "\x1b[31m" + "word " * 100 + name * 500)
@@ -780,7 +780,7 @@ def test_files_without_values_are_named(capsys, tmp_path, content):
     for command in ("stats", "export", "dump", "tail"):
         status, lines, errors = run(capsys, command, path)
         if command in ("stats", "dump") and content:
-            assert (status, errors) == (0, "")  # the file_version
+            assert (status, errors) == (0, "")  # dump prints the file_version
         else:
             assert (status, errors) == (1, f"error: {path}: {message}\n")
     with tbc.SummaryWriter(tmp_path / "other") as writer:
@@ -807,7 +807,7 @@ def test_tags_lists_what_has_no_tag(capsys, tmp_path):
 
 @pytest.fixture
 def several(curves, monkeypatch):
-    """The two runs, as typed from the directory that holds them; and a file that is no event file."""
+    """Change to the directory of the two runs, which also has a file that is not an event file."""
     (curves / "notes.txt").write_text("no event file")
     monkeypatch.chdir(curves)
     return ["a", "b/"]
@@ -844,7 +844,7 @@ def test_verify_repair_and_export_of_several_paths(capsys, tmp_path, several):
     assert [Path(json.loads(line)["copy"]).parent for line in lines] == [tmp_path / "copies" / name for name in "ab"]
     status, lines, errors = run(capsys, "export", *several, "--steps", "3:3", "--format", "jsonl")
     assert [json.loads(line)["run"] for line in lines] == ["a", "b"]
-    status, lines, _ = run(capsys, "export", ".", "b", "a", "--steps", "3:3", "--json")  # nested: once
+    status, lines, _ = run(capsys, "export", ".", "b", "a", "--steps", "3:3", "--json")  # "." contains a and b
     assert [json.loads(line)["run"] for line in lines] == ["a", "b"]
 
 
@@ -857,7 +857,7 @@ def test_a_bad_path_among_good_ones_does_not_keep_them_from_being_read(capsys, t
         arguments = {"show": ["--tag", *more, bad], "repair": [bad, *more]}.get(command, [bad])
         status, lines, errors = run(capsys, command, *several, "./a", "a", "--json", *arguments)
         assert (status, lines[: len(expected)]) == (1, expected)
-        if command != "verify":  # whose result it is
+        if command != "verify":  # verify reports it as a finding, on stdout
             assert lines == expected
             assert errors.startswith(f"error: {bad}: ")
 
@@ -872,7 +872,7 @@ def test_show_tells_paths_from_tags(capsys, several, curves):
         rows("a", "b", "loss/val") == rows("a", "b", "--tag", "loss/*") == rows("a", "loss/val", "b") == (0, both, "")
     )
     assert rows(".", "loss/val", "--run", "b") == (0, both[1:], "")
-    assert rows("a", "b", "loss/val", "--run", "b") == (0, both[1:], "")  # as printed; "." is what b calls it
+    assert rows("a", "b", "loss/val", "--run", "b") == (0, both[1:], "")  # the printed name; at its path b is "."
     status, lines, errors = rows("a", "b")
     assert (status, lines) == (2, [])
     assert errors == (
@@ -942,7 +942,7 @@ def test_notes_of_many_runs_fit_on_the_screen_and_leave_out_no_error(capsys, tmp
     status, lines, errors = run(capsys, "tags", tmp_path)
     assert (status, len(lines)) == (0, 80)
     notes = errors.splitlines()
-    assert len(notes) == 12  # the first is never left out
+    assert len(notes) == 12  # the limit of 10, the line on hidden values, and the count of the rest
     assert notes[0].startswith(f"note: {tmp_path}: 80 values hidden")
     assert notes[1] == f"note: {tmp_path}/empty0: 1 event file, no values"
     assert notes[-1] == "note: 30 more notes"
@@ -992,7 +992,7 @@ def test_what_is_hidden_is_told_and_can_be_shown(capsys, tmp_path):
 
 @pytest.fixture
 def hidden(tmp_path):
-    """A run whose tag "b" has no value that is not hidden."""
+    """A run whose tag "b" has only hidden values."""
     write(tmp_path / "run" / "events.1.tfevents", VERSION, scalar(5, "a"), scalar(5, "b"))
     write(tmp_path / "run" / "events.2.tfevents", VERSION, start(0), scalar(1, "a"))
     return tmp_path / "run"
@@ -1013,7 +1013,7 @@ def test_what_is_hidden_is_said_beside_much_damage(capsys, tmp_path, command):
 
 
 def test_dump_knows_the_kinds_of_a_run_as_tags_does(capsys, tmp_path):
-    """A writer may leave the metadata out after the first value of a tag."""
+    """A writer may omit the metadata after the first value of a tag."""
     for step, plugin in ((1, "text"), (2, "")):
         event = scalar(step, "t")
         value = event.summary.value[0]
@@ -1143,7 +1143,7 @@ def test_a_pipe_that_closes_early_is_no_error(runs):
 
 
 def test_it_works_where_the_extension_is_not_built(tmp_path, runs):
-    """A copy of the package without compiled code gives the same lines."""
+    """A copy of the package without compiled code prints the same lines."""
     shutil.copytree(Path(tbc.__file__).parent, tmp_path / "tbc", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     for arguments in (["dump"], ["tags"], ["show", "*"], ["tail"], ["verify"], ["export", "--wide"], ["stats"]):
         command = [sys.executable, "-m", "tbc.reader", arguments[0], str(runs), *arguments[1:]]
@@ -1159,7 +1159,7 @@ def test_it_works_where_the_extension_is_not_built(tmp_path, runs):
 
 
 def opcodes_of(*arguments):
-    """How many steps the interpreter takes in commands/: unlike time, the same on any machine."""
+    """Return how many opcodes run in commands/: unlike time, this is the same on any machine."""
     counts = Counter()
 
     def count(frame, event, argument):
@@ -1180,7 +1180,7 @@ def opcodes_of(*arguments):
 @pytest.mark.parametrize("command", ["dump", "tags", "show", "tail", "export", "stats"])
 @pytest.mark.parametrize("what", ["tags", "runs", "values"])
 def test_work_is_linear(capsys, tmp_path, monkeypatch, command, what):
-    """Twice the tags, runs or values of an event: at most twice the work."""
+    """Twice the tags, runs or values of an event take at most twice the work."""
     totals = Counter()
     monkeypatch.setattr(Counter, "total", lambda self: totals.update(calls=1) or sum(self.values()))
     events = {}
@@ -1215,7 +1215,7 @@ def test_a_number_has_one_spelling(capsys, tmp_path):
     shown = dict(zip(numbers, [line.split()[1] for line in lines if line.startswith("  last")], strict=True))
     assert shown == words
     with tbc.SummaryWriter(tmp_path) as writer:
-        for number in range(9):  # a table then
+        for number in range(9):  # more than MOST_CURVES, so show prints a table
             writer.add_scalar(f"more{number}", 1, 1)
     _, lines, _ = run(capsys, "show", tmp_path, "*")
     assert {line.split()[-1]: line.split()[1] for line in lines[1:7]} == words
@@ -1262,7 +1262,7 @@ def test_damage_takes_a_few_lines_of_a_file(capsys, tmp_path):
             writer.add_text("loss", "\n", step)
     (path,) = (tmp_path / "0").iterdir()
     content = bytearray(path.read_bytes())
-    for offset, _ in list(read_frames(path))[1::2]:  # damage that adjoins is one error
+    for offset, _ in list(read_frames(path))[1::2]:  # every other record: adjoining damage would be one error
         content[offset + 20] ^= 1
     for number in range(50):
         (tmp_path / str(number)).mkdir(exist_ok=True)

@@ -31,7 +31,7 @@ SOUND = np.linspace(-0.5, 0.5, 80)
 
 
 def run_with(name="r", **tags):
-    """Each tag a list of (step, value)."""
+    """Return {name: run}, a run with the scalars `tags`: each tag is a list of (step, value)."""
     scalars = {}
     for tag, points in tags.items():
         step, value = zip(*points, strict=True)
@@ -40,7 +40,7 @@ def run_with(name="r", **tags):
 
 
 def brief(differences):
-    """Without the kind and the text."""
+    """Return the differences as tuples, without kind and text."""
     assert isinstance(differences, list)
     return [(d.run, d.tag, d.what, d.count, d.step, d.a, d.b) for d in differences]
 
@@ -52,7 +52,7 @@ def logged(path, log, **options):
 
 
 def only(differences):
-    """The only difference, which has what all have."""
+    """Return the only difference, and check the fields that every difference has."""
     (found,) = differences
     assert found.text
     assert found.kind in KINDS
@@ -141,7 +141,7 @@ STEPS = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 4), max_size=
 
 @given(STEPS, STEPS)
 def test_pairs_are_the_nth_of_a_step_with_the_nth(a, b):
-    """As dicts by step and number have it, also where both have the same steps in the same order."""
+    """The oracle pairs by dicts with keys (step, n). Equal lists of steps are tested too: compare() has a shortcut."""
 
     def keys(steps):
         return [(step, steps[:i].count(step)) for i, step in enumerate(steps)]
@@ -220,7 +220,7 @@ def png(pixels, **options):
 
 
 def log_everything(writer):
-    """Two values of every kind, where that can be."""
+    """Log two values of every kind, where a kind can have two."""
     rng = np.random.default_rng(1)
     for step in range(2):
         writer.add_scalar("scalar", rng.random(), step)
@@ -573,7 +573,7 @@ def test_scalars_of_either_style(tmp_path):
 
 
 def test_values_that_tensorboard_turns_into_the_new_style(everything, tmp_path):
-    """TensorBoard's own migration is the oracle; a histogram becomes float32, and loses its sums."""
+    """TensorBoard's own migration is the oracle. It turns a histogram into float32 and drops its sums."""
     migrated = 0
     for path in find_event_files(everything):
         events = []
@@ -627,7 +627,7 @@ def test_child_runs_are_matched_in_the_order_of_time(parent):
 
 
 def test_child_runs_of_the_same_name_are_matched_by_it():
-    """So that a tree and a part of it are the same there."""
+    """So a tree and a part of it have no difference in that part."""
     a = child("x", "1700000000.1", 1) | child("x", "1700000000.2", 2) | child("x", "1700000000.3", 3)
     b = {name: run for name, run in a.items() if not name.endswith(".1")}
     assert [(d.run, d.what) for d in compare(a, b)] == [("x/1700000000.1", "missing")]
@@ -707,7 +707,7 @@ def test_a_file_that_changes_after_it_was_loaded(tmp_path):
 @settings(max_examples=30)
 @given(event_files(), event_files())
 def test_any_files(tmp_path_factory, a, b):
-    """Nothing raises, a file is the same as itself, and what differs one way differs the other way."""
+    """Nothing raises, a file equals itself, and swapping a and b finds the same differences."""
     folder = tmp_path_factory.mktemp("any")
     for name, data in (("a", a), ("b", b)):
         (folder / name).mkdir()
@@ -723,7 +723,7 @@ def test_any_files(tmp_path_factory, a, b):
 
 
 def leaves(message, path=()):
-    """The places of all numbers and bytes in a message, but the metadata, which only some kinds need."""
+    """Yield the path of each number and each bytes field in a message, except in the metadata."""
     for field, content in message.ListFields():
         if field.name in ("tag", "metadata"):
             continue
@@ -734,7 +734,7 @@ def leaves(message, path=()):
 
 
 def change_leaf(message, path, at):
-    """Change one number, or one byte."""
+    """Change one number or one byte; return whether there was one to change."""
     *parents, (name, i) = path
     for parent, index in parents:
         message = getattr(message, parent) if index is None else getattr(message, parent)[index]
@@ -756,7 +756,7 @@ def change_leaf(message, path, at):
     return True
 
 
-FILES = ("image", "audio")  # not every byte of a PNG or WAV says something
+FILES = ("image", "audio")  # not every byte of a PNG or WAV matters
 
 
 @settings(max_examples=80)
@@ -811,7 +811,7 @@ def test_one_pair_of_values_is_in_memory_at_a_time(tmp_path):
             writer.add_text("x", chr(ord("a") + step) * 5_000 + last, step)
 
     a, b = (load_runs(logged(tmp_path / last, lambda writer: log(writer, last))) for last in "ab")  # noqa: B023
-    compare(a, b)  # what is imported and cached
+    compare(a, b)  # so that imports and caches are not measured
     tracemalloc.start()
     try:
         found = only(compare(a, b))
@@ -819,7 +819,7 @@ def test_one_pair_of_values_is_in_memory_at_a_time(tmp_path):
     finally:
         tracemalloc.stop()
     assert found.count == 40
-    assert peak < 150_000  # all are 400,000 bytes
+    assert peak < 150_000  # all values together are 400,000 bytes
 
 
 def test_two_trainings(tmp_path):
@@ -834,7 +834,7 @@ def test_two_trainings(tmp_path):
 
 @pytest.mark.parametrize(("x", "y"), [(np.int32, np.float32), (np.float32, np.int32), (np.uint8, np.float64)])
 def test_integers_and_floats_are_compared_as_numbers(x, y):
-    """As meshes of two writers hold them."""
+    """Two writers may store a mesh as integers and as floats."""
     a, b = np.array([1, 2, 7], x), np.array([1, 3, 9], y)
     differ, distance = elements_apart(a, b, Tolerance(0, 1.5))
     assert (differ.tolist(), distance.tolist()) == ([2], [2])

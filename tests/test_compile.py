@@ -134,7 +134,7 @@ ALL = CALLS | {f"summary.{name}": add_summary(make) for name, make in SUMMARIES.
 
 
 class Log(logging.Handler):
-    """What dynamo logs: all lines that it traces, graph breaks, and warnings."""
+    """Collects what dynamo logs: the lines that it traces, graph breaks and warnings."""
 
     def __init__(self):
         super().__init__()
@@ -148,11 +148,11 @@ class Log(logging.Handler):
 def everything():
     log = Log()
     torch._logging.set_logs(graph_breaks=True, trace_source=True)
-    logging.getLogger("torch.__trace").handlers.clear()  # which is for files, and slow
+    logging.getLogger("torch.__trace").handlers.clear()  # this logger writes to files and is slow
     loggers = [logging.getLogger(name) for name in ("torch", "torch._dynamo")]
     for logger in loggers:
         for handler in logger.handlers:
-            logger.removeHandler(handler)  # of the terminal
+            logger.removeHandler(handler)  # it prints to the terminal
         logger.addHandler(log)
     yield log.lines
     for logger in loggers:
@@ -162,7 +162,7 @@ def everything():
 
 @pytest.fixture(autouse=True)
 def log(everything):
-    """Of one test, in which dynamo must have traced something, and nothing of tbc."""
+    """The lines that dynamo logs during one test."""
     torch._dynamo.reset()
     everything.clear()
     yield everything
@@ -178,7 +178,7 @@ def check(log):
 
 
 def logged(log_dir):
-    """All files below a directory; of event files the events, without the times that a program cannot choose."""
+    """Return the content of all files below a directory; of event files the events, without times that tbc sets."""
     files = {}
     for path in sorted(Path(log_dir).rglob("*")):
         name = str(path.relative_to(log_dir))
@@ -195,7 +195,7 @@ def logged(log_dir):
                         data.session_end_info.ClearField("end_time_secs")
                         plugin.content = data.SerializeToString(deterministic=True)
                 events.append(event.SerializeToString(deterministic=True))
-            events.sort()  # an image is encoded beside what is logged next
+            events.sort()  # images are encoded by another thread, so their place varies
         elif path.is_file():
             files[name] = path.read_bytes()
     return files
@@ -267,7 +267,7 @@ def test_in_a_hook(tmp_path, log):
 
 @pytest.mark.parametrize("place", [in_a_function, in_a_hook])
 def test_several_calls_of_one_function(tmp_path, place, log):
-    """Through a subclass, whose own methods dynamo may trace."""
+    """The writer is a subclass, whose own methods dynamo may trace."""
 
     class Mine(tbc.SummaryWriter):
         def add_scalar(self, tag, value, *arguments, **keywords):
@@ -303,7 +303,7 @@ def test_tensorboardx(tmp_path, place, log):
 
 
 @needs_compiler
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own imports
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own imports warn
 @pytest.mark.parametrize("place", [in_a_function, in_a_hook])
 def test_inductor(tmp_path, place, log):
     def calls(writer, x):
@@ -311,7 +311,7 @@ def test_inductor(tmp_path, place, log):
             "add_tensor",
             "add_histogram, bins",
             "add_image",
-        ):  # of values that are no sums, whose order is free
+        ):  # kinds whose values are not sums: inductor may reorder a sum
             ALL[name](writer, x)
 
     compare(tmp_path, place, calls, backend="inductor")
@@ -371,7 +371,7 @@ def test_orders_of_imports(tmp_path, order):
 
 
 def test_dynamo_without_its_rules(tmp_path):
-    """Its function to add a rule is not public."""
+    """The dynamo function that adds a rule is not public, so it may be missing."""
     script = """
         import sys, types
         rules = sys.modules["torch._dynamo.trace_rules"] = types.ModuleType("torch._dynamo.trace_rules")

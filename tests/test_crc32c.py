@@ -1,4 +1,4 @@
-"""The CRC-32C kernels: the RFC's vectors, and every path of this processor against the reader's own code."""
+"""The CRC-32C kernels: the RFC's vectors, and every path this processor has compared to the reader's Python code."""
 
 import google_crc32c
 import numpy as np
@@ -45,7 +45,7 @@ def test_every_length_to_4096_at_every_alignment(path):
 @each_path
 @pytest.mark.parametrize("blocks", [1, 2, 3])
 def test_lengths_around_whole_blocks(path, blocks):
-    block, step = 8704, 136  # bytes, of the fused path
+    block, step = 8704, 136  # bytes per block and step of the fused path
     data = bytes((i * 193 + i // 256) & 255 for i in range(blocks * block + 2 * step + 8))
     for length in range(blocks * block - step - 8, len(data)):
         assert _core.crc32c(data[:length], path) == google_crc32c.value(data[:length])

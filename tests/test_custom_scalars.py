@@ -1,4 +1,4 @@
-"""add_custom_scalars and its shorthands: the layout message, against torch's."""
+"""add_custom_scalars and its shorthands: the layout message, compared to torch's."""
 
 import json
 import os
@@ -18,7 +18,7 @@ import tbc
 
 
 def parsed(layout):
-    """A layout message of TensorBoard's as the nested dict that add_custom_scalars takes; duplicates are none."""
+    """Return TensorBoard's layout message as the nested dict that add_custom_scalars takes."""
     result = {}
     for category in layout.category:
         charts = result[category.title] = {}
@@ -43,9 +43,9 @@ def stored(log_dir):
 
 
 def layout_shown(log_dir):
-    """The layout that TensorBoard sends to the browser."""
+    """Return the layout that TensorBoard sends to the browser."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of its own parts
+        warnings.simplefilter("ignore", DeprecationWarning)  # about TensorBoard's own code
         from tensorboard.plugins.custom_scalar import custom_scalars_plugin
 
     plugin = custom_scalars_plugin.CustomScalarsPlugin(tensorboard_on(log_dir))

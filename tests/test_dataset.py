@@ -1,4 +1,4 @@
-"""A dataset holds what load_runs loads, however it is cut, and damage does not keep the rest from it."""
+"""to_dataset: the dataset has what load_runs loads, whatever the part size; damage does not lose the rest."""
 
 import os
 
@@ -18,7 +18,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 @pytest.fixture
 def logdir(tmp_path):
-    """12 runs of 30 scalars, of less than 2,000 bytes each."""
+    """12 runs of 30 scalars each, less than 2,000 bytes a run."""
     for i in range(12):
         with tbc.SummaryWriter(tmp_path / "runs" / f"group{i // 5}" / f"seed{i % 5}") as writer:
             for step in range(15):

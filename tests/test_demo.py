@@ -1,4 +1,4 @@
-"""The demo's run, a real training, as both readers of TensorBoard load it: every tag and every point."""
+"""The demo's run, a real training: both readers of TensorBoard load every tag and every point."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from tbc.testing import assert_logged, assert_valid
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-PLUGINS = {  # of TensorBoard: the kind, and what its data server calls the data
+PLUGINS = {  # TensorBoard's plugin: tbc's kind, and the data server's name for the data
     "scalars": ("scalar", "scalars"),
     "histograms": ("histogram", "tensors"),
     "text": ("text", "tensors"),
@@ -37,7 +37,7 @@ DEMO = Path(__file__).parent.parent / "examples" / "digits.py"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The run's directory, what the demo printed, and (kind, tag) -> [(step, value)] as tbc.reader has it."""
+    """Return the run's directory, the demo's output, and (kind, tag) -> [(step, value)] from tbc.reader."""
     log_dir = tmp_path_factory.mktemp("runs") / "digits"
     command = [sys.executable, str(DEMO), str(log_dir)]
     output = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=log_dir.parent).stdout

@@ -1,4 +1,4 @@
-"""A small run of the random differential, and what it must find."""
+"""A short run of the random comparison with torch's writer, and differences that it must find."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ def fast():
         yield
 
 
-@pytest.mark.filterwarnings("ignore")  # of the values that are drawn
+@pytest.mark.filterwarnings("ignore")  # drawn values may cause warnings
 def test_random_calls_log_the_same():
     counts = Counter()
     failure = differential.search(0, 12, 60, differences.DIFFERENCES + differences.KNOWN_FAULTS, counts)
@@ -51,7 +51,7 @@ def test_another_exception_is_found(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_found_is_shortened(monkeypatch):
-    """To one call, of the simplest arguments."""
+    """Shortened to one call with the simplest arguments."""
     monkeypatch.setattr(differential.tbc.SummaryWriter, "add_text", lambda self, *arguments, **keywords: None)
     sequence, _ = differential.search(0, 12, 100, differences.DIFFERENCES + differences.KNOWN_FAULTS, Counter())
     assert [call.method for call in sequence.calls] == ["add_text"]

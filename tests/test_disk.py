@@ -1,4 +1,4 @@
-"""Disks that fail: what the documentation promises, case by case, and a few hundred faults of tests/torture/disk.py."""
+"""Failing disks: what the documentation promises, case by case, and a few hundred faults of tests/torture/disk.py."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ def run(script, *arguments):
 
 
 def steps_of(path):
-    """As far as the file goes, and whether it ends in the middle of a record."""
+    """Return the steps in a file, and whether the file ends within a record."""
     steps = []
     try:
         for event in read_events(path):
@@ -49,7 +49,7 @@ def test_the_shim_knows_all_calls_that_can_fail():
 
 
 def test_the_readers_stop_at_a_tear(tmp_path):
-    """As TensorBoard's do: an oracle that sees everything would prove nothing."""
+    """TensorBoard's readers stop at a torn record, so the oracle must stop there too."""
     ends = []
     with tbc.SummaryWriter(tmp_path / "whole") as writer:
         path = writer.file_writer._event_file.path
@@ -73,7 +73,7 @@ def test_the_readers_stop_at_a_tear(tmp_path):
 
 
 def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
-    """The newest ones, with one warning; the others come when the disk recovers, and later ones are taken again."""
+    """The newest events are dropped, with one warning. The queued ones are written when the disk recovers."""
     run(
         """
         _core.set_queue_limit(100_000)
@@ -113,7 +113,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EAGAIN", "ENOMEM", "EINTR"])
 def test_an_error_that_passes_leaves_the_file(log_dir, error):
-    """It goes on at the byte where it stopped. An interrupted call is no error at all."""
+    """Writing continues at the byte where it stopped. EINTR does not count as an error."""
     run(
         f"""
         writer = tbc.SummaryWriter(log_dir)
@@ -192,7 +192,7 @@ def test_a_full_queue_raises_if_that_is_asked_for(log_dir):
 
 
 def test_a_disk_that_begins_to_fail_is_told_of_once(log_dir):
-    """Long before the queue is full: a process that is killed then loses what waits in it."""
+    """The warning comes long before the queue is full: if the process is killed, queued events are lost."""
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
@@ -213,7 +213,7 @@ def test_a_disk_that_begins_to_fail_is_told_of_once(log_dir):
 
 
 def test_a_full_queue_waits_if_that_is_asked_for(log_dir):
-    """Other threads run, Ctrl-C works, and nothing is lost."""
+    """While the call waits, other threads run and Ctrl-C works. Nothing is lost."""
     run(
         """
         import signal, threading
@@ -282,7 +282,7 @@ def test_another_policy_is_refused(log_dir):
 
 
 def test_close_may_be_called_again(log_dir):
-    """A close() that raises leaves the file open, with what is queued; events are taken still."""
+    """If close() raises, the file stays open with its queue, and further events are queued."""
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
@@ -306,7 +306,7 @@ def test_close_may_be_called_again(log_dir):
 
 
 def test_a_file_that_cannot_be_made_now_is_made_later(log_dir):
-    """The constructor says so at once; an add_* that needs a file later goes on without one."""
+    """The constructor raises at once. An add_* that needs a new file later queues the event until there is one."""
     run(
         """
         faults.arm(faults.OPEN, error=errno.ENOSPC)
@@ -341,7 +341,7 @@ def test_a_file_that_cannot_be_made_now_is_made_later(log_dir):
 
 @pytest.mark.parametrize("error", ["EIO", "ESTALE", "EBADF", "EFBIG", "EROFS"])
 def test_an_error_that_does_not_go_away_starts_a_new_file(log_dir, error):
-    """It sorts behind the torn one, which stays as it is; the torn record is there as a whole, and what comes after."""
+    """The new file sorts after the torn one, which does not change. It has the torn record and all that follow."""
     run(
         f"""
         writer = tbc.SummaryWriter(log_dir)
@@ -407,7 +407,7 @@ def test_a_directory_that_is_removed_is_made_again(log_dir):
 
 
 def test_a_sync_that_fails_is_told_and_starts_a_new_file(log_dir):
-    """What a failed fsync leaves on the disk is unknown, and a second one would lie."""
+    """After a failed fsync the disk's content is unknown, and a second fsync may succeed wrongly."""
     run(
         """
         writer = tbc.SummaryWriter(log_dir)
@@ -446,7 +446,7 @@ def give_up():
 
 
 def test_a_sync_covers_the_files_before_and_all_directories(log_dir):
-    """By the books of the shim, which have every write, name and fsync."""
+    """The shim records every write, name and fsync, so it knows what is unsynced."""
     run(
         SYNCED
         + """
@@ -469,7 +469,7 @@ def test_a_sync_covers_the_files_before_and_all_directories(log_dir):
 
 
 def test_a_sync_that_fails_is_told_or_made_up_for(log_dir):
-    """The N-th fsync, open or fstat of a sync fails: flush() raises, or nothing is left unsynced."""
+    """If the N-th fsync, open or fstat of a sync fails, flush() raises or nothing is left unsynced."""
     run(
         SYNCED
         + """
@@ -510,7 +510,7 @@ def test_a_sync_that_fails_is_told_or_made_up_for(log_dir):
 
 
 def test_a_directory_without_permission(tmp_path):
-    """Root may write everywhere: it becomes nobody for a while."""
+    """Root may write everywhere, so the test becomes the user nobody for a while."""
     run(
         """
         import tempfile
@@ -544,7 +544,7 @@ def test_a_directory_without_permission(tmp_path):
     )
 
 
-# --- the same with TensorBoard's readers watching, and many more of them in `make torture` ---
+# --- the same, checked with TensorBoard's readers; `make torture` runs many more ---
 
 FEW = [
     (disk.nth_call, 24),

@@ -1,4 +1,4 @@
-"""README.md and docs/: every code block runs (pages.py), links lead somewhere, and the API is all there."""
+"""README.md and docs/: every code block runs (pages.py), every link has a target, and every public name is there."""
 
 import inspect
 import re
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 from docstrings import parameters_of, rest_of
 
 DIRECTIVES = {"{include}", "{toctree}", "{eval-rst}", "{cli-help}"}
-NEEDS = {  # what makes a block run only where it is installed: frameworks, which tests/frameworks trains in
+NEEDS = {  # packages that blocks of a page need; tests/frameworks runs those blocks
     "README.md": {"torch"},
     "docs/switch.md": {"accelerate", "ignite", "jax", "keras", "lightning", "ray", "stable_baselines3", "torch"}
     | {"transformers"},
@@ -80,7 +80,7 @@ def test_links_lead_somewhere(page):
 
 
 def headings(page):
-    """As links spell them."""
+    """Return the anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 

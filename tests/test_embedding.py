@@ -31,7 +31,7 @@ both_writers = pytest.mark.parametrize("kind", [tbc.SummaryWriter, tensorboardx.
 
 
 class Projector:
-    """What TensorBoard's projector serves of a directory with one run."""
+    """What TensorBoard's projector serves for a directory with one run."""
 
     def __init__(self, log_dir):
         self.log_dir = Path(log_dir)
@@ -42,7 +42,7 @@ class Projector:
 
     def get(self, route, **query):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # it reads 1e300 into float32
+            warnings.simplefilter("ignore", RuntimeWarning)  # the projector reads 1e300 into float32
             response = Client(self.apps[route]).get("/", query_string={"run": ".", **query})
         assert response.status_code == 200, response.text
         return response.data
@@ -52,12 +52,12 @@ class Projector:
         return np.frombuffer(self.get("/tensor", name=name), np.float32).reshape(shape)
 
     def metadata(self, name):
-        """As its page in the browser reads them: blank lines are skipped, a first line with a tab is a header."""
+        """Return the rows as the page reads them: it skips blank lines; a first line with a tab is a header."""
         lines = [line for line in self.get("/metadata", name=name).decode().split("\n") if line.strip()]
         return [line.split("\t") for line in lines]
 
     def sprites(self, name):
-        """The images, cut out of the one: the page divides the side of the whole by the side of each."""
+        """Return the images, cut out of the sprite as the page does: sprite side divided by image side."""
         path = self.log_dir / self.embeddings[name]["sprite"]["imagePath"]
         assert self.get("/sprite_image", name=name) == path.read_bytes()
         pixels = np.asarray(Image.open(path))
@@ -70,7 +70,7 @@ class Projector:
 
 
 def log_embedding(log_dir, *arguments, **options):
-    """The projector's view of one embedding, by the names "default" and 0 unless `options` say otherwise."""
+    """Log one embedding; return what the projector serves, and the embedding's name there."""
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_embedding(*arguments, **options)
     projector = Projector(log_dir)
@@ -127,7 +127,7 @@ def first_lines(log_dir, mat):
 
 
 def test_binary_files_that_the_projector_takes_for_text_are_text(log_dir, tmp_path):
-    """It tries to read text first, line by line; bytes that are no UTF-8 tell it otherwise, and zeros are UTF-8."""
+    """The projector first reads text, line by line, until bytes are not UTF-8. Zeros are valid UTF-8."""
     assert first_lines(log_dir, np.zeros((100, 100), np.float32)) == "00000/default/tensors.tsv"
     newline_first = np.array([[0x0A0A0A0A, 0x30303030], [0x3030300A, 0xBF800000]], np.uint32).view(np.float32)
     assert first_lines(tmp_path / "newline", newline_first) == "00000/default/tensors.tsv"
@@ -152,7 +152,7 @@ def test_the_files_are_torchs(log_dir, tmp_path):
         ours, theirs = (Path(directory, name) for directory in (log_dir, tmp_path / "torch"))
         if name.endswith(".png"):
             np.testing.assert_array_equal(np.asarray(Image.open(ours)), np.asarray(Image.open(theirs)))
-        elif name.endswith("tensors.tsv"):  # in nine digits here, in seventeen there
+        elif name.endswith("tensors.tsv"):  # tbc writes nine digits, torch seventeen
             np.testing.assert_array_equal(np.loadtxt(ours, np.float32), np.loadtxt(theirs, np.float32))
         else:
             assert ours.read_text() == theirs.read_text()
@@ -230,7 +230,7 @@ def test_a_header_of_several_columns(log_dir, rows):
 
 
 def test_a_header_of_one_column_is_left_out(log_dir):
-    """The projector would take it for a point."""
+    """The projector would read such a header as a point."""
     projector, name = log_embedding(log_dir, MAT, [["a"], ["b"], ["c"], ["d"]], metadata_header=["name"])
     assert projector.metadata(name) == [["a"], ["b"], ["c"], ["d"]]
 
@@ -455,12 +455,12 @@ def log_one_more(log_dir):
     return projector, list(projector.embeddings)[-1]
 
 
-# --- on the other thread ---
+# --- on the encoder's thread ---
 
 
 @pytest.fixture
 def busy_thread():
-    """The other thread waits in a job until the returned event is set."""
+    """Block the encoder's thread in a job until the returned event is set."""
     go = threading.Event()
     encoder_thread.run(go.wait)
     yield go
@@ -522,7 +522,7 @@ def everything_in(directory):
 @pytest.mark.parametrize("arguments", [(), (list("abcd"),), (None, np.ones((4, 1, 2, 2)))])
 @pytest.mark.parametrize("binary", [False, True])
 def test_all_names_are_there_when_the_call_returns(log_dir, busy_thread, arguments, binary):
-    """A name that came later could be in the way of a program that removes the directory."""
+    """A name created later could disturb a program that removes the directory."""
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_embedding(MAT, *arguments, binary=binary)
         before = everything_in(log_dir)

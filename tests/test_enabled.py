@@ -1,4 +1,4 @@
-"""enabled=False: every call is taken, no argument is looked at, and nothing is created."""
+"""enabled=False: every call is accepted, no argument is read, and nothing is created."""
 
 import inspect
 import os
@@ -15,7 +15,7 @@ ADDERS = sorted(name for name in dir(tbc.SummaryWriter) if name.startswith("add_
 
 
 class Untouchable:
-    """Raises whatever is done with it, but for passing it on."""
+    """Raises on every use, except when it is passed on."""
 
 
 def _refuse(*_):
@@ -30,14 +30,14 @@ for _name in ["repr", "format", "float", "int", "index", "complex", "round", "lt
 
 @pytest.fixture
 def somewhere(tmp_path, monkeypatch):
-    """An empty directory to be in, which has to stay empty."""
+    """Change to an empty directory, and check that it stays empty."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     assert os.listdir(tmp_path) == []
 
 
 def call_with(method, value):
-    """Every parameter of a method is `value`, also those of **label."""
+    """Call a method with `value` for every parameter, those of **label included."""
     positional, named = [], {}
     for parameter in inspect.signature(method).parameters.values():
         if parameter.kind == parameter.VAR_KEYWORD:

@@ -1,4 +1,4 @@
-"""What exceptions say: the tag, what was passed, what is expected, and often what to do."""
+"""Messages of exceptions: the tag, what was passed, what is expected, and often what to do."""
 
 import inspect
 import os
@@ -58,10 +58,10 @@ def error_of(method, **arguments):
         return error
 
 
-@pytest.mark.filterwarnings("ignore")  # of values that are left out
+@pytest.mark.filterwarnings("ignore")  # about values that are left out
 @pytest.mark.parametrize("method", TAGGED)
 def test_a_bad_value_names_its_tag_in_words_of_the_writer(log_dir, method):
-    """Whatever argument it is of, and the writer stays usable."""
+    """Each argument in turn is bad. The writer stays usable."""
     good = {"tag": "a/tag", "global_step": 1, "walltime": 2.0} | TAGGED[method]
     if method == "add_embedding":
         del good["walltime"]

@@ -1,4 +1,4 @@
-"""Tables hold what was loaded, whoever reads them."""
+"""Exported tables: pandas, pyarrow and csv read back what was loaded."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ AWKWARD = ['comma, "quote"', "two\nlines", "\r", "é\u2028", "100%", "step", "ru
 
 
 def scalars(*rows):
-    """Of rows (step, wall_time, value)."""
+    """Return Scalars with these rows of (step, wall_time, value)."""
     columns = zip(*rows, strict=True) if rows else ((), (), ())
     step, wall_time, value = (np.array(c, t) for c, t in zip(columns, (np.int64, float, float), strict=True))
     return Scalars(step, wall_time, value, 0)
@@ -41,7 +41,7 @@ RUNS = st.dictionaries(TAGS, SCALARS, max_size=3).map(
 
 
 def long_rows(runs):
-    """All there is, row by row, without numpy."""
+    """Yield every row, without numpy."""
     for name, run in runs.items():
         for tag, of in run.scalars.items():
             for row in zip(of.step.tolist(), of.wall_time.tolist(), of.value.tolist(), strict=True):
@@ -63,7 +63,7 @@ def rows(table):
 
 
 def same(a, b):
-    """NaN is NaN."""
+    """Return whether two sequences are equal, NaN being equal to NaN."""
     return list(map(repr, a)) == list(map(repr, b))
 
 
@@ -99,7 +99,7 @@ def test_scalars_have_no_run(scalars, wide):
 
 
 def test_names_of_wide_columns():
-    """Those of the keys are taken."""
+    """A tag that has the name of a key column gets an underscore."""
     data = {tag: scalars((1, 0.0, 2.0)) for tag in ("step", "run", "run_", "loss")}
     assert list(to_pandas(data, wide=True).columns) == ["step", "step_", "run_", "run__", "loss"]
     data = {"a": Run("a", data, {})}
@@ -141,7 +141,7 @@ def test_a_path_in_place_of_a_file(tmp_path):
     for write, name in ((write_csv, "a.csv"), (write_jsonl, "a.jsonl")):
         write(data, file := io.StringIO())
         write(data, tmp_path / name)
-        write(data, str(tmp_path / name))  # over the one that is there
+        write(data, str(tmp_path / name))  # overwrites the file that is there
         assert (tmp_path / name).read_text() == file.getvalue()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl"]
 
@@ -160,7 +160,7 @@ def test_csv(runs, wide):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "ROWS", 2)
         write_csv(runs, file, wide=wide)
-    assume(sys.version_info >= (3, 11) or "\0" not in file.getvalue())  # which csv would not read
+    assume(sys.version_info >= (3, 11) or "\0" not in file.getvalue())  # csv before Python 3.11 does not read NUL
     file.seek(0)
     header, *found = csv.reader(file)
     assert header == to_arrow(runs, wide=wide).column_names
@@ -215,7 +215,7 @@ def test_what_is_not_installed(package, call, monkeypatch):
 
 
 def test_no_scalars_of_load_scalars_are_no_runs(tmp_path):
-    """As when there are some: the columns do not depend on what a filter leaves."""
+    """Empty results have the usual columns: they do not depend on what a filter leaves."""
     with tbc.SummaryWriter(tmp_path) as writer:
         writer.add_scalar("a", 1, 1)
     columns = ["tag", "step", "wall_time", "value"]

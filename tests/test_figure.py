@@ -1,4 +1,4 @@
-"""add_figure: the pixels of matplotlib figures, against torch's, and what happens to the figures."""
+"""add_figure: the pixels of matplotlib figures compared to torch's, and what happens to the figures."""
 
 import io
 import sys
@@ -50,7 +50,7 @@ def test_a_figure_has_torchs_pixels(log_dir, size, dpi):
     figure = draw(pyplot.figure(figsize=size, dpi=dpi, facecolor="lime"))
     ours = pixels_of(log_figure(log_dir, figure, close=False))
     np.testing.assert_array_equal(ours, torch_pixels(figure).transpose(1, 2, 0))
-    assert len(np.unique(ours.reshape(-1, 3), axis=0)) > 3  # something is to be seen
+    assert len(np.unique(ours.reshape(-1, 3), axis=0)) > 3  # the figure is not blank
 
 
 def test_a_list_is_a_grid(log_dir):
@@ -122,7 +122,7 @@ def test_matplotlib_may_be_missing(log_dir, monkeypatch):
 
 
 def test_the_figure_is_that_of_the_call(log_dir):
-    """The encoding happens later; the caller may draw on meanwhile."""
+    """The figure is encoded later; the caller may change it after the call."""
     figure = draw(Figure(figsize=(1, 1), dpi=20))
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_figure("figure", figure)

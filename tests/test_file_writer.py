@@ -1,4 +1,4 @@
-"""tbc.FileWriter: messages are stored as they are, and subclasses may be anything."""
+"""tbc.FileWriter: messages are stored unchanged, and subclasses may have any attribute."""
 
 import gc
 import os
@@ -41,7 +41,7 @@ def test_an_event_gets_its_step_and_time(tag, step, walltime):
         writer = tbc.FileWriter(log_dir)
         writer.add_event(event, step, walltime)
         writer.close()
-        assert (event.step, event.wall_time) == (step, walltime)  # torch's writer changes them, too
+        assert (event.step, event.wall_time) == (step, walltime)  # changes the message itself, as torch does
         (stored,) = read_back(log_dir)
     assert bytes_of(stored) == bytes_of(Event.FromString(event.SerializeToString()))
 
@@ -224,7 +224,7 @@ def test_a_file_that_cannot_be_begun_is_taken_back(log_dir):
 
 
 def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
-    """Whatever happens between the reservation and the job: Ctrl-C, for one."""
+    """Something may end the call between the reservation and the job, such as Ctrl-C."""
     run_script(
         """
         import sys, numpy as np, tbc
@@ -243,7 +243,7 @@ def test_a_reservation_that_is_dropped_leaves_its_room(log_dir):
 
 
 def test_a_job_that_fails_gives_its_room_and_its_pixels_back_at_once(log_dir, monkeypatch):
-    """And not when the garbage collector comes, which programs switch off."""
+    """They do not wait for the garbage collector, which some programs switch off."""
 
     def fail(*_):
         raise MemoryError("no memory for a PNG")

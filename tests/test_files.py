@@ -1,4 +1,4 @@
-"""Which event files are found, and links: as TensorBoard finds them, its own code being the oracle."""
+"""Which event files are found, links included. TensorBoard's own code is the oracle."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ import readers
 
 @pytest.fixture
 def store(tmp_path):
-    """Two runs that are elsewhere."""
+    """Two runs outside the tree."""
     for run in ("a", "b/deep"):
         with tbc.SummaryWriter(tmp_path / "store" / run) as writer:
             writer.add_scalar("x", 0.5, 1)
@@ -65,7 +65,7 @@ def is_in_a_loop(root, run):
 
 
 def links_to_runs(tree):
-    """Of each kind that leads to runs, with names that those of event files are not."""
+    """Make every kind of link that leads to runs; most have names that event files do not have."""
     (file,) = (tree.parent / "store" / "a").iterdir()
     link(tree / "once", "../store/a")
     link(tree / "twice", tree.parent / "store" / "a")
@@ -138,7 +138,7 @@ def test_loops_are_told_and_left(tree, store, where):
         assert runs_of(tree) == found
     assert {warning.filename for warning in warned} == {__file__}
     if readers.has_rustboard:
-        theirs = runs_of_rustboard(tree, found)  # it looks for loops where there is a link, and may go once around
+        theirs = runs_of_rustboard(tree, found)  # RustBoard detects a loop only at a link, so it may go around once
         assert found == {run for run in theirs if not is_in_a_loop(tree, run)}
 
 
@@ -150,7 +150,7 @@ def test_links_to_nowhere_are_told(tree):
     link(tree / "through a file", "a file/x")
     errors = []
     files = find_event_files(tree, errors.append)
-    assert files[0] == str(tree / "tfevents.none")  # whoever reads it is told
+    assert files[0] == str(tree / "tfevents.none")  # reading it raises OSError
     assert runs_of(tree, errors.append) == runs_of_multiplexer(tree) == {".", "c"}
     assert {str(error) for error in errors} == {
         f"[Errno {code}] {os.strerror(code)} (a link to {target!r}): {str(tree / name)!r}"
@@ -181,7 +181,7 @@ def test_links_to_nowhere_are_told(tree):
 
 @pytest.mark.parametrize("name", ["tfevents.other", "other"])
 def test_what_is_no_file_by_any_link(tree, monkeypatch, name):
-    """Pipes, sockets and devices with the name of an event file are told; with another they are left alone."""
+    """Pipes, sockets and devices are reported if they are named like an event file, else ignored."""
     monkeypatch.chdir(tree)  # the name of a socket must be short
     os.mkfifo("c/pipe")
     link(Path("pipe", name), "../c/pipe")
@@ -221,7 +221,7 @@ NAMES = [f"{a}{b}" for a in ("", "x/", "y/z/") for b in "0123"]
 
 @given(st.sets(st.sampled_from(NAMES)), st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES))))
 def test_any_links_without_a_loop(runs, links):
-    """A link leads to a name that comes later, so that TensorBoard's loader comes to an end."""
+    """Links lead only to later names, so there is no loop and TensorBoard's loader ends."""
     with tempfile.TemporaryDirectory() as root:
         for name in NAMES:
             os.makedirs(os.path.join(root, name))

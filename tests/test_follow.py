@@ -1,4 +1,4 @@
-"""follow() and the command tail: every value of files that grow, once, whatever happens to the files."""
+"""follow() and the command tail: every value of growing files is given once, whatever happens to the files."""
 
 import errno
 import gzip
@@ -51,14 +51,14 @@ def records(*steps):
 
 
 def damaged(step):
-    """A record with one wrong byte of data."""
+    """Return a record with one wrong byte of data."""
     data = bytearray(record(step))
     data[-5] ^= 1
     return bytes(data)
 
 
 class Watch:
-    """Polls: what came is a list of steps, or of (run, step), and `errors` what was told."""
+    """A Follower whose polls return steps, or (run, step). `errors` has the errors that it reported."""
 
     def __init__(self, path):
         self.follower = Follower(os.fspath(path))
@@ -71,7 +71,7 @@ class Watch:
         return [step for _, step in self.runs()]
 
     def told(self):
-        """What was told since the last call: types and offsets."""
+        """Return the errors since the last call, as (type, offset)."""
         told = [(type(error), error.offset) for error in self.errors]
         self.errors.clear()
         return told
@@ -124,7 +124,7 @@ def test_values_files_and_runs_that_come(tmp_path):
     append(tmp_path / "runs" / "notes.txt", records(0))
     assert watch.runs() == [(".", 3)]
     append(tmp_path / "runs" / "events.out.tfevents.2", records(4, 5))
-    append(tmp_path / "runs" / "events.out.tfevents.1", records(1))  # a second writer
+    append(tmp_path / "runs" / "events.out.tfevents.1", records(1))  # as a second writer does
     assert watch.runs() == [(".", 1), (".", 4), (".", 5)]
     (tmp_path / "runs" / "a" / "b").mkdir(parents=True)
     append(tmp_path / "runs" / "a" / "b" / NAME, records(6))
@@ -173,14 +173,14 @@ def make(directory, *steps, name=NAME):
 
 
 def point(link, target):
-    """Point a link elsewhere, as ln -sfn does: in one step."""
+    """Point a link elsewhere in one step, as ln -sfn does."""
     link.with_name("new link").symlink_to(target)
     os.replace(link.with_name("new link"), link)
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Looks follow one another within a tick of a coarse clock; hence all is listed and read at each."""
+    """List and read everything at each poll: the polls come faster than a coarse clock ticks."""
     monkeypatch.setattr(module._Watched, "again", 0)
     monkeypatch.setattr(module._Directory, "again", 0)
 
@@ -212,7 +212,7 @@ def test_links_are_followed_as_by_find_event_files(tmp_path):
 
 
 def test_a_link_that_leads_to_another_run(tmp_path, quick):
-    """What stood in files of the same name is neither damaged nor read on in the middle."""
+    """Files of the same name in the new run are read from their start, and nothing is reported as damage."""
     for run, steps in {"1": [1, 2, 3], "2": [11, 12, 13, 14], "3": [21]}.items():
         make(tmp_path / "store" / run / "deep", *steps)
     (tmp_path / "root" / "a").mkdir(parents=True)
@@ -244,7 +244,7 @@ def test_a_link_that_leads_to_another_run(tmp_path, quick):
     assert watches[0].runs() == [("latest/deep", 31), ("nowhere/deep", 31)]
     for watch in watches[1:]:
         assert watch.steps() == [31]
-    assert [len(watch.errors) for watch in watches] == [1, 1, 0, 0]  # below a link there is nothing yet
+    assert [len(watch.errors) for watch in watches] == [1, 1, 0, 0]  # the link's target does not exist yet
 
 
 def test_a_run_that_is_moved_and_linked_to_is_the_same(tmp_path, quick):
@@ -277,7 +277,7 @@ def test_an_event_file_that_is_linked_to(tmp_path, quick):
 
 
 def test_what_a_link_leads_to_may_change_its_kind(tmp_path, quick):
-    """Between a file, a directory, nothing and itself."""
+    """The target becomes a file, a directory, nothing, and the link itself."""
     make(tmp_path / "run", 1)
     append(tmp_path / "file", records(2))
     link = tmp_path / "root" / "tfevents"
@@ -320,7 +320,7 @@ def test_a_plugin_is_remembered_through_the_files_of_a_run(tmp_path):
 
 
 def test_a_new_file_is_found_though_the_directory_looks_the_same(tmp_path, monkeypatch):
-    """As where the clock of the filesystem is coarse, at the next look, or says nothing, after some seconds."""
+    """The directory's time does not change. Its size may show the file at the next poll, else it takes seconds."""
     watch = Watch(tmp_path)
     assert watch.runs() == []
     before = os.stat(tmp_path).st_mtime_ns
@@ -424,11 +424,11 @@ def test_how_much_is_unread(watch, path):
     assert watch.follower.unread() == 3 * size - 1
     values.close()
     assert watch.steps() == [2, 3]
-    assert watch.follower.unread() == 0  # a record that is not whole was looked at
+    assert watch.follower.unread() == 0  # a record that is not whole counts as read
     append(path, record(4)[-1:] + b"?" * 99)
     assert watch.follower.unread() == 100
     assert watch.steps() == [4]
-    assert watch.follower.unread() == 0  # so was damage
+    assert watch.follower.unread() == 0  # so does damage
     os.truncate(path, size)
     assert watch.follower.unread() == 0
 
@@ -465,11 +465,11 @@ def test_a_damaged_record_is_told_once_and_skipped(watch, path):
     assert watch.steps() == []
     append(path, records(6))
     assert watch.steps() == [6]
-    assert watch.told() == []  # it adjoins the damage before
+    assert watch.told() == []  # it adjoins the damage that was reported
 
 
 def test_the_last_record_may_become_whole(watch, path):
-    """Where a reader sees the size before the bytes, as through NFS, or a writer fills what it made room for."""
+    """Over NFS a reader may see the size before the bytes, and a writer may fill preallocated room."""
     data = record(2)
     append(path, records(1) + data[:-9] + bytes(9))
     assert watch.steps() == [1]
@@ -521,7 +521,7 @@ def test_damage_that_grows_is_read_but_twice(watch, path, monkeypatch):
     append(path, records(1))
     assert watch.steps() == [1]
     assert read < 2 * path.stat().st_size
-    assert watch.told() == [(WrongFileError, 0)]  # plain text
+    assert watch.told() == [(WrongFileError, 0)]  # it looks like plain text
 
 
 def test_zeros_that_are_overwritten(watch, path):
@@ -575,7 +575,7 @@ PIECES = st.lists(
 @settings(max_examples=300)
 @given(PIECES, st.sampled_from([1, 50, 100, 1 << 20]), st.data())
 def test_whatever_comes_in_whatever_pieces_is_what_read_values_gives(data, piece, draw):
-    """piece: bytes that are read at a time"""
+    """piece: how many bytes are read at a time"""
     with tempfile.TemporaryDirectory() as directory, mock.patch("tbc.reader.records.PIECE", piece):
         path = os.path.join(directory, NAME)
         watch = Watch(path)
@@ -624,7 +624,7 @@ def test_a_file_that_is_cut_and_grows_between_two_looks(watch, path, new):
 
 
 def test_a_torn_record_that_is_cut_off(watch, path):
-    """Of what was given, nothing has changed: this is no news."""
+    """No value that was given has changed, so nothing is reported."""
     append(path, records(1, 2)[:-1])
     assert watch.steps() == [1]
     os.truncate(path, len(record(1)))
@@ -677,7 +677,7 @@ def test_another_file_may_be_the_same_in_part(watch, path):
 
 
 def test_a_file_that_lost_its_last_byte(watch, path):
-    """A zero, so that what is left of the checksum is the same number."""
+    """The byte is 0, so the remaining bytes of the checksum are the same number."""
     step = next(step for step in range(1, 10_000) if record(step)[-1] == 0)
     append(path, record(step))
     assert watch.steps() == [step]
@@ -689,7 +689,7 @@ def test_a_file_that_lost_its_last_byte(watch, path):
 
 
 def test_a_copy_that_is_brought_up_to_date_is_no_other_file(watch, path):
-    """rsync writes a new file and puts it in the place of the old one."""
+    """rsync writes a new file and renames it over the old one."""
     for n in range(1, 4):
         path.with_name("new").write_bytes(records(*range(n)))
         os.replace(path.with_name("new"), path)
@@ -698,7 +698,7 @@ def test_a_copy_that_is_brought_up_to_date_is_no_other_file(watch, path):
 
 
 def test_a_file_that_is_copied_over_itself(watch, path):
-    """cp begins the file anew: what comes back in its place is not given again."""
+    """cp truncates the file and writes it again. Values that come back in the same place are not given again."""
     data = records(1, 2, 3, 4, 5)
     append(path, data)
     assert watch.steps() == [1, 2, 3, 4, 5]
@@ -750,12 +750,12 @@ def test_of_a_long_file_the_last_records_are_remembered(watch, path, monkeypatch
 
 
 class Model:
-    """A file: the steps of its records, the first bytes of one more, and what a follower knows of it."""
+    """A model of a file: the steps of its records, part of one more record, and what the follower has read."""
 
     def __init__(self):
         self.is_there = False
         self.steps = []
-        self.torn = (0, 0)  # step, bytes
+        self.torn = (0, 0)  # the step of the partial record, and how many bytes it has
         self.read = []
         self.known = 0
 
@@ -769,7 +769,7 @@ class Model:
         self.torn = (0, 0)
 
     def poll(self):
-        """The steps to give, and whether a change is to tell."""
+        """Return the steps that a poll must give, and whether it must report a change."""
         if not self.is_there:
             self.read, self.known = [], 0
             return [], False
@@ -792,7 +792,7 @@ class Growing(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp())
         self.watch = Watch(self.root)
         self.models = defaultdict(Model)
-        self.step = 0  # no two records are the same, but where one comes back
+        self.step = 0  # grows, so that each new record is different
 
     def teardown(self):
         shutil.rmtree(self.root)
@@ -921,7 +921,7 @@ def test_close_ends_it_and_no_file_stays_open(path):
 
 @contextmanager
 def process(script, *arguments):
-    """Python code in a process of its own, which is killed at the end."""
+    """Run Python code in a process, which is killed when the `with` ends."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(__file__)
@@ -964,7 +964,7 @@ def test_a_writer_that_is_killed_and_the_next_one(log_dir):
     given = []
     values = follow(log_dir, interval=0.01, idle=60, on_error=raise_error)
     for _ in range(3):
-        with process(script, log_dir, len(given)):  # it is killed
+        with process(script, log_dir, len(given)):  # the writer is killed at the end of the `with`
             given += [value for _, value in islice(values, 500)]
     expected = [value for file in find_event_files(log_dir) for value in read_values(file, lambda error: None)]
     given += [value for _, value in islice(values, len(expected) - len(given))]

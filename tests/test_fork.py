@@ -1,5 +1,7 @@
-"""The child neither hangs nor writes what is its parent's: its first event goes to a file of its own. See also
-torture/forks.py, whose storms are small here."""
+"""Forks: the child neither hangs nor writes its parent's events; its first event goes to a file of its own.
+
+The tests call torture/forks.py with small counts.
+"""
 
 import importlib.util
 import multiprocessing
@@ -16,7 +18,7 @@ from tbc.reader import find_event_files, read_events
 
 
 def all_steps(log_dir):
-    """Of all files in a directory, file by file."""
+    """Return the steps in each file of a directory."""
     return [[event.step for event in read_events(path) if event.summary.value] for path in find_event_files(log_dir)]
 
 
@@ -36,8 +38,10 @@ def test_workers_of_a_data_loader():
 
 
 def test_a_fork_brings_no_warning(log_dir):
-    """From Python 3.12 on, a fork warns if the process has threads: tbc's are not to be seen then. (Where warnings are
-    errors, os.fork keeps them to itself.)"""
+    """From Python 3.12 on, os.fork warns if the process has threads. tbc's threads must have ended by then.
+
+    The test prints warnings: as errors, os.fork would drop them.
+    """
     result = run_script(
         """
         import os, sys, warnings, numpy as np, tbc
@@ -149,7 +153,7 @@ def test_a_fork_while_images_are_encoded_and_threads_log(log_dir):
 
 
 def test_a_fork_while_threads_flush_and_open_files(log_dir):
-    """The child inherits conditions with waiting threads and locks that are taken; it must need none of them."""
+    """The child inherits held locks and conditions with waiting threads; it must not need them."""
     run_script(
         """
         import os, sys, threading, warnings, tbc
@@ -188,7 +192,7 @@ def test_a_fork_while_threads_flush_and_open_files(log_dir):
     "method", sorted(set(multiprocessing.get_all_start_methods()) & {"fork", "spawn", "forkserver"})
 )
 def test_a_process_of_multiprocessing_loses_nothing(tmp_path, method):
-    """It ends by os._exit, past atexit and past exit()."""
+    """Such a process ends with os._exit, so atexit handlers do not run."""
     (tmp_path / "script.py").write_text("""
 import multiprocessing, os, sys, tbc
 

@@ -1,6 +1,6 @@
 """tbc.compat.tensorboardx.GlobalSummaryWriter: one file, and one count of steps, for all processes.
 
-They run below a process of their own, which may not hang.
+Each test runs its processes below one process with a time limit: a hang is a failure.
 """
 
 import copy
@@ -45,7 +45,7 @@ def run_writer(script, log_dir):
 
 
 def logged(log_dir):
-    """tag -> values in the order of the only file, in which their steps count from 0."""
+    """Return {tag: values} of the only file, in its order; check that the steps of each tag count from 0."""
     assert len(find_event_files(log_dir)) == 1
     found = {}
     for event in read_back(log_dir):
@@ -62,10 +62,10 @@ def test_steps_are_counted_by_tag(log_dir):
     for value in (5, [6], "7"):
         writer.add_scalar("a b", value, walltime=9.5)
         writer.add_text("a b", str(value))
-    writer.add_scalar("a_b", 8)  # the same curve
+    writer.add_scalar("a_b", 8)  # becomes the tag a_b, too
     writer.add_image("image", [[0, 0.5]], dataformats="HW")
     with pytest.raises(NotImplementedError):
-        writer.add_scalar("a b", object())  # takes no step
+        writer.add_scalar("a b", object())  # raises, and does not count as a step
     writer.add_scalar("a b", 9)
     assert writer.file_writer.get_logdir() == log_dir
     writer.close()
@@ -123,7 +123,7 @@ with fork.Pool(3) as pool:
 
 
 def test_processes_and_threads_at_a_time(log_dir):
-    """Large messages, too, which go through the pipe in many pieces."""
+    """Some messages are large and go through the pipe in many pieces."""
     run_writer(
         """
 pixels = np.random.default_rng(0).integers(0, 256, (8, 3, 64, 64), np.uint8)
@@ -184,7 +184,7 @@ run(work, [1])
 
 
 def test_a_process_of_multiprocessing_may_have_made_it(log_dir):
-    """It ends by os._exit, without atexit."""
+    """Such a process ends with os._exit, so atexit handlers do not run."""
     run_writer(
         """
 def work(k):

@@ -1,4 +1,4 @@
-"""add_graph: torch's graphs where torch's writer has one, held against it; and what is recorded where it has none."""
+"""add_graph: the graph is that of torch's writer, where it has one; where it has none, tbc records one."""
 
 import functools
 import io
@@ -38,7 +38,7 @@ X = torch.linspace(-1, 1, 8).reshape(2, 4)
 
 @contextmanager
 def quiet():
-    """torch's writer warns, and prints errors."""
+    """Hide the warnings and the prints of torch's writer."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -50,7 +50,7 @@ def scripted(thing):
 
 
 def log(writer_class, log_dir, *arguments, **options):
-    """The graph and the rest of what add_graph logs; torch's messages, compared as such: attributes are a map."""
+    """Return the graph, the kinds of the events and the other messages that add_graph logs."""
     with writer_class(str(log_dir)) as writer:
         writer.add_graph(*arguments, **options)
     (path,) = find_event_files(log_dir)
@@ -62,7 +62,7 @@ def log(writer_class, log_dir, *arguments, **options):
 
 @pytest.fixture
 def logged(tmp_path):
-    """The nodes that add_graph logs, by name."""
+    """A function that calls add_graph and returns the nodes, by name."""
 
     def nodes(*arguments, **options):
         graph, kinds, _ = log(tbc.SummaryWriter, tmp_path / "run", *arguments, **options)
@@ -86,7 +86,7 @@ def shapes(node):
 
 
 class Net(nn.Module):
-    """One of a kind of everything."""
+    """A module with any parts and any forward."""
 
     def __init__(self, forward, **parts):
         super().__init__()
@@ -120,7 +120,7 @@ class Double(torch.autograd.Function):
 
 
 class Frozen(nn.Sequential):
-    """A mode of its own: batch normalization stays in evaluation."""
+    """Its batch normalization stays in evaluation mode."""
 
     def train(self, mode=True):
         super().train(mode)
@@ -135,7 +135,7 @@ class Exporting(nn.Linear):
 
 
 class Outputs(nn.Module):
-    """Has values that are named as the nodes of outputs are."""
+    """Its values have the names that torch gives to input and output nodes."""
 
     def forward(self, input, output):
         output = input + output
@@ -167,7 +167,7 @@ def nested(net, pair, three):
 PAIR = X, (X + 1, X + 2)
 Point = namedtuple("Point", ["a", "b"])
 SHARED = nn.Linear(4, 4)
-CHECKED_IN_VAIN = {  # torch's writer traces twice to compare, the second time without gradients: another way
+CHECKED_IN_VAIN = {  # torch's check traces again without gradients, which takes another path
     "encoder": (models.Encoder(), (models.tokens(), torch.zeros(2, 6, dtype=torch.bool))),
     "encoder without padding": (models.Encoder(), models.tokens()),
 }
@@ -224,7 +224,7 @@ def test_the_graph_is_that_of_torchs_writer(name, tmp_path):
     ours = log(tbc.SummaryWriter, tmp_path / "ours", model, inputs)
     assert ours == (theirs, kinds, rest)
     assert rest[0].tag == "step1"
-    assert rest[0].run_metadata == ours[2][0].run_metadata  # to the byte
+    assert rest[0].run_metadata == ours[2][0].run_metadata  # byte for byte
 
 
 @pytest.mark.parametrize("name", CHECKED_IN_VAIN)
@@ -314,7 +314,7 @@ def test_drawn_models(tmp_path_factory, model):
 
 
 def numbered(graph):
-    """Nodes by their place: torch inlines the user's own graph, in which the names are numbers that go on and on."""
+    """Return the nodes with places in place of names: torch numbers them anew each time it inlines a script."""
     places = {node.name: place for place, node in enumerate(graph.node)}
     return [
         (node.name.rpartition("/")[0], node.op, [places.get(name, "") for name in node.input], node.attr["attr"].s)
@@ -368,13 +368,13 @@ def test_verbose_prints_what_torch_prints(tmp_path, capsys):
 
 
 def test_a_trace_that_differs_when_it_is_repeated(logged):
-    """torch's writer traces twice, and raises."""
+    """torch's writer traces twice, compares, and raises."""
     calls = iter(range(99))
     assert logged(Net(lambda net, x: x + 1 if next(calls) % 2 else x - 1), X)
     assert next(calls) == 1
 
 
-# --- where that has no graph ---
+# --- models for which torch's writer has no graph ---
 
 
 def test_control_flow_and_a_dict(logged):
@@ -400,7 +400,7 @@ def test_a_dataclass(logged):
 
 
 class Tokens(nn.Module):
-    """As those of Hugging Face: what it is called with has names, and what it returns, too."""
+    """Takes named inputs and returns named outputs, as models of Hugging Face do."""
 
     def __init__(self):
         super().__init__()
@@ -424,7 +424,7 @@ def test_a_dict_by_name(kind, logged):
     assert nodes["Tokens/getitem"].input == ["input/attention_mask"]
     assert nodes["Tokens/mul"].attr["attr"].s == b"{1: 2.0}"
     assert nodes["output/output.hidden_states.1"].input == ["Tokens/mul_2"]
-    assert "input/others.labels" not in nodes  # as it is not used
+    assert "input/others.labels" not in nodes  # the model does not use it
 
 
 def test_a_dict_by_name_of_a_model_that_can_be_traced(logged):
@@ -504,7 +504,7 @@ def test_outputs_of_one_operation(logged):
 
 
 def test_calls_that_nobody_sees(logged):
-    """Of compiled code: the module is a node."""
+    """Recording does not see operations in compiled code, so the module becomes a node."""
 
     def free(x: torch.Tensor):
         return x * 2
@@ -518,7 +518,7 @@ def test_calls_that_nobody_sees(logged):
 
 
 def test_a_compiled_model_is_recorded_as_it_was_written():
-    """torch.compile brings modules that warn of others, so it has a process of its own."""
+    """torch.compile imports modules that cause warnings, so this runs in a process of its own."""
     script = """
         import sys, tempfile, torch, tbc
         from torch import nn
@@ -553,7 +553,7 @@ def test_a_compiled_model_is_recorded_as_it_was_written():
 
 
 def test_modules_with_hooks(logged):
-    """torch.jit.trace refuses some."""
+    """torch.jit.trace refuses some kinds of hooks."""
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU()))
     seen = []
     model[1].register_forward_hook(lambda *_: seen.append("forward"))
@@ -573,7 +573,7 @@ def test_modules_that_build_themselves(logged):
 
 
 class Built(nn.Module):
-    """By its first run, as some people write it."""
+    """Makes its layer in the first call of forward, as some programs do."""
 
     built = False
 
@@ -606,7 +606,7 @@ def reachable(nodes, name):
 @settings(max_examples=60)
 @given(drawn_models)
 def test_what_is_recorded_is_what_torch_traces(model):
-    """The same operations of modules on the same shapes, and edges that lead somewhere."""
+    """Recording and tracing give the same operations of modules and shapes, and each edge leads to a node."""
     model.eval()
     recorded = by_name(SimpleNamespace(node=recordings.record(model, (X.clone(),), {})))
     with quiet():
@@ -676,11 +676,11 @@ def test_a_model_that_runs_but_not_while_it_is_recorded(logged):
     assert "Net/Linear[fc]/Linear" in nodes
 
 
-# --- the model does not notice ---
+# --- the model's state is restored ---
 
 
 class Restless(nn.Module):
-    """Leaves its traces everywhere."""
+    """Changes all kinds of state in forward."""
 
     def __init__(self, result):
         super().__init__()
@@ -766,7 +766,7 @@ def test_the_model_is_left_as_it_was(route, tmp_path):
 
 
 class Drawing(nn.Module):
-    """Puts another parameter in the place of its own, and draws random numbers of all kinds."""
+    """Replaces its parameter and draws random numbers of all kinds in forward."""
 
     def __init__(self):
         super().__init__()
@@ -821,7 +821,7 @@ def test_nested_tensors(logged):
 
 
 class Merging(nn.Linear):
-    """As some layers do: its weights differ in evaluation."""
+    """Changes its weights when the mode changes, as some layers do."""
 
     merged = False
 
@@ -972,7 +972,7 @@ def test_tensorboard_shows_it(tmp_path):
     assert "/device:CPU:0" in text
 
 
-# --- what is not there ---
+# --- missing packages ---
 
 
 WITHOUT = """

@@ -1,4 +1,4 @@
-"""add_histogram: counts against numpy's and torch's, and what TensorBoard reads."""
+"""add_histogram: counts compared to numpy's and torch's, and what TensorBoard reads."""
 
 import re
 import tempfile
@@ -20,7 +20,8 @@ DTYPES = ["f8", "f4", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"
 
 
 def expected(values):
-    """numpy's answer on the default edges: of the finite values, those beyond the edges moved into the last bins."""
+    """Return numpy's counts of the finite values on the default edges (values beyond them count in the outer bins), the
+    finite values, and how many are not finite."""
     with np.errstate(invalid="ignore"):
         doubles = np.asarray(values).astype(np.float64).ravel()
     finite = doubles[np.isfinite(doubles)]
@@ -41,7 +42,7 @@ def check(values, dtype):
     assert (low, high) == (finite.min(), finite.max())
     scale = np.abs(finite).max()
     with np.errstate(over="ignore"):
-        if np.isfinite(scale * finite.size):  # else the order decides whether the sum overflows
+        if np.isfinite(scale * finite.size):  # above that, the order decides whether the sum overflows
             np.testing.assert_allclose(total, finite.sum(), rtol=1e-12, atol=1e-12 * scale * finite.size)
         np.testing.assert_allclose(squares, finite.dot(finite), rtol=1e-12)
 
@@ -95,7 +96,7 @@ def test_all_16_bit_floats():
     bits = np.arange(65536, dtype=np.uint16)
     check(bits.view(np.float16), "f2")
     check(bits, "bfloat16")
-    for single in bits[::97]:  # one by one, so that no error hides in a sum
+    for single in bits[::97]:  # one at a time, so that errors cannot cancel out
         check(np.array([single]), "bfloat16")
         check(np.array([single]).view(np.float16), "f2")
 
@@ -123,7 +124,7 @@ def test_strided_arrays_are_read_in_place(values, stride):
     check(values[::stride], "f4")
 
 
-# How edges may lie: what numpy and torch make, what people type, and what is hard to search.
+# Spacings of edges: what numpy and torch make, what people type, and what is hard to search.
 SPACINGS = {
     "the default": EDGES,
     "even": np.linspace(-3, 3, 101),
@@ -157,7 +158,7 @@ def test_edges_of_any_spacing_as_numpy_counts_them(spacing, dtype):
 
 
 def assert_counted_as_by_numpy(values, bins):
-    """The answer, or the exception, is what numpy's is of the finite values as doubles."""
+    """Check that the counts, or the exception, are numpy's for the finite values as doubles."""
     doubles = np.asarray(values).astype(np.float64).ravel()
     finite = doubles[np.isfinite(doubles)]
     try:
@@ -195,12 +196,12 @@ def test_any_edges_as_numpy_counts_them(values_and_edges):
 @given(any_values(), st.integers(-1, 2000))
 def test_any_number_of_bins_as_numpy_counts_them(values, bins):
     finite = values[np.isfinite(values)].astype("f8")
-    spread = np.ptp(finite / 2) if finite.size else 1  # numpy loses count of denormals, and of what no double can hold
+    spread = np.ptp(finite / 2) if finite.size else 1  # numpy miscounts where the spread is denormal or overflows
     assume(spread == 0 or 1e-300 < spread < 1e300)
     assert_counted_as_by_numpy(values, bins)
 
 
-eighths = st.integers(-100, 100).map(lambda n: n / 8)  # of a small range: a rule could want more bins than fit memory
+eighths = st.integers(-100, 100).map(lambda n: n / 8)  # the range is small: a rule may want more bins than memory holds
 
 
 @given(
@@ -222,7 +223,7 @@ def test_bins_of_bfloat16_are_those_of_its_values(bins):
         np.testing.assert_array_equal(mine, other)
 
 
-LAYOUTS = {  # with whether one stride walks through all values
+LAYOUTS = {  # and whether a single stride reaches all values
     "channels last": (lambda x: x.transpose(0, 3, 1, 2), True),
     "last axes swapped": (lambda x: x.transpose(0, 1, 3, 2), True),
     "every second column": (lambda x: x[..., ::2], True),
@@ -322,7 +323,7 @@ def test_tensors_keep_their_values(log_dir, dtype):
 
 def test_small_bfloat16_gradients_are_not_squeezed_through_float16(log_dir):
     torch = pytest.importorskip("torch")
-    tensor = torch.full((10,), 1e-9, dtype=torch.bfloat16, requires_grad=True)  # zero, in torch's own writer
+    tensor = torch.full((10,), 1e-9, dtype=torch.bfloat16, requires_grad=True)  # torch's writer logs 0
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_histogram("h", tensor)
     histogram = only_value(log_dir)[1].histo

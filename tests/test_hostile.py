@@ -1,4 +1,4 @@
-"""Files that no writer wrote, and paths that are no files: told at once, in bounded memory, without a traceback."""
+"""Files that no writer wrote, and paths that are not files: reported at once, in bounded memory, with no traceback."""
 
 import errno
 import io
@@ -30,11 +30,11 @@ DATA = Path(__file__).parent / "data"
 SOUND = [DATA / "pytorch.tfevents", DATA / "tensorflow.tfevents.v2"]
 FILES = sorted(CORPUS.iterdir()) + SOUND
 
-ONE, TWO, THREE = (_core.frame(bytes([i]) * i * 10) for i in (1, 2, 3))  # of 26, 36 and 46 bytes
+ONE, TWO, THREE = (_core.frame(bytes([i]) * i * 10) for i in (1, 2, 3))  # records of 26, 36 and 46 bytes
 
 
 def head(length):
-    """Of a record, the checksum right."""
+    """Return the head of a record: its length, with the right checksum."""
     data = struct.pack("<Q", length)
     return data + struct.pack("<I", mask(crc32c_in_python(data)))
 
@@ -44,13 +44,13 @@ def flipped(data, at):
 
 
 def read_all(path):
-    """The records that are sound, and what was told of the others."""
+    """Return the good records, and the errors of the others."""
     errors = []
     return list(read_records(path, errors.append)), errors
 
 
 def field(number, data):
-    """Of a protobuf message: bytes, or a message."""
+    """Return the encoding of a protobuf field that holds bytes or a message."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
@@ -67,7 +67,7 @@ def event_of_tensor(tensor, plugin=""):
     return field(5, field(1, field(1, b"tag") + field(8, tensor) + metadata))
 
 
-DAMAGE = {  # between record 1 and record 3: bytes, what is told of byte 26, and the records that are read
+DAMAGE = {  # bytes between records 1 and 3 (from byte 26 on), and the problems reported there
     "a wrong checksum of the data": (flipped(TWO, 20), ["wrong checksum of the data"]),
     "a checksum of the data that is itself wrong": (flipped(TWO, 33), ["wrong checksum of the data"]),
     "a wrong length": (flipped(TWO, 0), ["wrong checksum of the length"]),
@@ -94,7 +94,7 @@ def test_reading_goes_on_behind_damage(tmp_path, what):
     assert all((error.path, error.offset) == (str(path), 26) for error in errors)
     reader = read_records(path)
     assert next(reader) == b"\1" * 10
-    with pytest.raises(type(errors[0]), match="byte 26"):  # as it is without on_error
+    with pytest.raises(type(errors[0]), match="byte 26"):  # without on_error, the error is raised
         next(reader)
 
 
@@ -105,7 +105,7 @@ def test_damage_of_the_data_says_where_the_record_ends(tmp_path):
 
 
 def test_every_record_that_is_not_damaged_is_read(tmp_path):
-    """Damage at the beginning, twice in a row (which is one error), at the end."""
+    """Damage at the beginning, two damaged records in a row (one error), and damage at the end."""
     path = tmp_path / "file"
     path.write_bytes(flipped(ONE, 3) + TWO + flipped(ONE, 15) + flipped(ONE, 2) + THREE + TWO + bytes(20))
     records, errors = read_all(path)
@@ -134,7 +134,7 @@ def test_flipped_bits_make_no_record(tmp_path_factory, payloads, flips):
     path.write_bytes(data)
     records, errors = read_all(path)
     rest = iter(payloads)
-    assert all(record in rest for record in records)  # in order
+    assert all(record in rest for record in records)  # in order, too
     assert bool(errors) == (records != payloads)
 
 
@@ -154,7 +154,7 @@ def test_the_next_head_is_where_a_plain_search_finds_it(tmp_path_factory, parts)
 
 
 def test_heads_are_found_across_pieces(tmp_path):
-    """They are searched a kibibyte at first."""
+    """The search begins with a piece of a kibibyte."""
     path = tmp_path / "file"
     for before in range(1010, 1030):
         path.write_bytes(b"\1" * before + ONE)
@@ -171,7 +171,7 @@ def test_a_file_cut_at_every_byte(tmp_path, path):
         boundaries.add(max(boundaries) + 16 + len(record))
     assert max(boundaries) == len(whole)
     for size in range(len(whole)):
-        cut.unlink(missing_ok=True)  # ext4 flushes a file that is truncated and written again
+        cut.unlink(missing_ok=True)  # a new file is faster: ext4 flushes one that is truncated and rewritten
         cut.write_bytes(whole[:size])
         errors = []
         found = list(read_events(cut, errors.append))
@@ -183,7 +183,7 @@ def test_a_file_cut_at_every_byte(tmp_path, path):
 
 @given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=8), st.booleans())
 def test_bytes_changed_at_random(tmp_path_factory, source, changes, framed):
-    """In a file, or in the data of its records with the checksums made right."""
+    """The changed bytes are anywhere in a file, or in the data of its records, with the checksums corrected."""
     path = tmp_path_factory.mktemp("changed") / "events.out.tfevents"
     records = read_all(source)[0] if framed else [source.read_bytes()]
     for position, byte in changes:
@@ -198,7 +198,7 @@ def test_bytes_changed_at_random(tmp_path_factory, source, changes, framed):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_corpus(path):
-    """What the fuzzer found, and what it starts from."""
+    """The corpus has what the fuzzer found, and what it starts from."""
     check_values(path)
     check_cli(path)
 
@@ -211,7 +211,7 @@ def test_a_short_search_finds_nothing(search):
 
 
 def test_the_corpus_where_protobuf_is_pure_python():
-    """Which has exceptions of its own."""
+    """protobuf in pure Python raises exceptions of its own."""
     script = """
         import sys
         from google.protobuf.internal import api_implementation
@@ -317,11 +317,11 @@ def test_nothing_in_a_file_or_its_name_reaches_the_terminal(capsys, tmp_path):
     assert len(check_cli(tmp_path)) == 3
     main(["dump", "--json", str(tmp_path)])
     rows = list(map(json.loads, capsys.readouterr().out.splitlines()))
-    assert {row["run"] for row in rows} == {EVIL}  # JSON escapes, and loses nothing
+    assert {row["run"] for row in rows} == {EVIL}  # JSON escapes it without loss
     assert rows[0]["tag"] == EVIL
     assert main(["dump", "x", EVIL]) == 1
     assert capsys.readouterr().err.replace("\n", "").isprintable()
-    for arguments in (["diff", "x", "x", EVIL], ["dump", "x", f"--{EVIL}"], [EVIL]):  # what `dump *` may come to
+    for arguments in (["diff", "x", "x", EVIL], ["dump", "x", f"--{EVIL}"], [EVIL]):  # as `dump *` may expand to
         with pytest.raises(SystemExit):
             main(arguments)
         assert capsys.readouterr().err.replace("\n", "").isprintable()
@@ -346,7 +346,7 @@ def test_printable(text):
 
 @pytest.fixture
 def paths(tmp_path):
-    """Things by names of event files that are none, and one that is."""
+    """Things named like event files that are not event files, and one event file."""
     os.mkfifo(tmp_path / "tfevents.fifo")
     (tmp_path / "tfevents.loop").symlink_to("tfevents.loop")
     (tmp_path / "tfevents.device").symlink_to("/dev/zero")
@@ -405,7 +405,7 @@ def test_the_library_says_what_is_no_file(paths):
 
 
 def test_a_socket_is_no_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # its name must be short
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("tfevents")
         with pytest.raises(OSError, match="Not a regular file"):
@@ -469,7 +469,7 @@ def test_output_that_cannot_be_written_is_told(tmp_path, out):
 
 
 def dump_within(mebibytes, path, *arguments):
-    """The command line, in a process that may take so much more than it has once everything is imported."""
+    """Run the command line in a process, with a limit of memory: so many MiB above its size after all imports."""
     script = """
         import contextlib, io, resource, sys
         from tbc.reader.__main__ import main
@@ -484,7 +484,7 @@ def dump_within(mebibytes, path, *arguments):
     return run_script(script, mebibytes, SOUND[0], "dump", path, *arguments, check=False)
 
 
-LARGE = {  # the data of a record, the mebibytes that may be taken, and the end of the line that is printed
+LARGE = {  # the data of a record, the limit in MiB, and the end of the line that is printed
     "a text": (event_of_tensor(b"\x08\x07" + field(8, b"\xff" * (64 << 20)), "text"), 300, r"\xff\xff\..."),
     "a tensor": (event_of_tensor(b"\x08\x01" + field(5, bytes(64 << 20))), 300, "0, 0, 0, 0..."),
     "the bytes of a tensor": (event_of_tensor(b"\x08\x06" + field(4, bytes(64 << 20))), 300, "0, 0, 0, 0..."),
@@ -513,7 +513,7 @@ def test_many_records_take_the_memory_of_one(tmp_path):
 
 @pytest.mark.parametrize("length", [131, 256])
 def test_a_hole_of_a_tebibyte_takes_neither_time_nor_memory(tmp_path, length):
-    """And the record behind it is found, also if the hole ends with the first byte of its length."""
+    """The record after the hole is found, even if its first bytes, zeros of its length, look like the hole."""
     path = tmp_path / "events.out.tfevents"
     behind = _core.frame(field(3, b"x" * (length - 3)))
     with open(path, "wb") as file:
@@ -528,7 +528,7 @@ def test_a_length_that_the_file_has_no_room_for_takes_no_memory(tmp_path):
     path = tmp_path / "events.out.tfevents"
     path.write_bytes(head(LIMIT) + bytes(100))
     result = dump_within(16, path)
-    assert (result.returncode, result.stdout) == (1, "")  # there is no value
+    assert (result.returncode, result.stdout) == (1, "")  # there is no value to print
     assert result.stderr.startswith(f"note: {path}: the file ends in the record at byte 0: ")
 
 
@@ -544,7 +544,7 @@ def test_heads_of_torn_records_cost_no_reads_of_the_rest():
     content = b"".join(torn(2000))
     errors = []
     assert len(list(frames_of(Counting(content), "file", errors.append, 0))) == 2000
-    assert len(errors) == 2000  # each is torn, and has another behind it
+    assert len(errors) == 2000  # each record is torn, and another one follows it
     assert sum(counts) < 50 * len(content)
 
 

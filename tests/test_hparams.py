@@ -1,4 +1,4 @@
-"""add_hparams: what TensorBoard's HPARAMS tab shows of it."""
+"""add_hparams: what TensorBoard's HPARAMS tab shows."""
 
 import argparse
 import array
@@ -56,7 +56,7 @@ Point = namedtuple("Point", "x y")
 
 
 def sessions(log_dir):
-    """(session group of every run, experiment), as TensorBoard's backend finds them; both can be sent as JSON."""
+    """Return ({run: session group}, experiment) from TensorBoard's backend; check that both are valid JSON."""
     context = backend_context.Context(tensorboard_on(log_dir))
     request = api_pb2.ListSessionGroupsRequest(
         slice_size=1000, allowed_statuses=[number for _, number in api_pb2.Status.items()]
@@ -73,7 +73,7 @@ def plain(value):
 
 
 def logged(hparam_dict, metric_dict=None, *arguments, **options):
-    """What TensorBoard shows of the only run: its hyperparameters, the session group and the experiment."""
+    """Log one run; return its hyperparameters, session group and experiment, as TensorBoard shows them."""
     with tempfile.TemporaryDirectory() as log_dir:
         with tbc.SummaryWriter(log_dir) as writer:
             writer.add_hparams(hparam_dict, metric_dict or {}, *arguments, **options)
@@ -239,7 +239,7 @@ def test_mappings_within_become_names_with_slashes(kind):
 
 
 def test_why_a_number_that_is_not_finite_is_text():
-    """JSON cannot hold it, so TensorBoard leaves it out."""
+    """JSON has no such number, so TensorBoard leaves it out."""
     with pytest.raises(ValueError, match="NaN"):
         json_format.MessageToJson(struct_pb2.Value(number_value=math.nan))
     _, start, _ = hparams.summaries({"h": 1.0}, {})
@@ -277,7 +277,7 @@ def test_domains(value, domain):
 
 @pytest.mark.parametrize("value", [1.5, math.inf, math.nan])
 def test_a_domain_with_none_and_numbers_that_are_not_finite(value):
-    """As the values themselves: not finite is text, None is left out."""
+    """As with the values themselves, numbers that are not finite become text and None is left out."""
     _, _, experiment = logged({"h": value}, {}, {"h": [1.5, None, math.inf, np.nan]})
     assert list(experiment.hparam_infos[0].domain_discrete) == [1.5, "inf", "nan"]
 
@@ -306,7 +306,7 @@ def test_the_default_times_are_those_of_the_writer_and_the_call():
     (session,) = group.sessions
     assert api_pb2.Status.Name(session.status) == "STATUS_SUCCESS"
     assert 0 <= session.end_time_secs - session.start_time_secs < 60
-    assert abs(session.end_time_secs - float(session.name)) < 60  # the name of the run is a time, too
+    assert abs(session.end_time_secs - float(session.name)) < 60  # the run's name is the time of the call
 
 
 @pytest.mark.parametrize("run_name", ["x", "a/b", Path("x")])
@@ -316,7 +316,7 @@ def test_a_run_of_its_own(log_dir, run_name):
     assert read_back(log_dir) == []
     directory = os.path.join(log_dir, run_name)
     (name,) = os.listdir(directory)
-    assert not name.endswith(".mine")  # as in torch, whose writer there has its defaults
+    assert not name.endswith(".mine")  # as in torch, which does not pass filename_suffix on
     events = read_back(directory)
     assert [event.step for event in events] == [7] * 5
     assert [event.summary.value[0].tag for event in events] == [

@@ -29,7 +29,7 @@ RNG = np.random.default_rng(3)
 
 
 def pixels_of(image):
-    """What the PNG shows; its size and channels are those the event tells."""
+    """Return the pixels of the PNG; check that the event has its size and channels."""
     pixels = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
     assert pixels.shape == (image.height, image.width, image.colorspace)
     return pixels
@@ -157,7 +157,7 @@ def test_any_image_is_read_back(tag, step, array):
 
 
 def test_the_pixels_are_those_of_the_call(log_dir):
-    """The encoding happens later; the caller may overwrite the array meanwhile."""
+    """The image is encoded later; the caller may overwrite the array after the call."""
     array = np.zeros((64, 64), np.uint8)
     with tbc.SummaryWriter(log_dir) as writer:
         for shade in range(20):
@@ -209,7 +209,7 @@ def test_large_images_are_compressed_in_strips(log_dir, channels, height, width)
 
 
 def test_an_image_of_a_mebibyte_is_one_chunk():
-    """As it was before there were strips: its file is the same, byte for byte."""
+    """Such an image is not cut into strips, so its file is the same as in versions without strips."""
     pixels = RNG.integers(0, 32, (512, 512, 3), np.uint8)
     assert len(list(images.fast(pixels))) == 1
 
@@ -223,7 +223,7 @@ def test_bytes_do_not_grow_while_they_are_used():
 
 
 def window(pixels):
-    """How far back deflate may look, which is in the first byte of a zlib stream."""
+    """Return deflate's window in bytes, which the first byte of a zlib stream has."""
     return 256 << (next(images.fast(pixels))[0] >> 4)
 
 
@@ -238,7 +238,7 @@ def test_far_matches_are_looked_for_but_in_noise():
 
 
 def log_all(log_dir, **options):
-    """The PNG files of every method that makes some, each with the pixels it must show."""
+    """Call every method that makes PNG files; return each file with the pixels it must show."""
     photo = np.clip(np.linspace(0, 255, 60) + RNG.normal(0, 3, (3, 40, 60)), 0, 255).astype(np.uint8)
     figure = Figure(figsize=(3, 2))
     figure.subplots().plot([1, 3, 2])
@@ -345,7 +345,7 @@ def test_bad_arguments_are_told_at_once(log_dir, arguments, error):
 
 
 def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
-    """The third image waits for room until the first is encoded, which waits for us."""
+    """The third image waits for room until the first is encoded, and that waits for this test."""
     gate, encode = threading.Event(), images.encode_png
     monkeypatch.setattr(images, "encode_png", lambda *arguments: gate.wait() and encode(*arguments))
     _core.set_queue_limit(2 * 100 * 100 + 5000)
@@ -361,7 +361,7 @@ def test_waiting_pixels_are_bounded(log_dir, monkeypatch):
             third.start()
             third.join(0.2)
             assert third.is_alive()
-            writer.add_scalar("small", 1, 3)  # fits still
+            writer.add_scalar("small", 1, 3)  # still fits
             gate.set()
             third.join(10)
     finally:
@@ -408,7 +408,7 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
     def fail(self):
         raise RuntimeError("can't start new thread")
 
-    encoder_thread.before_fork()  # ends the thread
+    encoder_thread.before_fork()  # this ends the thread
     monkeypatch.setattr(threading.Thread, "start", fail)
     with tbc.SummaryWriter(log_dir) as writer:
         for step in range(3):
@@ -417,7 +417,7 @@ def test_images_are_encoded_in_place_where_no_thread_can_start(log_dir, monkeypa
 
 
 def test_flush_does_not_look_for_images_where_there_are_none(log_dir, monkeypatch):
-    """It would take a millisecond for each of the files; accelerate and others flush after every step."""
+    """To wait for images takes a millisecond per file; accelerate and others flush after every step."""
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_image("image", np.zeros((3, 2, 2)))
         writer.flush()
@@ -456,7 +456,7 @@ def test_an_error_of_the_encoder_is_raised_by_the_next_call(log_dir, monkeypatch
 
 
 def a_picture(mode):
-    """An image of Pillow with all kinds of colors."""
+    """Return a Pillow image with all kinds of colors."""
     if mode == "1":
         return Image.fromarray(RNG.random((6, 9)) < 0.5)
     picture = Image.frombytes(mode, (9, 6), RNG.bytes(6 * 9 * Image.getmodebands(mode)))

@@ -1,4 +1,4 @@
-"""What each import loads, and what an extension exports."""
+"""Which modules each import loads, and which symbols an extension exports."""
 
 import ctypes
 import re
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_told():
 
 
 def test_encoding_imports_nothing(tmp_path):
-    """On the encoder's thread, where a fork would leave the lock of an import to the child."""
+    """The encoder's thread must not import: a fork would leave the held import lock to the child."""
     script = """
         import sys, threading, numpy as np, tbc
         from tbc import encoder_thread
@@ -122,7 +122,7 @@ def test_encoding_imports_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", ["torch", "PIL.Image", "matplotlib.pyplot", "multiprocessing.util"])
 def test_another_thread_may_be_importing(tmp_path, name):
-    """A module is listed before it has anything in it."""
+    """A module is in sys.modules before it has any names."""
     script = """
         import sys, types, numpy as np, tbc
         sys.modules[sys.argv[2]] = types.ModuleType(sys.argv[2])
@@ -140,7 +140,7 @@ def test_submodules_load_when_they_are_named():
 
 @pytest.mark.parametrize("extension", [_core, _scan])
 def test_an_extension_exports_nothing_but_its_init_function(extension):
-    """Else, where libraries are loaded with RTLD_GLOBAL, a second copy of csrc would use the variables of the first."""
+    """With RTLD_GLOBAL, a second copy of csrc would use the variables of the first if these were exported."""
     library = ctypes.PyDLL(extension.__file__)
     headers = (Path(__file__).parent.parent / "csrc").glob("*.h")
     names = {name for header in headers for name in re.findall(r"\b(tbc_\w+)\(", header.read_text())}

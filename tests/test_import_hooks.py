@@ -1,4 +1,4 @@
-"""after_import: a callback runs after each import of a module, whoever imports it and however."""
+"""after_import: a callback runs after each import of a module, whatever imports it."""
 
 import importlib
 import importlib.util
@@ -14,7 +14,7 @@ NAME = "imported_by_tests"
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """The file of a module that is not imported yet."""
+    """The source file of a module that is not imported yet."""
     monkeypatch.syspath_prepend(tmp_path)
     finders = list(sys.meta_path)
     path = tmp_path / f"{NAME}.py"
@@ -68,7 +68,7 @@ def test_an_error_of_the_callback_is_the_imports(source):
     stop()
     importlib.import_module(NAME)
     with pytest.raises(KeyError, match="callback"):
-        after_import(NAME, fail)  # which is no hook then
+        after_import(NAME, fail)  # it raises, so no hook is installed
 
 
 def test_a_module_that_fails_can_be_rescued(source):
@@ -83,7 +83,7 @@ def test_a_module_that_fails_can_be_rescued(source):
 
 
 def test_another_thread_imports_it(source, tmp_path):
-    """after_import() waits for the end of the import, and then calls back."""
+    """after_import() waits for the end of the import, and then calls the callback."""
     source.write_text("import threading, sys\nsys.started.set()\nsys.go.wait(60)\nvalue = 2\n")
     sys.started, sys.go = threading.Event(), threading.Event()
     try:

@@ -1,7 +1,7 @@
-"""Ctrl-C at every line of tbc: nothing is reserved for ever, nothing hangs, and what is logged afterwards is written.
+"""Ctrl-C at every line of tbc: no room stays reserved, nothing hangs, and later events are written.
 
-A trace function raises KeyboardInterrupt at the n-th line that tbc runs, for every n, as a signal handler may. (Not at
-a bare "try:", which runs nothing that a handler could interrupt.)
+For every n, a trace function raises KeyboardInterrupt at the n-th line that tbc runs, as a signal handler may. Lines
+that are a bare "try:" are left out: they run nothing that a handler could interrupt.
 """
 
 import pytest
@@ -75,7 +75,7 @@ assert n > 50, n
 
 @pytest.mark.parametrize("started", [True, False])
 def test_while_the_thread_starts(log_dir, started):
-    """Whether the thread is there or not when start() is left, there is one in the end, and jobs keep their order."""
+    """Thread.start() is interrupted before or after the thread exists. Later it exists, and jobs keep their order."""
     script = f"""{COMMON}
 writer = tbc.SummaryWriter(sys.argv[1])
 start = threading.Thread.start
@@ -101,7 +101,7 @@ assert steps == list(range(100)), steps
 
 
 def test_signals_at_any_time(log_dir):
-    """Real ones, while images are logged, flushed, and the process forks."""
+    """Real signals come while images are logged and flushed and the process forks."""
     script = f"""{COMMON}
 import random, signal, warnings
 signal.signal(signal.SIGALRM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""A few of the kills that `make torture` does a thousand of; see torture/kill.py."""
+"""Kill a writer a few times; `make torture` does it a thousand times, see torture/kill.py."""
 
 import signal
 

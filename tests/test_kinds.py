@@ -1,4 +1,4 @@
-"""Decoded values: those of every writer are what was logged, and those of no writer are refused."""
+"""Decoded values: those of every writer are what was logged; invalid ones raise ValueError."""
 
 import io
 import json
@@ -56,14 +56,14 @@ def writer(request, log_dir):
 
 
 def values_logged(writer):
-    """The values below the directory of a writer that is not needed any more."""
+    """Close a writer, and return the values below its directory."""
     writer.close()
-    log_dir = getattr(writer, "log_dir", None) or writer.logdir  # the latter is tensorboardX's
+    log_dir = getattr(writer, "log_dir", None) or writer.logdir  # tensorboardX has logdir
     return [value for path in find_event_files(log_dir) for value in read_values(path)]
 
 
 def logged(writer):
-    """{tag: what it decodes to}."""
+    """Close a writer, and return {tag: decoded value}."""
     return {value.tag: decode(value) for value in values_logged(writer)}
 
 
@@ -72,7 +72,7 @@ def a_value(**fields):
 
 
 def value_of(kind, tensor=None, content=b"", **fields):
-    """A value of a kind that is stored as a tensor; `content` is that of its plugin."""
+    """Return a value of a kind that is stored as a tensor. content: the plugin's"""
     plugin = {"plugin_name": next((name for name, its in PLUGIN_KINDS.items() if its == kind), ""), "content": content}
     fields |= {"metadata": {"plugin_data": plugin}, "tensor": tensor or {}}
     (value,) = values_of(Event(summary={"value": [fields]}))
@@ -86,7 +86,7 @@ def strings(*elements, shape=None):
 
 
 def ours(message):
-    """A message of tensorboard's as one of tbc's."""
+    """Return TensorBoard's message as tbc's."""
     classes = {tensor_pb2.TensorProto: TensorProto, summary_pb2.Summary: Summary}
     return classes[type(message)].FromString(message.SerializeToString())
 
@@ -110,7 +110,7 @@ any_array = st.sampled_from(NUMBERS).flatmap(lambda name: arrays.arrays(name, sh
 
 @given(any_array)
 def test_any_tensor_in_either_style_is_the_array(array):
-    """Its numbers as bytes, or one after the other in the field of their type."""
+    """The styles: numbers as bytes, or one by one in the field of their type."""
     number, field = next((number, field) for number, (name, _, field) in DTYPES.items() if name == array.dtype.name)
     tensor = TensorProto(dtype=number, tensor_shape={"dim": [{"size": size} for size in array.shape]})
     flat = array.ravel()
@@ -141,7 +141,7 @@ def test_bfloat16_becomes_float32(bits):
 @pytest.mark.parametrize("name", ["half", "bfloat16", "float", "double", "int8", "uint8", "int16", "int32", "int64"])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3)])
 def test_tensors_of_torchs_writer(log_dir, name, shape):
-    """It puts the bits of 32-bit floats where those of halves belong, and uint8 into a field of its own."""
+    """torch's writer stores halves as the bits of 32-bit floats, and uint8 in a field of its own."""
     torch = pytest.importorskip("torch")
     summaries = pytest.importorskip("torch.utils.tensorboard.summary")
     tensor = (torch.rand(shape) * 100).to(getattr(torch, name))
@@ -166,7 +166,7 @@ def test_strings_are_objects(elements):
 
 @st.composite
 def any_tensor(draw):
-    """A TensorProto that a field or two may be wrong of."""
+    """Draw a TensorProto, of which a field or two may be wrong."""
     number = draw(st.sampled_from([*DTYPES, 0, 99]))
     sizes = st.integers(0, 3) | st.sampled_from([-1, 2**40, 2**62])
     dims = [{"size": size} for size in draw(st.lists(sizes, max_size=3))]
@@ -188,11 +188,11 @@ def any_tensor(draw):
     return tensor
 
 
-@pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")  # tensorboard does
+@pytest.mark.filterwarnings("ignore:Setting the dtype on a NumPy array:DeprecationWarning")  # by TensorBoard
 @given(any_tensor())
 def test_what_tensorboard_makes_an_array_is_that_array(tensor):
     number = tensor.dtype
-    if number == 14:  # which its stub does not know
+    if number == 14:  # TensorBoard's stub of TensorFlow does not know bfloat16
         return
     try:
         with np.errstate(all="ignore"):
@@ -200,22 +200,22 @@ def test_what_tensorboard_makes_an_array_is_that_array(tensor):
     except (TypeError, ValueError, OverflowError, MemoryError):
         return
     if any(dim.size < 1 for dim in tensor.tensor_shape.dim) or len(tensor.scomplex_val or tensor.dcomplex_val) % 2:
-        return  # it takes one element for none, leaves out half a complex number, and has numpy find out what -1 may be
+        return  # TensorBoard has other rules for sizes of 0 and -1, and for half a complex number
     if expected.dtype == bool:
-        expected = expected.view(np.uint8) != 0  # it lets a byte be any bool
+        expected = expected.view(np.uint8) != 0  # TensorBoard keeps bytes above 1 in bools
     assert_same(array_of(tensor), expected)
 
 
 @given(any_tensor())
 def test_any_tensor_is_an_array_or_a_value_error(tensor):
-    """And of each kind there is something, or a ValueError."""
+    """For each kind, decoding gives a value or raises ValueError."""
     for kind in PLUGIN_KINDS.values():
         exercise(value_of(kind, tensor))
     exercise(Value(0, 0.0, "", "tensor", a_value(tensor=tensor)))
 
 
 def exercise(value):
-    """All that can be asked of it, of which nothing but a ValueError may come."""
+    """Use everything a value offers; only ValueError may be raised."""
     with suppress(ValueError):
         data = decode(value)
         if isinstance(data, Histogram):
@@ -229,7 +229,7 @@ def exercise(value):
 
 
 def test_the_last_element_stands_for_the_rest():
-    """As in TensorFlow, whose make_ndarray pads; TensorBoard's repeats a single one, and no other."""
+    """TensorFlow's make_ndarray pads so; TensorBoard's repeats only a single element."""
     tensor = TensorProto(dtype=1, float_val=[1.0, 2.0], tensor_shape={"dim": [{"size": 2}, {"size": 3}]})
     assert_same(array_of(tensor), np.array([[1, 2, 2], [2, 2, 2]], np.float32))
     tensor.ClearField("float_val")
@@ -290,7 +290,7 @@ def test_scalars_of_the_new_style(log_dir):
 
 
 def buckets_of_tensorboard(histo):
-    """(lower, upper, count) of each, as TensorBoard draws them: from the first to the last that is not empty."""
+    """Return (lower, upper, count) of each bucket that TensorBoard draws: the first to the last that is not empty."""
     value = summary_pb2.Summary.Value()
     value.histo.MergeFromString(histo.SerializeToString())
     return tensor_util.make_ndarray(data_compat.migrate_value(value).tensor)
@@ -310,7 +310,7 @@ def test_histograms(writer, bins):
     assert (histogram.min, histogram.max, histogram.num) == (values.min(), values.max(), 1000)
     assert (histogram.sum, histogram.sum_squares) == pytest.approx((values.sum(), (values**2).sum()))
     assert (histogram.limits.dtype, histogram.counts.dtype) == (np.float64, np.float64)
-    expected = np.histogram(values, histogram.edges)[0]  # each below its upper limit, but the largest
+    expected = np.histogram(values, histogram.edges)[0]  # a bucket excludes its upper limit, except the last
     np.testing.assert_array_equal(histogram.counts, expected)
 
 
@@ -447,13 +447,13 @@ def test_formats_of_images(kind):
 
 @pytest.mark.parametrize("file", [b"", b"no image", encoded("PNG")[:70], encoded("GIF")[:40], encoded("PPM"), b"BM"])
 def test_files_that_are_no_images(file):
-    """Or of formats that nobody logs."""
+    """Formats that no writer logs are refused, too."""
     with pytest.raises(ValueError, match="Pillow cannot read"):
         Image(7, 5, [file]).image()
 
 
 def test_no_program_is_run_for_an_image(monkeypatch):
-    """As Pillow runs Ghostscript for EPS."""
+    """Pillow runs Ghostscript for EPS, so EPS must be refused."""
     monkeypatch.setattr("subprocess.Popen", None)
     with pytest.raises(ValueError, match="UnidentifiedImageError"):
         Image(7, 5, [encoded("EPS")]).image()
@@ -497,7 +497,7 @@ def test_sounds(writer):
 
 
 def wav(samples, width):
-    """Of an array of (frames, channels) of whole numbers, in `width` bytes each."""
+    """Return a WAV file of integers (frames, channels), `width` bytes each."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(samples.shape[1])
@@ -587,7 +587,7 @@ def test_texts_keep_their_shape_in_json():
     assert texts(4, [4]) == ["a", "b", "c", "d"]
     assert texts(4, [2, 2]) == [["a", "b"], ["c", "d"]]
     assert texts(2, [2, 1, 1]) == [[["a"]], [["b"]]]
-    for odd in ([3, 2], [-2, -2], [4] + 1000 * [1]):  # a shape that does not hold them, or nests too deep
+    for odd in ([3, 2], [-2, -2], [4] + 1000 * [1]):  # the shape does not fit, or nests too deep
         assert texts(4, odd) == ["a", "b", "c", "d"]
     assert brief(value_of("text", strings(b"a", b"b", shape=[1, 2]))) == '[["a", "b"]]'
 
@@ -597,7 +597,7 @@ def test_a_long_text_for_many_takes_the_memory_of_one():
     assert array[0] is array[-1]
 
 
-# --- in a few words ---
+# --- one line for each value ---
 
 
 def test_sizes_in_a_few_words():
@@ -639,7 +639,7 @@ def test_meshes(writer):
 
 
 def test_meshes_of_tensorboards():
-    """The metadata as it makes them; a writer may leave them out after the first value."""
+    """The metadata is made by TensorBoard's code; a writer may omit it after the first value."""
     tensor = ours(tensor_util.make_tensor_proto(FACES))
     content = mesh_metadata.create_summary_metadata("m", "", 2, 6, FACES.shape, "", '{"a": 1}').plugin_data.content
     first = decode(value_of("mesh", tensor, content, tag="m_FACE"))
@@ -798,7 +798,7 @@ def test_what_is_described_is_what_is_decoded(log_dir):
 
 
 def test_what_a_notebook_shows(tmp_path):
-    """A line, and of an image the image."""
+    """A notebook shows a line, and for an image the image."""
     with tbc.SummaryWriter(tmp_path) as writer:
         writer.add_image("image", np.zeros((3, 4, 6)), 1)
         writer.add_images("images", np.zeros((2, 3, 4, 6)), 1, grid=False)

@@ -1,4 +1,4 @@
-"""display_name and description: stored by every add_* that takes them, and changing nothing else."""
+"""display_name and description: every add_* that takes them stores them, and nothing else changes."""
 
 import inspect
 
@@ -13,7 +13,7 @@ import tbc
 from tbc.reader import find_event_files
 
 ROW, PIXELS = np.array([0.0, 1.0, 1.0]), np.zeros((2, 3, 4, 5))
-CALLS = {  # arguments behind the tag of each method that takes display_name and description
+CALLS = {  # the arguments after the tag, of each method that takes display_name and description
     "add_scalar": (1,),
     "add_tensor": (ROW,),
     "add_histogram": (ROW,),
@@ -28,14 +28,14 @@ CALLS = {  # arguments behind the tag of each method that takes display_name and
     "add_pr_curve_raw": (ROW,) * 6,
     "add_mesh": (np.zeros((1, 4, 3)), np.zeros((1, 4, 3)), np.zeros((1, 2, 3))),
 }
-OPTIONS = {  # that make another event
+OPTIONS = {  # options that change how the event is stored
     "add_scalar": [{"new_style": True}, {"new_style": True, "double_precision": True}],
     "add_histogram": [{"bins": "auto"}],
     "add_images": [{"grid": False}],
     "add_video": [{"format": "apng"}],
 }
 CASES = [(name, options) for name in CALLS for options in [{}, *OPTIONS.get(name, [])]]
-ALL = [*CALLS, "add_figure", "add_scalars"]  # tested apart
+ALL = [*CALLS, "add_figure", "add_scalars"]  # the last two have tests of their own
 WITHOUT = {"add_metrics", "add_hparams", "add_embedding", "add_custom_scalars"} | {
     "add_custom_scalars_multilinechart",
     "add_custom_scalars_marginchart",
@@ -51,7 +51,7 @@ def log(log_dir, name, **keywords):
 
 
 def metadata_of(log_dir):
-    """Of the tags of a run, as TensorBoard loads it: (display name, description)."""
+    """Return {tag: (display name, description)} of a run, as TensorBoard loads it."""
     accumulator = EventAccumulator(str(log_dir)).Reload()
     tags = [tag for tags in accumulator.Tags().values() if isinstance(tags, list) for tag in tags]
     found = {tag: accumulator.SummaryMetadata(tag) for tag in tags}
