@@ -862,7 +862,7 @@ def test_a_bad_path_among_good_ones_does_not_keep_them_from_being_read(capsys, t
             assert errors.startswith(f"error: {bad}: ")
 
 
-def test_show_tells_paths_from_tags(capsys, several, curves):
+def test_show_distinguishes_paths_from_tags(capsys, several, curves):
     def rows(*arguments):
         status, lines, errors = run(capsys, "show", *arguments, "--json")
         return status, [(row["run"], row["tag"]) for row in map(json.loads, lines)], errors
@@ -999,7 +999,7 @@ def hidden(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["tags", "tail", "export"])
-def test_what_is_hidden_is_said_beside_much_damage(capsys, tmp_path, command):
+def test_what_is_hidden_is_printed_despite_much_damage(capsys, tmp_path, command):
     for i in range(30):
         damaged = bytearray(b"".join(frames(VERSION, *map(scalar, range(8)))))
         damaged[60] ^= 1
@@ -1098,7 +1098,7 @@ def test_many_curves_are_a_line_each(capsys, tmp_path):
     ]
 
 
-def test_tail_ends_with_who_reads_it(tmp_path):
+def test_tail_ends_when_its_reader_ends(tmp_path):
     with tbc.SummaryWriter(tmp_path) as writer:
         writer.add_scalar("loss", 1, 1)
     command = f"{sys.executable} -m tbc.reader tail -f {tmp_path} | head -n 1; exit ${{PIPESTATUS[0]}}"

@@ -118,7 +118,7 @@ def test_a_run_that_was_logged_without_steps(tmp_path):
     assert brief(compare(a, b)) == [(".", "loss", "values", 3, 0, 3.0, 6.0)]
 
 
-def test_two_numbers_that_are_spelled_the_same_are_told_apart():
+def test_two_numbers_that_are_spelled_the_same_are_distinguished():
     found = only(compare(run_with(x=[(1, np.float32(0.1))]), run_with(x=[(1, 0.1)])))
     assert found.text == "0.10000000149011612 and 0.1, by 1.49e-09"
 
@@ -159,7 +159,7 @@ def test_pairs_are_the_nth_of_a_step_with_the_nth(a, b):
 # --- arguments ---
 
 
-def test_tolerances_that_are_none():
+def test_invalid_tolerances():
     for tolerance in (-1, math.nan):
         with pytest.raises(ValueError, match=f"rtol must be 0 or more, got {tolerance}"):
             compare({}, {}, rtol=tolerance)

@@ -112,7 +112,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EAGAIN", "ENOMEM", "EINTR"])
-def test_an_error_that_passes_leaves_the_file(log_dir, error):
+def test_a_transient_error_keeps_the_file(log_dir, error):
     """Writing continues at the byte where it stopped. EINTR does not count as an error."""
     run(
         f"""

@@ -244,7 +244,7 @@ def test_a_link_that_leads_to_another_run(tmp_path, quick):
     assert watches[0].runs() == [("latest/deep", 31), ("nowhere/deep", 31)]
     for watch in watches[1:]:
         assert watch.steps() == [31]
-    assert [len(watch.errors) for watch in watches] == [1, 1, 0, 0]  # the link's target does not exist yet
+    assert [len(watch.errors) for watch in watches] == [1, 1, 0, 0]  # the last two paths are below the link
 
 
 def test_a_run_that_is_moved_and_linked_to_is_the_same(tmp_path, quick):
@@ -434,7 +434,7 @@ def test_how_much_is_unread(watch, path):
 
 
 @pytest.mark.parametrize("wrong", [{"interval": -1}, {"interval": float("nan")}, {"idle": -0.5}])
-def test_a_time_that_is_none(path, wrong):
+def test_an_invalid_time(path, wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"{name} must be a number of seconds, 0 or more, got {value}"):
         follow(path, **wrong)
@@ -503,7 +503,7 @@ def test_damage_at_the_end_is_told_once_and_what_comes_behind_is_found(watch, pa
     assert [offset for _, offset in told] == [2 * size + 27, 3 * size + 47]
 
 
-def test_damage_that_grows_is_read_but_twice(watch, path, monkeypatch):
+def test_damage_that_grows_is_read_only_twice(watch, path, monkeypatch):
     read = 0
 
     class Counting(io.FileIO):
@@ -902,7 +902,7 @@ def test_damage_is_a_warning_unless_the_caller_wants_something_else(path):
         next(follow(path, on_error=raise_error))
 
 
-def test_a_poll_that_was_left_is_gone_on_with(watch, path):
+def test_an_abandoned_poll_is_continued(watch, path):
     append(path, records(1, 2, 3))
     values = watch.follower.poll(raise_error)
     assert next(values)[1].step == 1

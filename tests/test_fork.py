@@ -40,7 +40,7 @@ def test_workers_of_a_data_loader():
 def test_a_fork_brings_no_warning(log_dir):
     """From Python 3.12 on, os.fork warns if the process has threads. tbc's threads must have ended by then.
 
-    The test prints warnings: as errors, os.fork would drop them.
+    The test prints warnings, because os.fork does not raise them as errors.
     """
     result = run_script(
         """

@@ -1,6 +1,6 @@
 """tbc.compat.tensorboardx.GlobalSummaryWriter: one file, and one count of steps, for all processes.
 
-Each test runs its processes below one process with a time limit: a hang is a failure.
+Tests that start processes do so in a script with a time limit: a hang is a failure.
 """
 
 import copy

@@ -513,7 +513,7 @@ def test_many_records_take_the_memory_of_one(tmp_path):
 
 @pytest.mark.parametrize("length", [131, 256])
 def test_a_hole_of_a_tebibyte_takes_neither_time_nor_memory(tmp_path, length):
-    """The record after the hole is found, even if its first bytes, zeros of its length, look like the hole."""
+    """The record after the hole is found, even if its first byte is 0 and thus part of the hole."""
     path = tmp_path / "events.out.tfevents"
     behind = _core.frame(field(3, b"x" * (length - 3)))
     with open(path, "wb") as file:

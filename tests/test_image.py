@@ -227,7 +227,7 @@ def window(pixels):
     return 256 << (next(images.fast(pixels))[0] >> 4)
 
 
-def test_far_matches_are_looked_for_but_in_noise():
+def test_far_matches_are_looked_for_except_in_noise():
     noise = RNG.integers(0, 256, (64, 64, 3), np.uint8)
     assert window(noise) == 512
     for pixels in (noise[:, :, :1].repeat(3, axis=2), np.zeros_like(noise), noise // 128, noise[:3]):

@@ -265,7 +265,7 @@ def shaped(*shape, **fields):
         (shaped(1, dtype=4, int_val=[300]), "300"),
     ],
 )
-def test_tensors_that_are_none(tensor, words):
+def test_invalid_tensors(tensor, words):
     with pytest.raises(ValueError, match=words):
         decode(Value(0, 0.0, "", "tensor", a_value(tensor=tensor)))
 
@@ -365,7 +365,7 @@ def test_empty_buckets_at_the_ends_have_no_width():
         (a_value(tensor=shaped(3, 2, dtype=1)), r"must have shape \(n, 3\), got \(3, 2\)"),
     ],
 )
-def test_histograms_that_are_none(value, words):
+def test_invalid_histograms(value, words):
     with pytest.raises(ValueError, match=words):
         decode(Value(0, 0.0, "", "histogram", value))
 
@@ -388,7 +388,7 @@ def test_pr_curves(writer):
 
 
 @pytest.mark.parametrize("tensor", [shaped(6, dtype=1), shaped(5, 6, dtype=1), strings(b"1", shape=[6, 1]), {}])
-def test_pr_curves_that_are_none(tensor):
+def test_invalid_pr_curves(tensor):
     with pytest.raises(ValueError, match=r"must have shape \(6, n\)|expected numbers|unknown type"):
         decode(value_of("pr_curve", tensor))
 
@@ -471,7 +471,7 @@ def test_damaged_images_are_images_or_a_value_error(file, data):
     "tensor",
     [{}, strings(), strings(b"7"), strings(b"x", b"5", b"PNG"), strings(b"9" * 5000, b"5"), {"dtype": 1}],
 )
-def test_images_that_are_none(tensor):
+def test_invalid_images(tensor):
     value = value_of("image", tensor)
     with pytest.raises(ValueError, match=r"expected strings|without width and height"):
         decode(value)
@@ -659,7 +659,7 @@ def test_meshes_of_tensorboards():
         ({"content_type": 1}, "unknown type"),
     ],
 )
-def test_meshes_that_are_none(fields, words):
+def test_invalid_meshes(fields, words):
     with pytest.raises(ValueError, match=words):
         decode(value_of("mesh", {}, MeshPluginData(**fields).SerializeToString()))
 
@@ -697,7 +697,7 @@ def test_hparams_of_tensorboards():
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"\x22\x00\xff"])
-def test_hparams_that_are_none(content):
+def test_invalid_hparams(content):
     with pytest.raises(ValueError, match=r"neither|pars|Truncated"):
         decode(value_of("hparams", {}, content))
 
@@ -713,7 +713,7 @@ def test_layouts(writer):
 
 
 @pytest.mark.parametrize("tensor", [{}, strings(), strings(b"\xff")])
-def test_layouts_that_are_none(tensor):
+def test_invalid_layouts(tensor):
     with pytest.raises(ValueError, match=r"expected strings|without a string|pars|Truncated"):
         decode(value_of("custom_scalars", tensor))
 

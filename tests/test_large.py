@@ -1,4 +1,6 @@
-"""Things of 256 KiB and more: events are made outside the lock, pixels wait to be encoded, small events do neither."""
+"""Events of 256 KiB and more, which are made outside the lock, and images that wait to be encoded. Small events do not
+wait for either.
+"""
 
 import sys
 import threading
@@ -51,18 +53,18 @@ KINDS = {
 @settings(max_examples=15, deadline=None)
 @given(n=st.integers(-3000, 3000))
 def test_an_event_is_the_same_on_either_side_of_the_bound(tmp_path_factory, kind, n):
-    """As the buffer of one event has it, which knows no bound."""
+    """The oracle is the buffer of a single event, which does not know the bound."""
     buffer = _core.EventBuffer()
     KINDS[kind](buffer, LARGE + n)
     log_dir = tmp_path_factory.mktemp("run")
     with tbc.FileWriter(log_dir) as writer:
         KINDS[kind](writer._event_file, LARGE + n)
     is_same = Path(writer._event_file.path).read_bytes().endswith(_core.frame(bytes(buffer)))
-    assert is_same  # pytest would show megabytes
+    assert is_same  # a comparison in the assert would make pytest print megabytes
 
 
 def test_small_and_large_events_keep_their_order(log_dir):
-    """That of each thread, also while others close the file."""
+    """The events of each thread keep their order, even while other threads close the file."""
     threads, rounds = 4, 30
 
     def log(thread):
@@ -86,7 +88,7 @@ def test_small_and_large_events_keep_their_order(log_dir):
 
 
 def test_a_small_event_waits_for_no_large_one(tmp_path):
-    """Nobody reads the pipe: a large event is stuck, the next one waits, and small ones are taken."""
+    """Nobody reads the pipe, so a large event is stuck. The next large one waits, and small ones are queued."""
     run_script(
         STUCK
         + """
@@ -108,7 +110,7 @@ while later.is_alive() or file.raw_stats()[0]:
 
 
 def test_a_small_event_waits_for_no_pixels(tmp_path):
-    """The encoder is held up: an image that exceeds the limit waits for it, and so does the next one."""
+    """The encoder is blocked. An image that exceeds the limit waits for it, and so does the next image."""
     run_script(
         STUCK
         + """
@@ -133,7 +135,7 @@ os.close(reader)
 
 
 def test_a_stuck_disk_bounds_what_images_leave(tmp_path):
-    """An image is large while it waits and small as a record: those count, too."""
+    """An image is large while it waits, and small as a record. Records count toward the limit, too."""
     run_script(
         STUCK
         + """
@@ -179,7 +181,7 @@ writer.close()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is counted in other units elsewhere")
 def test_memory_that_large_things_take(tmp_path):
-    """A sound and a tensor take their size once more; many files take little when nothing is queued."""
+    """A sound and a tensor need their size once more; many files need little when nothing is queued."""
     run_script(
         STUCK
         + """
@@ -216,7 +218,7 @@ assert resident() - before < 20, resident() - before
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts the peak of memory anew")
 @pytest.mark.parametrize(("kind", "times"), [("photo", 2.2), ("noise", 3.2), ("clip", 2.2)])
 def test_memory_that_pixels_take(tmp_path, kind, times):
-    """A copy, and the file as it is encoded and as an event."""
+    """An image needs memory for a copy, for the encoded file, and for the event."""
     run_script(
         STUCK
         + """

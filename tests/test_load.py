@@ -1,4 +1,4 @@
-"""The kernel's columns are those of the reader in pure Python, whatever a file holds."""
+"""The kernel loads the same columns as the reader in pure Python, whatever a file holds."""
 
 import math
 import pickle
@@ -36,7 +36,7 @@ def path(tmp_path_factory):
 def test_any_file_by_both_paths(path, content, purge, steps, small_is_big):
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        if small_is_big:  # what may be passed over unread
+        if small_is_big:  # so that small values are skipped unread, as large ones are
             patch.setattr(loader, "BIG", 30)
             patch.setattr(loader, "PEEK", 24)
         check_both(path, purge, steps)
@@ -70,7 +70,7 @@ def test_damaged_files_by_both_paths(path, content, data):
 
 @st.composite
 def odd_messages(draw):
-    """Events as no writer writes them: fields again and again, in any order, merged, unknown, of other types."""
+    """Draw events that no writer writes: fields are repeated, in any order, merged, unknown, of other types."""
     parts = draw(st.lists(events(), min_size=1, max_size=3).map(lambda some: [e.SerializeToString() for e in some]))
     parts += draw(st.lists(st.sampled_from(ODD_FIELDS), max_size=2))
     return b"".join(draw(st.permutations(parts)))
@@ -79,17 +79,17 @@ def odd_messages(draw):
 ODD_FIELDS = [
     b"\x10\x80\x00",  # step, in more bytes than needed
     b"\x10" + b"\xff" * 9 + b"\x01",  # step -1
-    b"\x10" + b"\xff" * 10,  # no varint
-    b"\x09",  # a wall time that ends
+    b"\x10" + b"\xff" * 10,  # not a varint
+    b"\x09",  # a wall time that is cut
     b"\x08\x05",  # a wall time that is a varint
     b"\x98\x06\x01",  # field 99
-    b"\x32\x02\x10\x01",  # log_message, which tbc.proto has not
+    b"\x32\x02\x10\x01",  # log_message, which tbc.proto does not have
     b"\x63\x64",  # a group
     b"\x00",
-    b"\x2a\x07\x0a\x05\x0a\x01x\x12\x00",  # simple_value that is bytes
+    b"\x2a\x07\x0a\x05\x0a\x01x\x12\x00",  # a simple_value that is bytes
     b"\x2a\x0a\x0a\x08\x0a\x01\xff\x15\x00\x00\x80\x3f",  # a tag that is not UTF-8
     b"\x2a\x0d\x0a\x0b\x0a\x01a\x0a\x01b\x15\x00\x00\x80\x3f",  # two tags
-    b"\x2a\x0a\x0a\x08\x15\x00\x00\x80\x3f\x0a\x01c",  # a tag behind the value
+    b"\x2a\x0a\x0a\x08\x15\x00\x00\x80\x3f\x0a\x01c",  # a tag after the value
     b"\x2a\x00",
     b"\x2a\x02\x0a\x00",
 ]
@@ -121,7 +121,7 @@ def packed(code):
 
 
 def message(*fields):
-    """Some of the fields, in any order, any of them again and again."""
+    """Draw some of the fields, in any order, with repetition."""
     return st.lists(st.one_of(*fields), max_size=4).map(b"".join)
 
 
@@ -164,7 +164,7 @@ def check_messages(path, messages, purge, small_is_big):
         fast, errors = loaded(path, True, purge)
         slow, expected = loaded(path, False, purge)
     assert {key: columns[:3] for key, columns in fast.items()} == {key: columns[:3] for key, columns in slow.items()}
-    assert errors == expected == []  # and sizes are about the same: protobuf's are of what it would write
+    assert errors == expected == []  # sizes differ a little: protobuf's are of what it would write
 
 
 @settings(max_examples=300)
@@ -179,11 +179,11 @@ def field(number, data):
 
 @st.composite
 def values_of_a_plugin(draw, in_order):
-    """An event with a value that has a tag, metadata and a tensor: once each, in this order, or not."""
+    """Draw an event with one value. in_order: it has tag, metadata and tensor once each, in this order"""
     metadata = field(1, field(1, draw(PLUGIN_NAMES)) + draw(st.just(b"") | PLUGIN))
     parts = [field(1, draw(st.sampled_from([b"a", b"b"]))), field(9, metadata), field(8, draw(TENSOR))]
     if in_order:
-        parts = parts[:1] + draw(st.permutations(parts[1:]))  # writers have the metadata on either side
+        parts = parts[:1] + draw(st.permutations(parts[1:]))  # some writers put the metadata after the tensor
     else:
         parts = draw(st.permutations(parts + draw(st.lists(st.sampled_from(parts) | of_float(2), max_size=1))))
     value = b"".join(parts)
@@ -227,7 +227,7 @@ def test_odd_messages_by_both_paths(path, messages, content, purge):
 
 
 def test_what_a_file_holds(tmp_path):
-    """By hand, against what was logged."""
+    """The expected values are written by hand."""
     with tbc.SummaryWriter(tmp_path) as writer:
         for step in range(100):
             writer.add_scalar("loss", 1 / (1 + step), step, walltime=1e9 + step)
@@ -250,7 +250,7 @@ def test_what_a_file_holds(tmp_path):
 
 
 def test_a_scalar_that_is_large(path):
-    """As a tensor of many elements, the first of which counts; and with a tag that is."""
+    """The scalar is a tensor of many elements, of which the first counts; or its tag is large."""
     metadata = {"plugin_data": {"plugin_name": "scalars"}}
     tensor = {"dtype": 1, "float_val": [0.5] * 50_000}
     values = [{"tag": "many", "tensor": tensor, "metadata": metadata}, {"tag": "x" * 100_000, "simple_value": 2.0}]
@@ -285,7 +285,7 @@ def test_a_large_record_that_is_torn_is_not_read(path, monkeypatch):
 
 
 def count_bytes(monkeypatch):
-    """How many bytes windows have taken in since."""
+    """Return a function that says how many bytes windows have read since."""
     counts = [0]
 
     class Counting(loader.Window):
@@ -299,7 +299,7 @@ def count_bytes(monkeypatch):
     return lambda: counts[0]
 
 
-# --- what is chosen, and what is wrong ---
+# --- selections, and errors ---
 
 
 @pytest.fixture
@@ -472,7 +472,7 @@ def test_a_bar_shows_how_far_it_is(tree, capsys):
 
 
 def test_ctrl_c_ends_a_load(tmp_path):
-    """Of a file that takes long, in the threads of load_runs."""
+    """The threads of load_runs read a file that takes long."""
     script = """
         import os, signal, sys, threading, time
         from tbc.reader import load_runs, loader
@@ -496,10 +496,10 @@ ANY_BYTES = st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(frame))
 
 
 def scanned(content, cuts, start_steps, large=1 << 16):
-    """The kernel's columns of `content`, cut in pieces, each its own file that begins with a session; where each piece
-    ended; and the end.
+    """Return the keys and columns that the kernel makes of `content`, where it stopped, and where each piece ended.
 
-    What the kernel leaves is passed over. Events without a summary are lasting series.
+    A piece ends at each of `cuts`. With a step in start_steps, the next piece is a new file that begins with a session.
+    Records that the kernel leaves to Python are skipped. Events without a summary are lasting series.
     """
     kernel = pytest.importorskip("tbc._scan")
     whole = kernel.Scan(-3, 20, True)
@@ -529,7 +529,7 @@ def scanned(content, cuts, start_steps, large=1 << 16):
 
 @given(event_files() | ANY_BYTES, CUTS, st.data())
 def test_pieces_have_the_columns_of_the_whole(content, cuts, data):
-    """Whole records between the same files. Large is what has 40 bytes, at times: it is known by its head."""
+    """The pieces are cut between records. With large=40, the kernel knows some records by their head alone."""
     cuts = [cut for cut in cuts if cut <= len(content)]
     steps = data.draw(st.lists(st.none() | st.integers(-5, 25), min_size=len(cuts), max_size=len(cuts)))
     large = data.draw(st.sampled_from([40, 1 << 16]))
@@ -566,14 +566,14 @@ def test_any_bytes_by_both_paths(path, content):
 
 
 STEP = st.integers(-6, 25)
-CALLS = st.lists(  # of a Scan: a row of a series that may be new, the start of a session, or the next file
+CALLS = st.lists(  # calls of a Scan: add a row to a series, start a session, or begin the next file
     st.tuples(st.integers(0, 4), STEP) | st.tuples(st.just("start"), STEP) | st.tuples(st.just("file"), STEP),
     max_size=60,
 )
 
 
 def modelled(calls, hides):
-    """What is left of each series, and how much is hidden, by the rule in scan.h. Series 0 and 3 are lasting."""
+    """Return {series: (steps that are left, how many are hidden)} by the rule in scan.h. Series 0 and 3 are lasting."""
     rows, firsts, starts, file = {}, {}, [], 0
     for what, step in calls:
         if what == "file":
@@ -618,7 +618,7 @@ def test_a_scan_hides_what_a_plain_model_hides(calls, hides):
 
 @given(CALLS | CALLS.map(lambda calls: 3 * calls), st.booleans(), st.integers(0, 30))
 def test_a_scan_that_keeps_some_rows_knows_of_the_others(calls, hides, keep):
-    """As the one that keeps all, and is given the files once."""
+    """A Scan that keeps some rows reads the files twice, and counts as one that keeps all rows."""
     for of in filter(None, (loader._scan, scan)):
         kept = of.Scan(-3, 20, hides, keep)
         for series in range(5):
@@ -659,11 +659,11 @@ def test_a_run_that_grows_between_its_two_readings(tmp_path_factory, contents):
     assert sum(total.count + total.hidden for total in found[0]) == logged
 
 
-# --- files that are made to take time; `hostile.growth` of `make torture` measures it ---
+# --- files made to take long; `hostile.growth` of `make torture` measures how long ---
 
 
 def test_a_file_of_many_tags_and_starts_is_loaded():
-    """Both would take minutes if each tag or each start went through all the others."""
+    """Both would take minutes if each tag or start were compared to all the others."""
     pytest.importorskip("tbc._scan")
     script = """
         from torture.hostile import colliding_tags, scalar

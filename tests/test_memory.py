@@ -1,4 +1,4 @@
-"""Memory that ends: a call raises MemoryError or succeeds, and the writer stays as good as ever."""
+"""Out of memory: a call raises MemoryError or succeeds, and the writer stays usable."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""add_mesh: the messages that TensorBoard's mesh plugin reads, against torch's."""
+"""add_mesh: the messages that TensorBoard's mesh plugin reads, compared to torch's."""
 
 import json
 import tempfile
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(5)
 
 
 def parts_of(log_dir):
-    """{part: (its metadata as TensorBoard has it, its array)}, and the event that holds them."""
+    """Return {part: (metadata as TensorBoard parses it, array)}, and the event that holds them."""
     (event,) = read_back(log_dir)
     parts = {}
     for value in event.summary.value:

@@ -56,7 +56,7 @@ def test_tensors(log_dir):
     assert stored(event) == {"a": 2.5, "b": 3}
 
 
-def test_no_metrics_are_no_event(log_dir):
+def test_no_metrics_write_no_event(log_dir):
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_metrics({})
         writer.add_scalars("main", {}, separate_runs=False)

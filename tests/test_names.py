@@ -1,4 +1,4 @@
-"""How files are named where clock, host and process number are no help; see torture/names.py."""
+"""Names of files where clock, host and process number are the same; see torture/names.py."""
 
 import os
 import subprocess
@@ -32,9 +32,9 @@ def test_the_clock_may_be_set_to_and_fro():
 @pytest.mark.parametrize(
     "there",
     [
-        "events.out.tfevents.9000000000.host.1.0",  # of a clock that was wrong by two centuries
-        "events.out.tfevents.9000000000.host",  # as torch and TensorFlow 1 name them
-        "events.out.tfevents.9000000000.host.1.0.v2",  # TensorFlow 2
+        "events.out.tfevents.9000000000.host.1.0",  # the clock was wrong by two centuries
+        "events.out.tfevents.9000000000.host",  # a name of torch and TensorFlow 1
+        "events.out.tfevents.9000000000.host.1.0.v2",  # a name of TensorFlow 2
         "events.out.tfevents.9000000000",
     ],
 )
@@ -50,9 +50,9 @@ def test_a_new_file_sorts_behind_those_of_others(tmp_path, there):
 
 
 def test_a_new_file_sorts_behind_one_that_was_deleted(log_dir):
-    """Whoever read that one goes on with names behind it."""
+    """A reader that has read the deleted file looks only for names that sort after it."""
     with tbc.SummaryWriter(log_dir) as writer:
-        for step in range(12):  # the numbers come to 10
+        for step in range(12):  # so that the numbers in the names reach 10
             path = writer.file_writer._event_file.path
             os.remove(path)
             writer.add_scalar("x", 1.0, step)
@@ -63,8 +63,8 @@ def test_a_new_file_sorts_behind_one_that_was_deleted(log_dir):
 @pytest.mark.parametrize(
     "there",
     [
-        "events.out.tfevents.9999999999.host.1.0",  # nothing sorts behind it with ten digits
-        "events.out.tfevents.99999999999999999999.host",  # nor this one
+        "events.out.tfevents.9999999999.host.1.0",  # no name with ten digits sorts after it
+        "events.out.tfevents.99999999999999999999.host",  # nor after this one
         "events.out.tfevents.-1.host",
         "events.out.tfevents.soon",
         "events.out.tfevents.",

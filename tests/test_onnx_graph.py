@@ -1,4 +1,4 @@
-"""add_onnx_graph, held against torch's writer."""
+"""add_onnx_graph, compared to torch's writer."""
 
 import io
 from contextlib import redirect_stdout
@@ -56,9 +56,9 @@ def logged(log_dir, *arguments):
 
 
 def torchs(path):
-    """Compared as a message: the attributes of a node are a map."""
+    """Return the graph of torch's writer as a message, since the order of attributes in bytes may differ."""
     load = pytest.importorskip("torch.utils.tensorboard._onnx_graph").load_onnx_graph
-    with redirect_stdout(io.StringIO()):  # it prints every name
+    with redirect_stdout(io.StringIO()):  # torch prints every name
         return GraphDef.FromString(load(str(path)).SerializeToString())
 
 

@@ -1,4 +1,4 @@
-"""What subclasses, mocks and other programs may replace: the table of docs/torch.md, each row on torch's writer too."""
+"""What subclasses, mocks and other programs may replace: the table of docs/torch.md, tested on torch's writer, too."""
 
 import os
 import threading
@@ -41,7 +41,7 @@ every_call = pytest.mark.parametrize("call", CALLS)
 
 
 def added(file):
-    """The messages that went to a mock in the place of a FileWriter: [(method, tag, step), ...]."""
+    """Return the messages that a mock FileWriter got: [(method, tag, step), ...]."""
     found = []
     for name, arguments, _ in file.method_calls:
         if name == "add_summary":
@@ -72,7 +72,7 @@ def test_an_overridden_get_file_writer_is_asked_by_every_call(log_dir, kind, cal
 
 @both
 def test_an_overridden_get_file_writer_may_start_a_new_run(tmp_path, kind):
-    """As those that begin another file when one is large, or for every epoch."""
+    """Some programs begin a new run when the file is large, or for every epoch."""
 
     class Rotating(kind):
         def _get_file_writer(self):
@@ -98,7 +98,7 @@ def test_an_overridden_get_file_writer_may_start_a_new_run(tmp_path, kind):
 @every_call
 @pytest.mark.parametrize("where", ["object", "class"])
 def test_a_replaced_get_file_writer_is_asked(log_dir, kind, call, where):
-    """After a file is open, and the real one is asked again afterwards."""
+    """It is replaced after a file is open. When the real one is back, it is asked again."""
     writer = kind(log_dir)
     CALLS["add_scalar"](writer, 0)
     file = mock.MagicMock()
@@ -141,7 +141,7 @@ def test_file_writer_may_be_patched_and_put_back(log_dir, kind):
 @pytest.mark.parametrize("method", ["add_summary", "add_event"])
 @pytest.mark.parametrize("call", [call for call in CALLS if call not in ("add_embedding", "add_graph")])
 def test_a_replaced_method_of_the_file_writer_sees_every_event(log_dir, kind, call, method, where):
-    """Replaced after the writer was made."""
+    """The method is replaced after the writer was made."""
     writer = kind(log_dir)
     CALLS[call](writer, 0)
     writer.flush()
@@ -231,7 +231,7 @@ def test_methods_may_be_replaced_on_an_object_and_on_the_class(log_dir, kind):
 
 
 def test_autospec_checks_the_arguments_of_functions(log_dir):
-    """add_scalar, add_scalars and add_text are none: they are C."""
+    """add_scalar, add_scalars and add_text are not Python functions, so autospec does not check their arguments."""
     ours, theirs = mock.create_autospec(tbc.SummaryWriter), mock.create_autospec(TorchWriter)
     for spec in (ours, theirs):
         spec.add_image("x", IMAGE)
@@ -261,7 +261,7 @@ def test_the_table_has_a_row_for_each_test():
 
 
 def test_a_session_begins_after_the_images_before_it(log_dir):
-    """Readers drop what came before the start of a session; images are encoded by another thread."""
+    """Readers drop values before a session start, so images that are still encoded must be written before it."""
     go = threading.Event()
     encoder_thread.run(lambda: go.wait(0.2))
     with tbc.SummaryWriter(log_dir) as writer:
@@ -274,7 +274,7 @@ def test_a_session_begins_after_the_images_before_it(log_dir):
 
 @pytest.mark.parametrize("run_name", [None, "trial", "."])
 def test_purge_step_reaches_every_run(log_dir, run_name):
-    """That of add_scalars and of named hyperparameters, when it is opened for the first time."""
+    """Runs of add_scalars and of named hyperparameters get the session start when they are first opened."""
 
     def log(steps, **options):
         with tbc.SummaryWriter(log_dir, **options) as writer:
@@ -301,7 +301,7 @@ def test_purge_step_reaches_every_run(log_dir, run_name):
 
 
 def test_a_callback_may_wait_for_another_thread_that_logs(tmp_path):
-    """Of the same writer, too, and for runs of add_scalars."""
+    """The thread may log to the same writer, and to runs of add_scalars."""
     done = []
 
     def begin(log_dir):
@@ -332,7 +332,7 @@ def test_a_callback_may_wait_for_another_thread_that_logs(tmp_path):
         remove()
     assert done
     assert all(done)
-    assert len(list((tmp_path / "main" / "x_a").iterdir())) == 2  # a file, and the directory of the other writer
+    assert len(list((tmp_path / "main" / "x_a").iterdir())) == 2  # an event file, and the other writer's directory
 
 
 def test_a_run_is_announced_once_by_many_threads(log_dir):

@@ -1,4 +1,4 @@
-"""patch_torch, patch_tensorboardx, python -m tbc and tbc.pth, each in a process of its own."""
+"""patch_torch, patch_tensorboardx, python -m tbc and tbc.pth. Each test runs in a process of its own."""
 
 import importlib.util
 import io
@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Missing())
 
 
 def python(*words, environment=(), cwd=HERE):
-    """Runs Python, in whose environment are no other TBC_PATCH_* than these."""
+    """Run Python with no TBC_PATCH_* variables except those of `environment`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TBC_PATCH_")}
     command = [sys.executable, *map(str, words)]
     return subprocess.run(
@@ -40,7 +40,7 @@ def python(*words, environment=(), cwd=HERE):
 
 
 def logged(log_dir):
-    """What every run holds, but for when it was logged and how an image is compressed."""
+    """Return the events of every run, without times and without the compression of images."""
     events = {}
     for path in sorted(find_event_files(log_dir)):
         run = events.setdefault(os.path.relpath(os.path.dirname(path), log_dir), [])
@@ -63,7 +63,7 @@ def logged(log_dir):
 
 
 @needs_torch
-def test_whoever_imports_or_imported(tmp_path):
+def test_every_import_before_and_after_gets_tbcs_writer(tmp_path):
     (tmp_path / "early.py").write_text(
         "import torch.utils.tensorboard as package\n"
         "from torch.utils.tensorboard import SummaryWriter\n"
@@ -208,7 +208,7 @@ def test_a_writer_that_was_made_before_goes_on(tmp_path):
     assert runs.keys() == {".", "scalars_a", "trial"}
     tags = {tag for kinds in runs["."].values.values() for tag in kinds} | runs["."].scalars.keys()
     assert tags >= {"scalar", "histogram", "max_bins", "image", "images", "boxes", "video", "audio", "curve"}
-    assert runs["."].values["image"]["video"][-1].image().n_frames == 2  # which torch's writer cannot encode
+    assert runs["."].values["image"]["video"][-1].image().n_frames == 2  # torch's writer cannot encode this video
 
 
 @needs_torch
@@ -343,7 +343,7 @@ def test_a_pickled_writer_needs_no_patch(tmp_path):
 
 @needs_torch
 def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
-    """From torch's import to the files, with what frameworks do to the writer."""
+    """The whole way from torch's import to the files, with what frameworks do to the writer."""
     script = """
         import sys
         if sys.argv[2] == "tbc":
@@ -378,7 +378,7 @@ def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
 
 
 @needs_torch
-def test_a_patch_that_fails_is_none(tmp_path):
+def test_a_patch_that_fails_changes_nothing(tmp_path):
     script = """
         import sys, types, warnings, tbc
         sys.modules["torch.utils.tensorboard"] = types.ModuleType("torch.utils.tensorboard")  # of somebody's test
@@ -433,7 +433,7 @@ def test_patches_of_many_threads():
 
 @needs_torch
 def test_what_others_do_to_imports(tmp_path):
-    """Finders that ask the others, loaders that are asked, packages imported once more; lazy modules stay unloaded."""
+    """Finders call other finders, loaders are wrapped, packages are imported again. Lazy modules stay unloaded."""
     (tmp_path / "lazy.py").write_text("raise AssertionError('loaded')\n")
     script = """
         import importlib, importlib.util, sys, warnings, tbc
@@ -543,7 +543,7 @@ for patched in (False, True):  # the patch comes when the package is there, and 
 
 @pytest.mark.parametrize(("package", "summary", "submodules"), PACKAGES)
 def test_undo_reaches_a_module_that_was_imported_again(package, summary, submodules):
-    """The module that was removed gets its own classes back, too: its parent may still hold it."""
+    """A module removed from sys.modules also gets its classes back: its parent may still refer to it."""
     script = """
 before = import_module(package)
 own = [before.SummaryWriter]  # in a list, which no patch changes

@@ -1,4 +1,4 @@
-"""A writer that is copied, or sent to another process, has the settings of the first one and files of its own."""
+"""A writer that is copied or sent to another process keeps its settings and writes files of its own."""
 
 import copy
 import multiprocessing
@@ -20,7 +20,7 @@ COPIES = {
 
 
 class Mine(tbc.SummaryWriter):
-    """With something of its own, as loggers have."""
+    """A subclass with an attribute of its own, as loggers have."""
 
     def __init__(self, *arguments, **keywords):
         super().__init__(*arguments, **keywords)
@@ -33,7 +33,7 @@ def test_a_copy_writes_a_file_of_its_own(log_dir, how):
     writer.add_scalars("a", {"b": 1})
     writer.add_scalar("x", 1)
     other = COPIES[how](writer)
-    assert len(find_event_files(log_dir)) == 2  # nothing new yet
+    assert len(find_event_files(log_dir)) == 2  # the copy has no file yet
     assert (other.file_writer, other.all_writers, other.stats().written, other.purge_step) == (None, None, 0, None)
     assert (type(other), other.mine, other.log_dir, other.flush_secs) == (Mine, [1, 2], log_dir, 7)
     assert (other.filename_suffix, other.on_disk_error, other.enabled) == (".mine", "raise", True)

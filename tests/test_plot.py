@@ -20,12 +20,12 @@ sizes = {"width": st.integers(1, 200), "height": st.integers(1, 30), "ascii": st
 
 
 def chart(lines, height):
-    """What is drawn, without axes and labels."""
+    """Return the lines of a chart without axes and labels."""
     return [re.split(" [┤│+|]", line, maxsplit=1)[1] for line in lines[:height]]
 
 
 def dots(lines, height):
-    """(column, row) of each dot of a chart in braille."""
+    """Yield (column, row) of each dot of a chart in braille."""
     for row, line in enumerate(chart(lines, height)):
         for column, character in enumerate(line):
             for x, y, bit in [(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 3), (1, 1, 4), (1, 2, 5), (0, 3, 6), (1, 3, 7)]:
@@ -34,7 +34,7 @@ def dots(lines, height):
 
 
 def labels(lines):
-    """Row -> label."""
+    """Return {row: label}."""
     return {row: line.split(" ┤")[0].strip().replace(",", "") for row, line in enumerate(lines) if "┤" in line}
 
 
@@ -90,7 +90,7 @@ def test_steps_in_any_order_and_of_any_size():
     assert curve([3, 1, 2], [9, 1, 4]) == curve([1, 2, 3], [1, 4, 9])
     lines = curve(INT64, [0, 1])
     assert lines[-1].split() == ["-9,223,372,036,854,775,808", "9,223,372,036,854,775,807"]
-    near = [2**62 + step for step in range(70)]  # floats would tell none of them apart
+    near = [2**62 + step for step in range(70)]  # as floats they would all be equal
     assert chart(curve(near, range(70)), 15) == chart(curve(range(70), range(70)), 15)
 
 
@@ -115,7 +115,7 @@ def test_a_spike_of_a_million_points_is_seen(ascii):
     values[123_456] = 100
     started = time.perf_counter()
     lines = curve(np.arange(1_000_000), values, ascii=ascii)
-    assert time.perf_counter() - started < 5  # it takes a tenth
+    assert time.perf_counter() - started < 5  # it takes a tenth of that
     top = chart(lines, 15)[0]
     assert len(top.strip()) == 1
     assert abs(top.index(top.strip()) / len(top) - 0.123) < 0.02

@@ -1,4 +1,4 @@
-"""add_pr_curve: counts against torch's, for any types and layouts."""
+"""add_pr_curve: counts compared to torch's, for any types and layouts."""
 
 import math
 import tempfile
@@ -19,14 +19,14 @@ RNG = np.random.default_rng(13)
 FLOATS = ["f2", "f4", "f8"]
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"]
 
-# Labels are quarters and weights eighths, so that all sums are exact, in whatever order.
+# Labels are quarters and weights eighths, so that sums are exact in any order.
 quarters = st.integers(0, 4).map(lambda n: n / 4)
 eighths = st.integers(-8, 80).map(lambda n: n / 8)
 thresholds = st.one_of(st.integers(1, 1000), st.sampled_from([1, 2, 127, 128, 255, 256, 257, 1000]))
 
 
 def in_layouts(array):
-    """The same array, in other places of memory."""
+    """Yield the same array in several memory layouts."""
     yield array
     yield np.asfortranarray(array)
     yield array[::-1].copy()[::-1]
@@ -36,7 +36,7 @@ def in_layouts(array):
 
 @st.composite
 def examples(draw, elements=None):
-    """Labels, predictions, weights or None: of one shape, of any types and layouts."""
+    """Draw labels, predictions, and weights or None, of one shape, of any types and layouts."""
     shape = draw(arrays.array_shapes(max_dims=3, max_side=6))
     dtype = np.dtype(draw(st.sampled_from(FLOATS + INTEGERS)))
     if elements is None:
@@ -58,15 +58,15 @@ def examples(draw, elements=None):
 
 
 def torch_curve(labels, predictions, num_thresholds, weights=None):
-    """Of predictions as the kernel reads them: the floats of 16 bits as 32, integers as 64."""
+    """Return torch's curve of predictions as the kernel reads them: 16-bit floats as float32, integers as float64."""
     compute_curve = pytest.importorskip("torch.utils.tensorboard.summary").compute_curve
     narrow = predictions.dtype.kind == "f" and predictions.dtype.itemsize < 8
-    with np.errstate(invalid="ignore", over="ignore"):  # of what is out of range
+    with np.errstate(invalid="ignore", over="ignore"):  # predictions may be out of range
         return compute_curve(labels, predictions.astype("f4" if narrow else "f8"), num_thresholds, weights)
 
 
 def naive_counts(labels, predictions, num_thresholds, weights):
-    """What the kernel counts, one example after the other, how many it leaves out, and how many are above 1."""
+    """Return the counts that the kernel must find, how many examples it leaves out, and how many are above 1."""
     positives, negatives, left_out, above = [0.0] * num_thresholds, [0.0] * num_thresholds, 0, 0
     real = np.float32 if predictions.dtype.kind == "f" and predictions.dtype.itemsize < 8 else np.float64
     weights = np.broadcast_to(1.0 if weights is None else weights, labels.shape)
@@ -173,12 +173,12 @@ def test_labels_and_weights_of_bfloat16(which):
 
 @pytest.mark.parametrize("bad", [1.1, -0.1, 1e300, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("which", ["labels", "predictions", "weights"])
-def test_what_is_left_out_is_told_once(log_dir, bad, which):
+def test_what_is_left_out_is_warned_of_once(log_dir, bad, which):
     good = {"labels": [1.0, 0, 1, 0], "predictions": [0.1, 0.5, 0.9, 0.6], "weights": [1.0, 2, 3, 4]}
     arguments = {name: np.array(values) for name, values in good.items()}
     expected, *_ = pr_curves.curve(**{name: values[::2] for name, values in arguments.items()}, num_thresholds=127)
     arguments[which][1::2] = bad
-    if which == "weights" and math.isfinite(bad):  # any weight will do
+    if which == "weights" and math.isfinite(bad):  # any finite weight is valid
         assert pr_curves.curve(**arguments, num_thresholds=127)[1] == 0
         return
     with tbc.SummaryWriter(log_dir) as writer:
@@ -205,7 +205,7 @@ def test_weights_that_no_float_holds_warn_of_nothing(log_dir):
 
 @given(tags, steps, examples(elements=st.integers(0, 1)), st.integers(1, 127))
 def test_the_event_is_torchs(tag, step, example, num_thresholds):
-    """Byte by byte. Above 127 thresholds torch's has 127."""
+    """The bytes are equal. Above 127 thresholds they differ: torch's metadata says 127."""
     summary = pytest.importorskip("torch.utils.tensorboard.summary")
     labels, predictions, weights = example
     with tempfile.TemporaryDirectory() as log_dir:
@@ -236,7 +236,7 @@ raw_rows = st.integers(1, 200).flatmap(lambda n: arrays.arrays(np.float64, (6, n
 
 @given(tags, steps, raw_rows)
 def test_a_raw_curve_is_stored_as_it_is(tag, step, rows):
-    """The length of the rows counts, not num_thresholds."""
+    """The number of thresholds is the length of the rows, not num_thresholds."""
     as_given = [rows[0], rows[1].tolist(), tuple(rows[2]), rows[3][::-1].copy()[::-1], rows[4].astype(">f8"), rows[5]]
     with tempfile.TemporaryDirectory() as log_dir:
         with tbc.SummaryWriter(log_dir) as writer:
@@ -320,7 +320,7 @@ def test_the_kernel_needs_as_many_of_each():
 
 
 def test_predictions_a_little_above_1_count_and_are_told(log_dir):
-    """As in torch, they are in the last bucket."""
+    """They count in the last bucket, as in torch."""
     with (
         tbc.SummaryWriter(log_dir) as writer,
         pytest.warns(UserWarning, match="0 examples .* 1 predictions are above 1"),

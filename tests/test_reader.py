@@ -1,4 +1,4 @@
-"""The pure-Python reader: records, events and values, one by one."""
+"""The pure-Python reader: records, events and values."""
 
 import os
 import struct
@@ -64,7 +64,7 @@ def test_what_pytorch_wrote():
 @pytest.mark.parametrize("new_style", [False, True])
 @pytest.mark.parametrize("package", ["tbc", "torch.utils.tensorboard"])
 def test_a_value_has_one_way_to_its_number(tmp_path, new_style, package):
-    """However its writer stored it: simple_value is 0.0 for a scalar in a tensor."""
+    """decode() works however the writer stored it; simple_value is 0.0 for a scalar in a tensor."""
     writers = pytest.importorskip(package)
     with writers.SummaryWriter(str(tmp_path)) as writer:
         writer.add_scalar("loss", 0.25, 3, new_style=new_style)
@@ -83,7 +83,7 @@ def test_a_value_of_something_else_than_its_kind_raises_value_error():
     for plugin in PLUGIN_KINDS:
         metadata = {"plugin_data": {"plugin_name": plugin, "content": b"\xff"}}
         (value,) = values_of(Event(summary={"value": [{"tag": "t", "tensor": tensor, "metadata": metadata}]}))
-        if value.kind not in ("text", "audio", "run_metadata", "keras_model"):  # which strings are
+        if value.kind not in ("text", "audio", "run_metadata", "keras_model"):  # strings are valid for these kinds
             with pytest.raises(ValueError, match=r"\w"):
                 value.decode()
 

@@ -1,4 +1,4 @@
-"""Warnings of the reader name the line that called it, also where threads read."""
+"""Warnings of the reader name the line that called it, even if threads read."""
 
 import os
 import warnings
@@ -30,7 +30,7 @@ def test_a_warning_names_the_line_of_the_caller(tmp_path, monkeypatch, call):
     if "to_dataset" in call.__code__.co_names:
         pytest.importorskip("dask")
         pytest.importorskip("pyarrow")
-    monkeypatch.setattr(load, "PIECE", 0)  # threads read every run
+    monkeypatch.setattr(load, "PIECE", 0)  # so that threads read every run
     damaged = eventfiles.write(tmp_path / "run" / "tfevents.1", VERSION, *map(scalar, range(1, 9)))
     content = bytearray(damaged.read_bytes())
     content[-5] ^= 1

@@ -10,7 +10,7 @@ from tbc import _core
 from tbc.reader import CorruptRecordError, TruncatedRecordError, read_records
 from tbc.reader.records import crc32c_in_python, mask, read_frames
 
-DATA = Path(__file__).parent / "data"  # see its README.md
+DATA = Path(__file__).parent / "data"  # see README.md there
 TENSORFLOW_PAYLOADS = [b"", b"a", b"hello TFRecord", bytes(range(256)) * 5]
 
 
@@ -68,6 +68,6 @@ def test_a_length_beyond_the_file_takes_no_memory(tmp_path):
         list(read_records(path))
 
 
-def test_no_file_is_an_oserror(tmp_path):
+def test_a_missing_file_raises_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         list(read_records(tmp_path / "none"))

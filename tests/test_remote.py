@@ -1,4 +1,4 @@
-"""Runs at URLs: what is there is what is here, in few requests, and with nothing but fsspec's own configuration."""
+"""Runs at URLs: the same values as on disk, in few requests, with only fsspec's own configuration."""
 
 from collections import Counter
 from pathlib import Path
@@ -49,7 +49,7 @@ def s3_server():
 
 @pytest.fixture(params=["memory", "s3"])
 def home(request, tmp_path):
-    """Where there is nothing yet."""
+    """A URL where nothing exists yet."""
     if request.param == "memory":
         return f"memory://{tmp_path.name}"
     request.getfixturevalue("s3_server")
@@ -107,7 +107,7 @@ def test_what_is_not_there(home, url):
 
 
 def test_files_change(home, local):
-    """fsspec remembers what it has listed."""
+    """fsspec caches listings, which the reader must not use."""
     there, path = files.filesystem(home)
     another = type(there)(skip_instance_cache=True)
     (file,) = local.glob(f"{RUNS[2]}/*")
@@ -126,7 +126,7 @@ def test_files_change(home, local):
 
 @pytest.mark.parametrize("home", ["s3"], indirect=True)
 def test_requests(home, url, monkeypatch):
-    """The way there takes longer than what is read: a request for each file, and some for all."""
+    """Requests are what takes time: there is one for each file, and a few for all."""
     import s3fs
 
     requests = Counter()

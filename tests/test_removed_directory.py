@@ -12,7 +12,7 @@ from helpers.oracle import read_back, run_script
 import tbc
 from tbc import encoder_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:the embedding")  # is written over
+pytestmark = pytest.mark.filterwarnings("ignore:the embedding")  # the embedding is logged twice
 
 PIXELS = np.zeros((3, 8, 8))
 CALLS = {
@@ -37,7 +37,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("call", CALLS)
 def test_it_stays_removed(log_dir, call, end):
-    """Some events wait in memory when it is removed, or are encoded still."""
+    """When the directory is removed, some events wait in memory or are still encoded."""
     writer = tbc.SummaryWriter(log_dir)
     for _ in range(3):
         CALLS[call](writer)
@@ -102,7 +102,7 @@ def test_an_exit_does_not_bring_it_back(log_dir):
 
 
 def test_rmtree_never_fails(tmp_path):
-    """While the other threads write and encode."""
+    """rmtree runs while other threads write and encode."""
     for i in range(30):
         directory = tmp_path / str(i)
         writer = tbc.SummaryWriter(directory)

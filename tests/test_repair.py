@@ -1,4 +1,4 @@
-"""repair() and its command: copies of all good records, and no copy in the way of an original."""
+"""repair() and its command: all good records are copied, and no copy stands where TensorBoard reads the originals."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ def path(tmp_path):
 
 
 def damaged(whole, changes):
-    """changes: (where, how many bytes go, what comes in their place)"""
+    """Return the bytes with changes, each (where, how many bytes to remove, what to insert)."""
     for at, gone, come in changes:
         at %= len(whole) + 1
         whole = whole[:at] + come + whole[at + gone :]
@@ -51,7 +51,7 @@ def test_repair_keeps_what_is_good_and_says_what_is_lost(tmp_path_factory, event
     (result,) = repair(path, root / "copy")
     kept = list(read_events(path, on_error=lambda error: None))
     copied = Path(result.copy).read_bytes()
-    left = b""  # of the file, between what was lost
+    left = b""  # the bytes of the file that were not lost
     end = 0
     for place in result.lost:
         assert end <= place.offset
@@ -130,7 +130,7 @@ def test_copies_do_not_stand_where_the_originals_are_read(tmp_path, path, monkey
 
 @pytest.fixture
 def linked(tmp_path):
-    """A tree of links to runs that are elsewhere, with a loop."""
+    """A tree of links to runs outside it, with a loop."""
     for run in ("a", "b/deep"):
         write(tmp_path / "store" / run / "tfevents.1", VERSION, scalar(1))
     write(tmp_path / "files" / "tfevents.2", VERSION, scalar(2))
@@ -144,7 +144,7 @@ def linked(tmp_path):
 
 
 def content(root):
-    """All files below it, by path; links as such."""
+    """Return {path: content} of all files below a directory, without links."""
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and not path.is_symlink()}
 
 
@@ -165,7 +165,7 @@ def test_what_links_lead_to_is_copied_into_files(tmp_path, linked):
 
 
 def test_copies_do_not_stand_where_links_lead_to_the_originals(tmp_path, linked):
-    (linked / "out").symlink_to("../to come")  # what is there is read as a part of the tree
+    (linked / "out").symlink_to("../to come")  # its target is read as a part of the tree
     (tmp_path / "link").symlink_to("store/b")
     (tmp_path / "half" / "deeper").mkdir(parents=True)
     (tmp_path / "half" / "b").symlink_to("../store/b")
@@ -221,7 +221,7 @@ def test_nothing_half_written_stays(tmp_path, path, monkeypatch, call, error):
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(type(error)):
         repair(path, tmp_path / "copy")
-    assert sorted("tfevents" in name for name in seen) == [False, True]  # TensorBoard would read no unfinished file
+    assert sorted("tfevents" in name for name in seen) == [False, True]  # TensorBoard does not read the unfinished file
     assert list((tmp_path / "copy").iterdir()) == []
 
 

@@ -1,7 +1,7 @@
-"""What a run hides that restarts: a later event file replaces the values of earlier ones, and nothing else does.
+"""What a restart hides: a later event file replaces values of earlier ones, and nothing else does.
 
-TensorBoard's two servers have other rules. They are asked over HTTP, and their answers stand in the table of CASES, so
-that a new version of TensorBoard that answers otherwise is noticed. docs/reading.md has the same table in words.
+TensorBoard's two servers have other rules. The tests ask them over HTTP and compare with the table CASES, so that a
+change in a new version of TensorBoard is noticed. docs/reading.md has the same table in words.
 """
 
 import json
@@ -43,7 +43,7 @@ from tbc.reader.load import Tree
 from tbc.reader.tags import matcher
 from tbc.testing import assert_logged
 
-PATIENCE = 120  # seconds for a server to start and to read; it takes some
+PATIENCE = 120  # seconds to wait for a server to start and to read
 
 
 def both(steps):
@@ -60,8 +60,8 @@ def start_at(step):
 
 RESTARTED = [0, 1, 2, 3, 4, 105, 106, 107]
 ALL = [*range(8), 105, 106, 107]
-# Each case: the files of a run, each a list of (tag, step), where a tag of None is the start of a session (purge_step).
-# Then what of each tag tbc, RustBoard and the Python server show: values, which are 100 times the file plus the step.
+# Each case: the files of a run, each a list of (tag, step). The tag None is the start of a session (purge_step).
+# Then the values of each tag that tbc, RustBoard and the Python server show. A value is 100 * file + step.
 CASES = {
     "a restart": ([both(range(8)), both(range(5, 8))], *({"a": x, "b": x} for x in (RESTARTED, RESTARTED, ALL))),
     "a restart with purge_step": (
@@ -140,7 +140,7 @@ def value_of(file, step):
 
 
 def write_run(directory, files):
-    """Each point is a tag, or None for the start of a session, and a step."""
+    """Write the files of a run. Each point is (tag, step); the tag None is the start of a session."""
     for number, points in enumerate(files):
         events = [
             start(step) if tag is None else scalar(step, tag, 1.7e9 + 100 * number + i, value_of(number, step))
@@ -178,14 +178,14 @@ def test_what_is_loaded(tree, by_kernel):
 
 @pytest.mark.parametrize(("load_fast", "which"), [("true", 2), ("false", 3)])
 def test_what_tensorboard_shows(tree, load_fast, which):
-    """With the differences that docs/reading.md names."""
+    """The servers differ as docs/reading.md says."""
     if load_fast == "true" and not readers.has_rustboard:
         pytest.skip("no RustBoard")
     assert served(tree, load_fast) == {name: case[which] for name, case in CASES.items()}
 
 
 def served(root, load_fast):
-    """What a server answers over HTTP, as soon as it has all runs and the same twice."""
+    """Return a server's answers once it has all runs, and two answers in a row are the same."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -212,7 +212,7 @@ def answers(port):
             run: {tag: [int(value) for _, _, value in ask(port, "scalars", run=run, tag=tag)] for tag in tags[run]}
             for run in tags
         }
-    except OSError:  # it does not listen yet
+    except OSError:  # the server does not listen yet
         return {}
 
 
@@ -222,13 +222,13 @@ def ask(port, what, **query):
         return json.load(answer)
 
 
-# --- any run, by the rule as it stands in words ---
+# --- any run, by the rule in docs/reading.md ---
 
 POINTS = st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 9)), max_size=8)
 
 
 def left_by_the_rule(files):
-    """The points of each tag, as (file, step)."""
+    """Return {tag: [(file, step)]}: the points that the rule leaves."""
     points = [(number, tag, step) for number, of in enumerate(files) for tag, step in of]
     left = {tag: [] for _, tag, _ in points if tag}
     for number, tag, step in points:
@@ -251,7 +251,7 @@ def test_any_run(files, by_kernel, first):
     wanted = {tag: [value_of(*point) for point in of if point[1] >= (first or 0)] for tag, of in left.items()}
     for tag, scalars in found.items():
         assert scalars.value.tolist() == wanted.pop(tag)
-    assert not any(wanted.values())  # those that are not there have no value at all that is wanted
+    assert not any(wanted.values())  # the other tags have no wanted value
     assert {tag: len(scalars) for tag, scalars in everything.items()} == {
         tag: [t for of in files for t, _ in of].count(tag) for tag in left
     }
@@ -277,7 +277,7 @@ def test_steps_are_chosen_of_what_is_not_hidden(tmp_path):
             assert load_scalars(tmp_path, steps=(5, 11), purge=False)["a"].step.tolist() == [*range(5, 11)]
 
 
-# --- what is said of it ---
+# --- warnings ---
 
 
 def test_one_warning_says_what_is_hidden(tmp_path):
@@ -358,7 +358,7 @@ def test_a_dataset_leaves_out_the_same(tmp_path):
     assert to_dataset(tmp_path / "runs", tmp_path / "all", purge=False).rows == 19
 
 
-# --- hyperparameters, where add_hparams puts them ---
+# --- hyperparameters ---
 
 
 def test_hparams_of_a_run_below(tmp_path):
@@ -413,7 +413,7 @@ def ends_of(steps):
 
 @given(st.lists(POINTS, min_size=1, max_size=4), st.booleans())
 def test_cuts_of_any_run(files, by_kernel):
-    """A value is hidden if it is not before the step at which its file is cut."""
+    """A value is hidden if its step is at or after the step at which its file is cut."""
     with tempfile.TemporaryDirectory() as directory:
         write_run(Path(directory), files)
         with mock.patch.object(loader, "_scan", loader._scan if by_kernel else None):
@@ -462,7 +462,7 @@ def test_follow_warns_once_and_hides_nothing_that_comes_later(tmp_path):
 
 
 def test_follow_hides_nothing_that_an_earlier_file_gets_later(tmp_path):
-    """Two programs may log into one directory: what the first of them logs is not lost."""
+    """Two programs may log into one directory: later values of the first program are not lost."""
     write_run(tmp_path, [a([0, 1]), a([0])])
     following = follow(tmp_path, idle=0.5, interval=0.01, purge=True)
     first = [next(following) for _ in range(2 + 1)]

@@ -1,4 +1,4 @@
-"""The house: who may include and import whom, and what may be loaded when."""
+"""The layers of the code: which file may include or import which, and what each import may load."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Each list goes from the ground up: a file uses what stands in the lines above its own, a module also its own folder.
+# Each list is bottom-up: a file uses files in the lines above its own, and a module also those of its own folder.
 CSRC = [
     {"status", "bits", "file"},
     {"buffer", "values", "crc32c", "starts"},
@@ -22,7 +22,7 @@ TBC = [
     {"errors", "import_hooks", "new_run", "notices"},
     {"dynamo", "convert"},
     {"_core"},  # the seam to csrc/
-    {"encoder_thread", "kinds", "graphs"},  # what becomes of the arguments, a module for each kind
+    {"encoder_thread", "kinds", "graphs"},  # turn arguments into messages, a module for each kind
     {"event_file"},
     {"file_writer"},
     {"writer"},
@@ -32,9 +32,9 @@ TBC = [
     {"__init__", "__main__"},
 ]
 COMMANDS = ("dump", "tags", "show", "tail", "verify", "repair", "export", "diff", "stats")
-READER = [  # a module imports what stands before it, and nothing else of tbc but messages and its kernels
+READER = [  # a module imports those before it; of the rest of tbc only messages and kernels
     *("notices", "files", "tags", "records", "events", "kinds", "scan", "tally"),  # the core: the oracle of the tests
-    *("series", "loader", "load"),  # into columns
+    *("series", "loader", "load"),  # these load columns
     *("describe", "following", "verifying", "repairing", "pairs", "comparing", "export", "dataset", "plot", "unpack"),
     *("commands", *(f"commands.{name}" for name in ("printing", "problems", "selection", *COMMANDS))),
     *("__main__", "__init__"),
@@ -43,7 +43,7 @@ READER_KERNELS = {("records", "_core"), ("verifying", "_scan"), ("loader", "_sca
 CALLED_LATER = {"events", "series"}  # Value.decode imports kinds, and Run.hparams loader, when they are called
 USE_THE_READER = {"compat", "testing"}
 
-FOREIGN = {  # other people's packages that a module, or those of a folder, may import when it is imported
+FOREIGN = {  # packages that a module, or those of a folder, may load when it is imported
     "proto": {"google"},
     "kinds": {"PIL", "google", "isal", "numpy"},
     "graphs": {"google", "numpy", "torch"},
@@ -60,12 +60,12 @@ FOREIGN = {  # other people's packages that a module, or those of a folder, may 
 
 
 def level(name, house):
-    (place,) = (place for place, names in enumerate(house) if name in names)  # a new file needs its place
+    (place,) = (place for place, names in enumerate(house) if name in names)  # add a new file to the list
     return place
 
 
 def modules():
-    """The name of each Python module, without "tbc.", and what is in it."""
+    """Yield each Python module: its name without "tbc.", and its syntax tree."""
     for pattern in ("tbc/**/*.py", "proto/*.py", "reader/**/*.py"):
         for path in sorted(ROOT.glob(pattern)):
             parts = path.relative_to(ROOT).with_suffix("").parts
@@ -73,7 +73,7 @@ def modules():
 
 
 def imported(node, module):
-    """The names that the statements below `node` import."""
+    """Yield the names that the statements below `node` import."""
     folders = ["tbc", *module.split(".")]
     for statement in ast.walk(node):
         if isinstance(statement, ast.Import):
@@ -89,7 +89,7 @@ def imported_of_tbc(source, module):
 
 
 def at_import(source):
-    """The statements that run when a module is imported."""
+    """Yield the statements that run when a module is imported."""
     for statement in source.body:
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef) and "TYPE_CHECKING" not in ast.dump(statement):
             yield statement

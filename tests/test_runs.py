@@ -1,4 +1,4 @@
-"""on_new_run, the subclasses that programs put in EventFileWriter's place, and file writers that see every event."""
+"""on_new_run, subclasses in place of torch's EventFileWriter, and file writers that see every event."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ import tbc
 
 @pytest.fixture
 def begun():
-    """The directories of the runs that have begun."""
+    """The directories that on_new_run reported."""
     log_dirs = []
     remove = tbc.on_new_run(log_dirs.append)
     yield log_dirs
@@ -28,7 +28,7 @@ def test_every_new_run_is_told(begun, log_dir):
         writer.add_scalars("y", {"a": 1, "b": 2})
         writer.add_hparams({"lr": 1}, {"loss": 2}, run_name="trial")
         writer.close()
-        writer.add_scalar("x", 2)  # another file of the same run
+        writer.add_scalar("x", 2)  # opens another file of the same run
     assert begun == [log_dir, f"{log_dir}/y_a", f"{log_dir}/y_b", f"{log_dir}/trial"]
     tbc.SummaryWriter(f"{log_dir}/off", enabled=False).add_scalars("y", {"a": 1})
     assert len(begun) == 4
@@ -39,7 +39,7 @@ def test_the_file_is_not_there_yet(tmp_path):
     remove = tbc.on_new_run(lambda log_dir: found.append(os.path.exists(log_dir)))
     tbc.SummaryWriter(tmp_path / "run").close()
     remove()
-    remove()  # again does nothing
+    remove()  # a second call does nothing
     tbc.SummaryWriter(tmp_path / "other").close()
     assert found == [False]
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_called(callback):
 
 
 def test_a_subclass_in_the_place_of_event_file_writer(log_dir, monkeypatch):
-    """As wandb has it."""
+    """wandb does this."""
     told = []
 
     class Listening(event_file_writer.EventFileWriter):
@@ -147,7 +147,7 @@ def test_what_is_seen_is_what_is_written_otherwise(log_dir):
 
 
 def test_add_summary_replaced_on_the_class(log_dir, monkeypatch):
-    """As MLflow has it."""
+    """MLflow does this."""
     tags = []
     original = tbc.FileWriter.add_summary
 
@@ -157,7 +157,7 @@ def test_add_summary_replaced_on_the_class(log_dir, monkeypatch):
 
     with tbc.SummaryWriter(log_dir + "0") as writer:
         monkeypatch.setattr(tbc.FileWriter, "add_summary", add_summary)
-        writer.add_scalar("before", 1, 1)  # a writer that was made before
+        writer.add_scalar("before", 1, 1)  # this writer was made before the patch
     with tbc.SummaryWriter(log_dir) as writer:
         writer.add_scalar("loss", 1, 1)
         writer.add_scalars("loss", {"a": 1, "b": 2}, 2)
@@ -166,7 +166,7 @@ def test_add_summary_replaced_on_the_class(log_dir, monkeypatch):
 
 
 def test_an_image_that_is_seen_waits_for_no_room(tmp_path):
-    """Its pixels, and those of the images behind it, may be what fills the queue."""
+    """Its own pixels, and those of images queued after it, may be what fills the queue."""
     script = """
         import sys, numpy as np, tbc
         from tbc import _core

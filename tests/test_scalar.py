@@ -1,4 +1,4 @@
-"""add_scalar: what counts as a number, and the steps and times that are stored."""
+"""add_scalar: which values are numbers, and which steps and times are stored."""
 
 import os
 import struct
@@ -84,12 +84,12 @@ def test_tensors(log_dir):
         torch.tensor(0.1, dtype=torch.float64, requires_grad=True),
         torch.tensor([[3]]),
         torch.tensor(True),
-        torch.tensor(70000.0, dtype=torch.bfloat16),  # torch's writer makes this infinite,
+        torch.tensor(70000.0, dtype=torch.bfloat16),  # torch's writer logs infinity,
         torch.tensor(1e-9, dtype=torch.bfloat16),  # and this zero
         torch.tensor(0.375, dtype=torch.float8_e4m3fn),
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that they are in beta state
+        warnings.simplefilter("ignore")  # sparse tensors are in beta state
         sparse = torch.tensor([[7.0]]).to_sparse_csr()
     with tbc.SummaryWriter(log_dir) as writer:
         for tensor in (*tensors, sparse):
@@ -173,7 +173,7 @@ def test_a_tensor_without_data_is_told(log_dir):
 
 
 def test_a_dict_that_changes_while_it_is_logged(log_dir):
-    """__float__ and __index__ are code of the program: it may change the dict, as it may in a handler of a signal."""
+    """__float__ and __index__ run code of the program, which may change the dict; so may a signal handler."""
     result = run_script(
         """
         import sys, tbc
@@ -211,7 +211,7 @@ def test_a_dict_that_changes_while_it_is_logged(log_dir):
 
 
 def test_a_file_that_is_taken_away_while_it_answers(log_dir):
-    """By _is_overridden(), which a FileWriter answers with code of its class."""
+    """_is_overridden() runs code of the FileWriter's class, which may set `file_writer` to None."""
     result = run_script(
         """
         import sys, tbc

@@ -1,4 +1,4 @@
-"""SummaryWriter as a whole: constructor, directories, attributes, add_scalars, close and flush."""
+"""SummaryWriter: constructor, directories, attributes, add_scalars, close and flush."""
 
 import functools
 import inspect
@@ -32,7 +32,7 @@ def positional(function):
 
 
 def test_the_signatures_are_torchs():
-    """What tbc adds is keyword-only."""
+    """Parameters that tbc adds are keyword-only."""
     theirs = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
     names = {name for name in vars(theirs) if not name.startswith("_")} | {"__init__", "_get_file_writer"}
     for name in names:
@@ -99,7 +99,7 @@ def test_logging_after_close_starts_a_new_file(log_dir):
 
 
 def test_the_names_of_files_sort_by_their_age(log_dir):
-    """TensorBoard reads them in that order and never turns back; a number in the name passes from 9 to 10."""
+    """TensorBoard reads files in that order and never goes back. The number in the names passes from 9 to 10 here."""
     writer = tbc.SummaryWriter(log_dir)
     paths = []
     for _ in range(12):
@@ -117,7 +117,7 @@ def test_purge_step(log_dir, purge_step):
     assert (version.step, version.file_version) == (purge_step, "brain.Event:2")
     assert (start.step, start.session_log.status) == (purge_step, 1)
     writer.close()
-    writer.add_scalar("x", 1)  # not again in the next file
+    writer.add_scalar("x", 1)  # the next file has no second session start
     writer.close()
     _, event = read_events(find_event_files(log_dir)[-1])
     assert event.summary.value[0].tag == "x"
@@ -164,7 +164,7 @@ def test_add_scalars_writes_all_or_nothing(log_dir):
 
 
 def test_add_scalars_after_the_files_are_forgotten(log_dir):
-    """As torch's own close() does it, and programs that take its attributes for theirs."""
+    """torch's close() sets these attributes to None, and some programs do."""
     writer = tbc.SummaryWriter(log_dir)
     for step in range(3):
         writer.add_scalars("loss", {"train": step}, step)
@@ -179,7 +179,7 @@ def test_add_scalars_after_the_files_are_forgotten(log_dir):
 def test_it_can_be_patched_and_subclassed(log_dir, monkeypatch):
     class Mine(tbc.SummaryWriter):
         def __init__(self, log_dir, flush_secs=2):
-            tbc.SummaryWriter.__init__(self, log_dir, flush_secs)  # which lands in `comment`, in torch too
+            tbc.SummaryWriter.__init__(self, log_dir, flush_secs)  # flush_secs becomes `comment`, as in torch
             self.extra = []
 
         def add_scalar(self, tag, *arguments, **keywords):

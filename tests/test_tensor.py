@@ -26,7 +26,7 @@ def log_tensor(log_dir, tensor):
 
 
 def assert_same_array(ours, theirs):
-    """Bit by bit, NaN too; the type may be of the other byte order."""
+    """Check that arrays are equal bit by bit, NaN included; the byte order of the types may differ."""
     assert ours.dtype == theirs.dtype.newbyteorder("<")
     assert ours.shape == theirs.shape
     assert ours.tobytes() == theirs.astype(ours.dtype).tobytes()
@@ -51,7 +51,7 @@ def test_any_array_is_read_back(tag, step, array):
 def test_arrays_without_elements(log_dir, dtype, shape):
     tensor = log_tensor(log_dir, np.zeros(shape, dtype))
     assert [dim.size for dim in tensor.tensor_shape.dim] == list(shape)
-    if dtype in ("u4", "u8", "f2"):  # which TensorBoard does not decode, or only with a warning of numpy
+    if dtype in ("u4", "u8", "f2"):  # TensorBoard does not decode these, or numpy warns
         assert tensor.dtype == {"u4": 22, "u8": 23, "f2": 19}[dtype]
     else:
         assert_same_array(make_ndarray(tensor), np.zeros(shape, dtype))
@@ -92,7 +92,7 @@ TORCHS = ["float32", "float64", "int8", "int16", "int32", "int64", "bool", "comp
 @pytest.mark.parametrize("name", TORCHS)
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3, 4)])
 def test_tensors_as_torch_stores_them(log_dir, name, shape):
-    """The types are those of torch's that TensorBoard can decode."""
+    """The types are those that torch's writer stores and TensorBoard decodes."""
     torch = pytest.importorskip("torch")
     summary = pytest.importorskip("torch.utils.tensorboard.summary")
     tensor = (torch.randn(shape) * 3).to(getattr(torch, name))
@@ -102,7 +102,7 @@ def test_tensors_as_torch_stores_them(log_dir, name, shape):
         theirs.tensor_shape.SerializeToString(),
     )
     np.testing.assert_array_equal(make_ndarray(ours), make_ndarray(theirs))
-    if shape and name.startswith("float"):  # no shape at all means the same as an empty one
+    if shape and name.startswith("float"):  # for a scalar, no shape means the same as an empty one
         assert ours.SerializeToString() == theirs.SerializeToString()
 
 
@@ -128,7 +128,7 @@ def test_small_floats_of_torch_become_float32(log_dir, name):
 def test_half_a_complex_becomes_complex64(log_dir):
     torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is experimental
+        warnings.simplefilter("ignore")  # ComplexHalf is experimental
         tensor = torch.tensor([1 + 2j, 0.5j]).to(torch.complex32)
     assert_same_array(make_ndarray(log_tensor(log_dir, tensor)), np.array([1 + 2j, 0.5j], np.complex64))
 
@@ -149,7 +149,7 @@ def test_tensors_of_every_kind(log_dir):
     torch = pytest.importorskip("torch")
     plain = torch.tensor([[0.0, 1.5], [2.5, 0.0]])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that they are deprecated
+        warnings.simplefilter("ignore")  # some kinds are deprecated
         quantized = torch.quantize_per_tensor(plain, 0.5, 0, torch.qint8)
         float8 = plain.to(torch.float8_e4m3fn).to_sparse_csr()
     tensors = [

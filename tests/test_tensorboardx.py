@@ -1,6 +1,6 @@
-"""The same calls on tensorboardX's SummaryWriter and on tbc.compat.tensorboardx's, compared as in test_torch.py.
+"""The same calls to tensorboardX's SummaryWriter and to tbc.compat.tensorboardx's, compared as in test_torch.py.
 
-What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and nowhere else.
+All intended differences are in the table DIFFERENCES at the end.
 """
 
 import inspect
@@ -54,9 +54,9 @@ from tensorboardX.proto import event_pb2, summary_pb2  # noqa: E402
 from tensorboardX.summary import hparams as theirs_hparams  # noqa: E402
 from tensorboardX.utils import _prepare_video, convert_to_NTCHW  # noqa: E402
 
-logging.getLogger("tensorboardX").setLevel(logging.ERROR)  # which tells of every NaN
+logging.getLogger("tensorboardX").setLevel(logging.ERROR)  # it logs a warning for every NaN
 
-ODD = "a b/c%é.x"  # what tensorboardX writes as a_b/c_é.x
+ODD = "a b/c%é.x"  # tensorboardX writes it as a_b/c_é.x
 
 
 def compare(tmp_path_factory, calls):
@@ -77,7 +77,7 @@ LEFT_OUT = {
 
 
 def parameters(function):
-    """Those that tensorboardX knows."""
+    """Return the positional parameters: tbc's own are keyword-only."""
     kinds = inspect.Parameter
     found = [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
     return [entry for entry in found if entry[1] in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
@@ -214,8 +214,8 @@ def test_same_calls(one, tmp_path_factory):
 
 
 def test_all_together(tmp_path_factory):
-    """And after each other, in one run; those that raise leave no trace. (Order is kept among the images of a tag and
-    among the rest, so a tag for each method.)"""
+    """The calls follow one another in one run; those that raise log nothing. Each method has a tag of its own, because
+    only images of one tag, and all other values, keep their order."""
     compare(
         tmp_path_factory,
         [
@@ -237,10 +237,8 @@ def test_drawn_calls(drawn, tmp_path_factory):
     def check(one):
         method, arguments, keywords = one
         if method == "add_histogram":
-            arguments = (arguments[0], arguments[1].tolist())  # lists, too
-        if (
-            method == "add_embedding"
-        ):  # tensorboardX does not escape backslashes, and what is below the images is random
+            arguments = (arguments[0], arguments[1].tolist())  # to test lists, too
+        if method == "add_embedding":  # tensorboardX does not escape backslashes, and pads sprites with random bytes
             keywords = {**keywords, "tag": keywords["tag"].replace("\\", "/"), "label_img": None}
         compare(tmp_path_factory, [(method, arguments, keywords)])
 
@@ -269,7 +267,7 @@ def test_drawn_scalars(tmp_path_factory):
 
 
 def test_drawn_curves(tmp_path_factory):
-    """And what is exported of them."""
+    """The exported scalars are compared, too."""
     keys = st.text("abc/é ", min_size=1, max_size=5).filter(lambda key: key.strip("/") == key)
     curves = st.dictionaries(keys, st.floats(-1e9, 1e9, width=32), max_size=3)
 
@@ -300,13 +298,13 @@ def test_drawn_curves(tmp_path_factory):
     check()
 
 
-# Calls of all kinds, one after another. What tensorboardX does not take, and DIFFERENCES, are left out.
+# Sequences of calls of all kinds. Calls that tensorboardX does not accept, and DIFFERENCES, are left out.
 
 ANY_STEP = st.sampled_from([None, 7, -7, 1.9, "12", "best", [], True, np.int8(3), np.array(5), torch.tensor(4)]) | steps
 
 
 def as_taken(array):
-    """An array as tensorboardX takes it."""
+    """Draw an array in one of the forms that tensorboardX accepts."""
     ways = [array, np.asfortranarray(array), np.ma.masked_array(array), torch.from_numpy(array.copy())]
     return st.sampled_from([*ways, array.tolist(), list(array)] if array.dtype == np.float64 else ways)
 
@@ -358,7 +356,7 @@ def histograms(draw):
 
 
 def others(drawn):
-    """The calls of test_torch.py, whose arguments have names but for the first ones."""
+    """Draw a call of test_torch.py, with its positional arguments turned into keywords."""
 
     def named(one):
         method, arguments, keywords = one
@@ -382,7 +380,7 @@ ANY_CALL = st.one_of(
 
 @st.composite
 def sequences(draw):
-    """Each call has a tag of its own; some of its arguments are given by position."""
+    """Draw 20 calls. Each has a tag of its own, and some of its arguments are positional."""
     calls = []
     for i, (method, _, keywords) in enumerate(draw(st.lists(ANY_CALL, min_size=20, max_size=20))):
         given = inspect.signature(getattr(tensorboardX.SummaryWriter, method)).parameters
@@ -400,13 +398,13 @@ def sequences(draw):
             if name in keywords:
                 arguments.append(keywords.pop(name))
         calls.append((method, tuple(arguments), keywords))
-        if method == "close":  # files of one second have one name in tensorboardX
+        if method == "close":  # tensorboardX gives files of one second one name
             calls.append(call("__setattr__", "_filename_suffix", f".{i}"))
     return calls
 
 
 def test_drawn_sequences(tmp_path_factory):
-    @settings(max_examples=20, derandomize=True, phases=[Phase.generate])  # to shrink one takes minutes
+    @settings(max_examples=20, derandomize=True, phases=[Phase.generate])  # no shrinking: it takes minutes
     @given(sequences())
     def check(calls):
         compare(tmp_path_factory, calls)
@@ -415,7 +413,7 @@ def test_drawn_sequences(tmp_path_factory):
 
 
 def test_a_run_of_tensorboardx_goes_on(tmp_path):
-    """With the same curves, in the same runs."""
+    """tbc continues the same curves in the same runs."""
     image = np.zeros((3, 4, 5))
     for start, kind in ((0, tensorboardX.SummaryWriter), (3, SummaryWriter)):
         with quiet(), kind(tmp_path) as writer:
@@ -517,17 +515,17 @@ def test_use_metadata_is_checked(log_dir):
     with SummaryWriter(log_dir) as writer:
         with pytest.raises(ZeroDivisionError), writer.use_metadata(global_step=1):
             raise ZeroDivisionError
-        with writer.use_metadata(global_step=2):  # which the error has left
+        with writer.use_metadata(global_step=2):  # the error has ended the first use_metadata
             pass
 
 
-# --- what reads the files, copies, and a writer that writes none ---
+# --- exports, copies, and a writer that does not write ---
 
 
 def test_exported_scalars(tmp_path, log_dir):
     path = tmp_path / "scalars.json"
     writer = SummaryWriter(log_dir)
-    writer.add_scalar("alone", 1)  # is not exported, as in tensorboardX
+    writer.add_scalar("alone", 1)  # not exported, as in tensorboardX
     writer.add_scalars("loss", {"train": 0.1, "test": 1 / 3}, 4, 2.5)
     writer.add_scalars("loss", {"train": float("nan")}, 5, 3.5)
     writer.scalar_dict = {}
@@ -541,7 +539,7 @@ def test_exported_scalars(tmp_path, log_dir):
 
 
 def test_curves_stay_in_the_directory(tmp_path, log_dir):
-    """An absolute name would lead out of it, and does in tensorboardX."""
+    """An absolute name does not lead out of the directory; in tensorboardX it does."""
     with SummaryWriter(log_dir) as writer:
         writer.add_scalars(f"{tmp_path}/elsewhere", {"a": 1, "/b": 2})
     assert os.listdir(tmp_path) == ["run"]
@@ -550,7 +548,7 @@ def test_curves_stay_in_the_directory(tmp_path, log_dir):
 
 @pytest.mark.parametrize("kind", [SummaryWriter, tensorboardX.SummaryWriter])
 def test_a_second_export(tmp_path, kind):
-    """It holds everything again, and steps that were not given are 0: see the text of the module."""
+    """The second export has all values again, and steps that were not given are 0."""
     path = tmp_path / "scalars.json"
     exported = []
     with kind(tmp_path / "run") as writer:
@@ -607,12 +605,12 @@ def test_no_argument_is_looked_at_if_it_does_not_write(tmp_path, monkeypatch, na
     assert os.listdir() == []
 
 
-# --- those who write messages ---
+# --- programs that write messages ---
 
 
 @pytest.mark.parametrize("kind", [SummaryWriter, tensorboardX.SummaryWriter])
 def test_messages_of_tensorboardx(tmp_path, kind):
-    """As Ray and Lightning write them."""
+    """Ray and Lightning write messages so."""
     with kind(tmp_path, flush_secs=30) as writer:
         for message in theirs_hparams({"lr": 0.1}, {"loss": 1.0}):
             writer.file_writer.add_summary(message)
@@ -648,11 +646,11 @@ def test_record_writers(tmp_path_factory, records):
     assert [data for _, data in read_frames(ours)] == records
 
 
-# --- what tbc does otherwise, on purpose ---
+# --- intended differences ---
 
 
 def test_video(log_dir):
-    """tensorboardX makes it with moviepy, and its layouts without."""
+    """tensorboardX needs moviepy to encode a video, but not to arrange its frames."""
     video = RNG.integers(0, 256, (5, 4, 5, 6, 3), np.uint8)  # NTHWC
     with SummaryWriter(log_dir) as writer:
         writer.add_video(ODD, video, 3, 7, WALLTIME, "NTHWC", format="apng")
@@ -684,7 +682,7 @@ def test_sound(shape, tmp_path_factory):
     assert one[:-1] == other[:-1]
     np.testing.assert_allclose(
         one[-1], other[-1], atol=2
-    )  # times 32767 and toward zero, times 32768 and to the nearest
+    )  # tbc: times 32767, rounded toward zero; soundfile: times 32768, to the nearest
 
 
 def hparams(value):
@@ -699,7 +697,7 @@ def nothing(logged):
     return ("", "x") not in logged
 
 
-DIFFERENCES = [  # a call, what becomes of it in tensorboardX, and in tbc
+DIFFERENCES = [  # a call, its outcome in tensorboardX, and in tbc
     (call("add_scalar", "x", "0.5"), raises(TypeError), gives(number, 0.5)),
     (call("add_scalar", "x", torch.tensor(2, dtype=torch.bfloat16)), raises(TypeError), gives(number, 2)),
     (call("add_mesh", "x", POINTS), gives(tagged("x_1"), True), gives(tagged("x_VERTEX"), True)),
@@ -715,7 +713,7 @@ DIFFERENCES = [  # a call, what becomes of it in tensorboardX, and in tbc
         gives(lambda logged: only(logged, -1), np.full((1, 1, 3), 4)),
     ),
     (
-        call("add_images", "x", [IMAGE, IMAGE]),  # says that nothing is written
+        call("add_images", "x", [IMAGE, IMAGE]),  # tensorboardX prints that nothing is written
         gives(nothing, True),
         gives(lambda logged: only(logged, -1).shape, (20, 60, 3)),
     ),
@@ -746,7 +744,7 @@ DIFFERENCES = [  # a call, what becomes of it in tensorboardX, and in tbc
         gives(lambda logged: hparam(logged).string_value, '[1, "a"]'),
     ),
     (
-        call("add_hparams", {}, {"a b": 1}, "run"),  # the name in the HPARAMS tab, where it has to be that of the curve
+        call("add_hparams", {}, {"a b": 1}, "run"),  # the HPARAMS tab needs the name of the curve
         gives(lambda logged: '"a b"' in logged["run", "_hparams_/experiment"][0][-1], True),
         gives(lambda logged: '"a_b"' in logged["run", "_hparams_/experiment"][0][-1], True),
     ),
@@ -779,7 +777,7 @@ def test_use_metadata_without_a_time(kind, time, log_dir):
 def test_a_purge_is_written_once(kind, times, tmp_path):
     with kind(tmp_path, purge_step=3, filename_suffix=".1") as writer:
         writer.close()
-        writer._filename_suffix = ".2"  # files of one second have one name in tensorboardX
+        writer._filename_suffix = ".2"  # tensorboardX gives files of one second one name
         writer.add_scalar("x", 1)
     starts = [event.HasField("session_log") for path in find_event_files(tmp_path) for event in read_events(path)]
     assert sum(starts) == times

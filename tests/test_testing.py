@@ -1,4 +1,4 @@
-"""tbc.testing, as another project's tests use it; its strategies make what TensorBoard reads, too."""
+"""tbc.testing, as tests of another project use it. TensorBoard reads what its strategies make."""
 
 import tempfile
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_values_are_of_the_kinds_that_were_asked_for(data):
     event = data.draw(events(kinds))
     for value in values_of(event):
         has_plugin = value.content.metadata.plugin_data.plugin_name
-        assert value.kind in kinds or not has_plugin  # TensorFlow 1 names it with the first value only
+        assert value.kind in kinds or not has_plugin  # TensorFlow 1 stores the plugin only with the first value
     assert data.draw(summary_values(kinds)).DESCRIPTOR.name == "Value"
     assert isinstance(data.draw(tags()), str)
 

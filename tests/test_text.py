@@ -1,4 +1,4 @@
-"""add_text: any text comes back, with torch's tag."""
+"""add_text: any text is read back, under torch's tag."""
 
 import tempfile
 from enum import Enum

@@ -1,5 +1,7 @@
-"""Threads, signal handlers, finalizers and close() meet on one writer, many writers in one process. See also
-torture/threads.py, whose counts are small here."""
+"""Threads, signal handlers, finalizers and close() on one writer; many writers in one process.
+
+Some tests call torture/threads.py with small counts.
+"""
 
 import os
 import sys
@@ -55,7 +57,7 @@ def test_many_writers_share_a_thread():
 
 
 def test_an_exit_in_a_signal_handler(log_dir, tmp_path):
-    """What many do on SIGTERM, whatever the call it interrupts."""
+    """Many programs exit in the handler of SIGTERM, which may interrupt any call."""
     result = run_script(
         """
         import os, signal, sys, threading, tbc
@@ -75,11 +77,11 @@ def test_an_exit_in_a_signal_handler(log_dir, tmp_path):
     )
     (path,) = (tmp_path / "run").iterdir()
     last = int(result.stdout)
-    assert steps(path)["x"] in (list(range(last + 1)), list(range(last + 2)))  # the step is counted behind the call
+    assert steps(path)["x"] in (list(range(last + 1)), list(range(last + 2)))  # a step is counted after its call
 
 
 def test_more_files_than_a_process_may_have(log_dir):
-    """An OSError that says which file, and the files that are open go on."""
+    """The OSError names the file, and open files stay usable."""
     run_script(
         """
         import errno, os, resource, sys, tbc

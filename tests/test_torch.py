@@ -1,6 +1,6 @@
-"""The same calls on torch's SummaryWriter and on tbc's, read by TensorBoard's loader and compared by what they mean.
+"""The same calls to torch's SummaryWriter and to tbc's, read by TensorBoard's loader and compared by meaning.
 
-What tbc does otherwise, on purpose, is in the table DIFFERENCES at the end, and nowhere else.
+All intended differences are in the table DIFFERENCES at the end.
 """
 
 import array
@@ -32,7 +32,7 @@ RNG = np.random.default_rng(0)
 
 @st.composite
 def as_given(draw, array):
-    """An array the way users have it: numpy's or torch's, with gradients, transposed, strided."""
+    """Draw an array in a form that users have: numpy's or torch's, with gradients, transposed, strided."""
     way = draw(st.sampled_from(["numpy", "torch", "gradient", "transposed", "strided"]))
     if way == "numpy" or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
         return array
@@ -81,7 +81,7 @@ def histogram_calls(draw):
     bins = draw(st.sampled_from(["tensorflow", "auto", 7, "fd"]))
     max_bins = draw(st.sampled_from([None, 3, 64]))
     if isinstance(bins, str) and bins != "tensorflow" and np.ptp(values.astype(float)) > 1e3:
-        bins = 5  # numpy may want more memory than there is
+        bins = 5  # numpy may need more memory than there is
     return call("add_histogram", draw(tags), draw(as_given(values)), bins=bins, max_bins=max_bins, **draw(STAMP))
 
 
@@ -226,7 +226,7 @@ POINTS = RNG.random((1, 4, 3))
 MATRIX = RNG.random((3, 2))
 CURVE = RNG.integers(0, 2, 50), RNG.random(50)
 LINEAR, BATCH = torch.nn.Linear(4, 3), torch.ones(2, 4)
-BELOW = np.nextafter(np.arange(256) / 255, 0).reshape(1, 16, 16)  # times 255, rounded down: as float32 one more
+BELOW = np.nextafter(np.arange(256) / 255, 0).reshape(1, 16, 16)  # times 255 and rounded down, one less than as float32
 
 LISTED = [
     *(
@@ -315,7 +315,7 @@ LISTED = [
 ]
 
 PAIR = [1.0, 2.0]
-SEQUENCES = {  # of two numbers, as everything that torch's writer makes an array of or iterates over
+SEQUENCES = {  # two numbers in everything that torch's writer accepts as a sequence
     "list": PAIR,
     "tuple": (1.0, 2.0),
     "range": range(1, 3),
@@ -335,12 +335,12 @@ RAW = 0, 2, 3, 3.5, 4.5
 
 @pytest.mark.parametrize("kind", [*SEQUENCES, *VIEWS])
 def test_sequences(kind, tmp_path_factory):
-    """Where torch takes them; tbc takes views, too, where torch raises."""
+    """The calls are those where torch accepts sequences. tbc also accepts views, for which torch raises."""
     calls = [call("add_histogram_raw", "x", *RAW, *[(SEQUENCES | VIEWS)[kind]] * 2)]
     if kind in SEQUENCES:
         pair = SEQUENCES[kind]
         calls += [call("add_pr_curve_raw", "x", *[pair] * 6, num_thresholds=2)]
-        if kind != "tensor":  # torch: TypeError
+        if kind != "tensor":  # torch raises TypeError
             calls += [call("add_pr_curve", "x", np.array([0, 1]), np.array([0.5, 0.5]), weights=pair)]
     compare(tmp_path_factory, calls)
 
@@ -379,12 +379,12 @@ def test_listed_calls(one, tmp_path_factory):
 
 
 def test_all_together(tmp_path_factory):
-    """And after each other, in one run; those that raise leave no trace. (Order is kept among the images of a tag and
-    among the rest, so a tag for each method.)"""
+    """The calls follow one another in one run; those that raise log nothing. Each method has a tag of its own, because
+    only images of one tag, and all other values, keep their order."""
     calls = [
         (method, (method, *arguments[1:]) if arguments and arguments[0] == "x" else arguments, keywords)
         for method, arguments, keywords in LISTED
-        if method != "add_embedding"  # the same one again replaces the other
+        if method != "add_embedding"  # a second embedding of the same name replaces the first
     ]
     compare(tmp_path_factory, calls)
 
@@ -402,11 +402,11 @@ def draw_figure(k):
     return figure
 
 
-# --- what tbc does otherwise, on purpose ---
+# --- intended differences ---
 
 
 def only(logged, *where):
-    """The one entry under a tag, or what it has at an index."""
+    """Return the only entry of the tag "x", or its element at an index."""
     (entry,) = logged["", "x"]
     return entry[where[0]] if where else entry
 
@@ -463,7 +463,7 @@ def nodes(logged):
 
 
 def mode(logged):
-    """Of a module in evaluation, after the call; put back."""
+    """Return whether the call left the module in training mode; set it back to evaluation."""
     was = PARTLY[0].training
     PARTLY[0].eval()
     return was
@@ -480,10 +480,10 @@ JUST_BELOW = next(
 )
 WIDE = torch.zeros(3, 3, 4, 6)
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
-LABELS = iter("abc")  # torch's writer refuses it before it takes one
+LABELS = iter("abc")  # torch's writer rejects an iterator before it takes an item
 GRAY = torch.full((4, 1, 2, 2), 100, dtype=torch.uint8)
 
-DIFFERENCES = [  # the line of README's table, a call or a list of calls, what becomes of it in torch, and in tbc
+DIFFERENCES = [  # the line of README's table, one call or a list, the outcome in torch, and in tbc
     (
         "bfloat16 and float8",
         call("add_scalar", "x", torch.tensor(70000.0, dtype=torch.bfloat16)),
@@ -972,7 +972,7 @@ def test_differences(title, one, theirs, ours, tmp_path_factory):
     for writer_class, outcome in ((TorchWriter, theirs), (tbc.SummaryWriter, ours)):
         try:
             logged, raised = log(writer_class, tmp_path_factory.mktemp("run"), one if isinstance(one, list) else [one])
-        except (OverflowError, ValueError) as error:  # of TensorBoard's loader
+        except (OverflowError, ValueError) as error:  # raised by TensorBoard's loader
             logged, raised = error, [None]
         assert outcome(logged, raised), (writer_class, logged, raised)
 
@@ -984,7 +984,7 @@ HANGS = "an event of time 0 and step 0 that is empty"
     ("module", "hangs"), [("torch.utils.tensorboard", True), ("tbc", False)], ids=["theirs", "ours"]
 )
 def test_an_empty_event(module, hangs, tmp_path):
-    """A thread of torch's writer does not count records without bytes as done, and flush() waits for them."""
+    """torch's writer never counts an event without bytes as written, so flush() waits for ever."""
     script = """
         import importlib, os, sys, threading
         from tensorboard.compat.proto.event_pb2 import Event
@@ -1000,7 +1000,7 @@ def test_an_empty_event(module, hangs, tmp_path):
 
 
 def test_what_is_different_is_told():
-    """README's table has a line for each, and no other; differences.py has how to recognise each."""
+    """README's table has one line for each difference, and differences.py has how to recognise it."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     table = readme.partition("| | torch 2.13 | tbc |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
     proved = {title for title, *_ in DIFFERENCES} | {HANGS}
@@ -1020,7 +1020,7 @@ def test_what_is_different_is_told():
     ids=lambda one: one[0],
 )
 def test_exceptions_of_other_types(one, tmp_path_factory):
-    """As README says: both raise, tbc with a message of its own."""
+    """Both raise, with other messages, as README says."""
     (_, (ours,)), (_, (theirs,)) = (
         log(kind, tmp_path_factory.mktemp("x"), [one]) for kind in (tbc.SummaryWriter, TorchWriter)
     )

@@ -1,6 +1,6 @@
-"""What a user has: trees of runs, as torch, tensorboardX, tbc and six other packages write them.
+"""Trees of runs as users have them, written by torch, tensorboardX, tbc and six other packages.
 
-Each command and each function reads each tree. TensorBoard's EventMultiplexer says what is in it.
+Each command and function reads each tree. TensorBoard's EventMultiplexer is the oracle.
 """
 
 import json
@@ -24,16 +24,16 @@ from tbc.reader.tags import PLUGIN_KINDS
 
 RECORDED = Path(__file__).parent / "data" / "trees"
 PACKAGES = sorted(path.name for path in RECORDED.iterdir() if path.is_dir())
-MODULES = {"tensorflow1": "tensorflow", "tensorflow2": "tensorflow"}  # the rest have the names of their trees
+MODULES = {"tensorflow1": "tensorflow", "tensorflow2": "tensorflow"}  # the other packages have the names of their trees
 LOGGERS = ["torch", "tensorboardX", "tbc"]
-KINDS = PLUGIN_KINDS | {"graph_tagged_run_metadata": "run_metadata"}  # so TensorBoard calls those of TensorFlow 1
-SCREEN = 20  # lines
+KINDS = PLUGIN_KINDS | {"graph_tagged_run_metadata": "run_metadata"}  # TensorBoard's name for TensorFlow 1's
+SCREEN = 20  # lines of notes at most
 NAN = float("nan")
 
 
 @pytest.fixture(scope="module", params=[*PACKAGES, *LOGGERS, *(f"{name} now" for name in PACKAGES)])
 def tree(request, tmp_path_factory):
-    """A tree that was recorded, or one that the package writes here, if it is installed."""
+    """A recorded tree, or one that the package writes now, if it is installed."""
     name, _, is_written = request.param.partition(" ")
     if name in LOGGERS:
         directory = tmp_path_factory.mktemp(name)
@@ -52,7 +52,7 @@ def tree(request, tmp_path_factory):
 
 
 def log_with(name, directory):
-    """Two runs of every kind, the second of which restarts at step 5; hyperparameters, a layout, a graph."""
+    """Log two runs with every kind, hyperparameters, a layout and a graph. The second run restarts at step 5."""
     if name == "torch":
         SummaryWriter = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
     elif name == "tensorboardX":
@@ -68,7 +68,7 @@ def log_with(name, directory):
             with SummaryWriter(f"{directory}/{run}", purge_step=purge_step) as writer:
                 for step in range(purge_step or 0, 8):
                     writer.add_scalar("loss/train", [1 / (1 + step), NAN][step == 3], step)
-                    if not purge_step:  # which does not reach the runs of torch's add_scalars
+                    if not purge_step:  # torch's purge_step does not reach runs of add_scalars
                         writer.add_scalars("losses", {"a": step, "b": -step}, step)
                     writer.add_histogram("weights", rng.normal(size=50), step)
                 writer.add_image("photo", rng.random((3, 4, 5)), step)
@@ -88,7 +88,7 @@ def log_with(name, directory):
 
 
 def count(run):
-    """How many values a loaded run has."""
+    """Return how many values a loaded run has."""
     return sum(len(values) for *_, values in run.all())
 
 
@@ -98,7 +98,7 @@ def tensor_of(name, array):
 
 @pytest.fixture(scope="module")
 def tensorboard(tree):
-    """Every value, none of which is left out as one that was logged again."""
+    """TensorBoard's view of the tree, with every value: nothing is purged or sampled."""
     every = {plugin_event_accumulator.TENSORS: 0}
     plugins = dict.fromkeys([*KINDS, "graphs"], 0)
     multiplexer = EventMultiplexer(
@@ -109,7 +109,7 @@ def tensorboard(tree):
 
 
 def run(capfd, *arguments):
-    """The lines a command prints; it succeeds, and its notes fit on the screen."""
+    """Return the lines that a command prints. It must succeed, and its notes must fit on the screen."""
     status = main(list(map(str, arguments)))
     output, errors = capfd.readouterr()
     assert status == 0, errors
@@ -161,7 +161,7 @@ def test_tags_lists_what_tensorboard_lists(capfd, tree, tensorboard):
     expected = {}
     for name, contents in tensorboard.Runs().items():
         for tag in contents[plugin_event_accumulator.TENSORS]:
-            metadata = tensorboard.AllSummaryMetadata()[name].get(tag)  # tf.summary.write has none
+            metadata = tensorboard.AllSummaryMetadata()[name].get(tag)  # tf.summary.write stores none
             plugin = metadata.plugin_data.plugin_name if metadata else ""
             if plugin == "graphs":
                 expected[name, "", "graph"] = None
@@ -266,7 +266,7 @@ def test_lightning(capfd):
 def test_transformers():
     (loaded,) = load_runs(RECORDED / "transformers").values()
     epoch = loaded.scalars["train/epoch"]
-    assert epoch.step.tolist() == [2, 4, 4, 6, 8, 8, 10, 12, 12, 12]  # with each evaluation, and at the end
+    assert epoch.step.tolist() == [2, 4, 4, 6, 8, 8, 10, 12, 12, 12]  # again at each evaluation and at the end
     assert epoch.hidden == 0
     assert json.loads(loaded.values["text"]["args/text_summary"][0])["num_train_epochs"] == 3
 

@@ -1,4 +1,4 @@
-"""Values as files of their own: show --out, and tbc.reader.unpack."""
+"""Values written to files: show --out, and tbc.reader.unpack."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def text(tag, *strings, shape=(), step=0, plugin="text"):
     )
 )
 def test_no_two_values_have_one_name(values):
-    """On no file system: names that differ in case alone, or in how an accent is composed, would be one on some."""
+    """Names must differ on every file system: some ignore case, or how an accent is composed."""
     folder = Folder("out")
     names = [
         folder._free_name(run, f"{name_of(tag)}-{step}-{nth}", "png")
@@ -67,7 +67,7 @@ def test_the_name_of_a_long_tag_does_not_depend_on_others():
     tag = "損失/" * 100
     assert name_of(tag) == name_of(tag)
     assert len(name_of(tag)) <= LONGEST
-    assert not re.search("%.?=", name_of(tag))  # no half of an escape
+    assert not re.search("%.?=", name_of(tag))  # no escape is cut
     assert name_of("loss/train 1") == "loss%2Ftrain 1"
     assert name_of(".hidden") == "%2Ehidden"
 
@@ -107,7 +107,7 @@ def test_strings_stay_what_they_are(tmp_path, strings, shape, suffix, content, p
     ],
 )
 def test_graphs_of_tensorflow_2(capsys, tmp_path, plugin, suffix, kind):
-    """As tf.summary.trace_export and Keras' callback write them: a string in a tensor."""
+    """tf.summary.trace_export and Keras' callback write a graph as a string in a tensor."""
     content = b'{"class_name": "Sequential"}'
     value = text("keras", content, plugin=plugin, step=3).content
     (tmp_path / "run").mkdir()

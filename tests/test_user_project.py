@@ -1,4 +1,4 @@
-"""user_project/ is somebody's: `make lint` checks it as its checkers would, by the types that tbc is installed with."""
+"""user_project/ stands for a user's project: `make lint` runs type checkers on it, with tbc's installed types."""
 
 import inspect
 import re

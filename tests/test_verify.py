@@ -1,4 +1,4 @@
-"""verify() and its command: what is found in damaged, torn and odd files; the kernel against pure Python."""
+"""verify() and its command: findings in damaged, truncated and odd files; the kernel compared to pure Python."""
 
 import bz2
 import dataclasses
@@ -38,12 +38,12 @@ SOUND = ["pytorch.tfevents", "tensorflow.tfevents.v2"]
 
 
 def found(path, **options):
-    """(severity, kind, offset) of the findings at a path."""
+    """Return (severity, kind, offset) of each finding at a path."""
     return [(one.severity, one.kind, one.offset) for report in verify(path, **options) for one in report.findings]
 
 
 def message(path):
-    """Of the only finding at a path."""
+    """Return the message of the only finding at a path."""
     (finding,) = (one for report in verify(path) for one in report.findings)
     return finding.message
 
@@ -53,7 +53,7 @@ def path(tmp_path):
     return tmp_path / "run" / "events.out.tfevents.1"
 
 
-# What verify finds, and does not
+# What verify finds and does not find
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -79,7 +79,7 @@ def test_what_tbc_writes_is_intact(log_dir):
     }
 
 
-ODD = {  # the events of a file: what is found in which of them, and words of the message
+ODD = {  # the events of a file, the finding and the index of its event, and words of the message
     "no version": ([scalar(1), scalar(2)], ("warning", "version", 0), "the first record is not a file_version"),
     "a NaN": (
         [VERSION, scalar(1, wall_time=math.nan)],
@@ -174,8 +174,8 @@ def test_what_is_fine_is_not_told(path, what):
 
 
 def dropped(events):
-    """What verify should find about the steps of these events, by the rule of TensorBoard's data server, plainly:
-    (kind, tag) -> the first event, how many, how many values it drops."""
+    """Return what verify must find about the steps of these events, by the rule of TensorBoard's data server:
+    {(kind, tag): (index of the first event, how many events, how many values are dropped)}."""
     expected = {}
     kept = {}  # tag -> the steps that are left
     last = {}  # tag -> the index of its last event
@@ -243,7 +243,7 @@ def test_where_stretches_are_joined_the_count_is_a_bound(make, events, most, lea
 
 @pytest.mark.parametrize("stride", [None, 1, 7])
 def test_memory_goes_with_the_tags_not_the_values(stride):
-    """The stretches that are kept are bounded, also of steps that are never even."""
+    """The number of stretches is bounded, even if steps are never evenly spaced."""
     tally = Tally(most=1000, least=16)
     tally.begin_file(math.inf)
     for i in range(5000):
@@ -256,7 +256,7 @@ def test_memory_goes_with_the_tags_not_the_values(stride):
 
 def outcome(path, kernel):
     with mock.patch.object(verifying, "_scan", verifying._scan if kernel else None):
-        return list(map(repr, verify(path)))  # repr, as NaN is no NaN
+        return list(map(repr, verify(path)))  # repr, since NaN != NaN
 
 
 mixed_files = st.lists(
@@ -307,7 +307,7 @@ def test_the_kernel_takes_no_message_that_protobuf_refuses(tmp_path_factory, rec
 
 
 def test_the_kernel_leaves_nothing_usual_to_python(tmp_path, monkeypatch):
-    """Else verify would be slow: healthy files of every kind, and steps and times that repeat or go back."""
+    """The kernel handles healthy files of every kind, and steps and times that repeat or go back; Python is slow."""
     log(tbc.SummaryWriter(tmp_path / "tbc"))
     keras(tmp_path / "keras")
     odd = [scalar(i % 7, "тег", wall_time=i % 5) for i in range(50)]
@@ -426,7 +426,7 @@ def test_a_record_that_ends_within_another_damage_is_one_finding(path):
     assert found(path) == [("error", "corrupt", 40)]
 
 
-WRONG = {  # bytes that stand in place of an event file, made of a sound one, and words of the finding
+WRONG = {  # what turns a good event file into a wrong one, and words of the finding
     "gzip": (gzip.compress, "compressed with gzip"),
     "xz": (lzma.compress, "compressed with xz"),
     "bzip2": (bz2.compress, "compressed with bzip2"),
@@ -606,14 +606,14 @@ def test_many_findings_are_counted(path, monkeypatch):
 
 
 def hparams(tag):
-    """As torch and Lightning write it, without a step."""
+    """Return an event of hyperparameters as torch and Lightning write it, without a step."""
     event = Event(wall_time=NOW)
     event.summary.value.add(tag=f"_hparams_/{tag}", metadata={"plugin_data": {"plugin_name": "hparams"}})
     return event
 
 
 def tensor(step, tag, plugin, wall_time=NOW):
-    """As TensorFlow 2 and Keras write it."""
+    """Return an event as TensorFlow 2 and Keras write it."""
     event = Event(step=step, wall_time=wall_time)
     value = event.summary.value.add(tag=tag, tensor={"dtype": 1, "float_val": [0.5]})
     value.metadata.plugin_data.plugin_name = plugin
@@ -621,7 +621,7 @@ def tensor(step, tag, plugin, wall_time=NOW):
 
 
 def lightning(log_dir):
-    """`epoch` is logged with each loss, and once more at the step of the validation."""
+    """Log as Lightning does: `epoch` with each loss, and once more at the step of the validation."""
     for version in ("version_0", "version_1"):
         events = [hparams("experiment"), hparams("session_start_info"), hparams("session_end_info")]
         events += [scalar(0, "hp_metric", value=-1)]
@@ -633,7 +633,7 @@ def lightning(log_dir):
 
 
 def hf_trainer(log_dir):
-    """The last log has `train/epoch` again, as does each evaluation."""
+    """Log as HF Trainer does: the last log has `train/epoch` again, and so has each evaluation."""
     events = [tensor(0, "args/text_summary", "text"), tensor(0, "model_config/text_summary", "text")]
     for step in (500, 1000, 1500):
         events += [scalar(step, f"train/{name}") for name in ("loss", "grad_norm", "learning_rate", "epoch")]
@@ -643,7 +643,7 @@ def hf_trainer(log_dir):
 
 
 def keras(log_dir):
-    """The training's file has the graph; an empty one of the profiler may stand beside it."""
+    """Log as Keras does: the training's file has the graph, and the profiler may add an empty file."""
     for run in ("train", "validation"):
         graph = tensor(0, "keras", "graph_keras_model")
         metadata = Event(wall_time=NOW, tagged_run_metadata={"tag": "batch_2", "run_metadata": b""})
@@ -660,7 +660,7 @@ def keras(log_dir):
 
 
 def sb3(log_dir):
-    """Steps are of no even stride."""
+    """Log as Stable-Baselines3 does: steps are not evenly spaced."""
     for run in ("PPO_1", "PPO_2"):
         events = []
         for i, step in enumerate((2048, 4096, 6000, 6001, 9007)):
@@ -704,7 +704,7 @@ def test_healthy_trees_pass(tmp_path, program, capsys):
     assert_valid(tmp_path, strict=True)
 
 
-# Beside TensorBoard's data server
+# Compared to TensorBoard's data server
 
 LOGS = {  # what is logged, file by file
     "a restart": [[scalar(step) for step in range(100)], [scalar(step) for step in range(5, 17)]],

@@ -1,4 +1,4 @@
-"""add_video: GIFs and animated PNGs, decoded again."""
+"""add_video: GIFs and animated PNGs, decoded by Pillow."""
 
 import io
 import struct
@@ -21,9 +21,9 @@ rates = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 
 
 def decoded(file, mode):
-    """What Pillow sees: the frames, the milliseconds of each."""
+    """Return the frames as Pillow decodes them, and the milliseconds of each."""
     with Image.open(io.BytesIO(file)) as image:
-        assert image.info["loop"] == 0  # without end
+        assert image.info["loop"] == 0  # plays for ever
         shown = [(np.asarray(frame.convert(mode)), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     frames, durations = zip(*shown, strict=True)
     return np.stack(frames), list(durations)
@@ -34,7 +34,7 @@ def clips(channels):
 
 
 def many_colors(side=32):
-    """A frame of more than a GIF can show."""
+    """Return a frame with more colors than a GIF can have."""
     frame = RNG.integers(0, 256, (side, side, 3), np.uint8)
     assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 256
     return frame
@@ -67,7 +67,7 @@ batches = arrays.arrays(
 def test_clips_are_tiled_as_torch_does(batch):
     utils = pytest.importorskip("torch.utils.tensorboard._utils")
     frames = video.tile(batch).pixels()
-    np.testing.assert_array_equal(frames / np.float32(255), utils._prepare_video(batch))  # torch divides by it, too
+    np.testing.assert_array_equal(frames / np.float32(255), utils._prepare_video(batch))  # torch divides by 255, too
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_few_colors_are_exact(colors, t, height, width):
 
 @pytest.mark.parametrize("channel", range(3))
 def test_256_colors_are_few_and_257_are_not(channel):
-    """All in one channel but for one, which is in another; the last one comes in the last frame."""
+    """256 colors differ in one channel, the last one in another. It comes in the last frame."""
     colors = np.zeros((257, 3), np.uint8)
     colors[:256, channel] = range(256)
     colors[256, channel - 1] = 7
@@ -246,7 +246,7 @@ def test_an_apng_shows_every_pixel(frames):
 
 
 def test_the_chunks_of_an_apng():
-    """Viewers that know no animation show the first frame; the others see that no chunk is lost."""
+    """Viewers without animation show the first frame. Others check the sequence numbers of the chunks."""
     frames = RNG.integers(0, 256, (3, 4, 5, 3), np.uint8)
     chunks = chunks_of(video.encode_apng(frames, 29.97))
     names = [name for name, _ in chunks]
@@ -273,10 +273,10 @@ def test_large_frames_are_compressed_in_strips():
 
 
 def delay(fps):
-    """Of each frame, in seconds."""
+    """Return the delay of each frame, in seconds."""
     png = video.encode_apng(np.zeros((2, 1, 1, 3), np.uint8), fps)
     (found,) = {struct.unpack_from(">HH", data, 20) for name, data in chunks_of(png) if name == b"fcTL"}
-    assert found[1] > 0  # 0 stands for 100
+    assert found[1] > 0  # a denominator of 0 means 100
     return Fraction(*found)
 
 

@@ -1,4 +1,4 @@
-"""Tensors without data of their own (sharded, fake, on the meta device, inside torch.func) and arrays with masks."""
+"""Tensors without data of their own (sharded, fake, on the meta device, inside torch.func), and masked arrays."""
 
 import math
 import subprocess
@@ -17,7 +17,7 @@ import tbc.summary
 torch = pytest.importorskip("torch")
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
-KINDS = {  # each with the shape it takes
+KINDS = {  # each with the shape that it accepts
     "scalar": ((), lambda w, x: w.add_scalar("x", x)),
     "step": ((), lambda w, x: w.add_scalar("x", 1, x)),
     "scalars": ((), lambda w, x: w.add_scalars("x", {"a": x})),
@@ -40,7 +40,7 @@ KINDS = {  # each with the shape it takes
 
 
 def logged(log_dir, add, value):
-    """What is in the directory after a call."""
+    """Return what the directory has after a call."""
     with tbc.SummaryWriter(log_dir) as writer:
         add(writer, value)
     files = {path: path.read_bytes() for path in log_dir.rglob("*.*sv")}
@@ -78,7 +78,7 @@ def test_a_tensor_without_data_is_refused_by_every_kind(kind, unreal, writer, lo
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("step", "scalars of one run")])
 def test_a_real_tensor_under_a_fake_mode_is_refused(kind, writer, log_dir):
-    """Whatever torch does with it there gives a tensor without data; a histogram of it was one of foreign memory."""
+    """Operations there give tensors without data. tbc once made a histogram of foreign memory from one."""
     shape, add = KINDS[kind]
     value = torch.ones(shape)
     with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(ValueError, match="FakeTensor has no data to log"):
@@ -103,7 +103,7 @@ def test_arrays_inside_torch_func_are_refused(kind, transform, writer):
 
 
 def test_numbers_inside_torch_func(writer, log_dir):
-    """torch knows the value inside of grad, and not inside of vmap."""
+    """torch knows the value inside grad, but not inside vmap."""
 
     def in_grad(x):
         writer.add_scalar("x", x.sum(), x.sum())
@@ -153,7 +153,7 @@ def test_a_wrapper_is_refused_as_an_array_and_asked_for_its_number(writer, log_d
 
 
 class Subclass(torch.Tensor):
-    """With data of its own, as those of fastai, MONAI and torchvision."""
+    """A subclass with data of its own, as in fastai, MONAI and torchvision."""
 
 
 def test_a_subclass_with_data_is_logged_as_a_tensor(tmp_path):
@@ -184,7 +184,7 @@ def test_summary_functions_refuse_them_too():
 
 
 def two_processes(tmp_path, code):
-    """Runs `code` as two ranks of a gloo group; returns what each printed."""
+    """Run `code` as two ranks of a gloo group; return what each printed."""
     prologue = """
         import os, sys, warnings
         import numpy as np, torch, torch.distributed as dist
@@ -229,7 +229,7 @@ def two_processes(tmp_path, code):
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
 def test_tensors_that_are_split_over_ranks(tmp_path):
-    """On rank 0 alone: whatever started a collective would wait for ever."""
+    """Only rank 0 logs, so a collective operation would wait for ever."""
     two_processes(
         tmp_path,
         """

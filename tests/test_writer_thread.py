@@ -1,4 +1,4 @@
-"""What the writer thread promises, each in a process of its own with a time limit: a hang is a failure."""
+"""Promises of the writer thread. Most tests run in a process with a time limit: a hang is a failure."""
 
 import os
 import sys
@@ -56,7 +56,7 @@ def test_an_exit_without_close_waits_for_images(log_dir):
 
 
 def test_what_is_logged_last_of_all_is_written(log_dir):
-    """By a handler that runs after tbc's own, to a writer that nothing ever frees."""
+    """An exit handler that runs after tbc's own logs to a writer that is never freed."""
     run_script(
         """
         import atexit, ctypes, sys, numpy as np, tbc
@@ -75,8 +75,8 @@ def test_what_is_logged_last_of_all_is_written(log_dir):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="Linux tells how often a thread has slept")
 def test_a_program_that_flushes_does_not_wait_for_the_thread(log_dir):
-    """Neither a flush wakes it, on a disk that is quick, nor the first event after one. That would take many times as
-    long, and where other programs want the processor, milliseconds."""
+    """On a fast disk, neither a flush nor the first event after it wakes the thread. Waking takes many times as long,
+    and milliseconds where other programs use the processor."""
     result = run_script(
         """
         import os, sys, time, tbc
@@ -154,7 +154,7 @@ def test_10_000_files_one_after_another_leave_nothing_behind(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_the_thread_has_a_name(log_dir):
-    """As `top -H` shows it."""
+    """`top -H` shows the name."""
     script = """
         import glob, sys, tbc
         writer = tbc.SummaryWriter(sys.argv[1])
@@ -182,7 +182,7 @@ def test_many_open_files_share_a_thread(tmp_path):
         assert (event.step, value.simple_value) == (7, i)
 
 
-# A FIFO nobody reads is the slowest of disks.
+# A FIFO that nobody reads stands for a stuck disk.
 STUCK = """
 import os, signal, sys, threading, time, warnings, tbc
 from tbc import _core
@@ -196,7 +196,7 @@ file.attach(os.open(path, os.O_WRONLY), path, 100)
 
 
 def test_a_full_queue_waits_without_the_gil(tmp_path):
-    """The call waits, other threads run, and nothing is lost."""
+    """While the call waits, other threads run. Nothing is lost."""
     script = """
         done = []
         def log():
@@ -234,7 +234,7 @@ def test_ctrl_c_interrupts_whatever_waits(tmp_path):
 
 
 def test_a_fork_does_not_wait_for_a_stuck_write(tmp_path):
-    """A thousand of them would take 20 minutes if each waited a second."""
+    """A thousand forks would take 20 minutes if each waited a second."""
     script = """
         import tbc.file_writer  # has the hooks around a fork
         warnings.simplefilter("ignore")
@@ -250,7 +250,7 @@ def test_a_fork_does_not_wait_for_a_stuck_write(tmp_path):
 
 
 def test_an_exit_waits_a_bounded_time_for_a_stuck_write(tmp_path):
-    """It says what is lost, and what is in other files is written."""
+    """The exit reports what is lost, and writes events of other files."""
     script = """
         well = tbc.SummaryWriter(path + "-run")
         well.add_scalar("x", 1.0, 0)
@@ -299,7 +299,7 @@ def test_a_failing_disk_does_not_hold_up_other_files(tmp_path):
 
 @pytest.mark.parametrize("call", ["flush", "close"])
 def test_a_failing_disk_is_told_with_errno_and_path(log_dir, call):
-    """RLIMIT_FSIZE leaves no room for the file, nor for another one. When it is lifted, the error ends."""
+    """RLIMIT_FSIZE leaves no room for this file or another one. The error ends when the limit is lifted."""
     run_script(
         f"""
         import errno, resource, sys, tbc
