@@ -86,9 +86,9 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
                 writer.add_scalar("x", 1.0, step)
         (warning,) = [warning for warning in told if "events are dropped" in str(warning.message)]
         assert warning.category is RuntimeWarning and path in str(warning.message), warning
-        assert len(told) <= 2, told  # that the disk fails
+        assert len(told) <= 2, told  # one warning that the disk fails, and one that events are dropped
         stats = writer.stats()
-        assert 0 < stats.queued < 100_100, stats  # the size of an event is estimated when it comes
+        assert 0 < stats.queued < 100_100, stats  # the size of an event is estimated when it is queued
         assert 7_000 < stats.dropped < 9_000, stats
         assert stats.retries > 0 and stats.rotations == 0, stats
         assert (stats.error.errno, stats.error.filename) == (errno.ENOSPC, path), stats
@@ -99,7 +99,7 @@ def test_events_are_dropped_and_counted_when_the_queue_is_full(log_dir):
         writer.flush()
         after = writer.stats()
         assert (after.queued, after.dropped, after.error) == (0, stats.dropped, None), after
-        assert 0 < after.written < os.path.getsize(path), after  # which has its head, too
+        assert 0 < after.written < os.path.getsize(path), after  # the file also has its first record
         writer.close()
         print(stats.dropped)
         """,
@@ -490,7 +490,7 @@ def test_a_sync_that_fails_is_told_or_made_up_for(log_dir):
                 else:
                     assert faults.dirty(directory) == [], (kind, n, faults.dirty(directory))
                 faults.disarm()
-                writer.add_summary(Summary(), next(log))  # behind a failure, in a new file
+                writer.add_summary(Summary(), next(log))  # after a failure, in a new file
                 writer.flush(sync=True)
                 writer.close()
         assert told > 15, told
@@ -514,7 +514,7 @@ def test_a_directory_without_permission(tmp_path):
     run(
         """
         import tempfile
-        tbc.SummaryWriter(log_dir).close()  # nobody may import nothing
+        tbc.SummaryWriter(log_dir).close()  # import everything now: the user nobody may not read the files
         root = os.getuid() == 0
         with tempfile.TemporaryDirectory() as directory:
             os.chmod(directory, 0o777)

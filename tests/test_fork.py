@@ -197,7 +197,7 @@ def test_a_process_of_multiprocessing_loses_nothing(tmp_path, method):
 import multiprocessing, os, sys, tbc
 
 def work(log_dir):
-    global writer  # which nobody drops before the exit
+    global writer  # keeps the writer alive until the exit
     writer = tbc.SummaryWriter(log_dir)
     for step in range(100):
         writer.add_scalar("x", 1.0, step)

@@ -174,7 +174,7 @@ def work(depth):
     writer.add_scalar("depth", depth)
     if depth < 3:
         run(work, [depth + 1])
-    writer.close()  # does nothing there
+    writer.close()  # does nothing in this process
 
 run(work, [1])
         """,
@@ -383,7 +383,7 @@ def test_close_tells_what_befell_the_calls_of_others(log_dir):
 import shutil
 writer.close()
 shutil.rmtree(log_dir)
-open(log_dir, "w").close()  # a file in the place of the directory
+open(log_dir, "w").close()  # a file in place of the directory
 run(lambda k: writer.add_scalar("x", k), [0])
 for expected in (OSError, None):
     try:

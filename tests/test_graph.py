@@ -862,7 +862,7 @@ MEMORY = """
 
     route = sys.argv[1]
     with tempfile.TemporaryDirectory() as log_dir, tbc.SummaryWriter(log_dir) as writer:
-        writer.add_graph(Net(nn.Linear(8, 8)), torch.ones(1, 8))  # what is imported, and compiled
+        writer.add_graph(Net(nn.Linear(8, 8)), torch.ones(1, 8))  # so that imports and compilation are not measured
         model = Net(*(nn.Linear(2048, 2048) for _ in range(25)))
         size = sum(parameter.nbytes for parameter in model.parameters()) / 2**20
         before = peak()

@@ -106,7 +106,7 @@ def test_signals_at_any_time(log_dir):
 import random, signal, warnings
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 warnings.simplefilter("ignore")
-sys.unraisablehook = lambda _: None  # of a fork, which passes no exception on
+sys.unraisablehook = lambda _: None  # a fork reports exceptions there and does not raise them
 choose = random.Random(1)
 writer = tbc.SummaryWriter(sys.argv[1])
 interrupts = 0

@@ -163,7 +163,7 @@ def test_what_is_too_large_is_told_before_it_is_copied(tmp_path):
         + """
 os.close(reader)
 writer = tbc.SummaryWriter(sys.argv[1])
-zeros = np.zeros(2**31, np.uint8)  # which takes no memory until it is touched
+zeros = np.zeros(2**31, np.uint8)  # it takes no memory until it is touched
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for log in (lambda: writer.add_tensor("x", zeros), lambda: writer.add_audio("x", zeros.view(np.int16))):
     try:

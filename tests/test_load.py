@@ -476,7 +476,7 @@ def test_ctrl_c_ends_a_load(tmp_path):
     script = """
         import os, signal, sys, threading, time
         from tbc.reader import load_runs, loader
-        loader.Window.fill = lambda self: time.sleep(0.01) or self.advance(0) or True  # a disk without end
+        loader.Window.fill = lambda self: time.sleep(0.01) or self.advance(0) or True  # a file without end
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             load_runs(sys.argv[1])

@@ -123,7 +123,7 @@ def test_what_is_no_model_raises(given, error, log_dir):
 def test_without_onnx(tmp_path):
     script = """
         import sys
-        sys.modules["onnx"] = None  # which makes the import fail
+        sys.modules["onnx"] = None  # makes the import fail
         import tbc
         with tbc.SummaryWriter(sys.argv[1]) as writer:
             try:

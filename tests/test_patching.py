@@ -134,7 +134,7 @@ def test_the_last_of_several_patches_undoes(tmp_path):
         patched = [package.SummaryWriter]
         with tbc.patch_torch() as patch:
             assert [package.SummaryWriter] == patched
-        patch.undo()  # once more does nothing
+        patch.undo()  # a second undo does nothing
         assert [package.SummaryWriter] == patched
         for_all.undo()
         assert [package.SummaryWriter] == original and sys.meta_path == finders
@@ -363,7 +363,7 @@ def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
             writer._get_file_writer().add_summary(message, 3)
         writer.add_text("text", "hello")
         writer.add_custom_scalars({"c": {"both": ["Multiline", ["both"]]}})
-        writer.add_image("image", random.random((3, 8, 8)), 1)  # the last, for it is encoded beside the others
+        writer.add_image("image", random.random((3, 8, 8)), 1)  # logged last: another thread encodes it
         assert writer.file_writer.event_writer._file_name.startswith(sys.argv[1])
         assert list(writer.all_writers)[0] == writer.get_logdir() == sys.argv[1]
         writer.close()
@@ -381,9 +381,9 @@ def test_a_patched_training_logs_what_torchs_writer_logs(tmp_path):
 def test_a_patch_that_fails_changes_nothing(tmp_path):
     script = """
         import sys, types, warnings, tbc
-        sys.modules["torch.utils.tensorboard"] = types.ModuleType("torch.utils.tensorboard")  # of somebody's test
+        sys.modules["torch.utils.tensorboard"] = types.ModuleType("torch.utils.tensorboard")  # as tests may do
         sys.modules["torch.utils.tensorboard"].__path__ = []
-        tbc.patch_torch().undo()  # which finds no writers
+        tbc.patch_torch().undo()  # it finds no writers
         del sys.modules["torch.utils.tensorboard"]
         from torch.utils.tensorboard import SummaryWriter
         assert not issubclass(SummaryWriter, tbc.SummaryWriter)
@@ -522,7 +522,7 @@ PACKAGES = [
 def test_a_package_that_is_imported_again_stays_patched(package, summary, submodules):
     script = """
 import_module(package)
-for patched in (False, True):  # the patch comes when the package is there, and before it is imported once more
+for patched in (False, True):  # patched after the import, and before the second one
     patch = patch_package()
     for what in again():
         check(True)
@@ -625,7 +625,7 @@ def test_tensorboardx(tmp_path):
         for name in ("FileWriter", "GlobalSummaryWriter", "SummaryWriter"):
             assert issubclass(getattr(tensorboardX, name), getattr(tensorboardx, name)), name
         assert isinstance(tensorboardx.SummaryWriter(sys.argv[1] + "/theirs").file_writer, tensorboardX.FileWriter)
-        with SummaryWriter(sys.argv[1], flush_secs=30) as writer:  # as Ray has it
+        with SummaryWriter(sys.argv[1], flush_secs=30) as writer:  # as Ray does
             writer.add_scalar("ray/tune/loss", 0.5, global_step=3)
             writer.file_writer.add_summary(hparams({"lr": 0.1}, {"loss": 0})[0])
             assert type(writer.file_writer) is FileWriter and writer.logdir == sys.argv[1]

@@ -198,7 +198,7 @@ def two_processes(tmp_path, code):
             try:
                 add(*arguments)
             except ValueError as error:
-                if add.__name__ != "add_hparams":  # which names the hyperparameter
+                if add.__name__ != "add_hparams":  # its message names the hyperparameter, not the tag
                     assert "call full_tensor() on every rank" in str(error), error
                 return
             raise AssertionError("logged")

@@ -206,7 +206,7 @@ def test_a_full_queue_waits_without_the_gil(tmp_path):
         thread = threading.Thread(target=log)
         thread.start()
         thread.join(1)
-        assert thread.is_alive() and 5 < len(done) < 25, done  # full, and this thread runs all the same
+        assert thread.is_alive() and 5 < len(done) < 25, done  # the queue is full, and this thread still runs
         os.set_blocking(reader, True)
         size = 0
         while size < 30 * 100_016:
@@ -260,7 +260,7 @@ def test_an_exit_waits_a_bounded_time_for_a_stuck_write(tmp_path):
         stuck.event(bytes(1_000_000))
         file.event(bytes(100))
         time.sleep(0.3)
-        later = tbc.SummaryWriter(path + "-later")  # of whose disk nobody knows whether it is quick
+        later = tbc.SummaryWriter(path + "-later")  # it is not known yet whether its disk is fast
         later.add_scalar("x", 1.0, 0)
         later.flush()
         later.add_scalar("x", 1.0, 1)
@@ -315,7 +315,7 @@ def test_a_failing_disk_is_told_with_errno_and_path(log_dir, call):
                 assert (error.errno, error.filename) == (errno.EFBIG, path), error
             else:
                 raise AssertionError("no error")
-        writer.add_scalar("x", 1.0, 1)  # accepted all the while
+        writer.add_scalar("x", 1.0, 1)  # still accepted
         assert not writer.file_writer._event_file.closed and writer.stats().error.errno == errno.EFBIG
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         writer.{call}()
