@@ -112,7 +112,7 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 class Lag:
-    """Prints a note when `tail` lags, once until it has caught up to half of LAG."""
+    """Prints one note each time `tail` begins to lag; it lags until it has caught up to half of LAG."""
 
     def __init__(self) -> None:
         self._is_there = False
