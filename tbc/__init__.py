@@ -1,27 +1,27 @@
 """tbc logs a training run to TensorBoard event files.
 
-A *run* is a directory. In it an *event file* grows by *records*; each holds one *event*: a *wall_time*, a *step* of the
-training, and a *summary* of something, such as a number or an image, under a *tag*. TensorBoard draws a chart for each
-tag, with a curve for each run and the steps along its axis.
+A *run* is a directory that holds an *event file*. Logging appends *records* to that file. Each record holds one
+*event*: a *wall_time*, a *step* of the training, and a *summary* of a number, an image, ... under a *tag*. TensorBoard
+draws a chart for each tag, with a curve for each run and the steps on the horizontal axis.
 
     import tbc
 
     writer = tbc.SummaryWriter("runs/first")
     writer.add_scalar("loss", 0.25, global_step=1)
 
-`tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter. `tbc.FileWriter` takes ready protobuf
-messages, and `tbc.summary` makes them. `tbc.patch_torch()` puts both in the place of torch's, so that frameworks use
-them. `tbc.reader` reads event files back, and `python -m tbc.reader` answers in a
-terminal what is in them. `tbc.testing` is for the tests of programs that log.
+`tbc.SummaryWriter` has the methods of torch.utils.tensorboard.SummaryWriter. `tbc.FileWriter` writes protobuf messages,
+and `tbc.summary` makes them. `tbc.patch_torch()` replaces torch's writers by tbc's, so that frameworks use them.
+`tbc.reader` reads event files, and `python -m tbc.reader` prints what they hold. `tbc.testing` helps to test programs
+that log.
 
-To import tbc costs nothing: numpy, protobuf and the rest are loaded by what needs them, when it does.
+`import tbc` is cheap: numpy, protobuf and other packages are imported when they are first needed.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # typing's own costs more to import than all the rest
+TYPE_CHECKING = False  # not typing's: importing typing costs more than importing tbc
 if TYPE_CHECKING:
     from typing import Any
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tbc.kinds.images import Compress, Pixels, Tiles
 
     class Label(TypedDict, total=False):
-        """What TensorBoard shows with the data; every add_* of a summary takes these."""
+        """The keywords that every add_* of a summary takes; TensorBoard shows them with the data."""
 
         display_name: str | None
         description: str | None
@@ -42,55 +42,56 @@ class SummaryWriter(_core.BaseSummaryWriter):
         with tbc.SummaryWriter("runs/first") as writer:
             writer.add_scalar("loss", 0.25, global_step=1)
 
-    What is logged is in the file 0.1 s later, also if the process is killed then, and at exit in any case; close() is a
-    courtesy. After close(), the next add_* starts a new file. All methods may be called from any thread and from signal
-    handlers, and after a fork in the child too, which writes a file of its own. So does a copy, and a pickled writer in
-    another process.
+    An event is in the file within 0.1 s if the disk keeps up (an image, a video or an embedding once it is encoded), so
+    a killed process loses no more than that. At exit everything is written: calling close() is optional. After close(),
+    the next add_* starts a new file. All methods may be called from any thread and from signal handlers. The child of
+    a fork writes a file of its own, and so does a copy, or a pickled writer in another process.
 
-    When the disk is full or fails, an add_* goes on: events wait in memory until it recovers, and a RuntimeWarning says
-    so. flush() and close() raise OSError meanwhile, and stats() counts.
+    When the disk is full or fails, events wait in memory until it recovers, and a RuntimeWarning says so. The program
+    goes on; flush() and close() raise OSError meanwhile, and stats() has the numbers.
 
-    log_dir: the directory of the run, a str or a path (anything else is named by its str(), as in torch);
-    runs/<date>_<host><comment> by default.
-    comment: the end of the default log_dir, without effect on one that is given.
-    purge_step: TensorBoard hides what earlier files of this run hold from this step on (a run that restarts there).
-    max_queue: kept for compatibility; the queue is bounded in bytes, and add_* waits for room: 64 MiB of small events a
-    process, and 64 MiB of large things (events of 256 KiB or more, pixels that wait). Each file takes one thing of any
-    size if it holds none of its kind.
-    flush_secs: an upper bound of the delay until a record is in the file, which is 0.1 s anyway.
+    log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default. Of any other object
+    str() is the path, as in torch.
+    comment: the end of the default log_dir; ignored if log_dir is given.
+    purge_step: TensorBoard hides what earlier files of this run hold from this step on; for a run that restarts there.
+    max_queue: kept for compatibility, and ignored. The queue is bounded in bytes, and add_* waits for room: all files
+    of a process share 64 MiB for small events, and 64 MiB for large events (of 256 KiB or more) and for pixels that
+    wait to be encoded. A file that holds nothing of one of these two kinds takes one thing of that kind, of any size.
+    flush_secs: how many seconds a record may wait before it is written; more than 0.1 counts as 0.1.
     filename_suffix: the end of the event file's name.
-    enabled: False makes a writer that takes every call, looks at none of its arguments, and creates nothing at all
-    (for the processes of a distributed training that are not to log).
-    image_compression: "fast", or "small" for PNG files, animated ones too, that are smaller (photographs by 4 to 12
-    percent, plots by 17 to 27) and take ten to a hundred times as long to encode, on the other thread. Pixels are the
-    same.
-    on_disk_error: what an add_* does when there is no room and the disk fails: "drop" leaves the event out, which
-    a RuntimeWarning says once and stats() counts, "wait" waits until the disk recovers, "raise" raises OSError.
+    enabled: False makes a writer that accepts every call, checks no argument and makes no file or directory; for those
+    processes of a distributed training that should not log.
+    image_compression: "fast" or "small", of images and of videos with format="apng". "small" makes smaller files
+    (photographs by 4 to 12 percent, plots by 17 to 27), takes ten to a hundred times as long on the encoder's thread,
+    and stores the same pixels.
+    on_disk_error: what an add_* does when the queue is full and the disk fails. "drop" drops the event: a warning says
+    so once, and stats() counts it. "wait" waits until the disk recovers. "raise" raises OSError.
 
-    Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that is no int64 and
-    another image_compression or on_disk_error.
+    Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that does not fit
+    a signed 64-bit integer and an unknown image_compression or on_disk_error.
 
     Attributes, all as in torch: log_dir, purge_step (None once it is written), max_queue, flush_secs, filename_suffix,
-    file_writer and all_writers (None while closed), default_bins (what bins="tensorflow" means to add_histogram; assign
-    others, a change of the list itself is not seen).
+    file_writer and all_writers (None while closed), default_bins (the edges that bins="tensorflow" means in
+    add_histogram; to change them assign a new list, a change within the list has no effect).
 
     These parameters mean the same in every add_*:
     tag: the name of a curve, an image, ...: text, in which slashes make groups.
-    global_step: an integer, or what int() takes, that fits 64 bits; None is 0.
+    global_step: an integer, or what int() takes, that fits a signed 64-bit integer; None is 0.
     walltime: seconds since 1970; now by default.
-    display_name, description: TensorBoard shows them with the data; the description may be Markdown.
+    display_name, description: text that TensorBoard shows with the data; the description may be Markdown.
 
-    They raise TypeError for a tag, display_name or description that is not text, ValueError for a step or a walltime
-    that cannot be stored, and OSError if it needs a new file that the program may not make (EACCES, EMFILE, ...).
+    Every add_* raises TypeError for a tag, display_name or description that is not text, ValueError or TypeError for
+    a step or a walltime that cannot be stored, and OSError if it needs a new file that the program may not make
+    (EACCES, EMFILE, ...).
 
-    Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients), jax's, and what
-    has __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other objects, lists
-    too, as torch does; ValueError for a tensor without data of its own (a DTensor that is split over ranks: log what
-    full_tensor() returns); TypeError for elements that numpy.ma masks, unless it is a histogram or a PR curve, which
-    leave them out, or a number, which is NaN.
+    Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients) and jax's, or
+    objects with __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other
+    objects, lists too, as torch does; ValueError for a tensor without data of its own, such as a DTensor that is split
+    over ranks (log what full_tensor() returns); TypeError for an array with elements that numpy.ma masks. Histograms
+    and PR curves skip masked elements, and a masked number is NaN.
     """
 
-    _FileWriter: type[Any] = FileWriter  # of those it makes
+    _FileWriter: type[Any] = FileWriter  # the class of the FileWriters that this class makes
 
     def __init__(
         self,
@@ -122,8 +123,8 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
         self._warned: set[str] = set()
-        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or not; all_writers is torch's, for others
-        self._past = Stats()  # of the files of add_hparams
+        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or closed; all_writers is the programs'
+        self._past = Stats()  # the sum over the files that add_hparams closed
         self._purged: int | None = None  # purge_step, once it is written
         self.enabled = enabled
         self.file_writer: FileWriter | None = None
@@ -131,15 +132,15 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._get_file_writer()
 
     def get_logdir(self) -> str | os.PathLike[str]:
-        """The directory of the run, as it was given."""
+        """Returns log_dir, as it was given."""
         return self.log_dir
 
     # add_scalar, add_scalars and add_text are inherited: _core.pyx
 
     def add_metrics(self, metrics: Mapping[str, Any], global_step: Any = None, walltime: float | None = None) -> None:
-        """Logs many numbers of one step in one event, which takes less time and space than as many add_scalar.
+        """Logs many numbers of one step in one event, which takes less time and space than many calls of add_scalar.
 
-        metrics: tag -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
+        metrics: tag -> number, as add_scalar takes it. If one of them is wrong, nothing is logged.
         """
         if not self.enabled:
             return
@@ -156,10 +157,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_tensor(
         self, tag: str, tensor: Any, global_step: Any = None, walltime: float | None = None, **label: Unpack[Label]
     ) -> None:
-        """Logs an array as it is, for programs to read; TensorBoard does not show it.
+        """Logs an array with its shape and type, for programs to read; TensorBoard does not show it.
 
-        tensor: an array or a number, of any shape; real, complex or bool. bfloat16 and float8, which TensorBoard cannot
-        decode, are stored as float32. Raises TypeError for other types.
+        tensor: an array of any shape, or a number; real, complex or bool. bfloat16 and float8, which TensorBoard cannot
+        decode, are stored as float32.
+
+        Raises TypeError for elements of other types.
         """
         if not self.enabled:
             return
@@ -179,12 +182,13 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs how values are distributed.
 
-        values: a numpy array or a tensor of real numbers, of any shape and type, or one number.
-        bins: "tensorflow", or what numpy.histogram takes: a number, edges, "auto", "fd", ...
-        max_bins: merges neighbouring bins until there are about as many.
+        values: an array or a tensor of real numbers, of any shape and type, or one number.
+        bins: "tensorflow" (the default: the edges in default_bins), or what numpy.histogram takes: a number, edges,
+        "auto", "fd", ...
+        max_bins: merges neighbouring bins until about max_bins are left.
 
-        NaN and infinities are left out (a warning says how many, once). What lies beyond the default buckets, above
-        1e20, counts in the outermost ones. Raises ValueError if there is no value at all, or none within the bins;
+        NaN and infinities are skipped; a warning says once how many. A value outside of the default buckets, beyond
+        1e20 in size, counts in the first or last one. Raises ValueError if there is no value, or none within the bins,
         TypeError for complex numbers.
         """
         if not self.enabled:
@@ -201,7 +205,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
             moments, limits, counts, not_finite = histograms.count(values, bins, max_bins)
             encoder.histogram_raw(tag, moments, limits, counts, global_step, walltime, **label)
         if not_finite:
-            self._warn_once("not finite", f"histogram {tag!r}: {not_finite} values are not finite and left out")
+            self._warn_once("not finite", f"histogram {tag!r}: {not_finite} values are not finite and were skipped")
 
     @explained
     def add_histogram_raw(
@@ -218,11 +222,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
         walltime: float | None = None,
         **label: Unpack[Label],
     ) -> None:
-        """Logs a histogram that is counted already.
+        """Logs a histogram from counts that the caller has made.
 
-        min, max, num, sum, sum_squares: of the values.
-        bucket_limits, bucket_counts: the upper limit of each bucket and the number of values in it, as many of each;
-        lists, too.
+        min, max, num, sum, sum_squares: numbers that describe all values; num is how many there are.
+        bucket_limits, bucket_counts: the upper limit of each bucket, and the number of values in it; two arrays or
+        lists of one length.
         """
         if not self.enabled:
             return
@@ -246,14 +250,15 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs an image, as PNG.
 
-        img_tensor: an array, uint8 from 0 to 255, or of any other type from 0 to 1 (a warning says, once, if integers
-        go beyond, which come out white); or a Pillow image; or the bytes of a PNG, JPEG, GIF or BMP file, which are
-        stored as they are.
-        dataformats: what each dimension of an array is: a permutation of "HW", "HWC" or "NCHW". 1 to 4 channels (gray,
-        gray and alpha, RGB, RGBA); a batch (N) has 1 or 3, and is shown as a grid, eight images a row.
+        img_tensor: an array; or a Pillow image; or the bytes of a PNG, JPEG, GIF or BMP file, which are stored as they
+        are. An array of uint8 has values from 0 to 255, one of another type values from 0 to 1. Integers of other types
+        that are above 1 come out white, and a warning says so once.
+        dataformats: the dimensions of an array: a permutation of "HW", "HWC" or "NCHW". An image has 1 to 4 channels
+        (gray, gray and alpha, RGB, RGBA). A batch (N) has 1 or 3, and becomes a grid with eight images a row.
 
-        The pixels are copied here and encoded on another thread. Raises AssertionError if dataformats does not fit the
-        array (as torch does), ValueError if it is unknown or the number of channels is, and for bytes of no image file.
+        The pixels are copied before the call returns, and encoded on another thread. Raises AssertionError if
+        dataformats does not fit the array (as torch does), ValueError for an unknown dataformats, another number of
+        channels and bytes that are not an image file.
         """
         if not self.enabled:
             return
@@ -281,9 +286,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs a batch of images.
 
-        img_tensor, dataformats: see add_image, which differs in the default layout.
-        grid: as one image, eight in a row. False keeps them apart, each in its own size in TensorBoard, with 1 to 4
-        channels; tbc then stores them as TensorFlow 2 does.
+        img_tensor, dataformats: as in add_image, but for the default dataformats, "NCHW".
+        grid: True makes one image, a grid with eight images a row. False stores the images one by one, with 1 to 4
+        channels, as TensorFlow 2 does; TensorBoard shows each in its own size.
         """
         if not self.enabled:
             return
@@ -314,12 +319,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Logs an image with boxes drawn on it, in red.
 
         img_tensor, dataformats: see add_image.
-        box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels; more columns, such as a score, do no harm.
-        rescale: scales the image, after the boxes are drawn.
+        box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels; more columns, such as a score, are ignored.
+        rescale: a factor; scales the image after the boxes are drawn.
         labels: a text for each box.
 
-        Raises ValueError for boxes of another shape or not finite, more or fewer labels than boxes, and an image scaled
-        to nothing or too much.
+        Raises ValueError for boxes of another shape or not finite, for more or fewer labels than boxes, and for
+        a rescale that makes the image empty or too large.
         """
         if not self.enabled:
             return
@@ -348,9 +353,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs a matplotlib figure as an image, or a list of figures of one size as a grid.
 
-        close: closes the figures.
+        close: True (the default) closes the figures.
 
-        Raises ImportError without matplotlib, TypeError for what is no figure, ValueError for figures of other sizes.
+        Raises ImportError without matplotlib, TypeError for other objects, ValueError for figures of different sizes.
         """
         if not self.enabled:
             return
@@ -376,12 +381,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Logs a video, which TensorBoard shows among the images; it needs no other package.
 
         vid_tensor: (N, T, C, H, W): N clips of T frames, shown side by side; uint8 from 0 to 255, or any other type
-        from 0 to 1; 1 or 3 channels (for "apng" 1 to 4).
+        from 0 to 1; 1 or 3 channels, with "apng" 1 to 4.
         fps: frames per second.
         format: "gif" has 256 colors and shows at most 50 frames per second; "apng", an animated PNG, has all colors and
         is larger.
 
-        Raises ValueError for other shapes, formats and an fps that is not above 0.
+        Raises ValueError for other shapes or formats, and for an fps that is not above 0.
         """
         if not self.enabled:
             return
@@ -411,12 +416,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs sound, as WAV of 16 bits.
 
-        snd_tensor: (L,) or (1, L); or stereo, (2, L) or (L, 2). Floats from -1 to 1 (what lies beyond is cut off, and a
-        warning says so, once), or integers of 8, 16 or 32 bits, which use the range of their type.
+        snd_tensor: (L,) or (1, L); or stereo, (2, L) or (L, 2). Floats from -1 to 1, or integers of 8, 16 or 32 bits
+        that use the whole range of their type. Floats outside of -1 to 1 are clipped, and a warning says so once.
         sample_rate: in Hz.
 
-        Raises AssertionError for other shapes, ValueError for no samples or an impossible sample_rate, TypeError for
-        other types.
+        Raises AssertionError for other shapes, ValueError for an array without samples or an impossible sample_rate,
+        TypeError for other types.
         """
         if not self.enabled:
             return
@@ -425,7 +430,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         sound = audio.Sound(convert.array(snd_tensor), sample_rate)
         content = sample_rate, sound.channels, sound.frames, sound.size, sound.fill
         if beyond := self._encoder().audio(tag, *content, global_step, walltime, **label):
-            self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and cut off")
+            self._warn_once("clipped", f"audio {tag!r}: {beyond} samples are not from -1 to 1 and were clipped")
 
     @explained
     def add_embedding(
@@ -439,21 +444,22 @@ class SummaryWriter(_core.BaseSummaryWriter):
         *,
         binary: bool = False,
     ) -> None:
-        """Logs points of a space, which TensorBoard's projector shows in two or three dimensions.
+        """Logs vectors, which TensorBoard's projector shows as points in two or three dimensions.
 
-        mat: (N, D), a row for each point; stored as float32, in nine digits, which is what the projector has.
-        metadata: a label for each point, or with metadata_header a row of as many for each.
+        mat: (N, D), a row for each point; stored as the text of float32 with nine digits.
+        metadata: a label for each point; with metadata_header a row for each, of as many labels as the header.
         label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
-        global_step: names a directory, as in torch: an integer, or anything else as text.
-        binary: stores float32 in place of text; smaller, and many times faster to write and to load. (But for the rare
-        matrix whose bytes the projector would take for text.)
+        global_step: the name of a directory, as in torch: an integer, or the str() of anything else.
+        binary: stores float32 as bytes; smaller, and many times faster to write and to load. A rare matrix whose bytes
+        the projector would read as text is stored as text all the same.
 
-        The files are written beside the event file, on another thread; flush() waits for them, and raises OSError,
-        once, if they could not be written: that is not tried again. The projector lists the embeddings of all tags and
-        steps, those of earlier processes too; the same tag and step replaces.
+        The files are written to directories next to the event file, on another thread. flush() waits for them, and
+        raises OSError once if they could not be written; there is no second attempt. The projector lists the embeddings
+        of all tags and steps, those of earlier processes too. A later embedding of the same tag and step replaces the
+        earlier one.
 
-        Raises AssertionError for lengths and ranks that do not fit (as torch does), TypeError for what is no real
-        number, NotADirectoryError if a file is where the directory has to be.
+        Raises AssertionError for lengths and ranks that do not fit (as torch does), TypeError for elements that are not
+        real numbers, NotADirectoryError if a file has the name of a directory that is needed.
         """
         if not self.enabled:
             return
@@ -468,9 +474,8 @@ class SummaryWriter(_core.BaseSummaryWriter):
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         info = embeddings.place(tag, global_step, embedding)
         encoder = self._encoder()
-        log_dir = os.path.abspath(
-            self._get_file_writer().get_logdir()
-        )  # which the process may leave before the files are written
+        # absolute: the process may change its directory before the files are written
+        log_dir = os.path.abspath(self._get_file_writer().get_logdir())
         prepared = False
         with encoder.reserve(embedding.nbytes) as reservation:
             if reservation.dropped:
@@ -478,10 +483,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
             try:
                 if embeddings.prepare(log_dir, info):
                     step = 0 if global_step is None else global_step
-                    warn(f"the embedding {tag!r} of step {step} is written over; is global_step missing?")
+                    warn(f"the embedding {tag!r} of step {step} is replaced; pass global_step to keep both")
                 prepared = True
             except OSError as error:
-                if error.errno in event_file.LASTING:  # else `write` tries again, and flush() tells
+                if error.errno in event_file.LASTING:  # after other errors `write` tries again, and flush() raises
                     raise
             encoder.run_later(lambda: embeddings.write(log_dir, info, embedding, prepared), reservation)
 
@@ -500,13 +505,13 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Logs a precision-recall curve.
 
         labels: 0 or 1 (False or True) for each example.
-        predictions: how probable 1 is, from 0 to 1, of the same shape.
-        num_thresholds: points of the curve, at even steps from 0 to 1.
-        weights: of the examples, one number or of the same shape.
+        predictions: the probability of 1 for each example, from 0 to 1, in the shape of labels.
+        num_thresholds: the number of points of the curve, at even steps from 0 to 1.
+        weights: the weight of each example, in the shape of labels, or one number for all; 1 by default.
 
-        Examples out of range or not finite are left out, but for predictions a little above 1, which count as 1 as in
-        torch (a warning says how many there are, once). Raises ValueError for shapes that differ, TypeError for what is
-        no real number.
+        Examples out of range or not finite are skipped. Predictions a little above 1 count as 1, as in torch. A warning
+        says once how many there are of both. Raises ValueError for different shapes, TypeError for elements that are
+        not real numbers.
         """
         if not self.enabled:
             return
@@ -515,7 +520,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         curve, left_out, above = pr_curves.curve(labels, predictions, num_thresholds, weights)
         self._encoder().pr_curve(tag, pr_curves.encode(curve), global_step, walltime, **label)
         if left_out or above:
-            message = f"{left_out} examples are out of range and left out, {above} predictions are above 1"
+            message = f"{left_out} examples are out of range and were skipped, {above} predictions are above 1"
             self._warn_once("not in range", f"PR curve {tag!r}: {message}")
 
     @explained
@@ -534,9 +539,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
         walltime: float | None = None,
         **label: Unpack[Label],
     ) -> None:
-        """Logs a precision-recall curve that is counted already: vectors (or lists) of one length, that of the curve.
+        """Logs a precision-recall curve from counts that the caller has made: vectors or lists of one length.
 
-        num_thresholds, weights: kept for compatibility; the length of the vectors counts.
+        num_thresholds, weights: kept for compatibility, and ignored; the curve has as many points as the vectors.
         """
         if not self.enabled:
             return
@@ -548,12 +553,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     @explained
     def add_custom_scalars(self, layout: Mapping[str, Any]) -> None:
-        """Arranges curves that add_scalar logs in charts of the CUSTOM SCALARS tab; the last layout counts.
+        """Arranges curves of add_scalar in charts of the CUSTOM SCALARS tab; TensorBoard uses the last layout.
 
-        layout: {category: {chart: [kind, tags]}}; kind "Multiline" draws the curves of all tags (regular expressions),
-        "Margin" takes three: a value, its lower and its upper bound.
+        layout: {category: {chart: [kind, tags]}}. Kind "Multiline" draws the curves of all tags, which are regular
+        expressions; "Margin" takes three tags: a value, its lower bound and its upper bound.
 
-        Raises TypeError if it is nested otherwise, AssertionError for a margin chart of other than three tags.
+        Raises TypeError for another nesting, AssertionError for a margin chart without exactly three tags.
         """
         if not self.enabled:
             return
@@ -565,7 +570,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_custom_scalars_multilinechart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
-        """A layout of one chart that draws several curves. See add_custom_scalars."""
+        """Logs a layout of one chart that draws several curves. See add_custom_scalars."""
         if self.enabled:
             from tbc.kinds import custom_scalars
 
@@ -575,7 +580,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_custom_scalars_marginchart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
-        """A layout of one chart that draws a curve between its bounds: value, lower, upper. See add_custom_scalars."""
+        """Logs a layout of one chart that draws a curve and its bounds: value, lower, upper. See add_custom_scalars."""
         if self.enabled:
             from tbc.kinds import custom_scalars
 
@@ -595,13 +600,13 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs meshes, or point clouds, which TensorBoard shows in three dimensions.
 
-        vertices: (B, N, 3): x, y, z of each vertex; TensorBoard shows the first of a batch.
+        vertices: (B, N, 3): x, y, z of each vertex; TensorBoard shows the first mesh of a batch.
         colors: (B, N, 3): red, green, blue of each vertex, from 0 to 255, of any type.
-        faces: (B, M, 3): the vertices of each triangle, counted from 0; without them it is a point cloud.
-        config_dict: camera, lights and material, as the classes of three.js have it.
+        faces: (B, M, 3): the vertices of each triangle, counted from 0; without faces it is a point cloud.
+        config_dict: the camera, lights and material, as names and options of classes of three.js.
 
-        Lists will do. Raises ValueError for other shapes, TypeError for what is no real number and for a config_dict
-        that is no JSON.
+        Arrays may be lists. Raises ValueError for other shapes, TypeError for elements that are not real numbers and
+        for a config_dict that JSON cannot hold.
         """
         if not self.enabled:
             return
@@ -616,25 +621,26 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_graph(
         self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
     ) -> None:
-        """Logs the graph of a model, which TensorBoard shows as boxes within boxes, one for each module.
+        """Logs the graph of a model, which TensorBoard shows as nested boxes, one for each module.
 
         model: a torch.nn.Module; or what torch.jit.script or torch.jit.trace made; or any graph as a GraphDef message
-        (of any protobuf library) or its bytes, which takes no torch.
-        input_to_model: the argument of forward(), or a tuple or list of the arguments; a dict is the argument or, if
-        that fails, the arguments by name. None shows the modules and their parameters without what they do.
+        (of any protobuf library) or its bytes, which does not need torch.
+        input_to_model: the argument of forward(), or a tuple or list of the arguments. A dict is the argument or, if
+        that fails, the arguments by name. None shows the modules and their parameters, but no operations.
         verbose: prints the graph of torch.jit.trace, or why there is none.
-        use_strict_trace: False lets torch.jit.trace take models that return dicts and lists.
+        use_strict_trace: False lets torch.jit.trace accept models that return dicts and lists.
 
-        The model runs, in evaluation mode. The graph is that of torch.jit.trace, as with torch's writer; where that
-        fails, what the modules call of torch is recorded in a second run. Either shows the way that this input takes.
+        The model runs, in evaluation mode. The graph is that of torch.jit.trace, as with torch's writer. If
+        torch.jit.trace fails, a second run records the torch functions that the modules call. Either graph shows only
+        the operations that this input leads to.
 
-        The model stays as it is: each module's mode, attributes, parameters and buffers, what is in its buffers and in
-        the inputs (up to 64 MiB of them, the small ones first), and the random numbers of torch, numpy and Python,
-        which no other thread should draw meanwhile. But what forward() changes otherwise stays changed: what is in a
-        list or a parameter, gradients, and a module that builds itself in its first run.
+        Afterwards these are restored: each module's mode, attributes, parameters and buffers; the contents of buffers
+        and inputs (up to 64 MiB, the small ones first); the random generators of torch, numpy and Python (no other
+        thread should use them during the call). Other changes by forward() stay: to lists, to the contents of
+        parameters, to gradients, and by modules that make their parameters in the first run.
 
-        Raises what forward() raises, TypeError for inputs that do not fit it and for what is no model, ValueError for
-        bytes of something else. A model on the meta device that cannot run is shown as with None; a warning says why.
+        Raises what forward() raises, TypeError for inputs that do not fit it and for other models, ValueError for bytes
+        that are no GraphDef. A model on the meta device that cannot run is shown as with None; a warning says why.
         """
         if not self.enabled:
             return
@@ -644,20 +650,20 @@ class SummaryWriter(_core.BaseSummaryWriter):
             self._get_file_writer().add_onnx_graph(graphs.message(model))
             return
         if not graphs.is_model(model):
-            raise TypeError(f"a torch.nn.Module or a GraphDef message is expected, got {type(model).__name__}")
+            raise TypeError(f"model must be a torch.nn.Module or a GraphDef message, got {type(model).__name__}")
         from tbc.graphs import models
 
         nodes, failure = models.nodes(model, input_to_model, verbose, use_strict_trace)
         self._get_file_writer().add_graph(graphs.profile(nodes))
         if failure:
-            warn(f"the graph shows the modules of the model, not what they do: {failure}")
+            warn(f"the graph shows the modules of the model without their operations: {failure}")
 
     def add_onnx_graph(self, prototxt: str | os.PathLike[str] | Any) -> None:
         """Logs the graph of an ONNX model.
 
-        prototxt: its file, or a ModelProto message.
+        prototxt: the path of an ONNX file, which needs the onnx package, or a ModelProto message.
 
-        Raises ImportError without the onnx package, for a file; TypeError for what is neither.
+        Raises ImportError for a path without the onnx package, TypeError for other objects.
         """
         if not self.enabled:
             return
@@ -678,21 +684,21 @@ class SummaryWriter(_core.BaseSummaryWriter):
         end_time: float | None = None,
         status: str = "success",
     ) -> None:
-        """Logs the hyperparameters of a run and what came of them, which the HPARAMS tab compares between runs.
+        """Logs the hyperparameters of a run and its final metrics, which the HPARAMS tab compares between runs.
 
-        hparam_dict: name -> number, bool, text, None (left out), array of one element. Mappings within become names
-        with slashes, sequences become JSON, functions and classes their name, and everything else what str() says of
-        it: an Enum, a dataclass, a torch.dtype, a date. Names, too: 1 is "1". An object that has no text but an address
-        raises ValueError, as does a container that contains itself.
+        hparam_dict: name -> number, bool, text, None (skipped) or array of one element. A mapping as a value becomes
+        names with slashes, a sequence becomes JSON, a function or class its name, and any other object (an Enum,
+        a dataclass, a torch.dtype, a date) its str(). So does a name that is not text: 1 is "1". An object whose str()
+        is only an address raises ValueError, and so does a container that contains itself.
         metric_dict: tag -> number; logged as add_scalar does.
-        hparam_domain_discrete: name -> list of all the values a hyperparameter can have, all of one type or None (left
-        out).
-        run_name: the directory in log_dir for them, the time by default; "." is log_dir, in the file that is open.
-        start_time, end_time: of the training, in seconds since 1970; when this writer was made, and now, by default.
+        hparam_domain_discrete: name -> list of all values that the hyperparameter can have, of one type or None, which
+        is skipped.
+        run_name: the directory within log_dir to log to; the time by default; "." is log_dir, and its open file.
+        start_time, end_time: of the training, in seconds since 1970; by default, when this writer was made, and now.
         status: "success", "failure", "running" or "unknown".
 
-        Raises TypeError for what is no mapping and for a domain that does not fit, ValueError for other values and
-        statuses; nothing is logged then.
+        Raises TypeError for arguments that are not mappings and for a domain that does not fit, ValueError for other
+        values and statuses; nothing is logged then.
         """
         if not self.enabled:
             return
@@ -713,13 +719,13 @@ class SummaryWriter(_core.BaseSummaryWriter):
             return
         log_dir = os.path.join(parent.get_logdir(), run_name or str(now))
         writer = self._FileWriter(log_dir, on_disk_error=self.on_disk_error, must_open=False)
-        if run_name:  # which may be there from an earlier process
+        if run_name:  # an earlier process may have logged there
             self._start_session(writer)
         self._write_hparams(writer, summaries, metrics, step)
         try:
             writer.close()
             self._past = total([self._past, writer._event_file.stats()])
-        except OSError:  # which flush() and close() tell of, as of the other files
+        except OSError:  # kept, so that flush() and close() try again and raise it
             with event_file.lock:
                 self._file_writers[log_dir] = writer
 
@@ -733,19 +739,19 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     @staticmethod
     def _encode(rawstr: str) -> str:
-        """A tag as the name of an embedding's directory."""
+        """Return the name of an embedding's directory for a tag, as torch's method of this name does."""
         from tbc.kinds import embeddings
 
         return embeddings.encode(rawstr)
 
     def flush(self, *, sync: bool = False) -> None:
-        """Returns when everything logged so far can be read in the files, whoever dies then.
+        """Returns when everything logged so far can be read in the files, even if the process is killed then.
 
-        sync: when it is on the disk, and a power failure does not take it away (of the event files that are open and
-        those that they followed; those of add_hparams are closed, those of add_embedding are no event files). That
-        waits for the disk itself: some milliseconds a file, much more if it is busy.
+        sync: True also waits for the disk (fsync), so that a power failure loses nothing: some milliseconds a file on
+        most disks, much more on a busy one. This holds for the open event files and the files that they followed, not
+        for the files of add_hparams, which are closed, and of add_embedding, which are not event files.
 
-        Raises OSError, with errno and filename, while the disk does not take it; after it has tried all files.
+        Raises OSError, with errno and filename, if the disk does not accept the data, after trying all files.
         """
         call_all(
             [
@@ -755,10 +761,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
         )
 
     def close(self) -> None:
-        """Flushes and closes the files; closing twice is fine. Raises OSError as flush does, after it has tried all.
+        """Flushes and closes all files; closing twice does nothing. Raises OSError as flush does.
 
-        A file whose disk fails stays open, with its events; close() may be called again. What is never closed is tried
-        once more when the process exits.
+        A file whose disk fails stays open and keeps its events; call close() again to retry. What is still unwritten
+        when the process exits is tried once more then.
         """
         writers = self._distinct_writers()
         call_all([writer.close for writer in writers])
@@ -767,7 +773,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
                 self.file_writer = self.all_writers = None
 
     def stats(self) -> Stats:
-        """What became of all that was logged so far, in all files: bytes queued and written, events dropped, ..."""
+        """Returns the Stats of all files together: bytes queued and written, events dropped, ..."""
         return total([self._past, *(file.stats() for file in self._event_files())])
 
     def __enter__(self) -> SummaryWriter:
@@ -779,7 +785,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self.close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A copy, in another process too, has the same settings and files of its own, from its first add_* on."""
+        """Copy or pickle the settings; the copy opens files of its own with its first add_*."""
         state = vars(self) | {"all_writers": None, "enabled": self.enabled, "purge_step": None}
         state |= {"_file_writers": {}, "_past": Stats(), "_purged": None}
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
@@ -789,7 +795,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
             setattr(self, name, value)
 
     def _get_file_writer(self) -> FileWriter:
-        """The FileWriter of log_dir; a new one after close()."""
+        """Return the FileWriter of log_dir; after close(), open a new file."""
         if self.file_writer is not None:
             return self.file_writer
         self._register([self.log_dir])
@@ -804,15 +810,15 @@ class SummaryWriter(_core.BaseSummaryWriter):
             return self.file_writer
 
     def _finds_itself(self) -> bool:
-        """Whether _get_file_writer is the one above: then file_writer is what it gives."""
+        """Return whether _get_file_writer is not overridden; then file_writer is what it returns."""
         return type(self)._get_file_writer is _GET_FILE_WRITER and "_get_file_writer" not in vars(self)
 
     def _relay(self, writer: Any) -> Relay:
-        """_core.pyx, which imports nothing above it, calls this."""
+        """Make a Relay for _core.pyx, which must not import tbc.file_writer."""
         return Relay(writer)
 
     def _distinct_writers(self) -> list[Any]:
-        """Return all FileWriters of this writer, and what others have put into all_writers."""
+        """Return all FileWriters of this writer, and what programs have put into all_writers."""
         writers = [*self._file_writers.values(), *(self.all_writers or {}).values()]
         return list({id(writer): writer for writer in writers}.values())
 
@@ -820,7 +826,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         return [writer._event_file for writer in list(self._file_writers.values()) if _is_ours(writer)]
 
     def _run_writers(self, main_tag: str, keys: Iterable[str]) -> dict[str, FileWriter]:
-        """Of the curves of add_scalars: key -> FileWriter."""
+        """Return the FileWriter of each curve of add_scalars, by key; open those that have no file."""
         log_dir = self._get_file_writer().get_logdir()
         log_dirs = {key: self._run_directory(log_dir, main_tag, key) for key in keys}
         self._register(log_dirs.values())
@@ -839,10 +845,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
         return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
     def _register(self, log_dirs: Iterable[str | os.PathLike[str]]) -> None:
-        """Add FileWriters for directories that have none, still without a file, and announce them.
+        """Add FileWriters, still without a file, for the directories that have none, and announce them.
 
-        A directory keeps its FileWriter after close(): another thread may be about to log to it, and of two files of a
-        directory at a time, readers would take the events in the wrong order.
+        A directory keeps its FileWriter after close(). Another thread may be about to log to it, and if a directory had
+        two growing files, readers would see the events in the wrong order.
         """
         settings = self.max_queue, self.flush_secs, self.filename_suffix
         options = {"on_disk_error": self.on_disk_error, "must_open": None}
@@ -858,16 +864,16 @@ class SummaryWriter(_core.BaseSummaryWriter):
             writer._event_file.announce()
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
-        """Return the FileWriter of a directory, with a file: if it was closed a new one, of the settings of now."""
+        """Return the FileWriter of a directory. If it is closed, open a new file with the current settings."""
         writer = self._file_writers[event_file.directory(log_dir)]
         if self.enabled and _is_ours(writer) and writer._event_file.closed:
             is_first = not any(file.path for file in self._event_files())
             writer._event_file.configure(self.flush_secs, self.filename_suffix, self.on_disk_error)
-            writer._event_file.open(must=is_first)  # the constructor raises, an add_* goes on without a file
+            writer._event_file.open(must=is_first)  # if the disk is full, the constructor raises, but no add_*
         return writer
 
     def _open_run(self, log_dir: str) -> FileWriter:
-        """_open, of a curve of add_scalars, whose first file begins as that of the run does."""
+        """Do what _open does for a curve of add_scalars; its first file starts with purge_step, as that of the run."""
         is_first = not self._file_writers[log_dir]._event_file.path
         writer = self._open(log_dir)
         if is_first:
@@ -875,27 +881,27 @@ class SummaryWriter(_core.BaseSummaryWriter):
         return writer
 
     def _start_session(self, writer: FileWriter) -> None:
-        """Have readers drop what earlier files hold from purge_step on. Torch logs a version before it, too."""
+        """Log purge_step: readers drop what earlier files hold from it on. Like torch, log a second version before."""
         if self.enabled and self._purged is not None:
             self._encoder(writer).version(self._purged)
             self._encoder(writer).session_start(self._purged)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Pixels, Any], Tiles]) -> Tiles:
-        """An image, laid out."""
+        """Return an image as Tiles, arranged by `lay_out`; warn once of integer pixels that are above 1."""
         from tbc.kinds import images
 
         if images.is_pil(image):
             image, layout = images.from_pil(image)
         if isinstance(image, (str, os.PathLike)) and lay_out is images.to_hwc:
-            kind = AssertionError if isinstance(image, str) else NotImplementedError  # those of torch's writer
+            kind = AssertionError if isinstance(image, str) else NotImplementedError  # as torch's writer raises
             raise kind(
-                f"a {type(image).__name__} is no image, got {image!r}; to log a file, pass "
+                f"an image must be an array, got {image!r} of type {type(image).__name__}; to log a file, pass "
                 f"PIL.Image.open({str(image)!r}) or, to add_image, its bytes"
             )
         source = convert.array(image)
         tiles = lay_out(source, layout)
         if source.dtype.kind in "iu" and source.dtype.name != "uint8" and source.max() > 1:
-            message = f"pixels of {source.dtype} are taken to be from 0 to 1, only uint8 from 0 to 255"
+            message = f"pixels of {source.dtype} must be from 0 to 1, got {source.max()}; for 0 to 255 pass uint8"
             self._warn_once("integer pixels", message)
         return tiles
 
@@ -921,7 +927,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         add: Callable[..., None] = _core.EventEncoder.image,
         **label: Unpack[Label],
     ) -> None:
-        """Copy pixels when there is room for their `size` bytes; encode the copy on the encoder's thread, and add it.
+        """Wait for room for `size` bytes, and copy the pixels. Encode the copy on the encoder's thread, and add it.
 
         add: the method of EventEncoder that takes what `encode` returns.
         """
@@ -940,7 +946,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
 
 def _is_ours(writer: Any) -> bool:
-    """Whether it is a FileWriter that may have a file: no foreign object, and none of a disabled writer."""
+    """Return whether `writer` can have an event file: not an object of another class, not of a disabled writer."""
     return isinstance(writer, FileWriter) and isinstance(writer._event_file, EventFile)
 
 

@@ -354,7 +354,7 @@ def test_the_same_tag_and_step_replaces(log_dir, restart):
     writer.add_embedding(MAT, tag="other")
     if restart:
         writer.close()
-    with pytest.warns(UserWarning, match="'default' of step 0 is written over; is global_step missing") as told:
+    with pytest.warns(UserWarning, match="'default' of step 0 is replaced; pass global_step to keep both") as told:
         writer.add_embedding(-MAT[:2])
     writer.close()
     assert told[0].filename == __file__
@@ -529,7 +529,7 @@ def test_all_names_are_there_when_the_call_returns(log_dir, busy_thread, argumen
         busy_thread.set()
         writer.flush()
         assert everything_in(log_dir) == before
-        with pytest.warns(UserWarning, match="is written over"):
+        with pytest.warns(UserWarning, match="is replaced"):
             writer.add_embedding(-MAT, *arguments, binary=binary)
         writer.flush()
         assert everything_in(log_dir) == before
@@ -550,7 +550,7 @@ def test_a_directory_that_is_removed_meanwhile_stays_so(log_dir, busy_thread):
 def test_the_same_again_leaves_the_list_as_it_is(log_dir):
     log_embedding(log_dir, MAT, list("abcd"))
     before = Path(log_dir, CONFIG).stat()
-    with pytest.warns(UserWarning, match="is written over"):
+    with pytest.warns(UserWarning, match="is replaced"):
         log_embedding(log_dir, -MAT, list("abcd"))
     assert Path(log_dir, CONFIG).stat() == before
 

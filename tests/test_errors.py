@@ -102,9 +102,13 @@ def test_a_tag_that_is_no_unicode(log_dir):
         (
             lambda w: w.add_image("m", "photo.png"),
             AssertionError,
-            r"a str is no image.*Image.open\('photo.png'\)",
+            r"an image must be an array, got 'photo.png' of type str;.*Image.open\('photo.png'\)",
         ),
-        (lambda w: w.add_image("m", Path("photo.png")), NotImplementedError, r"Path is no image.*Image.open\('photo"),
+        (
+            lambda w: w.add_image("m", Path("photo.png")),
+            NotImplementedError,
+            r"an image must be an array, got .*Path;.*Image.open\('photo",
+        ),
         (lambda w: w.add_image("m", np.zeros((8, 9, 3))), ValueError, r"got 8 .*\(8, 9, 3\).*dataformats='HWC'"),
         (lambda w: w.add_image("m", np.zeros((8, 9))), AssertionError, r"\(8, 9\).*dataformats='HW'"),
         (lambda w: w.add_image("m", np.zeros((2, 8, 9, 3))), AssertionError, "dataformats='NHWC'"),

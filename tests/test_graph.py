@@ -659,7 +659,7 @@ def test_a_model_on_the_meta_device(logged, tmp_path):
     assert shapes(nodes["Net/Linear[fc]/linear"]) == [(2, 3)]
     nodes = by_name(log(tbc.SummaryWriter, tmp_path / "inputs", nn.Linear(4, 3).to("meta"), X)[0])
     assert [shapes(node) for node in nodes.values() if node.op == "aten::linear"] == [[(2, 3)]]
-    with pytest.warns(UserWarning, match="not what they do: .*meta") as caught:
+    with pytest.warns(UserWarning, match="without their operations: .*meta") as caught:
         nodes = by_name(log(tbc.SummaryWriter, tmp_path / "loop", models.Ponder().to("meta"), X)[0])
     assert "Ponder/Linear[halt]/Linear" in nodes
     assert caught[0].filename == __file__
@@ -889,7 +889,7 @@ def test_weights_are_not_copied(route):
         ((nn.Linear(4, 4), X[:, :3]), RuntimeError, "shapes cannot be multiplied"),
         ((Net(lambda net, x: x.no_such_method()), X), AttributeError, "no_such_method"),
         ((Tokens(), {"input_ids": X}), RuntimeError, "indices"),
-        ((X, X), TypeError, "a torch.nn.Module or a GraphDef message is expected, got Tensor"),
+        ((X, X), TypeError, "model must be a torch.nn.Module or a GraphDef message, got Tensor"),
         ((nn.Linear, X), TypeError, "got type"),
         ((None, X), TypeError, "got NoneType"),
         ((torch.relu, X), TypeError, "got builtin_function_or_method"),

@@ -182,7 +182,7 @@ def test_what_is_left_out_is_warned_of_once(log_dir, bad, which):
         assert pr_curves.curve(**arguments, num_thresholds=127)[1] == 0
         return
     with tbc.SummaryWriter(log_dir) as writer:
-        with pytest.warns(UserWarning, match="'curve': 2 examples are out of range and left out") as caught:
+        with pytest.warns(UserWarning, match="'curve': 2 examples are out of range and were skipped") as caught:
             writer.add_pr_curve("curve", **arguments)
         assert (len(caught), caught[0].filename) == (1, __file__)
         writer.add_pr_curve("curve", **arguments)
