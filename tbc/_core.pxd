@@ -1,4 +1,4 @@
-# The headers of csrc/, transliterated. Nothing else is here.
+# The declarations of csrc/'s headers, in Cython, and of a few functions of Python.h. Nothing else is here.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 

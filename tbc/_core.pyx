@@ -1,7 +1,7 @@
 """The seam between Python and csrc/: check the arguments, make one C call, turn its status into an exception.
 
-Nothing that runs Python happens between _begin and _end: the lock of the queues is held there, or, for a large event,
-the GIL is not. (A sound is filled in by Python there: without the lock, and with the GIL, which _take_gil takes back.)
+No Python code may run between _begin and _end: for a small event the lock of the queues is held there, for a large one
+the GIL is released. The exception is a sound. Python fills it in, without the lock, after _take_gil has the GIL back.
 """
 
 cimport cython
@@ -24,14 +24,14 @@ import sys
 
 from tbc import convert, errors
 
-cdef unsigned SLICE_MS = 100        # how long a wait may keep Ctrl-C waiting
-cdef size_t SMALL = 1               # the size of an event of a few fields: the limit is not that exact
-cdef size_t WORTH_RELEASING = 20000 # values to count, from which on other threads should get the GIL
+cdef unsigned SLICE_MS = 100        # every wait looks for Ctrl-C this often
+cdef size_t SMALL = 1               # stands for the size of an event of a few fields; the limit need not be exact
+cdef size_t WORTH_RELEASING = 20000 # the GIL is released while this many values or more are counted
 
 
 cdef int _raise(tbc_status status, where=None) except -1:
-    """where: a path, or the BaseEventFile that has it."""
-    cdef int error = errno # before anything else may change it
+    """Raise the exception for a status. where: a path, or the BaseEventFile that has it."""
+    cdef int error = errno # read first: other calls may change it
     path = where.path if isinstance(where, BaseEventFile) else where
     if status == TBC_NO_MEMORY:
         raise MemoryError()
@@ -45,7 +45,7 @@ cdef int _raise(tbc_status status, where=None) except -1:
 # --- arguments ---
 
 cdef int _text(object text, str name, tbc_bytes *out) except -1:
-    """UTF-8 of a text that may be None; `name` is what it is to the caller."""
+    """Set `out` to the UTF-8 of a text, or to nothing for None. name: what messages call the text."""
     cdef Py_ssize_t size = 0
     if isinstance(text, str):
         out.data = tbc_utf8(text, &size)
@@ -54,7 +54,7 @@ cdef int _text(object text, str name, tbc_bytes *out) except -1:
     elif text is None:
         out.data = ""
     elif isinstance(text, bytes):
-        bytes.decode(text, "utf-8") # readers drop the whole event if it is not
+        bytes.decode(text, "utf-8") # raises if it is not UTF-8, for which readers would drop the whole event
         out.data = PyBytes_AS_STRING(text)
         size = PyBytes_GET_SIZE(text)
     else:
@@ -78,13 +78,14 @@ cdef tbc_bytes _bytes(bytes data) noexcept:
 
 
 cdef class LargeBytes:
-    """Bytes that are put together, and freed, without the GIL: with a bytes object, or an array, that stops all threads,
-    for 0.1 s a GB. A buffer, once all is added.
+    """Bytes that are joined, and freed, without the GIL. (bytes objects and arrays hold the GIL for 0.1 s a GB.)
 
-    size: how many bytes it begins with; what they hold is undefined until they are written.
+    It offers the buffer protocol. After that is first used, add() raises BufferError.
+
+    size: the number of bytes at the start; their content is undefined until they are written.
     """
     cdef tbc_buffer _buffer
-    cdef bint _complete # others look at it, so that it may not move
+    cdef bint _complete # a view of the buffer was made, so the bytes must not move
 
     def __cinit__(self, size_t size=0):
         if size > 0 and tbc_buffer_extend(&self._buffer, size) == NULL:
@@ -112,7 +113,7 @@ cdef class LargeBytes:
 
 
 cdef tbc_bytes _content(file) except *:
-    """Of a file, as bytes or LargeBytes."""
+    """Return the content of an image file, which is bytes or LargeBytes."""
     if type(file) is LargeBytes:
         return tbc_bytes(<const char *>(<LargeBytes>file)._buffer.data, (<LargeBytes>file)._buffer.size)
     if not isinstance(file, bytes):
@@ -121,7 +122,7 @@ cdef tbc_bytes _content(file) except *:
 
 
 cdef double _clock() noexcept:
-    """Seconds since 1970."""
+    """Return the time in seconds since 1970."""
     cdef timespec now
     clock_gettime(CLOCK_REALTIME, &now)
     return now.tv_sec + 1e-9 * now.tv_nsec
@@ -131,7 +132,7 @@ cdef tuple STAMP = ("global_step", "walltime")
 
 
 cdef int _stamp(object tag, object step, object walltime, tbc_stamp *out, tuple names) except -1:
-    """tag, names: for the messages."""
+    """Check a step and a walltime, and set `out` to them. tag, names: for the messages."""
     if step is None:
         out.step = 0
     else:
@@ -158,7 +159,7 @@ cdef int _no_stamp(error, tag, str message) except -1:
 
 
 cdef _shown(tag):
-    """A tag as it was given: add_text adds to it."""
+    """Return a tag as the caller gave it, without the suffix that add_text appends."""
     return tag.removesuffix("/text_summary") if isinstance(tag, str) else tag
 
 
@@ -174,16 +175,16 @@ cdef int _label(tag, display_name, description, tbc_label *out) except -1:
 
 cdef struct entry: # what every event has, and where it goes
     tbc_stamp at
-    double now # when it is logged, whatever wall time it gets
+    double now # the time of the call; at.wall_time may be another one
     tbc_label label
     tbc_frame frame
-    PyThreadState *thread # which has no GIL, while a large event is encoded; else NULL
+    PyThreadState *thread # this thread, while the GIL is released for a large event; else NULL
 
 
-cdef enum manner: # how an event comes to be
+cdef enum manner: # how an event gets its content
     AT_ONCE
-    WAITED # what it is made of has waited (see Reservation): it never waits
-    FILLED # Python fills it in, for which _take_gil is called
+    WAITED # its content has waited for room before (see Reservation), so the event does not wait
+    FILLED # Python fills it in between _begin and _end, after _take_gil
 
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
@@ -212,7 +213,7 @@ def stamp(step, walltime, *, tag=None, tuple names not None=STAMP):
 # --- kernels ---
 
 def crc32c(data, path=None):
-    """CRC-32C of a bytes-like object; `path` forces one of crc32c_paths()."""
+    """Return the CRC-32C of a bytes-like object. path: the implementation, one of crc32c_paths()."""
     cdef Py_buffer view
     cdef const tbc_crc32c_path *paths
     cdef uint32_t crc
@@ -225,20 +226,20 @@ def crc32c(data, path=None):
             if paths[i].name == path.encode():
                 crc = paths[i].run(0xFFFFFFFF, <const uint8_t *>view.buf, view.len)
                 return crc ^ 0xFFFFFFFF
-        raise ValueError(f"this processor has the paths {crc32c_paths()}, not {path!r}")
+        raise ValueError(f"path must be one of {', '.join(crc32c_paths())}, got {path!r}")
     finally:
         PyBuffer_Release(&view)
 
 
 def crc32c_paths():
-    """The ways this processor can compute a CRC-32C, the fastest last."""
+    """Return the names of the CRC-32C implementations that this processor can run, the fastest last."""
     cdef const tbc_crc32c_path *paths
     cdef size_t i, n = tbc_crc32c_paths(&paths)
     return [paths[i].name.decode() for i in range(n)]
 
 
 def frame(bytes data not None):
-    """`data` as one TFRecord."""
+    """Return `data` as one TFRecord."""
     cdef tbc_buffer buffer
     buffer = tbc_buffer(NULL, 0, 0, TBC_OK)
     try:
@@ -261,17 +262,17 @@ cdef dict _dtypes = {
 
 
 cdef int _dtype(const Py_buffer *view, str name, tbc_dtype *out) except -1:
-    """The type of that name, if the values are as long."""
+    """Set `out` to the type of that name. Raise ValueError if the values of `view` have another size."""
     out[0] = _dtypes[name]
     if <size_t>view.itemsize != tbc_dtype_size(out[0]):
-        raise ValueError(f"values of {view.itemsize} bytes each are not {name}")
+        raise ValueError(f"values of {name} must have {tbc_dtype_size(out[0])} bytes each, got {view.itemsize}")
     return 0
 
 
 cdef class Values:
-    """An array as the kernels see it.
+    """An array in the form that the kernels read.
 
-    values: contiguous or of one dimension; dtype: the name of its type, "bfloat16" for the bits of one.
+    values: contiguous or of one dimension; dtype: the name of its type, "bfloat16" for 16-bit integers that hold one.
     """
     cdef Py_buffer view
     cdef tbc_array array
@@ -319,11 +320,11 @@ _edges = None
 
 
 def count(values, str dtype not None):
-    """Counts an array on the default edges.
+    """Count an array on the default edges.
 
     values: an array that is contiguous or of one dimension, not empty; dtype: "f8", "f4", "f2", "bfloat16" (as 16-bit
-    integers), "i1" to "u8" or "b1". Returns (min, max, num, sum, sum_squares) of the finite values, how many are not
-    finite, and the counts between the edges as the bytes of doubles, one less than there are edges.
+    integers), "i1" to "u8" or "b1". Return (min, max, num, sum, sum_squares) of the finite values, the number of values
+    that are not finite, and the counts between the edges: the bytes of doubles, one fewer than there are edges.
     """
     cdef tbc_histogram h
     cdef double[TBC_EDGES] counts
@@ -335,9 +336,9 @@ def count(values, str dtype not None):
 
 
 def count_between(values, str dtype not None, const double[::1] edges not None):
-    """Counts an array, as numpy.histogram does, in the bins between ascending edges.
+    """Count an array in the bins between ascending edges, as numpy.histogram does.
 
-    values, dtype: as in `count`. Returns the counts as the bytes of doubles, one less than there are edges.
+    values, dtype: as in `count`. Return the counts as the bytes of doubles, one fewer than there are edges.
     """
     cdef Values v = Values(values, dtype)
     cdef size_t n_edges = edges.shape[0]
@@ -354,11 +355,11 @@ def count_between(values, str dtype not None, const double[::1] edges not None):
 
 
 def count_pr_curve(predictions, labels, weights, size_t thresholds):
-    """Counts positives and negatives between one threshold and the next.
+    """Count positives and negatives between each threshold and the next.
 
     predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
-    be None. Returns the counts of the positives and of the negatives, each as the bytes of as many doubles as there are
-    thresholds, how many examples are left out, and how many predictions are above 1.
+    be None. Return the counts of the positives and of the negatives (each the bytes of one double a threshold), the
+    number of skipped examples, and the number of predictions above 1.
     """
     cdef Values p = Values(*predictions), l = Values(*labels), w = None if weights is None else Values(*weights)
     cdef const tbc_array *factors = NULL if w is None else &w.array
@@ -369,14 +370,15 @@ def count_pr_curve(predictions, labels, weights, size_t thresholds):
     curve.positives = <double *>PyBytes_AS_STRING(positives)
     curve.negatives = <double *>PyBytes_AS_STRING(negatives)
     if l.n != p.n or (w is not None and w.n != p.n):
-        raise ValueError(f"as many labels and weights as predictions are needed, {p.n}")
+        lengths = f"{p.n}, {l.n} and {p.n if w is None else w.n}"
+        raise ValueError(f"predictions, labels and weights must be of one length, got {lengths}")
     with nogil:
         tbc_pr_curve_count(&curve, &p.array, &l.array, factors, p.n)
     return positives, negatives, curve.left_out, curve.above
 
 
 def tsv(values):
-    """A contiguous matrix of float32 as text: a line for each row, tabs between its numbers."""
+    """Return a contiguous matrix of float32 as text: a line for each row, with tabs between the numbers."""
     cdef const float[:, ::1] matrix = values
     cdef size_t rows = matrix.shape[0], columns = matrix.shape[1], size
     cdef char *text = <char *>malloc(rows * columns * (TBC_DECIMAL_MAX + 1) + 1)
@@ -393,11 +395,11 @@ def tsv(values):
 
 
 def tile(out, images, str dtype not None, bint in_double=False):
-    """Writes images of one size side by side, row by row: bytes as they are, other numbers, from 0 to 1, times 255.
+    """Copy images of one size into a grid, row by row: uint8 unchanged, other types, from 0 to 1, times 255.
 
-    images: (frames, images of each, height, width, channels), 1 to 4 channels, with any strides; dtype: the name of
-    their type as in `count`; out: (frames, height, width, channels) of uint8, contiguous, of which the images fill the
-    beginning; in_double: multiply as float64, not as float32.
+    images: (frames, images per frame, height, width, channels), 1 to 4 channels, with any strides; dtype: the name of
+    their type as in `count`; out: (frames, height, width, channels) of uint8, contiguous; the images fill its first
+    places. in_double: multiply as float64, not as float32.
     """
     cdef uint8_t[:, :, :, ::1] pixels = out
     cdef Py_buffer view
@@ -407,7 +409,7 @@ def tile(out, images, str dtype not None, bint in_double=False):
     PyObject_GetBuffer(images, &view, PyBUF_STRIDES)
     try:
         if view.ndim != 5 or view.len == 0 or view.shape[4] > TBC_CHANNELS:
-            raise ValueError(f"arrays of five dimensions are needed, with at most {TBC_CHANNELS} channels")
+            raise ValueError(f"images must have five dimensions, none of them 0, and at most {TBC_CHANNELS} channels")
         _dtype(&view, dtype, &kind)
         tiles = tbc_tiles(view.buf, kind,
                           view.shape[0], view.shape[1], view.shape[2], view.shape[3], view.shape[4],
@@ -428,7 +430,7 @@ def tile(out, images, str dtype not None, bint in_double=False):
         PyBuffer_Release(&view)
 
 
-TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
+TENSOR_DTYPES = { # numpy's name of a type -> DataType of types.proto
     "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
     "c16": 18, "f2": 19, "u4": 22, "u8": 23,
 }
@@ -437,13 +439,15 @@ TENSOR_DTYPES = { # type, as the buffer has it -> DataType of types.proto
 # --- events ---
 
 def set_queue_limit(size_t limit):
-    """How many bytes of small events may wait for the disk, in the whole process, and as many of large things (64 MiB
-    of each unless set)."""
+    """Set how many bytes of small events may wait for the disk in this process, and how many bytes of large things.
+
+    The default is 64 MiB of each.
+    """
     tbc_queue_set_limit(limit)
 
 
 def leave():
-    """The program ends: from now on flush() raises TimeoutError once a write has not ended for 10 s."""
+    """Say that the program ends: from now on flush() raises TimeoutError when a write takes longer than 10 s."""
     tbc_writer_leave()
 
 
@@ -461,23 +465,23 @@ cdef tbc_bytes IMAGES = tbc_bytes("images", 6), TEXT = tbc_bytes("text", 4), TEN
 
 
 cdef class EventEncoder:
-    """Encodes events, a method for each kind; where they go is what the subclasses BaseEventFile and EventBuffer know.
+    """Encodes events, with a method for each kind. The subclasses BaseEventFile and EventBuffer store them.
 
-    Every method raises TypeError for a tag, display_name or description that is not text, ValueError for a step or
-    walltime that cannot be stored, and MemoryError.
+    Every method raises TypeError for a tag, display_name or description that is not text, ValueError or TypeError for
+    a step or walltime that cannot be stored, and MemoryError.
     """
 
     cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
-        """Opens a frame for an event with `size` bytes of content."""
+        """Open a frame for an event with `size` bytes of content."""
         raise NotImplementedError()
 
     cdef int _end(self, entry *e) except -1:
-        """Closes the frame."""
+        """Close the frame."""
         raise NotImplementedError()
 
     cdef int _begin(self, entry *e, tag, step, walltime, display_name, description, size_t size,
                     manner how=AT_ONCE) except -1:
-        """Checks what every event has, and opens a frame; the event goes to e.frame.to, and _end must follow."""
+        """Check what every event has, and open a frame. The caller appends the event to e.frame.to and calls _end."""
         _check(e, tag, step, walltime, display_name, description)
         return self._open(e, size, TBC_LARGE if how == FILLED else tbc_counted(size), how == WAITED)
 
@@ -487,10 +491,10 @@ cdef class EventEncoder:
             e.thread = NULL
 
     cdef void _abandon(self, entry *e) noexcept:
-        """In place of _end, for an event that could not be filled in."""
+        """Drop the event; called in place of _end if filling it in failed."""
 
     cdef int _scalar(self, entry *e, double value, bint new_style, bint double_precision) except -1:
-        """A number, for a tag and at a time that are checked."""
+        """Encode a number; _check has been called."""
         self._open(e, SMALL, TBC_SMALL, False)
         if not new_style:
             tbc_event_scalar(e.frame.to, e.at, &e.label, <float>value)
@@ -501,14 +505,14 @@ cdef class EventEncoder:
         return self._end(e)
 
     def version(self, step=None):
-        """The event every file starts with."""
+        """Encode the event that every file starts with."""
         cdef entry e
         self._begin(&e, None, step, None, None, None, SMALL)
         tbc_event_version(e.frame.to, e.at)
         self._end(&e)
 
     def session_start(self, step):
-        """Readers drop what earlier files of the run hold from this step on."""
+        """Encode a session start: readers drop what earlier files of the run hold from this step on."""
         cdef entry e
         self._begin(&e, None, step, None, None, None, SMALL)
         tbc_event_session_start(e.frame.to, e.at)
@@ -521,9 +525,9 @@ cdef class EventEncoder:
         self._scalar(&e, value, new_style, double_precision)
 
     def scalars(self, dict scalars not None, step=None, walltime=None):
-        """tag -> number; all in one event."""
+        """Encode many numbers in one event. scalars: tag -> number."""
         cdef entry e
-        cdef dict all = scalars.copy() # which no __float__ and no __index__ can change; it keeps the text of the tags
+        cdef dict all = scalars.copy() # a __float__ or __index__ cannot change it; it keeps the tags' text alive
         cdef size_t n = len(all), size = 0, i = 0
         cdef double *values
         cdef tbc_bytes *tags = <tbc_bytes *>malloc((n + 1) * (sizeof(tbc_bytes) + sizeof(double)))
@@ -543,7 +547,7 @@ cdef class EventEncoder:
             free(tags)
 
     def histogram(self, tag, values, str dtype not None, step=None, walltime=None, display_name=None, description=None):
-        """Counts an array (see `count`) on the default edges. Returns how many values are not finite."""
+        """Encode a histogram of an array on the default edges (see `count`). Return how many values are not finite."""
         cdef entry e
         cdef tbc_histogram h
         cdef tbc_moments moments
@@ -551,27 +555,34 @@ cdef class EventEncoder:
         moments = tbc_moments(h.min, h.max, <double>h.num, h.sum, h.sum_squares)
         cdef size_t n = h.last - h.first + 1
         self._begin(&e, tag, step, walltime, display_name, description, 2 * sizeof(double) * n)
-        tbc_event_histogram(e.frame.to, e.at, &e.label, &moments, tbc_histogram_edges() + h.first, h.counts + h.first, n)
+        tbc_event_histogram(e.frame.to, e.at, &e.label, &moments, tbc_histogram_edges() + h.first, h.counts + h.first,
+                            n)
         self._end(&e)
         return h.not_finite
 
     def histogram_raw(self, tag, moments, limits, counts, step=None, walltime=None, display_name=None,
                       description=None):
-        """moments: min, max, num, sum, sum_squares; limits and counts: contiguous arrays of doubles, of one length."""
+        """Encode a histogram from counts.
+
+        moments: min, max, num, sum, sum_squares; limits, counts: contiguous arrays of doubles, of one length.
+        """
         cdef entry e
         cdef tbc_moments m
         cdef Values limit = Values(limits, "f8"), count = Values(counts, "f8")
         m.min, m.max, m.num, m.sum, m.sum_squares = moments
         if limit.n != count.n or limit.array.stride != sizeof(double) or count.array.stride != sizeof(double):
-            raise ValueError(f"limits and counts must be contiguous, as many of each: got {limits!r}, {counts!r}")
+            raise ValueError(f"limits and counts must be contiguous and of one length, got {limits!r}, {counts!r}")
         self._begin(&e, tag, step, walltime, display_name, description, 2 * limit.n * sizeof(double))
-        tbc_event_histogram(e.frame.to, e.at, &e.label, &m, <const double *>limit.view.buf, <const double *>count.view.buf,
-                            limit.n)
+        tbc_event_histogram(e.frame.to, e.at, &e.label, &m, <const double *>limit.view.buf,
+                            <const double *>count.view.buf, limit.n)
         self._end(&e)
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, file, step=None,
               walltime=None, display_name=None, description=None):
-        """An image file, as bytes or LargeBytes; colorspace is the number of channels. Never waits: its pixels did."""
+        """Encode an image file, bytes or LargeBytes. It does not wait for room: its pixels have.
+
+        colorspace: the number of channels.
+        """
         cdef entry e
         cdef tbc_bytes content = _content(file)
         self._begin(&e, tag, step, walltime, display_name, description, content.size, WAITED)
@@ -580,8 +591,10 @@ cdef class EventEncoder:
 
     def images(self, tag, int32_t height, int32_t width, list files not None, step=None, walltime=None,
                display_name=None, description=None):
-        """Image files of one size, shown one by one: a tensor of the two numbers as text, then the files, as
-        TensorFlow 2 writes them. Never waits, as `image`."""
+        """Encode image files of one size as TensorFlow 2 does: a tensor of width and height as text, then the files.
+
+        TensorBoard shows them one by one. They do not wait for room, like `image`.
+        """
         cdef entry e
         cdef list strings = [str(width).encode(), str(height).encode(), *files]
         cdef size_t i, n = len(strings), size = 0
@@ -602,10 +615,9 @@ cdef class EventEncoder:
 
     def audio(self, tag, float sample_rate, int64_t channels, int64_t frames, size_t size, fill not None, step=None,
               walltime=None, display_name=None, description=None):
-        """A WAV file of `size` bytes, which `fill` writes into a memoryview; answers what that does. It must keep
-        nothing of it.
+        """Encode a WAV file of `size` bytes: call fill(memoryview), which writes them, and return its result.
 
-        sample_rate in Hz, frames: samples of each channel.
+        fill: must not keep the memoryview. sample_rate: in Hz. frames: the number of samples of each channel.
         """
         cdef entry e
         cdef uint8_t *to
@@ -639,7 +651,7 @@ cdef class EventEncoder:
         self._end(&e)
 
     def tensor(self, tag, array, str dtype not None, step=None, walltime=None, display_name=None, description=None):
-        """A tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""
+        """Encode a tensor of any shape. array: contiguous, little-endian; dtype: one of TENSOR_DTYPES."""
         cdef entry e
         cdef Py_buffer view
         cdef int64_t[64] shape # PyBUF_MAX_NDIM
@@ -647,7 +659,7 @@ cdef class EventEncoder:
         cdef tbc_tensor tensor
         cdef int i
         if dtype not in TENSOR_DTYPES:
-            raise TypeError(f"a tensor holds numbers or bools, got an array of type {dtype}")
+            raise TypeError(f"a tensor must hold numbers or bools, got an array of type {dtype}")
         PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
         try:
             if view.ndim > 64:
@@ -663,7 +675,7 @@ cdef class EventEncoder:
             PyBuffer_Release(&view)
 
     def pr_curve(self, tag, bytes rows not None, step=None, walltime=None, display_name=None, description=None):
-        """rows: six of them, of as many little-endian float32 each: tp, fp, tn, fn, precision, recall."""
+        """Encode a PR curve. rows: tp, fp, tn, fn, precision, recall, each as many little-endian float32."""
         cdef entry e
         cdef tbc_bytes content = _bytes(rows)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
@@ -671,7 +683,7 @@ cdef class EventEncoder:
         self._end(&e)
 
     def summary(self, bytes summary not None, step=None, walltime=None):
-        """A serialized Summary."""
+        """Encode an event of a serialized Summary."""
         cdef entry e
         cdef tbc_bytes content = _bytes(summary)
         self._begin(&e, None, step, walltime, None, None, content.size)
@@ -680,7 +692,7 @@ cdef class EventEncoder:
 
 
 cdef class EventBuffer(EventEncoder):
-    """Holds the event encoded last."""
+    """Holds the last encoded event in memory."""
     cdef tbc_buffer _buffer
 
     def __dealloc__(self):
@@ -702,7 +714,7 @@ cdef class EventBuffer(EventEncoder):
 
 
 cdef class EventRelay(EventBuffer):
-    """Passes each event to relay(), which a subclass has."""
+    """Passes each event to relay(), which a subclass defines."""
 
     cdef int _end(self, entry *e) except -1:
         EventBuffer._end(self, e)
@@ -719,13 +731,13 @@ ON_DISK_ERROR = tuple(_policies) # the names
 
 
 cdef class BaseEventFile(EventEncoder):
-    """One event file at a time, and its queue; tbc.event_file knows where.
+    """One event file at a time, and its queue. The subclass tbc.event_file.EventFile knows the directory.
 
-    A method that adds an event waits, without the GIL, while the queue is full; if the disk fails as well, it does what
-    on_disk_error says. An event that finds no open file calls reopen().
+    A method that adds an event waits, without the GIL, while the queue is full; if the disk fails then, on_disk_error
+    decides. If no file is open, the method calls reopen().
     """
     cdef tbc_writer *_writer
-    cdef str _attached # the path that was given with a descriptor
+    cdef str _attached # the path that attach() got with a descriptor
 
     def __cinit__(self, *args, **kwargs):
         self._writer = tbc_writer_new()
@@ -738,14 +750,14 @@ cdef class BaseEventFile(EventEncoder):
         try:
             self._flush()
         except OSError:
-            if not sys.is_finalizing(): # for which event_file.py has warned
+            if not sys.is_finalizing(): # event_file.py has warned at exit
                 raise
         finally:
             with nogil:
-                tbc_writer_free(self._writer) # which keeps on trying
+                tbc_writer_free(self._writer) # goes on trying to write what is queued
 
     cdef int _wait(self, tbc_status status, size_t size, tbc_size counted) except -1:
-        """What to do about a status that is not TBC_OK before the call is made again."""
+        """Handle a status that is not TBC_OK: wait or reopen the file, so that the caller can try again, or raise."""
         if status == TBC_FULL:
             with nogil:
                 status = tbc_writer_wait(self._writer, size, counted, SLICE_MS)
@@ -760,7 +772,7 @@ cdef class BaseEventFile(EventEncoder):
         return 0
 
     cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
-        """Waits while the queue is full, unless the event has waited."""
+        """Open a frame; wait while the queue is full, unless `waited`."""
         cdef tbc_status status = tbc_writer_begin(self._writer, &e.frame, size, counted, e.now, waited)
         while status != TBC_OK:
             self._wait(status, size, counted)
@@ -773,7 +785,7 @@ cdef class BaseEventFile(EventEncoder):
 
     cdef int _end(self, entry *e) except -1:
         cdef tbc_status status
-        if e.frame.to == &e.frame.own and e.thread == NULL: # it was filled in
+        if e.frame.to == &e.frame.own and e.thread == NULL: # Python filled in a large event: it has the GIL
             e.thread = tbc_release_gil()
         status = tbc_writer_end(self._writer, &e.frame)
         self._take_gil(e)
@@ -788,7 +800,7 @@ cdef class BaseEventFile(EventEncoder):
         return 0
 
     cdef tbc_status _end_again(self, entry *e) except *:
-        """The file was closed while a large event was encoded."""
+        """Reopen the file, which was closed while a large event was encoded, and add the event to it."""
         cdef tbc_status status = TBC_CLOSED
         try:
             while status == TBC_CLOSED:
@@ -800,7 +812,7 @@ cdef class BaseEventFile(EventEncoder):
         return status
 
     def event(self, bytes event not None, bint wait=True):
-        """A serialized Event. wait: while the queue is full."""
+        """Add a serialized Event. wait: while the queue is full."""
         cdef entry e
         cdef tbc_bytes content = _bytes(event)
         e.now = _clock()
@@ -810,12 +822,12 @@ cdef class BaseEventFile(EventEncoder):
 
     @property
     def closed(self):
-        """Whether there is no open file: after close(), and in a child process after a fork."""
+        """Whether no file is open: before create(), after close(), and after a fork in the child process."""
         return not tbc_writer_is_open(self._writer)
 
     @property
     def path(self):
-        """Of the event file; of the last one if it is closed."""
+        """The path of the event file; if it is closed, of the last one."""
         cdef char[TBC_PATH_MAX] path
         if self._attached is not None:
             return self._attached
@@ -824,10 +836,10 @@ cdef class BaseEventFile(EventEncoder):
 
     def create(self, bytes directory not None, bytes suffix not None, str on_disk_error not None, unsigned linger_ms,
                bint later):
-        """Makes an event file in a directory, unless one is open. Raises OSError.
+        """Make an event file in a directory, unless one is open. Raise OSError if that fails.
 
-        linger_ms: how long a record may wait for others to be written with, 100 at most.
-        later: makes it as soon as possible, if not now; stats() has the error then.
+        linger_ms: how long a record may wait for others to be written with it, at most 100.
+        later: True does not raise if that fails now, but tries again; stats() has the error until then.
         """
         cdef tbc_policy policy = _policies[on_disk_error]
         cdef EventBuffer version = EventBuffer()
@@ -841,7 +853,7 @@ cdef class BaseEventFile(EventEncoder):
             _raise(status, os.fsdecode(directory))
 
     def attach(self, int fd, str path not None, unsigned linger_ms, str on_disk_error not None="raise"):
-        """Takes over a descriptor, of a pipe for one, unless it raises OSError because a thread cannot be started."""
+        """Take over a descriptor, such as a pipe's. If no thread can be started, raise OSError and leave it alone."""
         cdef tbc_policy policy = _policies[on_disk_error]
         cdef tbc_status status
         if not self.closed:
@@ -858,9 +870,9 @@ cdef class BaseEventFile(EventEncoder):
         return stats.queued, stats.written, stats.dropped, stats.retries, stats.rotations, stats.error
 
     def reserve(self, size_t size):
-        """A Reservation of bytes that wait to be encoded."""
+        """Wait for room for bytes that wait to be encoded, and return their Reservation."""
         cdef double now = _clock()
-        cdef Reservation reservation = Reservation.__new__(Reservation) # first: without memory nothing is reserved
+        cdef Reservation reservation = Reservation.__new__(Reservation) # first: if this fails, nothing is reserved
         cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
         while status != TBC_OK and status != TBC_DROPPED:
             self._wait(status, size, TBC_LARGE)
@@ -875,16 +887,16 @@ cdef class BaseEventFile(EventEncoder):
         return reservation
 
     def reopen(self):
-        """What an event does that finds no open file; whether there is one now."""
+        """Open a new file for an event that finds none open; return whether one is open now. Subclasses override it."""
         _raise(TBC_CLOSED, self)
 
     def warn_once(self, str what not None):
-        """What an event does that meets a disk that fails."""
+        """Warn that the disk fails; called for each event that meets this. Subclasses override it."""
 
     def flush(self, *, bint sync=False):
-        """Returns when all events added so far can be read in the file; OSError if the disk does not take them.
+        """Return when all events added so far can be read in the file. Raise OSError if the disk rejects them.
 
-        sync: when they are on the disk.
+        sync: True returns when they are on the disk.
         """
         cdef tbc_status status = TBC_WAITING
         while status == TBC_WAITING:
@@ -899,7 +911,7 @@ cdef class BaseEventFile(EventEncoder):
             _raise(status, self)
 
     def close(self):
-        """Flushes and closes the file. After an OSError of the flush the file is open still; again is fine."""
+        """Flush and close the file. If flushing raises OSError, it stays open, and close() may be called again."""
         cdef tbc_status status = TBC_WAITING
         self._flush()
         while status == TBC_WAITING:
@@ -924,20 +936,20 @@ cdef class BaseEventFile(EventEncoder):
         return 0
 
 
-@cython.no_gc_clear # whose file must be there to the end
+@cython.no_gc_clear # __dealloc__ needs _file
 cdef class Reservation:
-    """Bytes that wait to be encoded, part of a file's queue until release(), or as long as this object lives.
+    """Bytes that wait to be encoded. They count in the file's queue until release(), or until this object is freed.
 
-    A traceback may keep it alive, so who reserves does it in a with statement, which releases it unless a job will (see
-    hand_over).
+    A traceback can keep this object alive. So reserve in a with statement: it releases the bytes at its end, unless
+    hand_over has left that to a job.
 
-    dropped: nothing is reserved, since the event is dropped that the bytes would become.
+    dropped: True if the queue was full and the event has to be dropped; then nothing is reserved.
     """
     cdef readonly bint dropped
     cdef BaseEventFile _file
-    cdef bint _is_a_jobs
+    cdef bint _handed_over
     cdef size_t _size
-    cdef int _process # the child of a fork has none of what its parent reserved
+    cdef int _process # which reserved them; in a forked child they do not count
 
     def release(self):
         cdef BaseEventFile file = self._file
@@ -949,7 +961,7 @@ cdef class Reservation:
         return self
 
     def __exit__(self, *_):
-        if not self._is_a_jobs:
+        if not self._handed_over:
             self.release()
 
     def __dealloc__(self):
@@ -958,32 +970,32 @@ cdef class Reservation:
 
 
 def hand_over(job, Reservation reservation, set unfinished not None, queue):
-    """Adds a job to a set and a queue, and gives it its reservation, if it has one.
+    """Add a job to a set and a queue, and leave the release of its reservation, if it has one, to the job.
 
-    This is C: no signal handler, which may raise, runs between the steps.
+    This is C, so no signal handler, which may raise, runs between the steps.
     """
     unfinished.add(job)
     queue.put(job)
     if reservation is not None:
-        reservation._is_a_jobs = True
+        reservation._handed_over = True
 
 
 # --- the writers ---
 
 cdef unsigned _class_version(object self) noexcept:
-    """A number that changes whenever the class of an object, or a base of it, is changed. 0 stands for no number."""
+    """Return a number that changes whenever the object's class or a base of that changes; 0 if it has none now."""
     return Py_TYPE(self).tp_version_tag
 
 
 cdef class BaseFileWriter:
     """The base of tbc.FileWriter, which has an event file.
 
-    _event_file: the BaseEventFile. Events go there directly unless _is_overridden() says that they have to pass through
-    methods of a subclass, or of the object. Its answer is kept until the object or its class changes: SummaryWriter
-    needs it for each event.
+    _event_file: the BaseEventFile. Events go there directly, unless _is_overridden() says that a subclass, or the
+    object, has methods that must see them. The answer is cached until the object or its class changes, since each event
+    needs it.
     """
     cdef public BaseEventFile _event_file
-    cdef unsigned _decided # the _class_version for which _overridden holds; 0: for none
+    cdef unsigned _decided # the _class_version for which _overridden is valid; 0: for none
     cdef bint _overridden
 
     def __setattr__(self, name, value):
@@ -998,11 +1010,11 @@ cdef class BaseFileWriter:
         return False
 
     cdef bint _relays(self) except -1:
-        """Whether events pass through add_event or add_summary; else they go to _event_file, which is there."""
+        """Return whether events pass through add_event or add_summary. If not, _event_file takes them: it is not None."""
         if self._decided == 0 or self._decided != _class_version(self):
             self._overridden = self._is_overridden()
             if self._event_file is None and not self._overridden:
-                raise RuntimeError(f"{type(self).__name__}.__init__ must call that of tbc.FileWriter")
+                raise RuntimeError(f"{type(self).__name__}.__init__ must call tbc.FileWriter.__init__")
             self._decided = _class_version(self)
         return self._overridden
 
@@ -1020,21 +1032,21 @@ cdef int _check_items(scalars, tag) except -1:
 
 
 cdef class BaseSummaryWriter:
-    """The base of tbc.SummaryWriter: what is called most often, at the cost of a C function.
+    """The base of tbc.SummaryWriter: the methods that are called most often, as fast as C functions.
 
-    enabled: whether anything is logged at all.
-    file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one. Others may put any object
-    with the methods of torch's FileWriter there, and replace or override _get_file_writer.
+    enabled: False logs nothing.
+    file_writer: the open FileWriter, or None; _get_file_writer(), of the subclass, opens one. Programs may put any
+    object with the methods of torch's FileWriter there, and replace or override _get_file_writer.
     """
     cdef public bint enabled
     cdef public object file_writer
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
-    cdef BaseFileWriter _known # what _get_file_writer() gives, as long as neither this object nor its class is changed
-    cdef unsigned _decided # the _class_version for which _known holds
+    cdef BaseFileWriter _known # the result of _get_file_writer(), cached until this object or its class changes
+    cdef unsigned _decided # the _class_version for which _known is valid
 
     def __cinit__(self, *args, **kwargs):
         if kwargs:
-            errors.check_keywords(type(self).__init__, kwargs) # here, since programs look into __init__'s own code
+            errors.check_keywords(type(self).__init__, kwargs) # not in __init__: programs inspect its signature
         self._runs = {}
 
     def __setattr__(self, name, value):
@@ -1046,23 +1058,23 @@ cdef class BaseSummaryWriter:
         PyObject_GenericSetAttr(self, name, <object>NULL)
 
     cdef EventEncoder _run_encoder(self):
-        """Return what encodes the events of the run."""
+        """Return the EventEncoder for the events of the run."""
         if self._known is None or self._decided != _class_version(self):
             file = self._get_file_writer()
             self._known = file if isinstance(file, BaseFileWriter) and self._finds_itself() else None
             self._decided = _class_version(self)
             return self._encoder_of(file)
-        cdef BaseFileWriter known = self._known # which a method of it, or another thread, may change
+        cdef BaseFileWriter known = self._known # a copy: _relays(), or another thread, may change self._known
         return known._event_file if not known._relays() else self._relay(known)
 
     cdef EventEncoder _encoder_of(self, writer):
-        """Return what encodes the events for a file writer: its file, or what passes them on to its methods."""
+        """Return the EventEncoder for a file writer: its file, or a Relay that calls its methods."""
         if isinstance(writer, BaseFileWriter):
             return self._relay(writer) if (<BaseFileWriter>writer)._relays() else (<BaseFileWriter>writer)._event_file
         return writer if isinstance(writer, EventEncoder) else self._relay(writer)
 
     def _encoder(self, writer=None):
-        """Return what encodes the events for a file writer, or by default for that of the run."""
+        """Return the EventEncoder for a file writer, by default for that of the run."""
         return self._run_encoder() if writer is None else self._encoder_of(writer)
 
     def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False, double_precision=False,
@@ -1071,14 +1083,15 @@ cdef class BaseSummaryWriter:
 
         tag: the name of the curve; slashes group curves.
         scalar_value: a number, a string of a number, or an array or tensor of one element. Stored as float32.
-        global_step: an integer, or what int() takes; fits 64 bits. None is 0.
-        walltime: seconds since 1970, now by default.
+        global_step: an integer, or what int() takes, that fits a signed 64-bit integer. None is 0.
+        walltime: seconds since 1970; now by default.
         new_style: stores a tensor, as TensorFlow 2 does, instead of a simple_value.
         double_precision: with new_style, stores float64.
-        display_name, description: shown with the curve; the description may be Markdown.
+        display_name, description: text that is shown with the curve; the description may be Markdown.
 
-        Raises NotImplementedError for a value that is not a number, AssertionError for more than one element (both as
-        torch does), TypeError for a tag that is not text, ValueError for a step or walltime that cannot be stored.
+        Raises NotImplementedError for a value that is not a number, AssertionError for more or fewer elements than one
+        (both as torch does), TypeError for a tag that is not text, ValueError or TypeError for a step or walltime that
+        cannot be stored.
         """
         cdef entry e
         cdef double value
@@ -1093,12 +1106,12 @@ cdef class BaseSummaryWriter:
                     display_name=None, description=None):
         """Logs several numbers as curves of one chart.
 
-        Each key is a run of its own, in the directory <log_dir>/<main_tag>_<key>, where it logs its number under
-        main_tag; this is how TensorBoard draws them together. (Slashes in main_tag become underscores there.)
+        Each key becomes a run, in the directory <log_dir>/<main_tag>_<key>, which logs the number under main_tag. So
+        TensorBoard draws all keys in one chart. Slashes in main_tag become underscores in the directory's name.
 
-        tag_scalar_dict: key -> number, as add_scalar takes it. Nothing is logged if one of them is wrong.
-        separate_runs: False makes no runs, directories and files, but curves <main_tag>/<key> of this run, in charts of
-        their own (add_custom_scalars_multilinechart draws them together), and takes no display_name and description.
+        tag_scalar_dict: key -> number, as add_scalar takes it. If one of them is wrong, nothing is logged.
+        separate_runs: False logs curves <main_tag>/<key> of this run instead, and makes no runs, directories and files.
+        Each has a chart of its own (add_custom_scalars_multilinechart joins them), without display_name or description.
         """
         cdef entry e
         cdef EventEncoder file
@@ -1110,13 +1123,13 @@ cdef class BaseSummaryWriter:
         _check_items(tag_scalar_dict, main_tag)
         if not separate_runs:
             if display_name or description:
-                raise TypeError("curves of one event take no display_name and description")
+                raise TypeError(f"{main_tag!r}: separate_runs=False takes no display_name and description")
             metrics = {f"{main_tag}/{key}": number for key, number in tag_scalar_dict.items()}
             return self.add_metrics(metrics, e.at.step, e.at.wall_time)
         scalars = {key: _number(number, main_tag, key) for key, number in tag_scalar_dict.items()}
-        self._run_encoder() # a new one starts with no runs
+        self._run_encoder() # if it opens a new file, it empties _runs
         files = self._runs.setdefault(main_tag, {})
-        if self._known is None: # the directory of the run may be another one
+        if self._known is None: # each call of _get_file_writer() may return another directory
             files = self._run_writers(main_tag, scalars)
         elif not files.keys() >= scalars.keys():
             files.update(self._run_writers(main_tag, scalars))
@@ -1125,7 +1138,7 @@ cdef class BaseSummaryWriter:
             file._scalar(&e, value, False, False)
 
     def add_text(self, tag, text_string, global_step=None, walltime=None, *, display_name=None, description=None):
-        """Logs text, which TensorBoard shows as Markdown; its tag gets the suffix "/text_summary", as in torch."""
+        """Logs text, which TensorBoard shows as Markdown. The tag gets the suffix "/text_summary", as in torch."""
         if not self.enabled:
             return
         if not isinstance(tag, str):

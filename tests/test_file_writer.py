@@ -132,7 +132,7 @@ def test_a_subclass_that_has_no_file_is_told(log_dir):
     seen = []
     with tbc.SummaryWriter(log_dir) as writer:
         writer.file_writer = Forgetful()
-        with pytest.raises(RuntimeError, match=r"Forgetful.__init__ must call that of tbc.FileWriter"):
+        with pytest.raises(RuntimeError, match=r"Forgetful.__init__ must call tbc.FileWriter.__init__"):
             writer.add_scalar("x", 1)
         writer.file_writer = Complete()  # which needs none
         writer.add_scalar("y", 1)
