@@ -1,4 +1,4 @@
-"""The event files of a directory, one after another: what opens them, keeps them alive, and ends them at exit."""
+"""EventFile opens the event files of a directory, one after another, keeps one open, and flushes it at exit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tbc.errors import call_all, raise_first
 from tbc.notices import warn, warn_once
 
 flushed_at_exit: weakref.WeakSet[Any] = weakref.WeakSet()  # EventFiles, and FileWriters: a subclass may have a flush()
-lock: threading.RLock = threading.RLock()  # around the opening of files; reentrant, for signal handlers
+lock: threading.RLock = threading.RLock()  # held while files are opened; reentrant, for signal handlers
 _finalized_pid: int | None = None
 
-# Why a file cannot be made. These are the program's errors, told at once; the others are a disk's, and may be over.
+# Errors of opening a file that the program must solve: they are raised. Other errors may pass: the file comes later.
 LASTING = frozenset(
     {errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMFILE}
     | {errno.ENAMETOOLONG, errno.ENFILE, errno.ENOENT, errno.ENOTDIR, errno.EPERM}
@@ -28,13 +28,13 @@ LASTING = frozenset(
 
 
 class Stats(NamedTuple):
-    """What became of the events that were added so far.
+    """Counts what happened to the events that were added so far.
 
     queued: bytes that wait for the disk, or to be encoded.
     written: bytes in the files.
-    dropped: events that were left out, since the queue was full and the disk failed.
-    retries: attempts to write that failed, and were or will be made again.
-    rotations: files that were given up, after an error or because they were deleted, and followed by a new one.
+    dropped: events that were dropped, because the queue was full and the disk failed.
+    retries: failed attempts to write; each was retried, or will be.
+    rotations: files that a new file replaced, after an error or because they were deleted.
     error: the OSError of the last attempt, with errno and filename; None if it succeeded, or nothing is queued.
     """
 
@@ -59,15 +59,15 @@ def total(parts: Sequence[Stats]) -> Stats:
 
 
 def directory(log_dir: Any) -> str:
-    """The path that a log_dir stands for: 3 is "3", as in torch's writer."""
+    """Return a log_dir as a str; of an object that is no path, str(), as in torch's writer: 3 is "3"."""
     return os.fsdecode(log_dir) if isinstance(log_dir, (str, bytes, os.PathLike)) else str(log_dir)
 
 
 class EventFile(_core.BaseEventFile):
-    """Writes events to the file of a directory; see FileWriter for the parameters and for what it promises.
+    """Writes events to the file of a directory; see FileWriter for the parameters and the guarantees.
 
-    It has no file until open() is called. The first event after close(), and after a fork the first one in the child,
-    opens a new one.
+    It has no file before open() or the first event. The first event after close(), or in the child of a fork, opens
+    a new one.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class EventFile(_core.BaseEventFile):
             flushed_at_exit.add(self)
 
     def configure(self, flush_secs: float, filename_suffix: str, on_disk_error: str) -> None:
-        """Set what holds for the files that are opened from now on."""
+        """Set the options of the files that are opened from now on."""
         check_on_disk_error(on_disk_error)
         if "\0" in self.log_dir + filename_suffix:
             raise ValueError(f"a null character in log_dir or filename_suffix: {self.log_dir!r}, {filename_suffix!r}")
@@ -93,14 +93,14 @@ class EventFile(_core.BaseEventFile):
         self._on_disk_error = on_disk_error
 
     def announce(self) -> None:
-        """Call the callbacks of on_new_run. They may wait for other threads that log, so no lock is held."""
+        """Call the callbacks of on_new_run. The caller holds no lock: they may wait for other threads that log."""
         for failure in new_run.announce(self.log_dir):
             warn(failure, RuntimeWarning)
 
     def open(self, must: bool) -> None:
         """Open a file, unless one is open.
 
-        must: raise OSError for every error; False opens the file later if the disk is full or fails now.
+        must: raise OSError for every error. False raises those in LASTING; after others it opens the file later.
         """
         create = partial(self.create, self._directory, self._suffix, self._on_disk_error, self._linger_ms)
         try:
@@ -112,29 +112,30 @@ class EventFile(_core.BaseEventFile):
         _finalize_in_multiprocessing()
 
     def reopen(self) -> bool:
-        """Open a new file, if the last one was closed (or is the parent process's). Return True: events have a file."""
-        if self.closed:  # without `lock`, which a thread may hold whose signal handler waits for a job that is here
+        """Open a new file if none is open: after close(), and in the child of a fork. Return True: one is open now."""
+        # Without `lock`: a job calls this, and a signal handler may wait for the job in a thread that holds `lock`.
+        if self.closed:
             self.open(must=False)
         return True
 
     def run_later(self, work: Callable[[], None], reservation: _core.Reservation) -> None:
-        """Encode something on the encoder's thread; flush() and close() wait for it and raise what it raised.
+        """Run `work` on the encoder's thread. flush() and close() wait for it, and raise what it raised.
 
-        reservation: of the bytes that wait with it. What an earlier job raised is raised here, except an OSError.
+        reservation: of the bytes that wait for `work`. What an earlier job raised is raised here, except an OSError.
         """
 
         def run() -> None:
             try:
                 work()
             except BaseException as error:
-                error.__traceback__ = error.__context__ = error.__cause__ = None  # whose frames hold the pixels
+                error.__traceback__ = error.__context__ = error.__cause__ = None  # their frames keep the pixels alive
                 self._failures.append(error)
             finally:
                 reservation.release()
 
         encoder_thread.run(run, reservation)
         others = [failure for failure in self._failures if not isinstance(failure, OSError)]
-        if others:  # a training does not die of a disk
+        if others:  # no OSError: a failing disk must not end a training
             self._failures = [failure for failure in self._failures if isinstance(failure, OSError)]
             raise_first(others)
 
@@ -147,13 +148,13 @@ class EventFile(_core.BaseEventFile):
         call_all([encoder_thread.drain, self._raise_failure, super().close])
 
     def stats(self) -> Stats:
-        """Return what became of the events so far."""
+        """Return the Stats of the events that were added so far."""
         queued, written, dropped, retries, rotations, code = self.raw_stats()
         error = OSError(code, os.strerror(code), self.path or self.log_dir) if code else None
         return Stats(queued, written, dropped, retries, rotations, error)
 
     def warn_once(self, what: str) -> None:
-        """Warn, once, of what becomes of events while the disk fails."""
+        """Warn once, with the error of the disk. what: what happens to the events while the disk fails."""
         warn_once(what, self._warned, f"{what}: {self.stats().error}", RuntimeWarning)
 
     def _raise_failure(self) -> None:
@@ -169,9 +170,9 @@ def check_on_disk_error(on_disk_error: Any) -> None:
 
 @atexit.register
 def _flush_all() -> None:
-    """Wait for what is being encoded, write it, and warn of events that cannot be written.
+    """Wait for the encoder's jobs, flush all files, and warn of events that cannot be written.
 
-    csrc tries once more what is queued then (at_exit in writer.c).
+    After this, csrc tries once more to write what is still queued (at_exit in writer.c).
     """
     encoder_thread.stop()
     _core.leave()
@@ -189,7 +190,7 @@ def _flush_all() -> None:
 
 
 def _finalize_in_multiprocessing() -> None:
-    """Have a child of multiprocessing flush at its end: it calls finalizers, then os._exit, and no atexit function."""
+    """Make a child of multiprocessing flush at its end: it runs finalizers and os._exit, but no atexit functions."""
     global _finalized_pid
     finalize = getattr(sys.modules.get("multiprocessing.util"), "Finalize", None)
     if finalize is not None and _finalized_pid != os.getpid():
@@ -198,13 +199,13 @@ def _finalize_in_multiprocessing() -> None:
 
 
 def _before_fork() -> None:
-    encoder_thread.before_fork()  # first: its jobs start the other thread
+    encoder_thread.before_fork()  # first: its jobs can start the thread that _core.before_fork pauses
     _core.before_fork()
 
 
 def _after_fork_in_child() -> None:
     global lock
-    lock = threading.RLock()  # another thread of the parent may have held it
+    lock = threading.RLock()  # a thread that does not exist in the child may hold the old one
     for file in list(flushed_at_exit):
         if isinstance(file, EventFile):
             file._failures = []

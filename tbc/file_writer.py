@@ -1,4 +1,4 @@
-"""FileWriter: writes protobuf messages to an event file, with the methods of torch's."""
+"""FileWriter writes protobuf messages to an event file, with the methods of torch's FileWriter."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ if TYPE_CHECKING:
 
 
 class FileWriter(_core.BaseFileWriter):
-    """Writes events and summaries, as protobuf messages, to an event file in a directory; SummaryWriter makes them.
+    """Writes protobuf messages, events and summaries, to an event file; a SummaryWriter has one for each directory.
 
-    log_dir: created if missing, with its parents. The file in it is created at once, and named
-    events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts behind all that are there.
-    flush_secs: a record is in the file 0.1 s after the call that made it, or sooner if this is less.
-    max_queue: kept for compatibility; the queue is bounded in bytes instead (64 MiB of small events a process, and
-    64 MiB of large things).
-    on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" leaves the event out (stats()
-    counts them), "wait" waits until the disk recovers, "raise" raises OSError.
-    must_open: False makes the file as soon as possible, if the disk is full or fails now; None with the first event.
+    log_dir: the directory; it is made if missing, with its parents. The file in it is made at once, and is named
+    events.out.tfevents.<seconds>.<host>.<pid>.<number><filename_suffix>, so that it sorts after the existing ones.
+    flush_secs: how many seconds a record may wait before it is written; more than 0.1 counts as 0.1.
+    max_queue: kept for compatibility, and ignored. The queue is bounded in bytes: 64 MiB of small events a process, and
+    64 MiB of large things.
+    on_disk_error: what an add_* does when the queue is full and the disk fails: "drop" drops the event (stats() counts
+    it), "wait" waits until the disk recovers, "raise" raises OSError.
+    must_open: True raises OSError if the file cannot be made now. False makes it as soon as possible if the disk is
+    full or fails now. None makes it with the first event.
 
-    A write that fails is tried again and again: on a full disk from the byte where it stopped; after other errors, and
-    if the file is deleted, in a new file. A RuntimeWarning says that events wait for it, another one that they are
-    dropped; flush() and close() raise OSError. The first event after close(), and after a fork the first one in the
-    child, opens a new file, as with must_open=False.
+    A write that fails is retried: on a full disk from the byte where it stopped; after other errors, and if the file is
+    deleted, in a new file. A RuntimeWarning says that events wait, another one that they are dropped; flush() and
+    close() raise OSError meanwhile. The first event after close(), or in the child of a fork, opens a new file, as with
+    must_open=False.
 
-    A subclass with an add_event or add_summary of its own, and a program that replaces them on a class or an object,
-    sees every event, as with torch's: a SummaryWriter passes all that it logs through add_summary, and that through
-    add_event. It takes the time that protobuf takes. See tbc.on_new_run, too.
+    An add_event or add_summary of a subclass, or one that a program puts on a class or an object, sees every event, as
+    with torch's: a SummaryWriter calls add_summary, which calls add_event. That costs the time that protobuf takes. See
+    also tbc.on_new_run.
 
     Raises OSError (PermissionError, NotADirectoryError, ...) if the directory or the file cannot be made, ValueError
-    for a URL and for another on_disk_error. It cannot be pickled or copied (a SummaryWriter can): TypeError.
+    for a URL or an unknown on_disk_error. Pickling or copying it raises TypeError (a SummaryWriter can be).
     """
 
     path: str  # of the event file; see __getattr__
     _event_file: EventFile
-    _run_tag = "step1"  # of what add_graph knows of a run
+    _run_tag = "step1"  # the tag of add_graph's RunMetadata, as in torch
 
     def __init__(
         self,
@@ -61,10 +62,10 @@ class FileWriter(_core.BaseFileWriter):
             self._event_file.open(must_open)
 
     def _is_overridden(self) -> bool:
-        """Return whether events have to pass through add_summary and add_event, which are replaced."""
+        """Return whether add_summary or add_event is overridden or replaced, so that they must see all events."""
         replaced = (type(self).add_event, type(self).add_summary) != _OWN or not _NAMES.isdisjoint(vars(self))
         if replaced:
-            import tbc.proto  # noqa: F401 (which a job must not import)
+            import tbc.proto  # noqa: F401 (Relay needs it in jobs, which must not import)
         return replaced
 
     def __getattr__(self, name: str) -> Any:
@@ -75,12 +76,12 @@ class FileWriter(_core.BaseFileWriter):
 
     @property
     def event_writer(self) -> FileWriter:
-        """What torch's FileWriter delegates to; here it is the same object."""
+        """The object that writes, as in torch's FileWriter; here the FileWriter itself."""
         return self
 
     @property
     def _file_name(self) -> str:
-        """The path of the event file, as TensorBoard's EventFileWriter has it."""
+        """The path of the event file; TensorBoard's EventFileWriter has this attribute."""
         return self._event_file.path
 
     def get_logdir(self) -> str:
@@ -88,28 +89,30 @@ class FileWriter(_core.BaseFileWriter):
         return self._event_file.log_dir
 
     def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
-        """Adds an Event message; sets its wall_time, and its step if one is given.
+        """Adds an Event message, and sets its wall_time, and its step if one is given.
 
-        event: of any protobuf library, with SerializeToString().
-        walltime: seconds since 1970, now by default.
+        event: a message of any protobuf library, with SerializeToString().
+        step: an integer, or what int() takes; None keeps the event's own.
+        walltime: seconds since 1970; now by default.
 
-        Raises TypeError for what is not a message, ValueError for a step or a walltime that cannot be stored.
+        Raises TypeError for other objects, ValueError or TypeError for a step or a walltime that cannot be stored.
         """
         number, seconds = _core.stamp(step, walltime)
         _check_message(event, "Event")
         if not encoder_thread.in_job() and event.WhichOneof("what") == "session_log":
-            encoder_thread.drain()  # readers drop what came before it, images too
+            encoder_thread.drain()  # readers drop what is before a session start: earlier images must be there by then
         event.wall_time = seconds
         if step is not None:
             event.step = number
-        self._event_file.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # whose pixels have waited
+        self._event_file.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # a job's pixels have waited
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
-        """Adds a Summary message, in an event of its own.
+        """Adds an event with a Summary message.
 
-        summary: of any protobuf library, with SerializeToString().
+        summary: a message of any protobuf library, with SerializeToString().
+        global_step, walltime: as in SummaryWriter.add_scalar.
 
-        Raises as add_event.
+        Raises what add_event raises.
         """
         _check_message(summary, "Summary")
         if self._is_overridden():
@@ -121,12 +124,12 @@ class FileWriter(_core.BaseFileWriter):
             self._event_file.summary(summary.SerializeToString(), global_step, walltime)
 
     def add_graph(self, graph_profile: tuple[Any, Any], walltime: float | None = None) -> None:
-        """Adds a graph, and what is known of its run.
+        """Adds a graph, and the metadata of a run of it.
 
-        graph_profile: a GraphDef and a RunMetadata message, of any protobuf library.
-        walltime: seconds since 1970, now by default.
+        graph_profile: a GraphDef message and a RunMetadata message, of any protobuf library.
+        walltime: seconds since 1970; now by default.
 
-        Raises TypeError for other messages, ValueError for a walltime that cannot be stored.
+        Raises TypeError for other messages, ValueError or TypeError for a walltime that cannot be stored.
         """
         from tbc.proto import Event
 
@@ -140,9 +143,9 @@ class FileWriter(_core.BaseFileWriter):
         """Adds a graph.
 
         graph: a GraphDef message, of any protobuf library.
-        walltime: seconds since 1970, now by default.
+        walltime: seconds since 1970; now by default.
 
-        Raises TypeError for other messages, ValueError for a walltime that cannot be stored.
+        Raises TypeError for other messages, ValueError or TypeError for a walltime that cannot be stored.
         """
         from tbc.proto import Event
 
@@ -150,36 +153,35 @@ class FileWriter(_core.BaseFileWriter):
         self.add_event(Event(graph_def=graph.SerializeToString()), None, walltime)
 
     def flush(self, *, sync: bool = False) -> None:
-        """Returns when everything added so far can be read in the file, whoever dies then.
+        """Returns when everything added so far can be read in the file, even if the process is killed then.
 
-        On a disk that was quick the last time, and while the thread hangs in another file system, it writes itself, and
-        Ctrl-C may have to wait for that; else the thread does, and Ctrl-C works.
+        If the last write to this file was fast, or if tbc's thread hangs in another file system, the calling thread
+        writes, and Ctrl-C may have to wait. Otherwise tbc's thread writes, and Ctrl-C works.
 
-        sync: when it is on the disk, and a power failure does not take it away (fsync, of the file, of those before it
-        that were given up or closed, and of the directories above: some milliseconds on most disks, much more on a
-        busy one).
+        sync: True also waits for fsync, so that a power failure loses nothing: of the file, of files before it that
+        were given up or closed, and of the directories above; some milliseconds on most disks, much more on a busy one.
 
-        Raises OSError, with errno and filename, while the disk does not take it.
+        Raises OSError, with errno and filename, if the disk does not accept the data.
         """
         self._event_file.flush(sync=sync)
 
     def close(self) -> None:
-        """Flushes and closes the file; closing twice is fine.
+        """Flushes and closes the file; closing twice does nothing.
 
-        After an OSError, or Ctrl-C, the file is still open, with its events: close() may be called again. What is never
-        closed is tried once more when the process exits.
+        After an OSError or Ctrl-C the file stays open and keeps its events: call close() again. What is still unwritten
+        when the process exits is tried once more then.
         """
         self._event_file.close()
 
     def reopen(self) -> bool:
-        """Open a new file in the same directory, if the last one was closed (or is the parent process's).
+        """Open a new file in the same directory if none is open: after close(), and in the child of a fork.
 
-        Return True: there is a file now, unless another thread closes it.
+        Return True: a file is open now, unless another thread closes it.
         """
         return self._event_file.reopen()
 
     def stats(self) -> Stats:
-        """Return what became of the events so far."""
+        """Return the Stats of the events that were added so far."""
         return self._event_file.stats()
 
     def __enter__(self: Self) -> Self:
@@ -191,7 +193,7 @@ class FileWriter(_core.BaseFileWriter):
         self.close()
 
     def __reduce__(self) -> Any:
-        raise TypeError("a FileWriter cannot be pickled or copied: it is an open file; make another one")
+        raise TypeError("a FileWriter cannot be pickled or copied, since it has an open file; make a new one")
 
 
 _OWN = FileWriter.add_event, FileWriter.add_summary
@@ -199,9 +201,9 @@ _NAMES = frozenset({"add_event", "add_summary"})
 
 
 class Relay(_core.EventRelay):
-    """Passes events to an object as torch's writer does: through its add_summary, or add_event.
+    """Passes each event to the add_summary or add_event of an object, as torch's writer does.
 
-    It is a FileWriter that overrides these, or any object that has them.
+    The object is a FileWriter that overrides these methods, or any other object that has them.
     """
 
     def __init__(self, writer: Any) -> None:
@@ -227,10 +229,10 @@ class Relay(_core.EventRelay):
 
 
 class NullFileWriter(FileWriter):
-    """What a SummaryWriter that is not enabled has for a FileWriter: it takes messages, and makes no file."""
+    """The FileWriter of a SummaryWriter with enabled=False: it accepts all messages, and makes no file."""
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        self._event_file = _core.BaseEventFile()  # type: ignore[assignment]  # which never has a file
+        self._event_file = _core.BaseEventFile()  # type: ignore[assignment]  # no file is ever opened
         self._log_dir = directory(log_dir)
 
     def get_logdir(self) -> str:
@@ -249,7 +251,7 @@ class NullFileWriter(FileWriter):
 
 
 def _check_message(message: Any, name: str) -> None:
-    """An event that does not parse would end the file for its readers."""
+    """Raise TypeError for other messages: readers stop at an event that they cannot parse."""
     descriptor = getattr(message, "DESCRIPTOR", None)
     if not hasattr(message, "SerializeToString") or getattr(descriptor, "name", name) != name:
         raise TypeError(f"{'an' if name == 'Event' else 'a'} {name} message is expected, got {type(message).__name__}")
