@@ -1,11 +1,11 @@
-"""What users pass, as numbers and arrays. It knows torch, jax and the rest, and imports none of them.
+"""Turns what users pass into numbers and numpy arrays. It supports torch, jax and others, and imports none of them.
 
-bfloat16 and float8, which numpy lacks, become float32, exactly (complex32 becomes complex64); a CUDA tensor is copied
-to the host.
+bfloat16 and float8, which numpy lacks, become float32, without loss, and complex32 becomes complex64. A CUDA tensor is
+copied to the host.
 
 Some tensors have no data of their own: on the meta device, fake, split over ranks, inside torch.func. `_own_data` finds
-the data or raises ValueError; it never starts a collective. Elements that a mask of numpy.ma hides are NaN as a scalar
-and are left out of histograms and PR curves; the other kinds raise TypeError, since they have no place for a gap.
+the data or raises ValueError; it never starts a collective. A masked element (numpy.ma) is NaN as a scalar. Histograms
+and PR curves skip masked elements. The other kinds cannot store a gap, and raise TypeError.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ ADVICE = {  # a class of tensors -> why one cannot be logged, and what to log in
     "NestedTensor": "has parts of different shapes; log values(), or each tensor of unbind()",
 }
 
-_kernel_names: dict[Any, str] = {}  # of the dtypes seen so far: dtype.str takes as long as the rest of the call
+_kernel_names: dict[Any, str] = {}  # dtype -> its kernel name; cached: dtype.str takes as long as the rest of the call
 
 
 def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
-    """One number as a float.
+    """Return one number as a float; a masked element is NaN, as float() has it.
 
-    tag, key: what messages start with.
+    value: what torch's writer takes: a number of Python or numpy, the text of one, an array or tensor of one element.
+    tag, key: the start of messages.
 
-    Takes what torch's writer takes: numbers of Python and numpy, strings of numbers, arrays and tensors of one element.
     Raises NotImplementedError for other types, AssertionError for more or fewer elements than one (both as torch does),
-    TypeError for a complex number, ValueError for a string that is no number and for a tensor without data. A masked
-    element is NaN, as it is to float().
+    TypeError for a complex number, ValueError for other text and for a tensor without data.
     """
     try:
         if is_torch(value):
@@ -54,7 +53,7 @@ def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
             try:
                 number = tensor.item()
             except RuntimeError:
-                number = _only_element(_from_torch(tensor))  # of other layouts
+                number = _only_element(_from_torch(tensor))  # item() of some layouts raises
         elif isinstance(value, (float, int)):
             return float(value)
         elif _is_masked(value):
@@ -66,13 +65,13 @@ def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
             return float(number)
         if isinstance(number, numbers.Complex) and not isinstance(number, numbers.Real):
             got = f"{number!r} of type {type(number).__name__}"
-            raise TypeError(f"a scalar is a real number, got {got}")  # float() of numpy's drops the imaginary part
+            raise TypeError(f"a scalar must be a real number, got {got}")  # float(numpy's) drops the imaginary part
         try:
             return float(number)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             got = f"{number!r} of type {type(number).__name__}"
-            raise kind(f"a scalar is a number or the text of one, got {got}") from error
+            raise kind(f"a scalar must be a number or the text of one, got {got}") from error
     except Exception as error:
         errors.name(error, tag, key)
         raise
@@ -84,7 +83,7 @@ def _only_element(array: npt.NDArray[Any]) -> Any:
 
 
 def parameter(value: Any, name: str) -> float:
-    """A number that is a parameter, such as a rate. Raises TypeError that names it for what is no number."""
+    """Return a parameter that is a number, such as a rate, as a float. Raise TypeError with its name for others."""
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError(name)
@@ -94,9 +93,9 @@ def parameter(value: Any, name: str) -> float:
 
 
 def count(value: Any, name: str) -> int:
-    """Return a parameter that is a whole number, such as that of bins, as an int; 5.0 is 5.
+    """Return a parameter that is a whole number, such as a number of bins, as an int; 5.0 is 5.
 
-    Raise TypeError that names it for anything else.
+    Raise TypeError with its name for anything else.
     """
     try:
         return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
@@ -105,7 +104,7 @@ def count(value: Any, name: str) -> int:
 
 
 def array(values: Any) -> npt.NDArray[Any]:
-    """A numpy array, not copied if that can be. Takes arrays of numpy, torch, jax, and single numbers.
+    """Return an array of numpy, torch or jax, or a single number, as a numpy array, without a copy if possible.
 
     Raises NotImplementedError for other types, lists too, as torch's writer does; ValueError for a tensor without data;
     TypeError for masked elements.
@@ -114,12 +113,12 @@ def array(values: Any) -> npt.NDArray[Any]:
 
 
 def array_or_list(values: Any) -> npt.NDArray[Any]:
-    """As `array`, and sequences too, for the arguments that torch's writer takes them for."""
+    """Do what `array` does, and accept sequences, for the arguments that may be sequences in torch's writer."""
     return array(listed(values))
 
 
 def listed(values: Any) -> Any:
-    """Lists, tuples, ranges, deques, views of dicts and other sequences as an array; what is none of them as it is.
+    """Return a sequence (list, tuple, range, deque, view of a dict, ...) as an array, and other objects unchanged.
 
     Raises ValueError for lists of different lengths.
     """
@@ -137,7 +136,7 @@ def listed(values: Any) -> Any:
 
 
 def elements(values: Any, name: str) -> list[Any]:
-    """A list of what an iterable or an array has. Raises TypeError that names the argument for what is none."""
+    """Return the elements of an iterable or an array as a list. Raise TypeError with the argument's name for others."""
     if is_torch(values):
         values = array(values)
     try:
@@ -150,12 +149,12 @@ def elements(values: Any, name: str) -> list[Any]:
 
 
 def real(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
-    """The array, if it holds real numbers; objects that are numbers become float64. Raises TypeError if it does not."""
+    """Return an array of real numbers; objects that are numbers become float64. Raise TypeError for other elements."""
     import numpy as np
 
     if array.dtype.kind == "O" and not any(element is None for element in array.flat):
         try:
-            values = np.array(array.tolist(), np.float64)  # of more dimensions, if the objects are lists
+            values = np.array(array.tolist(), np.float64)  # if the objects are lists, it has more dimensions
             return values if array.size else values.reshape(array.shape)
         except (TypeError, ValueError):
             pass
@@ -165,11 +164,13 @@ def real(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
 
 
 def kernel_array(values: Any, any_order: bool = False) -> tuple[npt.NDArray[Any], str]:
-    """An array in one of the types the kernels read, and the name of the type.
+    """Return an array of a type that the kernels read, and the name of that type.
 
-    With any_order it is contiguous or of one dimension, which takes no copy wherever one stride leads through all the
-    values, and masked elements are left out; else its shape and layout are as they came. "bfloat16" comes as its bits,
-    in an array of 16-bit integers. Raises as `array`, and TypeError if the values are not real numbers.
+    "bfloat16" is returned as its bits, in an array of 16-bit integers. Raises what `array` raises, and TypeError if the
+    values are not real numbers.
+
+    any_order: True returns an array that is contiguous or of one dimension, without masked elements, and without a copy
+    if one stride leads through all values. False keeps the shape and layout.
     """
     if is_torch(values):
         torch = sys.modules["torch"]
@@ -195,19 +196,19 @@ def _kernel_type(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.str[1:] in KERNEL_DTYPES:
         return values
-    if values.dtype.kind not in "fOUS":  # strings of numbers, too
-        raise TypeError(f"real numbers are needed, got an array of {values.dtype}")
+    if values.dtype.kind not in "fOUS":  # U and S: texts of numbers
+        raise TypeError(f"values must be real numbers, got an array of {values.dtype}")
     try:
         return values.astype("f8")
     except (TypeError, ValueError) as error:
         kind = ValueError if values.dtype.kind == "O" and isinstance(error, ValueError) else TypeError
-        raise kind(f"real numbers are needed, got an array of {values.dtype}: {values!r:.200}") from error
+        raise kind(f"values must be real numbers, got an array of {values.dtype}: {values!r:.200}") from error
 
 
 def unmasked(*arrays: Any) -> tuple[Any, ...]:
-    """The arrays without the elements that are masked in one of them. None and single numbers stay as they are.
+    """Return the arrays without the elements that are masked in one of them; None and single numbers unchanged.
 
-    Raises ValueError if an array has another shape than a mask.
+    Raises ValueError if the shapes of arrays and masks differ.
     """
     import numpy as np
 
@@ -225,12 +226,12 @@ def unmasked(*arrays: Any) -> tuple[Any, ...]:
 
 
 def integer(value: Any) -> int:
-    """What int() makes of a step; raises ValueError for a tensor without data."""
+    """Return int() of a step. Raise ValueError for a tensor without data."""
     return int(_own_data(value) if is_torch(value) else value)
 
 
 def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
-    """An array as an event holds it, contiguous and little-endian, and the name of its type."""
+    """Return an array as an event stores it, contiguous and little-endian, and the name of its type."""
     import numpy as np
 
     values = array(values)
@@ -239,14 +240,14 @@ def tensor(values: Any) -> tuple[npt.NDArray[Any], str]:
 
 
 def to_doubles(bits: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """What kernel_array gives, as a flat array of float64."""
-    if dtype == "bfloat16":  # the upper half of a float32
+    """Return the result of kernel_array as a flat array of float64."""
+    if dtype == "bfloat16":  # its bits are the upper half of a float32
         bits = (bits.view("u2").astype("u4") << 16).view("f4")
     return bits.astype("f8", copy=False).ravel()
 
 
 def is_number(value: Any) -> bool:
-    """Numbers, and strings, which may be numbers."""
+    """Return whether `value` is a number, or text, which may be the text of a number."""
     return isinstance(value, (numbers.Number, str, bytes))
 
 
@@ -257,31 +258,31 @@ def is_torch(value: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _is_tensor(kind: type) -> bool:
-    """What a type is, it stays; to remember it is faster than isinstance, for which torch has a function of its own."""
-    tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # another thread may be importing it
+    """Return whether a class is a torch.Tensor's. Cached by class: torch's isinstance check is slow."""
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # another thread may be importing torch
     return tensor is not None and issubclass(kind, tensor)
 
 
 @functools.lru_cache(maxsize=256)
 def _is_wrapper(kind: type) -> bool:
-    """Whether tensors of this class answer for themselves, and may keep their values in other tensors."""
+    """Return whether a class implements torch's operations itself; its tensors may keep the values in other tensors."""
     dispatch: Any = getattr(kind, "__torch_dispatch__", None)
     return dispatch is not sys.modules["torch"].Tensor.__torch_dispatch__
 
 
 def _own_data(tensor: Any) -> Any:
-    """The tensor that holds the values: as a rule the same; of a DTensor that every rank has whole, the local one.
+    """Return the tensor that holds the values: usually `tensor`; for a DTensor that each rank has whole, the local one.
 
     Raises ValueError for a tensor without data of its own, and says what to log instead.
     """
     if tensor.is_meta:
         raise ValueError(f"a tensor on the meta device {NO_DATA} (shape {tuple(tensor.shape)})")
     if getattr(sys.modules["torch"]._C, "_len_torch_dispatch_stack", int)():
-        tensor = tensor.detach()  # FakeTensorMode, for one, turns it into a tensor without data
+        tensor = tensor.detach()  # applies an active mode: FakeTensorMode makes a tensor without data of it
     kind: Any = type(tensor)
     if not _is_wrapper(kind):
         return tensor
-    if hasattr(tensor, "trigger_wait"):  # of a collective that every rank has started
+    if hasattr(tensor, "trigger_wait"):  # the result of a collective that every rank has started
         return tensor.trigger_wait()
     if hasattr(tensor, "full_tensor") and all(placement.is_replicate() for placement in tensor.placements):
         return _own_data(tensor.to_local())
@@ -301,7 +302,7 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
         tensor = tensor.float()
     elif name == "torch.complex32":
         tensor = tensor.cfloat()
-    if tensor.layout != sys.modules["torch"].strided:  # after the above: torch cannot make float8 dense
+    if tensor.layout != sys.modules["torch"].strided:  # after float(): torch cannot make float8 dense
         tensor = tensor.to_dense()
     tensor = tensor if tensor.is_cpu else tensor.cpu()
     if not _has_memory(tensor):
@@ -311,7 +312,7 @@ def _from_torch(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _has_memory(tensor: Any) -> bool:
-    """Whether a dense tensor on the CPU has values where numpy would look for them."""
+    """Return whether a dense tensor on the CPU has its values at data_ptr(), where numpy reads them."""
     try:
         return not tensor.is_nested and (tensor.data_ptr() != 0 or tensor.numel() == 0)
     except RuntimeError:  # inside vmap and grad
@@ -333,7 +334,7 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
     if isinstance(values, np.ndarray):
         if type(values) is not np.ndarray and _is_masked(values):
             raise TypeError("masked elements cannot be logged here; fill them in with filled(value)")
-        return np.asarray(values)  # plain: a matrix, for one, keeps two dimensions whatever is done to it
+        return np.asarray(values)  # no subclass: np.matrix, for example, always keeps two dimensions
     if is_number(values):
         return np.array([values])
     if hasattr(values, "__array__") or isinstance(values, memoryview):
@@ -341,22 +342,22 @@ def _from_array_like(values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "__dlpack__"):
         return np.from_dlpack(values)
     got = f"{values!r:.200} of type {type(values).__name__}"
-    raise NotImplementedError(f"a number, a numpy array or a torch tensor is expected, got {got}")
+    raise NotImplementedError(f"a value must be a number, a numpy array or a torch tensor, got {got}")
 
 
 def _is_masked(values: Any) -> bool:
-    """Whether a mask of numpy.ma hides elements."""
+    """Return whether a mask of numpy.ma hides an element."""
     ma: Any = sys.modules.get("numpy.ma")
     return ma is not None and isinstance(values, ma.MaskedArray) and bool(ma.is_masked(values))
 
 
 def _widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """ml_dtypes brings the small numbers of jax to numpy, as types that are registered (2), not built in."""
-    if values.dtype.isbuiltin != 2:
+    """Convert types of ml_dtypes (jax's bfloat16, float8, ...) to float32 or complex64, and no others."""
+    if values.dtype.isbuiltin != 2:  # 2: a type that a package has registered with numpy
         return values
     return values.astype("c8" if values.dtype.name.endswith("complex32") else "f4")
 
 
 def _one_element(size: int, shape: Any) -> None:
     if size != 1:
-        raise AssertionError(f"a scalar has one element, got an array of shape {tuple(shape)}")
+        raise AssertionError(f"a scalar must have one element, got an array of shape {tuple(shape)}")

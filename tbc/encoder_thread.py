@@ -1,18 +1,18 @@
-"""Slow encodings, one after another, on one thread beside the caller's.
+"""Runs slow encodings as jobs, one after another, on a thread of its own, the encoder's thread.
 
-The thread starts with the first job and lives until a fork, of which Python warns in a process with threads, or until
-the process exits. It is a daemon, which the interpreter does not wait for: event_file.py does, and calls `stop`.
+The thread starts with the first job. It ends before a fork, since Python warns of a fork in a process with threads, and
+when the process exits. It is a daemon, so the interpreter does not wait for it: event_file.py does, and calls `stop`.
 
-A signal handler may interrupt any line here and call flush(), which waits for jobs, or raise KeyboardInterrupt. So
-nothing is handed over under a lock that the thread needs, too: jobs go through a SimpleQueue, which is made for that,
-and `drain` puts one after the others and polls. And no state is left half changed:
+A signal handler may interrupt any line here and call flush(), which waits for jobs, or raise KeyboardInterrupt. So jobs
+are handed over without a lock that the thread needs, through a SimpleQueue, which signal handlers may use. `drain`
+queues one more job and polls for its end. And these hold after every line:
 
 - a job is in `_unfinished` and in the queue, or in neither (hand_over is C, which no handler interrupts);
-- a start that a handler broke off may have made a thread, or not. So the thread that gets `_seat` runs the jobs, any
-  other ends at once, and who needs a thread asks whether the seat is taken;
+- the thread that holds `_seat` runs the jobs, any other thread ends at once. (A handler may break off `_start` before
+  or after a thread starts, so the next `_start` looks only at the seat);
 - a thread that leaves its seat while there are jobs starts its successor.
 
-A job imports nothing: a fork in the middle of an import would leave its lock to the child, held for ever.
+A job imports nothing: in a fork during the import the child would get the import's lock, locked for ever.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from queue import SimpleQueue
 from tbc import _core
 
 POLL_SECONDS = 0.001
-FORK_SECONDS = 0.1  # how long a fork waits for jobs
+FORK_SECONDS = 0.1  # a fork waits this long for jobs
 
 
 class Job:
-    """`done` when it has been run. What it raises is its own affair."""
+    """A call of `work`, which must catch its own exceptions. `done` is True when it has returned."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work: Callable[[], None] | None = work
@@ -47,12 +47,15 @@ class Job:
             self.work()
         finally:
             _here.in_job = False
-            self.work = None  # and the pixels with it
+            self.work = None  # frees the pixels
             self.done = True
             self.running.release()
 
     def wait(self, seconds: float = math.inf) -> bool:
-        """Not in the child of a fork, whose signal handler came while this waited: the job is the parent's."""
+        """Wait until the job is done, or for `seconds`; return whether it is done.
+
+        Return early in the child of a fork, which a signal handler may have made meanwhile: the job is the parent's.
+        """
         deadline, jobs = time.monotonic() + seconds, _jobs
         while not self.done and jobs is _jobs and time.monotonic() < deadline:
             self.running.acquire(timeout=POLL_SECONDS)
@@ -61,10 +64,10 @@ class Job:
 
 _here = threading.local()
 _jobs: SimpleQueue[Job | None]  # None ends the thread
-_unfinished: set[Job]  # of those that `run` gives; one is in it before the thread can see it
+_unfinished: set[Job]  # the jobs of `run`, added before the thread can see them
 _seat: threading.Lock  # held by the thread that runs jobs
-_thread: threading.Thread | None  # the one that holds it
-_starting: threading.RLock  # two threads would get the order wrong; the thread itself never takes it
+_thread: threading.Thread | None  # the thread that holds the seat
+_starting: threading.RLock  # held while a job is queued or a thread is started, so that jobs keep their order
 _stopped: bool
 
 
@@ -82,39 +85,36 @@ _reset()
 
 
 def run(work: Callable[[], None], reservation: _core.Reservation | None = None) -> None:
-    """Runs `work`, which must not raise, on the thread; on the caller's if there can be none, or none any more.
+    """Run `work`, which must not raise, on the encoder's thread, or here if none can be started or `stop` was called.
 
-    reservation: what `work` releases.
+    reservation: `work` releases it.
     """
     job = Job(work)
     with _starting:
         started = not _stopped and _start()
         if started:
             _core.hand_over(job, reservation, _unfinished, _jobs)
-            _start()  # a fork that a handler broke off may have ended the thread meanwhile
+            _start()  # again: a fork in a signal handler may have ended the thread
     if not started:
         job.run()
 
 
 def in_job() -> bool:
-    """Whether a job calls."""
+    """Return whether the caller is a job."""
     return getattr(_here, "in_job", False)
 
 
 def stop() -> None:
-    """From now on jobs run on their callers' threads. Those that were given are waited for with `drain`."""
+    """Make `run` use its caller's thread from now on. `drain` still waits for earlier jobs."""
     global _stopped
     _stopped = True
 
 
 def drain() -> None:
-    """Waits until all jobs given so far are done; not when called from within a job.
-
-    Many programs flush after every step: where nothing is to be done, it costs nothing.
-    """
-    if not _unfinished:
+    """Wait until all jobs queued so far are done. Called from a job, return at once."""
+    if not _unfinished:  # fast, since many programs flush after every step
         return
-    with _starting:  # else another thread may fork between the look and the job
+    with _starting:  # else another thread may fork between the check and the job
         if threading.current_thread() is _thread:
             return
         last = _last()
@@ -125,17 +125,17 @@ def drain() -> None:
 
 
 def _last() -> Job:
-    """A job behind the others."""
+    """Queue an empty job and return it; when it is done, all jobs queued before it are done."""
     last = Job(lambda: None)
     _jobs.put(last)
     return last
 
 
 def _start() -> bool:
-    """Returns whether a thread runs the jobs; starts one if none does."""
+    """Start a thread if none runs the jobs. Return whether one runs them."""
     if not _seat.locked():
         thread = threading.Thread(target=_run_all, args=(_jobs, _seat), name="tbc-encoder", daemon=True)
-        with suppress(RuntimeError):  # there are too many
+        with suppress(RuntimeError):  # there are too many threads
             thread.start()
             while not _seat.locked() and thread.is_alive():
                 time.sleep(0)
@@ -143,7 +143,7 @@ def _start() -> bool:
 
 
 def _run_all(jobs: SimpleQueue[Job | None], seat: threading.Lock) -> None:
-    """Runs jobs until None comes, unless another thread does."""
+    """Run jobs until the queue yields None. Return at once if another thread holds the seat."""
     global _thread
     if not seat.acquire(blocking=False):
         return
@@ -162,14 +162,14 @@ def _run_all(jobs: SimpleQueue[Job | None], seat: threading.Lock) -> None:
 
 
 def before_fork() -> None:
-    """Ends the thread, if its jobs are done in a moment; the next job starts another one."""
+    """End the thread if its jobs are done within FORK_SECONDS. The next job starts another one."""
     with _starting:
         thread = _thread
         if thread is None or threading.current_thread() is thread or not _last().wait(FORK_SECONDS):
             return
         _jobs.put(None)
         thread.join()
-    task = f"/proc/self/task/{thread.native_id}"  # which Linux, and so Python, counts for a moment more
+    task = f"/proc/self/task/{thread.native_id}"  # Linux lists an ended thread for a moment, and Python counts the list
     deadline = time.monotonic() + POLL_SECONDS * 5
     while os.path.exists(task) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 10)
