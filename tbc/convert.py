@@ -258,7 +258,7 @@ def is_torch(value: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _is_tensor(kind: type) -> bool:
-    """Return whether a class is a torch.Tensor's. Cached by class: torch's isinstance check is slow."""
+    """Return whether a class is torch.Tensor or a subclass. Cached by class: torch's isinstance check is slow."""
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # another thread may be importing torch
     return tensor is not None and issubclass(kind, tensor)
 

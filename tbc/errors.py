@@ -1,4 +1,4 @@
-"""Exceptions: which tag they are about, which keyword was meant, and which of several is raised."""
+"""Adds to exceptions the tag and the keyword that was probably meant, and raises the first of several."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 VARKEYWORDS = 0x08  # of code.co_flags: there is a **keywords
-LABEL = ("display_name", "description")  # of the keywords that **label stands for
+LABEL = ("display_name", "description")  # the keywords that **label stands for
 PLAIN = frozenset({AssertionError, AttributeError, NotImplementedError, OverflowError, RuntimeError})
-PLAIN |= {TypeError, ValueError}  # their str() is their first argument
+PLAIN |= {TypeError, ValueError}  # the str() of each of these is its first argument
 
 
 def explained(method: Method) -> Method:
-    """Make the exceptions of a method of SummaryWriter name its tag, and suggest the keyword that was meant.
+    """Make the exceptions of a method of SummaryWriter name the tag, and suggest a keyword for an unknown one.
 
-    The type of an exception stays. A call without an exception costs nothing but the call itself, some 0.05 us, so
-    add_scalar, add_scalars, add_metrics and add_text, which take less than 1 us, do this by themselves.
+    The type of an exception stays. The wrapper adds some 0.05 us to each call. add_scalar, add_scalars, add_metrics and
+    add_text, which take less than 1 us, have no wrapper and name the tag themselves.
     """
 
     @functools.wraps(method)
@@ -33,7 +33,7 @@ def explained(method: Method) -> Method:
 
 
 def name(error: Exception, tag: Any, key: Any = None) -> None:
-    """Put the tag and the key in front of the message of an exception, if they are text and not there yet."""
+    """Put the tag and the key, if they are text, before the message of an exception, unless they are there already."""
     prefix = "".join(f"{part!r}: " for part in (tag, key) if isinstance(part, str))
     if type(error) in PLAIN and not str(error).startswith(prefix):
         error.args = (prefix + str(error),)
@@ -53,7 +53,7 @@ def _explain(error: Exception, method: Callable[..., Any], arguments: tuple[Any,
 
 
 def check_keywords(method: Any, keywords: Collection[str]) -> None:
-    """Raise TypeError for a keyword that a method does not take, as the call would, with the one that was meant."""
+    """Raise the TypeError of a call with a keyword that the method does not take, and suggest a similar keyword."""
     code = getattr(method, "__code__", None)
     if code is None or code.co_flags & VARKEYWORDS:
         return
@@ -85,8 +85,8 @@ def call_all(functions: Iterable[Callable[[], None]]) -> None:
 def raise_first(errors: list[BaseException]) -> None:
     """Raise the first exception, if there is one, and empty the list.
 
-    The exception must not be in a list that its own traceback holds: that cycle would keep all that the frames hold,
-    such as the pixels of an image, until the garbage collector runs.
+    A list that held the exception, and is itself held by the exception's traceback, would be a cycle: all that the
+    frames hold, such as the pixels of an image, would stay in memory until the garbage collector runs.
     """
     first = errors[0] if errors else None
     errors.clear()

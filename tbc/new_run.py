@@ -1,8 +1,8 @@
-"""Who is told that a run begins.
+"""Calls the callbacks of on_new_run, and those programs that replace tensorboard's EventFileWriter.
 
-wandb (sync_tensorboard=True), for one, uploads the files of every directory that tensorboard's EventFileWriter is made
-for: it puts a subclass in the place of that class, which takes note of log_dir and goes on to the class itself. tbc
-makes no EventFileWriter; it calls such a subclass with another class in between, which makes no file.
+wandb (sync_tensorboard=True), for example, uploads the files of every directory for which an EventFileWriter is made.
+It replaces that class by a subclass, whose __init__ notes log_dir and calls the base class. tbc calls such a subclass,
+with a class in between that makes no file.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _callbacks: list[Callable[[str], object]] = []
 
 
 def on_new_run(callback: Callable[[str], object]) -> Callable[[], None]:
-    """Has callback(log_dir) called whenever a new tbc.FileWriter is about to make its first file.
+    """Calls callback(log_dir) whenever a new tbc.FileWriter is about to make its first file.
 
-    A SummaryWriter makes one for its log_dir, and one for each directory of add_scalars and add_hparams; log_dir is as
-    it was given there. What callback raises becomes a RuntimeWarning.
+    A SummaryWriter makes one for its log_dir, and one for each directory of add_scalars and add_hparams. log_dir is the
+    path as it was given, a str. If callback raises, a RuntimeWarning reports it.
 
-    Returns a function that ends this. Raises TypeError for what cannot be called.
+    Returns a function that stops the calls. Raises TypeError if callback cannot be called.
     """
     if not callable(callback):
-        raise TypeError(f"callback must be a function of log_dir, got {callback!r}")
+        raise TypeError(f"callback must be a function that takes log_dir, got {callback!r}")
     _callbacks.append(callback)
 
     def remove() -> None:
@@ -35,15 +35,15 @@ def on_new_run(callback: Callable[[str], object]) -> Callable[[], None]:
 
 
 def announce(log_dir: str) -> Iterator[str]:
-    """Tells everybody; yields what went wrong."""
-    for callback in [*_callbacks, _tell_subclass]:
+    """Call every callback; yield a message for each one that raised."""
+    for callback in [*_callbacks, _call_subclass]:
         try:
             callback(log_dir)
         except Exception as error:
-            yield f"{log_dir!r} was announced to {callback!r}, which raised {error!r}"
+            yield f"the callback {callback!r} raised {error!r} for the new run {log_dir!r}"
 
 
-def _tell_subclass(log_dir: str) -> None:
+def _call_subclass(log_dir: str) -> None:
     found: Any = getattr(sys.modules.get(_MODULE), "EventFileWriter", None)
     if not isinstance(found, type) or found.__module__ == _MODULE:
         return

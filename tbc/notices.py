@@ -1,4 +1,4 @@
-"""Warnings at the user's line."""
+"""Warns at the line of the user's code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line outside of tbc.
 
-    tbc's own threads, and an exit, have no line of the user: there it is one of threading, or of tbc.
+    In tbc's threads and at exit there is no line of the user: the warning has a line of threading, or of tbc.
     """
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "tbc":

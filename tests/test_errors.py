@@ -87,7 +87,10 @@ def test_a_bad_tag_is_named(log_dir, method, tag):
 
 def test_a_tensor_of_a_complex_number(log_dir):
     torch = pytest.importorskip("torch")
-    with tbc.SummaryWriter(log_dir) as writer, pytest.raises(TypeError, match="'x': a scalar must be a real number, got 1j"):
+    with (
+        tbc.SummaryWriter(log_dir) as writer,
+        pytest.raises(TypeError, match="'x': a scalar must be a real number, got 1j"),
+    ):
         writer.add_scalar("x", torch.tensor(1j))
 
 
