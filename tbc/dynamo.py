@@ -2,8 +2,8 @@
 
 Dynamo, the front end of torch.compile, traces the Python code that a compiled function or hook calls. It skips torch's
 own writer, which lies below torch/utils. It must skip tbc, too: tracing would take seconds, and fails in some numpy
-calls. Then a call of tbc is a graph break, as a call of torch's writer is, and runs as plain Python. Where tbc calls
-slow code of other packages, which dynamo would trace, `untraced` prevents that.
+calls. A call of tbc is then a graph break, as a call of torch's writer is, and runs as plain Python. Dynamo would still
+trace slow code of other packages that tbc calls; `untraced` prevents that.
 
 The rules belong to torch._dynamo, which torch.compile imports late. So a hook waits for that import.
 """

@@ -23,17 +23,17 @@ def after_import(
     rescue: called as rescue(module, error) if the module's own code raises. The import succeeds if `rescue` returns;
     to let it fail, `rescue` raises the error again.
 
-    What `callback` raises, the import raises. `callback` can run in two threads at once, and can run once more after
-    the function that this one returns. That function stops the calls.
+    Returns a function that stops the calls. An exception of `callback` becomes the exception of the import. `callback`
+    can run in two threads at once, and can still run once after the calls were stopped.
     """
     hook = _Hook(name, callback, rescue)
-    sys.meta_path.insert(0, hook)  # before the look into sys.modules, or an import in between would be missed
+    sys.meta_path.insert(0, hook)  # before the check of sys.modules, or an import in between would be missed
     module = sys.modules.get(name)
     if getattr(getattr(module, "__spec__", None), "_initializing", False):
         try:
-            module = import_module(name)  # Another thread imports it: wait for the end of that.
+            module = import_module(name)  # Another thread imports the module: wait until it is done.
         except Exception:
-            module = None  # That thread raises it.
+            module = None  # The other thread raises the exception.
     if module is not None:
         try:
             callback(module)
@@ -44,7 +44,7 @@ def after_import(
 
 
 class _Hook(MetaPathFinder):
-    """Finds one module, by the other finders, and wraps its loader."""
+    """Finds one module with the other finders, and wraps its loader."""
 
     def __init__(self, name: str, callback: Callable[[ModuleType], object], rescue: Any) -> None:
         self.name = name

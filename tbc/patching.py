@@ -1,12 +1,12 @@
-"""tbc's writers in the place of torch's and tensorboardX's, so that programs and frameworks use them unchanged.
+"""Replaces the writers of torch and tensorboardX by tbc's, so that programs and frameworks use tbc without a change.
 
     import tbc
 
     tbc.patch_torch()  # before or after other imports
 
-What the packages offer under their public names is rebound, and wherever a module has got hold of it by an import. If a
-package is not imported yet, that waits until it is: nothing is imported here. The classes that take the place of
-torch's are subclasses of torch's, too, so that whoever holds the one or the other finds isinstance to be true.
+The public names of the packages are bound to tbc's classes, and so is every name in another module that an import has
+bound to the originals. If a package is not imported yet, that happens after its import: nothing is imported here. The
+new classes are subclasses of both tbc's and the package's, and isinstance accepts either.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from tbc.import_hooks import after_import
 from tbc.notices import warn
 
-Pair = tuple[Any, Any]  # what a package has, and what takes its place
+Pair = tuple[Any, Any]  # an object of a package, and its replacement
 
 _TORCH_NAME = "torch.utils.tensorboard"
 
@@ -36,9 +36,9 @@ _namespace: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"
 
 
 class Patch:
-    """A package's writers are tbc's until undo() is called, or the with-block ends; of several, until the last ends.
+    """Replaces a package's writers by tbc's until undo() is called or the with-block ends; of several, until the last.
 
-    Writers that were made meanwhile stay what they are.
+    Writers that were made meanwhile stay tbc's.
     """
 
     def __init__(self, package: _Package) -> None:
@@ -46,7 +46,7 @@ class Patch:
         package.enter()
 
     def undo(self) -> None:
-        """Gives the package its own writers back; calling it again does nothing."""
+        """Gives the package its own writers back; a second call does nothing."""
         package, self._package = self._package, None
         if package is not None:
             package.leave()
@@ -61,11 +61,11 @@ class Patch:
 
 
 class _Package:
-    """A package to be patched, from the moment it is imported.
+    """A package to patch, now or when it is imported.
 
-    modules: the names of its modules that hold what is replaced, its own as the last.
-    pairs: makes the list of what is replaced in one of these modules, when it is imported.
-    stand_in: makes what such a module holds if it cannot be imported for want of tensorboard.
+    modules: the names of its modules that define what is replaced; the last is the package itself.
+    pairs: returns the pairs to replace in one of these modules; called when that is imported.
+    stand_in: returns the content of one of these modules if it cannot be imported because tensorboard is missing.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class _Package:
         self.pairs = pairs
         self.stand_in = stand_in
         self.uses: int = 0
-        self.stops: list[Callable[[], None]] = []  # of the hooks that wait for imports of its modules
+        self.stops: list[Callable[[], None]] = []  # functions that stop the import hooks
         self.replaced: list[Pair] = []
-        self.patched: list[ModuleType] = []  # sys.modules may have lost some, which others still hold
+        self.patched: list[ModuleType] = []  # some may not be in sys.modules any more, but still in use
         self.stand_ins: list[ModuleType] = []
 
     def enter(self) -> None:
@@ -91,7 +91,7 @@ class _Package:
             try:
                 for name in self.modules:
                     self.stops.append(after_import(name, self.replace, self.rescue))
-            except BaseException:  # a warning that is an error, for one
+            except BaseException:  # such as a warning that is turned into an error
                 self.leave()
                 raise
 
@@ -112,7 +112,7 @@ class _Package:
                 self.replaced, self.patched, self.stand_ins = [], [], []
 
     def replace(self, module: ModuleType) -> None:
-        """Put tbc's in the place of what a module holds. After a reload, some of that can be tbc's already."""
+        """Replace the pairs of a module that was imported or reloaded; after a reload, some can be replaced already."""
         with _rebinding:
             if not self.uses:  # undone while another thread imported the module
                 return
@@ -124,7 +124,8 @@ class _Package:
             if isinstance(old, type):
                 for subclass in set[type](old.__subclasses__()) - {new}:
                     name = f"{subclass.__module__}.{subclass.__qualname__}"
-                    warn(f"{name} was derived from {self.modules[-1]}'s {old.__name__} before the patch, and stays so")
+                    package = self.modules[-1]
+                    warn(f"{name} was derived from {package}'s {old.__name__} and does not use tbc; patch before that")
 
     def rescue(self, module: ModuleType, error: Exception) -> None:
         if self.stand_in is None or not isinstance(error, ModuleNotFoundError) or error.name != "tensorboard":
@@ -137,41 +138,42 @@ class _Package:
 
 
 def patch_torch() -> Patch:
-    """From now on torch.utils.tensorboard's SummaryWriter and FileWriter are tbc's, whoever imports or imported them.
+    """Replaces torch.utils.tensorboard's SummaryWriter and FileWriter by tbc's, even where they are already imported.
 
-    So are the functions of torch.utils.tensorboard.summary that make messages: their messages are of tensorboard's
-    protobuf classes as before. Without tensorboard, torch.utils.tensorboard holds nothing but tbc's (torch's own cannot
-    be imported then).
+    The functions of torch.utils.tensorboard.summary that make messages are replaced, too; the messages are still of
+    tensorboard's protobuf classes. Without tensorboard, torch's own writer cannot be imported, and
+    torch.utils.tensorboard has only what is tbc's.
 
-    Returns a Patch, to undo it, or for a with-block. Nothing is imported: if torch is not, the patch waits for it.
+    Returns a Patch, which undoes it, or serves a with-block. Nothing is imported: if torch.utils.tensorboard is not, it
+    is patched when it is.
 
-    It warns of classes that were derived from torch's before, for it is too late for them; those that are derived later
-    may have no other metaclass than ABCMeta. Who replaces methods of the classes, as mlflow.autolog() does, should do
-    so after the patch.
+    A class that was derived from torch's before the patch is not changed; a warning says so. A class that is derived
+    later can have no metaclass but ABCMeta. Replace methods of the classes, as mlflow.autolog() does, after the patch.
 
-    The same without a changed line: TBC_PATCH_TORCH=1 in the environment, or python -m tbc train.py.
+    To do the same without changing the program, set TBC_PATCH_TORCH=1 in the environment, or run
+    python -m tbc train.py.
     """
     return Patch(_TORCH)
 
 
 def patch_tensorboardx() -> Patch:
-    """From now on tensorboardX's SummaryWriter, GlobalSummaryWriter and FileWriter are tbc.compat.tensorboardx's.
+    """Replaces tensorboardX's SummaryWriter, GlobalSummaryWriter and FileWriter by those of tbc.compat.tensorboardx.
 
-    As patch_torch otherwise. Ray logs with tensorboardX, and pytorch-ignite where it is installed. Without a changed
-    line: TBC_PATCH_TENSORBOARDX=1 in the environment, or python -m tbc train.py.
+    All else is as in patch_torch. Ray logs with tensorboardX; pytorch-ignite does if it is installed. To do the same
+    without changing the program, set TBC_PATCH_TENSORBOARDX=1 in the environment, or run python -m tbc train.py.
     """
     return Patch(_TENSORBOARDX)
 
 
 def patch_as_environment_says() -> None:
-    """What a Python process of an environment with tbc begins with, by tbc.pth."""
+    """Patch what TBC_PATCH_TORCH and TBC_PATCH_TENSORBOARDX name. tbc.pth calls this at the start of each process."""
     for variable, patch in (("TBC_PATCH_TORCH", patch_torch), ("TBC_PATCH_TENSORBOARDX", patch_tensorboardx)):
         if os.environ.get(variable, "0") not in ("", "0"):
             patch()
 
 
 def _rebind(pairs: Iterable[Pair], others: Iterable[ModuleType] = ()) -> None:
-    """In all modules that have got hold of one, and in these others."""
+    """Bind every name of an old object to the new one, in all imported modules and in these others."""
     by_id = {id(old): (old, new) for old, new in pairs}
     for name, module in [*sys.modules.items(), *((module.__name__, module) for module in others)]:
         if not isinstance(module, ModuleType) or name.partition(".")[0] == "tbc":
@@ -200,12 +202,12 @@ def _torch_stand_in(module: ModuleType) -> dict[str, Any]:
         return {name: getattr(summary, name) for name in summary.__all__}
     if module.__name__ == _TORCH_NAME:
         for name in ("summary", "writer"):
-            import_module(f"{_TORCH_NAME}.{name}")  # which fails, and is rescued as the package is
+            import_module(f"{_TORCH_NAME}.{name}")  # needs tensorboard, too, so `rescue` fills it
     return {"FileWriter": file_writer.FileWriter, "SummaryWriter": writer.SummaryWriter}
 
 
 def _class_pairs(module: ModuleType, *classes: Any) -> list[Pair]:
-    """What a module has of classes of these names, and these. A FileWriter stands first: SummaryWriters make it."""
+    """Pair the classes of a module with ours of the same names. FileWriter comes first: a SummaryWriter makes it."""
     pairs: list[Pair] = []
     for ours in classes:
         theirs = getattr(module, ours.__name__, None)
@@ -217,8 +219,8 @@ def _class_pairs(module: ModuleType, *classes: Any) -> list[Pair]:
 
 @functools.cache
 def _also(ours: Any, theirs: Any, **members: Any) -> Any:
-    """Our class, with these members, whose objects are instances of theirs, too, and theirs of it."""
-    if issubclass(theirs, ours):  # a product of this function: its module was imported once more under the patch
+    """Return a subclass of both, with these members; isinstance accepts objects of either as its instances."""
+    if issubclass(theirs, ours):  # made by this function before; the module was imported again under the patch
         return theirs
 
     class Meta(ABCMeta):
@@ -229,7 +231,7 @@ def _also(ours: Any, theirs: Any, **members: Any) -> Any:
             return issubclass(subclass, (ours, theirs)) if cls is both else super().__subclasscheck__(subclass)
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
-        """In another process torch's may have its own name back."""
+        """Pickle `both` as our class: in another process, the name may be that of torch's class."""
         _, (kind,), *state = ours.__reduce_ex__(self, protocol)
         return _new, (ours if kind is both else kind,), *state
 
@@ -244,8 +246,8 @@ def _new(kind: Any) -> Any:
 
 @functools.cache
 def _of_tensorboard(function: FunctionType, theirs: FunctionType) -> Callable[..., Any]:
-    """Our function in the place of theirs. Its messages are of tensorboard's classes, to be put into other ones."""
-    if theirs.__module__ == function.__module__:  # a product of this function, as in _also
+    """Return our function with messages of tensorboard's classes, which a program may put into other messages."""
+    if theirs.__module__ == function.__module__:  # made by this function before, as in _also
         return theirs
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -269,6 +271,6 @@ def _tensorboardx_pairs(module: ModuleType) -> list[Pair]:
     return _class_pairs(module, tensorboardx.FileWriter, tensorboardx.SummaryWriter, tensorboardx.GlobalSummaryWriter)
 
 
-# In the order in which they import each other, so that each finds what is replaced in those before.
+# A module comes after those that it imports: it then has their replacements.
 _TORCH = _Package((f"{_TORCH_NAME}.summary", f"{_TORCH_NAME}.writer", _TORCH_NAME), _torch_pairs, _torch_stand_in)
 _TENSORBOARDX = _Package(("tensorboardX.writer", "tensorboardX.global_writer", "tensorboardX"), _tensorboardx_pairs)
