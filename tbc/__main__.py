@@ -1,11 +1,11 @@
-"""Runs a program that logs with torch's or tensorboardX's writer, and has it log with tbc's.
+"""Runs a program that logs with torch's or tensorboardX's writer, and replaces that writer by tbc's.
 
     python -m tbc train.py --epochs 3
     python -m tbc -m package.train --epochs 3
     torchrun --nproc-per-node 2 -m tbc train.py
 
-Processes that it starts do the same: they find TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1 in their environment.
-(Where tbc is installed with --editable, they do not look.)
+Processes that it starts use tbc's, too: their environment has TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1. (Where
+tbc is installed with --editable, these variables have no effect.)
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     elif not os.path.exists(words[0]):
-        sys.exit(f"python -m tbc: there is no {words[0]!r}")
+        sys.exit(f"python -m tbc: no such file or directory: {words[0]!r}")
     else:
         sys.argv = words
         if not getattr(sys.flags, "safe_path", False):
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run_file(path: str) -> None:
-    """As python does: its __main__ stays to the end, for threads and what is pickled at exit."""
+    """Run a program as python does. Its __main__ stays in sys.modules, for threads and for pickling at exit."""
     if os.path.isdir(path) or zipfile.is_zipfile(path):
         runpy.run_path(path, run_name="__main__")
         return

@@ -1,11 +1,11 @@
-"""Summary messages without a file: the functions of torch.utils.tensorboard.summary.
+"""Functions that make Summary messages, without a file: those of torch.utils.tensorboard.summary.
 
     from tbc.summary import hparams
     experiment, start, end = hparams({"lr": 0.1}, {"accuracy": 0})
     writer.file_writer.add_summary(experiment)
 
-They take what the methods of tbc.SummaryWriter take, raise what those raise, and hold what those log; the parameters
-and their order are torch's. The messages are of tbc.proto, and known by their bytes to every protobuf library.
+Each takes what the method of tbc.SummaryWriter takes, raises what that raises, and returns what that logs. The
+parameters and their order are torch's. The messages are of tbc.proto; every protobuf library can parse their bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class _Buffer(_core.EventBuffer):
-    """Takes the place of a FileWriter."""
+    """Stands in for a FileWriter, and keeps the last event in memory."""
 
     def reserve(self, size: int) -> _core.Reservation:
         return _core.Reservation()
@@ -56,7 +56,7 @@ class _Buffer(_core.EventBuffer):
 
 
 class _Writer(SummaryWriter):
-    """Logs into memory."""
+    """A SummaryWriter that logs to memory."""
 
     def _get_file_writer(self) -> Any:
         if self.file_writer is None:
@@ -65,7 +65,7 @@ class _Writer(SummaryWriter):
 
 
 def _logged(add: Callable[..., None], *arguments: Any, **keywords: Any) -> Any:
-    """The Summary that a method of SummaryWriter logs."""
+    """Return the Summary that a method of SummaryWriter logs."""
     writer = _Writer("memory")
     add(writer, *arguments, **keywords)
     return Event.FromString(bytes(writer._get_file_writer())).summary
@@ -74,12 +74,12 @@ def _logged(add: Callable[..., None], *arguments: Any, **keywords: Any) -> Any:
 def scalar(
     name: str, tensor: Any, collections: Any = None, new_style: bool = False, double_precision: bool = False
 ) -> Any:
-    """See SummaryWriter.add_scalar. collections: without effect."""
+    """Returns what SummaryWriter.add_scalar logs. collections: ignored."""
     return _logged(SummaryWriter.add_scalar, name, tensor, new_style=new_style, double_precision=double_precision)
 
 
 def tensor_proto(tag: str, tensor: Any) -> Any:
-    """See SummaryWriter.add_tensor."""
+    """Returns what SummaryWriter.add_tensor logs."""
     return _logged(SummaryWriter.add_tensor, tag, tensor)
 
 
@@ -93,18 +93,18 @@ def histogram_raw(
     bucket_limits: Any,
     bucket_counts: Any,
 ) -> Any:
-    """See SummaryWriter.add_histogram_raw."""
+    """Returns what SummaryWriter.add_histogram_raw logs."""
     moments = min, max, num, sum, sum_squares
     return _logged(SummaryWriter.add_histogram_raw, name, *moments, bucket_limits, bucket_counts)
 
 
 def histogram(name: str, values: Any, bins: Any, max_bins: int | None = None) -> Any:
-    """See SummaryWriter.add_histogram."""
+    """Returns what SummaryWriter.add_histogram logs."""
     return _logged(SummaryWriter.add_histogram, name, values, bins=bins, max_bins=max_bins)
 
 
 def image(tag: str, tensor: Any, rescale: float = 1, dataformats: str = "NCHW") -> Any:
-    """See SummaryWriter.add_image. rescale: scales the image."""
+    """Returns what SummaryWriter.add_image logs. rescale: a factor that scales the image."""
     if rescale != 1:
         return image_boxes(tag, tensor, np.empty((0, 4)), rescale, dataformats)
     return _logged(SummaryWriter.add_image, tag, tensor, dataformats=dataformats)
@@ -118,23 +118,23 @@ def image_boxes(
     dataformats: str = "CHW",
     labels: Sequence[str] | str | None = None,
 ) -> Any:
-    """See SummaryWriter.add_image_with_boxes."""
+    """Returns what SummaryWriter.add_image_with_boxes logs."""
     arguments = {"rescale": rescale, "dataformats": dataformats, "labels": labels}
     return _logged(SummaryWriter.add_image_with_boxes, tag, tensor_image, tensor_boxes, **arguments)
 
 
 def video(tag: str, tensor: Any, fps: float = 4) -> Any:
-    """See SummaryWriter.add_video."""
+    """Returns what SummaryWriter.add_video logs."""
     return _logged(SummaryWriter.add_video, tag, tensor, fps=fps)
 
 
 def audio(tag: str, tensor: Any, sample_rate: float = 44100) -> Any:
-    """See SummaryWriter.add_audio."""
+    """Returns what SummaryWriter.add_audio logs."""
     return _logged(SummaryWriter.add_audio, tag, tensor, sample_rate=sample_rate)
 
 
 def text(tag: str, text: str) -> Any:
-    """See SummaryWriter.add_text."""
+    """Returns what SummaryWriter.add_text logs."""
     return _logged(SummaryWriter.add_text, tag, text)
 
 
@@ -149,17 +149,17 @@ def pr_curve_raw(
     num_thresholds: int = 127,
     weights: Any = None,
 ) -> Any:
-    """See SummaryWriter.add_pr_curve_raw."""
+    """Returns what SummaryWriter.add_pr_curve_raw logs."""
     return _logged(SummaryWriter.add_pr_curve_raw, tag, tp, fp, tn, fn, precision, recall)
 
 
 def pr_curve(tag: str, labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> Any:
-    """See SummaryWriter.add_pr_curve."""
+    """Returns what SummaryWriter.add_pr_curve logs."""
     return _logged(SummaryWriter.add_pr_curve, tag, labels, predictions, num_thresholds=num_thresholds, weights=weights)
 
 
 def compute_curve(labels: Any, predictions: Any, num_thresholds: int = 127, weights: Any = None) -> NDArray[np.float64]:
-    """An array of (6, num_thresholds): true and false positives, true and false negatives, precision, recall."""
+    """Returns (6, num_thresholds) float64: true and false positives, true and false negatives, precision, recall."""
     return pr_curves.curve(labels, predictions, num_thresholds, weights)[0]
 
 
@@ -172,12 +172,12 @@ def mesh(
     display_name: str | None = None,
     description: str | None = None,
 ) -> Any:
-    """See SummaryWriter.add_mesh."""
+    """Returns what SummaryWriter.add_mesh logs."""
     return meshes.summary(tag, vertices, colors, faces, config_dict, display_name, description)
 
 
 def custom_scalars(layout: Mapping[str, Any]) -> Any:
-    """See SummaryWriter.add_custom_scalars."""
+    """Returns what SummaryWriter.add_custom_scalars logs."""
     return _custom_scalars.summary(layout)
 
 
@@ -190,5 +190,5 @@ def hparams(
     end_time: float | None = None,
     status: str = "success",
 ) -> tuple[Any, Any, Any]:
-    """Three messages, of the experiment, the start and the end of its session. See SummaryWriter.add_hparams."""
+    """Returns what SummaryWriter.add_hparams logs: messages of the experiment, its session's start and its end."""
     return _hparams.summaries(hparam_dict, metric_dict, hparam_domain_discrete, start_time, end_time, status)

@@ -1,4 +1,4 @@
-"""For the tests of programs that log: what they wrote is checked, and what readers may meet is made up.
+"""Helps to test programs that log (assertions, a fixture) and programs that read (hypothesis strategies).
 
     from tbc.testing import assert_logged, assert_valid
 
@@ -7,10 +7,10 @@
         assert_valid(tmp_path)
         assert_logged(tmp_path, "loss/train", steps=range(3))
 
-With `pytest_plugins = ["tbc.testing"]` in conftest.py, all tests can have the fixture `log_dir`: a directory, of which
-assert_valid is asked when the test is over.
+With `pytest_plugins = ["tbc.testing"]` in conftest.py, all tests can use the fixture `log_dir`: a directory that
+assert_valid checks after the test.
 
-The strategies are of hypothesis, which is imported with the first of them: pip install 'tbc[testing]'.
+The strategies need hypothesis, which they import when called: pip install 'tbc[testing]'.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 
 def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
-    """Raise AssertionError, with all findings, unless there is an event file at or below `path` and all of them are
-    whole and undamaged, as `python -m tbc.reader verify` has it.
+    """Raise AssertionError unless there are event files at or below `path`, and all are complete and undamaged.
 
-    strict: also raise for warnings, as of steps that go back. Mere information, as of repeated steps, never raises.
+    The check is that of `python -m tbc.reader verify`; the message has all its findings.
+
+    strict: True also raises for warnings, such as steps that go back. Infos, such as repeated steps, never raise.
     """
     from tbc.reader.verifying import verify
 
@@ -77,13 +78,14 @@ def assert_logged(
     rtol: float = 1e-6,
     atol: float = 0.0,
 ) -> Scalars | Values:
-    """Raises AssertionError unless `tag` was logged below `path`; answers what was, for further questions.
+    """Raise AssertionError unless `tag` was logged below `path`; return the series, for further checks.
 
-    steps: those it must have, in this order, each as often as it was logged
-    values: of scalars, the numbers, up to the tolerances (a scalar is stored as a float32 by default); of texts, the
-        texts; of other kinds, whatever == holds for
-    run: the directory, seen from `path`; by default `path` itself
+    steps: the expected steps, in this order, each as often as it was logged
+    values: the expected values: of scalars numbers, within the tolerances (a scalar is stored as float32 by default);
+        of other kinds what == compares
+    run: the directory, relative to `path`; by default `path` itself
     kind: one of tbc.reader.KINDS
+    rtol, atol: the tolerances, as in numpy.isclose
     """
     from tbc.reader.load import load_runs
     from tbc.reader.tags import KINDS
@@ -91,13 +93,13 @@ def assert_logged(
     __tracebackhide__ = True  # pytest shows the caller's line
     runs = load_runs(path, purge=False, progress=False)
     if run not in runs:
-        raise AssertionError(f"{os.fspath(path)}: there is no run {run!r}, but run= may be {_some(runs)}")
+        raise AssertionError(f"{os.fspath(path)}: there is no run {run!r}; run= must be one of: {_some(runs)}")
     if kind not in KINDS:
         raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
     found: Mapping[str, Scalars | Values]
     found = runs[run].scalars if kind == "scalar" else runs[run].values.get(kind, {})
     if tag not in found:
-        raise AssertionError(f"{os.fspath(path)}: run {run!r} has no {kind} {tag!r}, but {_some(found)}")
+        raise AssertionError(f"{os.fspath(path)}: run {run!r} has no {kind} {tag!r}; it has: {_some(found)}")
     series = found[tag]
     if steps is not None and series.step.tolist() != list(steps):
         raise AssertionError(f"{tag!r} was logged at steps {series.step.tolist()}, expected {list(steps)}")
@@ -130,13 +132,13 @@ def _assert_values(tag: str, series: Scalars | Values, values: Sequence[Any], rt
 
 try:
     import pytest
-except ImportError:  # its users have it
+except ImportError:  # without pytest, nothing can use the fixture
     pass
 else:
 
     @pytest.fixture
     def log_dir(tmp_path: Path) -> Iterator[Path]:
-        """A directory to log to, which is not there yet. When the test is over, there must be valid event files."""
+        """Yields a directory to log to, which does not exist yet; asserts after the test that it has valid files."""
         yield tmp_path / "logs"
         assert_valid(tmp_path / "logs")
 
@@ -145,7 +147,7 @@ INT64 = (-(2**63), 2**63 - 1)
 
 
 def tags() -> SearchStrategy[str]:
-    """Tags as people choose them, and as they should not: empty, long, of any script, with control characters."""
+    """Generates tags: common ones, and unusual ones (empty, long, in any script, with control characters)."""
     from hypothesis import strategies as st
 
     odd = ["", " ", "/", "a//b", "\x00", "\n\x1b[31m", "тег", "损失", "🔥" * 200, "x" * 20_000]
@@ -154,15 +156,19 @@ def tags() -> SearchStrategy[str]:
 
 
 def steps() -> SearchStrategy[int]:
-    """Steps: small ones, and the limits of 64 bits."""
+    """Generates steps: small ones, and all others that 64 bits hold, the limits included."""
     from hypothesis import strategies as st
 
     return st.integers(0, 20) | st.integers(*INT64) | st.sampled_from([*INT64, -1, 2**31, 2**53 + 1])
 
 
 def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
-    """Messages as a Summary has them (tbc.proto.Summary.Value), of these kinds (tbc.reader.KINDS) or of any, as the
-    writers of torch, TensorFlow, tensorboardX and tbc store them. The bytes of images, sounds and the like are none."""
+    """Generates values of a Summary (tbc.proto.Summary.Value) as torch, TensorFlow, tensorboardX and tbc store them.
+
+    The content of images, sounds and graphs is random bytes.
+
+    kinds: some of tbc.reader.KINDS; by default all. Raises ValueError for others.
+    """
     from hypothesis import strategies as st
 
     from tbc.proto import Summary
@@ -177,7 +183,7 @@ def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
 
 
 def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
-    """By kind, the fields of a Summary.Value beside its tag."""
+    """Return, for each kind, a strategy for the fields of a Summary.Value, without the tag."""
     from hypothesis import strategies as st
 
     fields = st.fixed_dictionaries
@@ -187,7 +193,7 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
         return fields({"dtype": st.sampled_from(dtypes), **values})
 
     def of_plugin(name: str, tensors: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
-        """TensorFlow 1 has metadata with the first value of a tag only."""
+        """Generate tensors with metadata or without: TensorFlow 1 stores it with the first value of a tag only."""
         metadata = st.just({"plugin_data": {"plugin_name": name, "content": b""}}) | st.none()
         return fields({"tensor": tensors, "metadata": metadata})
 
@@ -221,8 +227,11 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
 
 
 def events(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
-    """Events (tbc.proto.Event) with a step and a wall time, and a summary of up to three values of these kinds; where
-    any kind will do, also with a graph, a session's start, or nothing."""
+    """Generates events (tbc.proto.Event) with a step, a wall time and a summary of up to three values.
+
+    kinds: those of the values, as in summary_values. None has all kinds, and also events with a graph, a session log,
+    the metadata of a run, or without content.
+    """
     from hypothesis import strategies as st
 
     from tbc.proto import Event
@@ -238,7 +247,7 @@ def events(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
 
 
 def event_files(kinds: Iterable[str] | None = None, max_events: int = 20) -> SearchStrategy[bytes]:
-    """The bytes of whole event files: the record that tells the version, then up to max_events events."""
+    """Generates the bytes of complete event files: the record with the version, then up to max_events events."""
     from hypothesis import strategies as st
 
     from tbc.proto import Event

@@ -718,7 +718,7 @@ def test_processes_of_a_program_are_patched(tmp_path):
         (["-h"], 0, "python -m tbc train.py"),
         ([], 1, "usage: python -m tbc"),
         (["-m"], 1, "usage: python -m tbc"),
-        (["missing.py"], 1, "there is no 'missing.py'"),
+        (["missing.py"], 1, "no such file or directory: 'missing.py'"),
         (["-m", "no_such_module"], 1, "no_such_module"),
     ],
 )

@@ -44,12 +44,12 @@ def test_what_was_logged(logs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"tag": "los"}, "run '.' has no scalar 'los', but 'loss'"),
-        ({"tag": "loss", "run": "b"}, "there is no run 'b', but run= may be '.', 'pair_a'"),
+        ({"tag": "los"}, "run '.' has no scalar 'los'; it has: 'loss'"),
+        ({"tag": "loss", "run": "b"}, "there is no run 'b'; run= must be one of: '.', 'pair_a'"),
         ({"tag": "loss", "steps": [0, 1]}, r"'loss' was logged at steps \[0, 1, 2\], expected \[0, 1\]"),
         ({"tag": "loss", "values": [0.0, 0.1]}, "'loss' was logged 3 times, expected 2"),
         ({"tag": "loss", "values": [0.0, 0.1, 0.3]}, "'loss' is 0.2.* at step 2, expected 0.3"),
-        ({"tag": "loss", "kind": "text"}, "run '.' has no text 'loss', but 'note/text_summary'"),
+        ({"tag": "loss", "kind": "text"}, "run '.' has no text 'loss'; it has: 'note/text_summary'"),
         (
             {"tag": "note/text_summary", "kind": "text", "values": ["hullo"]},
             "is 'hello' at step 7, expected 'hullo'",
