@@ -1,4 +1,4 @@
-"""All that pyproject.toml cannot say: the extension modules, of the writer and of the reader, and a .pth file."""
+"""Builds what pyproject.toml cannot declare: the extension modules of the writer and the reader, and a .pth file."""
 
 import os
 from glob import glob
@@ -6,7 +6,7 @@ from glob import glob
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-# TBC_CFLAGS adds to the compiler's and the linker's flags: -Werror, -fsanitize=address, ...
+# TBC_CFLAGS has further flags for the compiler and the linker: -Werror, -fsanitize=address, ...
 flags = os.environ.get("TBC_CFLAGS", "").split()
 
 
@@ -22,8 +22,8 @@ def extension(name, source, c_files):
 
 
 class BuildWithPth(build_py):
-    """tbc.pth goes beside the package, where each Python process reads it: it obeys TBC_PATCH_TORCH. (An editable
-    install has none.)"""
+    """Installs tbc.pth next to the package, where each Python process runs it: it checks TBC_PATCH_TORCH. An editable
+    install has no tbc.pth."""
 
     def run(self):
         super().run()

@@ -1,8 +1,8 @@
 """The messages of event files, as protobuf classes: `Event`, `Summary`, ...
 
-They come from tbc.binpb, the compiled form of tbc.proto, through a descriptor pool of their own. Generated modules
-would tie tbc to one range of protobuf releases and clash with other packages' messages; this does neither. protobuf is
-imported with this module, which nothing imports before it is needed.
+They are made from tbc.binpb, the compiled form of tbc.proto, in a descriptor pool of their own. Modules that protoc
+generates would need one range of protobuf releases, and would clash with messages of other packages. Importing this
+module imports protobuf, so tbc imports it only when it is needed.
 """
 
 from pathlib import Path

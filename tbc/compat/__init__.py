@@ -1,1 +1,1 @@
-"""Other writers' interfaces to tbc, for programs that were written for those."""
+"""tbc's writers with the interfaces of other packages, for programs that were written for those packages."""

@@ -1,4 +1,4 @@
-"""GlobalSummaryWriter: one event file for several processes."""
+"""GlobalSummaryWriter logs from several processes to one event file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _writer: GlobalSummaryWriter | None = None
 
 
 class GlobalSummaryWriter:
-    """Logs to one event file from all processes that are forked from this one, or started with it.
+    """Logs to one event file from this process, and from those that it forks or passes the writer to at their start.
 
         writer = GlobalSummaryWriter("runs/first")
         with multiprocessing.Pool() as pool:
-            pool.map(work, range(100))  # which calls writer.add_scalar("loss", loss)
+            pool.map(work, range(100))  # work calls writer.add_scalar("loss", loss)
 
-    The steps of each tag are counted, from 0, in the order in which the calls arrive at the process that made the
-    writer, and has the file. The others make their summaries, and send them; see inbox.py. When that process has ended,
-    a RuntimeWarning says that nothing is logged any more.
+    The process that made the writer has the file. It counts the steps of each tag, from 0, in the order in which calls
+    arrive. Other processes send it their summaries; see inbox.py. After it has ended, a RuntimeWarning says there that
+    nothing is logged any more.
 
-    smw: the SummaryWriter. Its methods, and file_writer, are for the process that made it.
-    coalesce_process: kept for compatibility. The other parameters are those of SummaryWriter.
+    smw: the SummaryWriter. Only the process that made it may use its methods, and file_writer.
+    coalesce_process: kept for compatibility, and ignored. The other parameters are those of SummaryWriter.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class GlobalSummaryWriter:
 
         settings = comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk, log_dir
         self.smw: SummaryWriter = SummaryWriter(logdir, *settings, **kwargs)
-        self._steps: dict[tuple[str, str | None], int] = {}  # of the next call, by kind and tag
+        self._steps: dict[tuple[str, str | None], int] = {}  # (kind, tag) -> step of the next call
         self._counting = threading.RLock()
         self._failures: list[BaseException] = []
         self._inbox = Inbox(self._receive)
-        Finalize(None, _finish, (weakref.ref(self),), exitpriority=-1)  # behind the end of other processes
+        Finalize(None, _finish, (weakref.ref(self),), exitpriority=-1)  # after multiprocessing has joined its children
 
     def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
         """Logs one number, at the next step of its tag. See SummaryWriter.add_scalar."""
@@ -72,7 +72,7 @@ class GlobalSummaryWriter:
 
     @staticmethod
     def getSummaryWriter() -> GlobalSummaryWriter:
-        """The writer that all modules share; the first call makes it, with the defaults."""
+        """Returns the writer that all modules share; the first call makes it, with the default parameters."""
         global _writer
         with event_file.lock:
             if _writer is None:
@@ -81,12 +81,15 @@ class GlobalSummaryWriter:
 
     @property
     def file_writer(self) -> FileWriter:
-        """The FileWriter of logdir; a new one after close()."""
+        """The FileWriter of logdir; after close() it opens a new file."""
         return self.smw._get_file_writer()
 
     def close(self) -> None:
-        """Writes what was sent so far, and closes the file; what is logged then goes to a new one. Raises OSError as
-        SummaryWriter.close does, and what befell the calls of other processes here. (There it does nothing.)"""
+        """Writes what was sent so far, and closes the file; the next call opens a new one.
+
+        Raises OSError as SummaryWriter.close does, and the first exception of a call that another process sent. In
+        those processes it does nothing.
+        """
         if self._inbox.is_ours:
             self._inbox.drain()
             errors.call_all([self._raise_failure, self.smw.close])
@@ -114,7 +117,7 @@ class GlobalSummaryWriter:
     def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
         try:
             self._log(kind, tag, lambda step: self.smw._encoder().summary(summary, step, seconds))
-        except Exception as error:  # nobody waits for an answer
+        except Exception as error:  # the sender does not wait for an answer; close() raises it here
             self._failures.append(error)
 
     def _log(self, kind: str, tag: str | None, add: Callable[[int], None]) -> None:
@@ -127,7 +130,7 @@ class GlobalSummaryWriter:
         errors.raise_first(self._failures)
 
     def __getstate__(self) -> dict[str, Any]:
-        """As a lock of multiprocessing: for a process that is being started; at other times it raises RuntimeError."""
+        """Pickle the writer for a process that multiprocessing starts; else raise RuntimeError, as its locks do."""
         from multiprocessing.context import assert_spawning
 
         assert_spawning(self)
@@ -135,7 +138,7 @@ class GlobalSummaryWriter:
 
 
 def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
-    """At exit, also of a process of multiprocessing, which takes no time for what waits in memory."""
+    """Flush at exit. It is a finalizer, since a child of multiprocessing runs no atexit functions."""
     writer = reference()
     if writer is not None:
         writer._inbox.drain()

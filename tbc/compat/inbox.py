@@ -1,11 +1,11 @@
-"""Messages from the processes that are forked from this one, or started with an inbox, to a thread of this one.
+"""Passes messages to a thread of this process, from processes that it forks, or passes an inbox to at their start.
 
-They go through a pipe, into which all processes write pieces of at most PIPE_BUF bytes: each is there as a whole or not
-at all, whoever else writes and whoever dies, without a lock that a killed process would hold for ever. What is in the
-pipe is safe if its sender dies; a sender waits while it is full.
+All processes write to one pipe, in pieces of at most PIPE_BUF bytes. The system writes such a piece as a whole or not
+at all, even if other processes write or the sender is killed. So there is no lock, which a killed process would hold
+for ever. What is in the pipe stays there if its sender ends. A sender waits while the pipe is full.
 
-The thread starts with the first other process. (From Python 3.12 on forks warn of it, in general; the child waits for
-nothing that it may hold.)
+The thread starts with the first other process. From Python 3.12 on, a later fork warns of it. That is harmless: the
+child waits for no lock that the thread may hold.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 from typing import Any
 
-PIECE = select.PIPE_BUF - 128  # bytes of a message, which leaves room for what is around them
+PIECE = select.PIPE_BUF - 128  # bytes of a message in one piece; 128 are for the key, the size and the pickle
 MARK = b""
 
-_numbers = itertools.count()  # of messages
-_inboxes: weakref.WeakSet[Inbox] = weakref.WeakSet()  # that this process made
+_numbers = itertools.count()  # a number for each message
+_inboxes: weakref.WeakSet[Inbox] = weakref.WeakSet()  # those that this process made
 
 
 class Inbox:
-    """handle: is called with each message, on the thread, and must not raise."""
+    """Receives messages. handle: called with each message, on the inbox's thread; must not raise."""
 
     def __init__(self, handle: Callable[..., None]) -> None:
         self._handle = handle
@@ -42,18 +42,18 @@ class Inbox:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process made it."""
+        """Whether this process made the inbox."""
         return os.getpid() == self._owner
 
     def send(self, *message: Any) -> None:
-        """From another process. Raises BrokenPipeError when the one that made it has ended."""
+        """Send a message from another process. Raise BrokenPipeError if the process that made the inbox has ended."""
         data = pickle.dumps(message)
         key = os.getpid(), next(_numbers)
         for start in range(0, len(data), PIECE):
             self._writer.send_bytes(pickle.dumps((key, len(data), data[start : start + PIECE])))
 
     def start(self) -> None:
-        """Starts the thread. (This and the rest is for the process that made it.)"""
+        """Start the thread, in the process that made the inbox."""
         with self._starting:
             if self._thread is None:
                 thread = threading.Thread(target=self._listen, name="tbc-inbox", daemon=True)
@@ -61,7 +61,7 @@ class Inbox:
                 self._thread = thread
 
     def drain(self) -> None:
-        """Returns when all is handled that has been sent before."""
+        """Return when all messages sent so far are handled; call it in the process that made the inbox."""
         if self._thread is not None:
             mark = threading.Event()
             self._marks.append(mark)
@@ -69,7 +69,7 @@ class Inbox:
             mark.wait()
 
     def leave(self) -> None:
-        """In the child of a fork, whose open end would keep the others from noticing that their reader has ended."""
+        """Close a forked child's copy of the reading end: senders get BrokenPipeError when no copy is open."""
         self._reader.close()
 
     def _listen(self) -> None:
@@ -86,7 +86,7 @@ class Inbox:
                 self._handle(*pickle.loads(begun.pop(key)))
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a process that is being started: multiprocessing sees to the pipe then, and at no other time."""
+        """Pickle the inbox for a process that multiprocessing starts; only then can the pipe be pickled."""
         if self.is_ours:
             self.start()
         return {"_owner": None, "_writer": self._writer}

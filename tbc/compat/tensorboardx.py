@@ -2,33 +2,34 @@
 
     from tbc.compat.tensorboardx import SummaryWriter  # was: from tensorboardX import SummaryWriter
 
-Tags and directories are tensorboardX's, so that a run it began goes on with the same curves; values are what
-tbc.SummaryWriter makes of them. That means, beside what README tells of torch's writer (whose errors tensorboardX
-mostly shares):
+Tags and directories are tensorboardX's, so a run that tensorboardX began continues with the same curves. Values are
+encoded as tbc.SummaryWriter does. README lists the faults of torch's writer, most of which tensorboardX shares. Besides
+those, these things differ from tensorboardX:
 
-- The parts of a mesh are tagged and described as in torch: TensorBoard takes every mesh of tensorboardX to have faces
-  and colors.
-- GIFs need no moviepy, sounds no soundfile, graphs no tensorboard.
-- `flush` waits for what was logged before; a killed process loses a tenth of a second.
-- Pixels out of range are cut off, not taken modulo 256; samples are times 32767, not 32768. Pixels of float16 are
-  multiplied as float32, not rounded to float16 again, so some are one level darker.
-- A list of images may have dataformats of four letters, which makes tensorboardX write nothing.
-- Hyperparameters of other types (devices, objects, ...) are text, where tensorboardX has a name without a value. The
-  HPARAMS tab lists metrics by the tags of their curves ("a_b"), where tensorboardX lists the names given ("a b").
+- The parts of a mesh are tagged and described as in torch. (With tensorboardX's tags, TensorBoard expects faces and
+  colors of every mesh.)
+- GIFs do not need moviepy, sounds do not need soundfile, graphs do not need tensorboard.
+- `flush` waits for what was logged before; a killed process loses at most the last 0.1 s.
+- Pixels out of range are clipped, not taken modulo 256. Samples are multiplied by 32767, not 32768. Pixels of float16
+  are multiplied as float32, and not rounded to float16 again, so some are one level darker.
+- A list of images may have dataformats of four letters; tensorboardX then writes nothing.
+- Hyperparameters of other types (devices, objects, ...) are text; in tensorboardX, they have a name and no value. The
+  HPARAMS tab lists metrics by the tags of their curves ("a_b"); with tensorboardX, by the given names ("a b").
 - `add_hparams` works after close(). With write_to_disk=False no method writes a file; in tensorboardX add_hparams,
   add_embedding and export_scalars_to_json do.
-- `use_metadata` holds for every add_*, also for add_scalars, add_hparams and add_embedding, and for none of the
-  file_writer; a step alone leaves the time as it is (it is 1970 there).
+- `use_metadata` applies to every add_*, add_scalars, add_hparams and add_embedding included, but not to the methods of
+  file_writer. If only a step is given, the wall time is that of the call; in tensorboardX, it is 1970.
 - `add_scalars` keeps nothing in memory for `scalar_dict` and `export_scalars_to_json`, which read the files. So a step
-  that was not given is 0 there, not null, and a second export holds what the first one held, too.
-- `add_scalars` logs nothing if one of its values is wrong, and no main_tag or key leads out of logdir.
-- `GlobalSummaryWriter` counts one step for tags that are written alike ("a b" and "a_b"), and none for a call that
-  raises. It raises TypeError for unknown keywords.
-- Exceptions have the types of tbc.SummaryWriter's. A step or a walltime that is not finite always raises.
-- purge_step is None once it is written, and not written again after close().
+  that was not given is 0 there, not null, and a second export has the contents of the first one, too.
+- `add_scalars` logs nothing if one of its values is wrong. Slashes that begin a main_tag or key do not lead out of
+  logdir.
+- `GlobalSummaryWriter` counts the steps of tags that are written alike ("a b" and "a_b") together. A call that raises
+  does not count. An unknown keyword raises TypeError.
+- Exceptions have the types that tbc.SummaryWriter raises. A step or walltime that is not finite always raises.
+- purge_step is None once it is written, and it is not written again after close().
 
-Left out: Comet, OpenVINO, s3:// and gs:// directories and `register_writer_factory`, arrays of chainer, `use_metadata`
-of a FileWriter, grids of images with four channels (AssertionError, as in torch; grid=False shows them one by one).
+Not supported: Comet, OpenVINO, s3:// and gs:// directories and `register_writer_factory`, arrays of chainer,
+`use_metadata` of a FileWriter, grids of images with four channels (AssertionError, as in torch; use grid=False).
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ def _alias(name: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def clean(tag: Any) -> Any:
-    """Return a tag as tensorboardX writes it. Raises TypeError for what is not text."""
+    """Return a tag as tensorboardX writes it. Raise TypeError for other types than str and None."""
     if tag is not None and not isinstance(tag, str):
         raise TypeError(f"a tag must be a str, got {tag!r} of type {type(tag).__name__}")
     return tag if tag is None else re.sub(r"[^-/\w\.]", "_", tag).lstrip("/")
 
 
 def array(values: Any) -> Any:
-    """What tensorboardX takes beside arrays: lists."""
+    """Return a list as an array, and other values unchanged: tensorboardX accepts lists."""
     return convert.array_or_list(values) if isinstance(values, list) else values
 
 
@@ -88,7 +89,7 @@ def _hyperparameter(value: Any) -> Any:
 
 
 class FileWriter(tbc.file_writer.FileWriter):
-    """tbc.FileWriter; logdir is its log_dir."""
+    """tbc.FileWriter, whose first parameter is called logdir."""
 
     _run_tag = "profiler"
 
@@ -104,14 +105,14 @@ class FileWriter(tbc.file_writer.FileWriter):
 
 
 class SummaryWriter(tbc.writer.SummaryWriter):
-    """tbc.SummaryWriter with the parameters of tensorboardX's; what differs is in the text of this module.
+    """tbc.SummaryWriter with the parameters of tensorboardX's; the module's docstring lists the differences.
 
     logdir: the directory of the run; log_dir is another name for it.
-    write_to_disk: False makes a writer that takes every call, looks at none of its arguments, and creates nothing.
-    comet_config: raises NotImplementedError unless it disables Comet.
-    kwargs: those of tbc.SummaryWriter: image_compression, on_disk_error.
+    write_to_disk: False makes a writer that accepts every call, checks no argument and makes no file or directory.
+    comet_config: must be None, or disable Comet; else NotImplementedError is raised.
+    kwargs: further parameters of tbc.SummaryWriter: image_compression, on_disk_error.
 
-    Arrays may also be lists. Attributes, all as in tensorboardX: logdir, purge_step, _max_queue, _flush_secs,
+    Arrays may be lists, too. Attributes, all as in tensorboardX: logdir, purge_step, _max_queue, _flush_secs,
     _filename_suffix, _write_to_disk, kwargs, file_writer, all_writers, default_bins, scalar_dict; and those of
     tbc.SummaryWriter.
     """
@@ -138,7 +139,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **kwargs: Any,
     ) -> None:
         if comet_config and not comet_config.get("disabled"):
-            raise NotImplementedError("tbc does not log to Comet: log with a comet_ml.Experiment beside this writer")
+            raise NotImplementedError("tbc does not log to Comet; pass no comet_config and use comet_ml.Experiment")
         self._metadata: dict[str, Any] = {}
         self.kwargs = kwargs
         directory = log_dir if logdir is None else logdir
@@ -165,8 +166,8 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     ) -> None:
         """Logs several numbers as curves of one chart.
 
-        Each key is a run of its own, in the directory <logdir>/<main_tag>/<key>, where it logs its number under
-        main_tag. Nothing is logged if one of them is wrong.
+        Each key becomes a run, in the directory <logdir>/<main_tag>/<key>, which logs the number under main_tag. If one
+        of the numbers is wrong, nothing is logged.
         """
         _core.check_label(main_tag)
         step, seconds = _core.stamp(global_step, walltime, tag=main_tag)
@@ -179,14 +180,17 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     def _run_directory(log_dir: str, main_tag: str, key: str) -> str:
         if not isinstance(key, str):
             raise TypeError(f"a key of {main_tag!r} must be a str, got {key!r} of type {type(key).__name__}")
-        return os.path.join(log_dir, main_tag.lstrip("/"), key.lstrip("/"))  # below log_dir in any case
+        return os.path.join(log_dir, main_tag.lstrip("/"), key.lstrip("/"))  # a leading "/" would replace log_dir
 
     @property
     @dynamo.untraced
     def scalar_dict(self) -> dict[str, list[list[float]]]:
-        """{directory: [[wall time, step, value], ...]} of the curves of add_scalars, read from their files, which may
-        hold what an earlier process logged, too. Values are those of float32, in as few digits as tell them apart.
-        Raises OSError if they cannot be read, or not be flushed before."""
+        """The curves of add_scalars, as {directory: [[wall time, step, value], ...]}.
+
+        They are flushed and then read from their files, which can also hold what earlier processes logged. Each value
+        is the shortest decimal number that float32 rounds to the stored one. Raises OSError if a file cannot be flushed
+        or read.
+        """
         from tbc.reader.load import load_scalars
 
         self.flush()
@@ -206,10 +210,10 @@ class SummaryWriter(tbc.writer.SummaryWriter):
 
     @scalar_dict.setter
     def scalar_dict(self, value: Any) -> None:
-        """Nothing: programs empty it to save the memory that it takes in tensorboardX."""
+        """Do nothing: programs assign {} to save memory that only tensorboardX uses."""
 
     def export_scalars_to_json(self, path: str | os.PathLike[str]) -> None:
-        """Writes scalar_dict to a file, as JSON; none if the writer does not write to the disk."""
+        """Writes scalar_dict to a file, as JSON; with write_to_disk=False, does nothing."""
         if self.enabled:
             curves = self.scalar_dict
             with open(path, "w") as file:
@@ -291,8 +295,8 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     ) -> None:
         """Logs a video. See tbc.SummaryWriter.add_video.
 
-        dataformats: what each dimension is, a permutation of "NTCHW". Raises AssertionError if it is none, or does not
-        fit the video.
+        dataformats: the dimensions of the array, a permutation of "NTCHW". Raises AssertionError for other values, and
+        if it does not fit the array.
         """
         video, letters = convert.array(array(vid_tensor)), dataformats.upper()
         if sorted(letters) != sorted(VIDEO) or video.ndim != len(VIDEO):
@@ -310,7 +314,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         **label: Unpack[Label],
     ) -> None:
         """Logs sound. snd_tensor: (L,), or (L, C) of one or two channels. See tbc.SummaryWriter.add_audio."""
-        sound = convert.array(array(snd_tensor)).T  # which has (C, L)
+        sound = convert.array(array(snd_tensor)).T  # (C, L)
         super().add_audio(tag, sound, global_step, sample_rate, walltime, **label)
 
     def add_pr_curve(
@@ -340,10 +344,10 @@ class SummaryWriter(tbc.writer.SummaryWriter):
         global_step: Any = None,
         **session: Any,
     ) -> None:
-        """Logs the hyperparameters of a run and what came of them. See tbc.SummaryWriter.add_hparams.
+        """Logs the hyperparameters of a run and its final metrics. See tbc.SummaryWriter.add_hparams.
 
-        hparam_dict: name -> anything; functions and classes become their name, what is none of tbc's types is text.
-        name: the directory in logdir for them, the time by default.
+        hparam_dict: name -> anything; a function or class becomes its name, a value of another unsupported type str().
+        name: the directory within logdir to log to; the time by default.
         session: start_time, end_time, status.
         """
         if not isinstance(hparam_dict, Mapping) or not isinstance(metric_dict, Mapping):
@@ -355,24 +359,24 @@ class SummaryWriter(tbc.writer.SummaryWriter):
     def _write_hparams(
         self, writer: tbc.file_writer.FileWriter, summaries: Sequence[Any], metrics: dict[str, float], step: int
     ) -> None:
-        """Write the messages without the step, which only the metrics have in tensorboardX."""
+        """Write the messages at step 0, and the metrics at `step`, as tensorboardX does."""
         super()._write_hparams(writer, summaries, {}, 0)
         super()._write_hparams(writer, [], metrics, step)
 
     def _tiles(self, image: Any, layout: Any, lay_out: Callable[[Any, Any], Any]) -> Any:
-        """Multiply pixels of float64 as float64; tbc.SummaryWriter multiplies them as float32, as torch does."""
+        """Arrange an image. Pixels of float64 are multiplied as float64; torch and tbc.SummaryWriter use float32."""
         tiles = super()._tiles(image, layout, lay_out)
         tiles.in_double = tiles.images.dtype.kind == "f" and tiles.images.dtype.itemsize == 8
         return tiles
 
     @contextmanager
     def use_metadata(self, *, global_step: Any = None, walltime: float | None = None) -> Iterator[SummaryWriter]:
-        """The step, the time, or both, of every add_* within that is not given them. (Of all threads.)
+        """Sets the step, the time, or both, for each add_* within the block, in any thread, that does not get them.
 
         Raises AssertionError within another use_metadata, and if neither is given.
         """
         if self._metadata:
-            raise AssertionError("there is one use_metadata at a time")
+            raise AssertionError("use_metadata cannot be nested")
         metadata = {"global_step": global_step, "walltime": walltime}
         self._metadata = {name: value for name, value in metadata.items() if value is not None}
         if not self._metadata:
@@ -384,7 +388,7 @@ class SummaryWriter(tbc.writer.SummaryWriter):
 
 
 def _with_metadata(add: Callable[..., None]) -> Callable[..., None]:
-    """An add_* that knows of use_metadata, and that does nothing in a writer that is not enabled."""
+    """Make an add_* apply use_metadata, and do nothing in a writer with write_to_disk=False."""
     signature = inspect.signature(add)
 
     @functools.wraps(add)
@@ -408,7 +412,7 @@ for _name, _add in inspect.getmembers(SummaryWriter, inspect.isroutine):
 
 
 class RecordWriter:
-    """Writes records of any bytes to a file that it makes, or empties: the format of event files, and of TFRecord."""
+    """Writes any bytes as records to a file, in the format of event files and TFRecord; an existing file is emptied."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
@@ -418,7 +422,7 @@ class RecordWriter:
         self._writer.write(_core.frame(data))
 
     def flush(self) -> None:
-        """Returns when all is on the disk."""
+        """Returns when all records are on the disk."""
         self._writer.flush()
         os.fsync(self._writer.fileno())
 
