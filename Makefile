@@ -1,16 +1,16 @@
 # make demo    trains a model on real data, logs it with tbc, reads it back
 # make test    runs all tests
-# make torture tries to make tbc lose something, and prints how often; an hour or so
-# make differential makes random calls on torch's writer and on tbc's: BUDGET=100000 of them, from SEED=0 on; an hour
-# make wheels  builds the sdist and a wheel for each Python that is here, and tests them; some ten minutes a Python
+# make torture tries to make tbc lose events, and prints how many tries it made; about an hour
+# make differential makes BUDGET=100000 random calls, from SEED=0 on, on torch's writer and on tbc's; an hour
+# make wheels  builds the sdist and a wheel for each installed Python, and tests them; about ten minutes a Python
 # make cross   compiles the C core for other processors and systems, and runs its tests in an emulator
 # make docs    builds the documentation, in build/docs
-# make bench   measures what tbc costs beside torch and tensorboardX; some ten minutes on an idle machine
-# make frameworks  trains in Lightning, Transformers, Ray, ... with their writers and with tbc; a quarter of an hour
-# Each sets up a virtual environment of its own below .venv/.
+# make bench   measures the cost of tbc, torch and tensorboardX; about ten minutes on an idle machine
+# make frameworks  trains in Lightning, Transformers, Ray, ... with their writers and with tbc; 15 minutes
+# Each makes a virtual environment of its own in .venv/.
 
 PYTHON ?= python3
-TORCH ?= torch==2.13.0 # what tests and benchmarks compare with; `make test TORCH=` leaves those tests out
+TORCH ?= torch==2.13.0 # tests and benchmarks compare with it; `make test TORCH=` skips those tests
 CC ?= cc
 
 SOURCES := pyproject.toml setup.py $(wildcard csrc/*.[ch] proto/*.* reader/*.py reader/*/*.py) \
@@ -29,17 +29,17 @@ test: .venv/test/installed
 torture: .venv/torture/installed
 	cd tests && ../.venv/torture/bin/python -m torture.run
 
-# A row of it, for as long as one likes.
+# One row of `make torture`'s table, with a budget of your choice.
 BUDGET ?= 100000
 SEED ?= 0
 differential: .venv/torture/installed
 	cd tests && ../.venv/torture/bin/python -W ignore -m torture.differential --budget $(BUDGET) --seed $(SEED)
 
-# The part of it that builds the extension with ASan and UBSan, and runs all tests against that.
+# The row of `make torture` that builds the extension with ASan and UBSan, and runs all tests on it.
 sanitize: .venv/torture/installed
 	cd tests && ../.venv/torture/bin/python -m torture.run sanitize
 
-# PYTHONS="python3.12 ..." for some; what is made lies in dist/ then.
+# The files are in dist/ then. PYTHONS="python3.12 ..." names the Pythons to use.
 wheels: .venv/release/installed
 	.venv/release/bin/python tests/release/wheels.py --dist dist $(PYTHONS)
 
@@ -49,12 +49,12 @@ cross: .venv/release/installed
 bench: .venv/bench/installed
 	.venv/bench/bin/python benchmarks/run.py
 
-# What docs/ and the docstrings say, as pages. A warning is a failure.
+# The pages of docs/ and of the docstrings. A warning fails the build.
 docs: .venv/docs/installed
 	.venv/docs/bin/sphinx-build -q -E -W --keep-going docs build/docs
 	@echo build/docs/index.html
 
-# And wandb and MLflow listen to tbc, and what docs/switch.md says of all of them is run.
+# Also logs with tbc while wandb and MLflow upload, and runs the code of docs/switch.md.
 frameworks: .venv/frameworks/installed .venv/frameworks-jax/installed
 	cd tests && ../.venv/frameworks/bin/python frameworks/run.py --jax ../.venv/frameworks-jax/bin/python
 	cd tests && ../.venv/frameworks/bin/python frameworks/trackers.py
@@ -70,8 +70,8 @@ lint: .venv/test/installed
 	cd tests/user_project && ../../.venv/test/bin/mypy .
 	cd tests/user_project && ../../.venv/test/bin/pyright --pythonpath ../../.venv/test/bin/python
 
-# The C core without Python: memory and undefined behaviour, the same without SSE2, then data races. Then the kernels
-# on memory that another thread changes, which are races by design: as setup.py compiles them, and without SSE2.
+# The C core without Python: first with ASan and UBSan, then the same without SSE2, then with TSan. Last, the kernels on
+# memory that another thread changes (races by design): as setup.py compiles them, and without SSE2.
 csrc-test:
 	@mkdir -p .venv
 	$(CC) -fsanitize=address,undefined -fno-sanitize-recover=all $(CSRC_TEST) -o .venv/csrc_test_asan
@@ -85,24 +85,24 @@ csrc-test:
 	$(CC) -U__SSE2__ $(CSRC_CHANGING) -o .venv/csrc_changing_portable
 	.venv/csrc_changing_portable
 
-# What people see: the demo's run in TensorBoard, each tab as a picture in .venv/screenshots. Needs Chromium.
+# A picture of each TensorBoard tab with the demo's run, in .venv/screenshots. Needs Chromium.
 screenshots: .venv/test/installed
 	rm -rf .venv/screenshots .venv/screenshots-runs
 	.venv/test/bin/python examples/digits.py .venv/screenshots-runs/digits
 	.venv/test/bin/python examples/screenshots.py .venv/screenshots-runs .venv/screenshots
 
-# The pictures of docs/gallery, of the demo's runs and of what docs/guide.md logs. Needs Chromium.
+# The pictures of docs/gallery: the demo's runs, and what docs/guide.md logs. Needs Chromium.
 gallery: .venv/test/installed
 	.venv/test/bin/python docs/gallery.py
 
-# After a change of proto/tbc.proto.
+# Compiles proto/tbc.proto; run it after a change.
 proto: .venv/test/installed
 	.venv/test/bin/python -m grpc_tools.protoc -Iproto --include_imports --descriptor_set_out=proto/tbc.binpb proto/tbc.proto
 
 clean:
 	rm -rf .venv build dist *.egg-info tbc/_*.c tbc/*.so
 
-# What pip installs in each environment.
+# The packages that pip installs in each environment.
 demo_NEEDS = -e '.[demo]'
 test_NEEDS = '.[demo,lint,test]' $(TORCH)
 torture_NEEDS = '.[demo,test,torture]' $(TORCH)
