@@ -430,7 +430,7 @@ def tile(out, images, str dtype not None, bint in_double=False):
         PyBuffer_Release(&view)
 
 
-TENSOR_DTYPES = { # numpy's name of a type -> DataType of types.proto
+TENSOR_DTYPES = { # name of a type, as in `count` -> DataType of types.proto
     "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
     "c16": 18, "f2": 19, "u4": 22, "u8": 23,
 }

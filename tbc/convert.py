@@ -39,7 +39,7 @@ _kernel_names: dict[Any, str] = {}  # dtype -> its kernel name; cached: dtype.st
 
 
 def scalar(value: Any, tag: Any = None, key: Any = None) -> float:
-    """Return one number as a float; a masked element is NaN, as float() has it.
+    """Return one number as a float; a masked element is NaN, as with float().
 
     value: what torch's writer takes: a number of Python or numpy, the text of one, an array or tensor of one element.
     tag, key: the start of messages.
@@ -324,7 +324,7 @@ def _why_unreadable(tensor: Any) -> str:
         return f"a nested tensor {ADVICE['NestedTensor']}"
     kind: Any = type(tensor)
     if _is_wrapper(kind):
-        return f"a {kind.__name__} {NO_DATA} but what it wraps; log that"
+        return f"a {kind.__name__} {NO_DATA} of its own; log the tensors that it wraps"
     return f"a tensor inside vmap, grad or another transform of torch.func {NO_DATA}; log what the transform returns"
 
 

@@ -36,7 +36,7 @@ def _add(trace_rules: ModuleType) -> None:
 def untraced(function: Function) -> Function:
     """Make dynamo trace nothing that `function` calls, other packages' code included.
 
-    Skipping tbc is not enough for that: dynamo goes on with matplotlib below a skipped frame, for half a minute.
+    Skipping tbc is not enough: below a skipped frame dynamo still traces matplotlib, which takes half a minute.
     """
     disabled: Any = None
 

@@ -59,7 +59,7 @@ def total(parts: Sequence[Stats]) -> Stats:
 
 
 def directory(log_dir: Any) -> str:
-    """Return a log_dir as a str; of an object that is no path, str(), as in torch's writer: 3 is "3"."""
+    """Return a log_dir as a str. Like torch's writer, take str() of an object that is not a path: 3 is "3"."""
     return os.fsdecode(log_dir) if isinstance(log_dir, (str, bytes, os.PathLike)) else str(log_dir)
 
 

@@ -141,8 +141,8 @@ def patch_torch() -> Patch:
     """Replaces torch.utils.tensorboard's SummaryWriter and FileWriter by tbc's, even where they are already imported.
 
     The functions of torch.utils.tensorboard.summary that make messages are replaced, too; the messages are still of
-    tensorboard's protobuf classes. Without tensorboard, torch's own writer cannot be imported, and
-    torch.utils.tensorboard has only what is tbc's.
+    tensorboard's protobuf classes. Without tensorboard, torch's own writer cannot be imported;
+    torch.utils.tensorboard then has tbc's classes and functions only.
 
     Returns a Patch, which undoes it, or serves a with-block. Nothing is imported: if torch.utils.tensorboard is not, it
     is patched when it is.

@@ -42,13 +42,14 @@ class SummaryWriter(_core.BaseSummaryWriter):
         with tbc.SummaryWriter("runs/first") as writer:
             writer.add_scalar("loss", 0.25, global_step=1)
 
-    An event is in the file within 0.1 s if the disk keeps up (an image, a video or an embedding once it is encoded), so
-    a killed process loses no more than that. At exit everything is written: calling close() is optional. After close(),
-    the next add_* starts a new file. All methods may be called from any thread and from signal handlers. The child of
-    a fork writes a file of its own, and so does a copy, or a pickled writer in another process.
+    If the disk keeps up, an event is in the file 0.1 s after the call; images, videos and embeddings are first encoded
+    on another thread. A killed process loses at most these 0.1 s, and what is not encoded yet. At exit everything is
+    written, so calling close() is optional. After close(), the next add_* starts a new file. All methods may be called
+    from any thread and from signal handlers. The child of a fork, a copy of the writer, and a pickled writer in another
+    process write files of their own.
 
     When the disk is full or fails, events wait in memory until it recovers, and a RuntimeWarning says so. The program
-    goes on; flush() and close() raise OSError meanwhile, and stats() has the numbers.
+    continues. flush() and close() raise OSError meanwhile, and stats() has the numbers.
 
     log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default. Of any other object
     str() is the path, as in torch.
@@ -85,10 +86,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
     (EACCES, EMFILE, ...).
 
     Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients) and jax's, or
-    objects with __array__ or __dlpack__. Unless a method says otherwise, it raises NotImplementedError for other
-    objects, lists too, as torch does; ValueError for a tensor without data of its own, such as a DTensor that is split
-    over ranks (log what full_tensor() returns); TypeError for an array with elements that numpy.ma masks. Histograms
-    and PR curves skip masked elements, and a masked number is NaN.
+    objects with __array__ or __dlpack__. Unless its description says otherwise, a method raises NotImplementedError for
+    other objects, lists too, as torch does; ValueError for a tensor without data of its own, such as a DTensor that is
+    split over ranks (log what full_tensor() returns); TypeError for an array with elements that numpy.ma masks.
+    Histograms and PR curves skip masked elements, and a masked number is NaN.
     """
 
     _FileWriter: type[Any] = FileWriter  # the class of the FileWriters that this class makes
@@ -187,9 +188,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
         "auto", "fd", ...
         max_bins: merges neighbouring bins until about max_bins are left.
 
-        NaN and infinities are skipped; a warning says once how many. A value outside of the default buckets, beyond
-        1e20 in size, counts in the first or last one. Raises ValueError if there is no value, or none within the bins,
-        TypeError for complex numbers.
+        NaN and infinities are skipped; a warning says once how many. A value below or above all default buckets (1e20)
+        counts in the first or last one. Raises ValueError if there is no value, or none within the bins, TypeError for
+        complex numbers.
         """
         if not self.enabled:
             return
@@ -640,7 +641,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         parameters, to gradients, and by modules that make their parameters in the first run.
 
         Raises what forward() raises, TypeError for inputs that do not fit it and for other models, ValueError for bytes
-        that are no GraphDef. A model on the meta device that cannot run is shown as with None; a warning says why.
+        that are not a GraphDef. A model on the meta device that cannot run is logged as with None; a warning says why.
         """
         if not self.enabled:
             return

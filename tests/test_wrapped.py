@@ -145,7 +145,7 @@ def test_masked_tensors_of_torch_are_refused(writer):
 def test_a_wrapper_is_refused_as_an_array_and_asked_for_its_number(writer, log_dir):
     two_tensor = pytest.importorskip("torch.testing._internal.two_tensor")
     wrapper = two_tensor.TwoTensor(torch.ones(3), torch.ones(3))
-    with pytest.raises(ValueError, match="a TwoTensor has no data to log but what it wraps"):
+    with pytest.raises(ValueError, match="a TwoTensor has no data to log of its own; log the tensors that it wraps"):
         writer.add_histogram("x", wrapper)
     writer.add_scalar("x", wrapper.sum())
     writer.flush()
