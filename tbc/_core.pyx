@@ -78,9 +78,9 @@ cdef tbc_bytes _bytes(bytes data) noexcept:
 
 
 cdef class LargeBytes:
-    """Bytes that are joined, and freed, without the GIL. (bytes objects and arrays hold the GIL for 0.1 s a GB.)
+    """Bytes that are joined, and freed, without the GIL. (For bytes objects and arrays Python holds it, 0.1 s a GB.)
 
-    It offers the buffer protocol. After that is first used, add() raises BufferError.
+    It supports the buffer protocol. After the first use of that, add() raises BufferError.
 
     size: the number of bytes at the start; their content is undefined until they are written.
     """
@@ -409,7 +409,7 @@ def tile(out, images, str dtype not None, bint in_double=False):
     PyObject_GetBuffer(images, &view, PyBUF_STRIDES)
     try:
         if view.ndim != 5 or view.len == 0 or view.shape[4] > TBC_CHANNELS:
-            raise ValueError(f"images must have five dimensions, none of them 0, and at most {TBC_CHANNELS} channels")
+            raise ValueError(f"images must have five dimensions, none of size 0, and at most {TBC_CHANNELS} channels")
         _dtype(&view, dtype, &kind)
         tiles = tbc_tiles(view.buf, kind,
                           view.shape[0], view.shape[1], view.shape[2], view.shape[3], view.shape[4],
@@ -430,7 +430,7 @@ def tile(out, images, str dtype not None, bint in_double=False):
         PyBuffer_Release(&view)
 
 
-TENSOR_DTYPES = { # name of a type, as in `count` -> DataType of types.proto
+TENSOR_DTYPES = { # kind and bytes of a type ("f4": a float of 4) -> DataType of types.proto
     "f4": TBC_DT_FLOAT, "f8": TBC_DT_DOUBLE, "i4": 3, "u1": 4, "i2": 5, "i1": 6, "c8": 8, "i8": 9, "b1": 10, "u2": 17,
     "c16": 18, "f2": 19, "u4": 22, "u8": 23,
 }
@@ -439,15 +439,12 @@ TENSOR_DTYPES = { # name of a type, as in `count` -> DataType of types.proto
 # --- events ---
 
 def set_queue_limit(size_t limit):
-    """Set how many bytes of small events may wait for the disk in this process, and how many bytes of large things.
-
-    The default is 64 MiB of each.
-    """
+    """Set how many bytes of small events, and of large things, may wait in this process; by default 64 MiB of each."""
     tbc_queue_set_limit(limit)
 
 
 def leave():
-    """Say that the program ends: from now on flush() raises TimeoutError when a write takes longer than 10 s."""
+    """Make flush() raise TimeoutError when a write takes longer than 10 s; called when the program ends."""
     tbc_writer_leave()
 
 
@@ -754,7 +751,7 @@ cdef class BaseEventFile(EventEncoder):
                 raise
         finally:
             with nogil:
-                tbc_writer_free(self._writer) # goes on trying to write what is queued
+                tbc_writer_free(self._writer) # keeps trying to write what is queued
 
     cdef int _wait(self, tbc_status status, size_t size, tbc_size counted) except -1:
         """Handle a status that is not TBC_OK: wait or reopen the file, so that the caller can try again, or raise."""

@@ -1,1 +1,1 @@
-"""tbc's writers with the interfaces of other packages, for programs that were written for those packages."""
+"""tbc with the interfaces of other packages, for programs that were written for those."""
