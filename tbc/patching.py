@@ -144,8 +144,8 @@ def patch_torch() -> Patch:
     tensorboard's protobuf classes. Without tensorboard, torch's own writer cannot be imported;
     torch.utils.tensorboard then has tbc's classes and functions only.
 
-    Returns a Patch, which undoes it, or serves a with-block. Nothing is imported: if torch.utils.tensorboard is not, it
-    is patched when it is.
+    Returns a Patch, which can undo it, also at the end of a with-block. Nothing is imported here: if
+    torch.utils.tensorboard is imported later, it is patched then.
 
     A class that was derived from torch's before the patch is not changed; a warning says so. A class that is derived
     later can have no metaclass but ABCMeta. Replace methods of the classes, as mlflow.autolog() does, after the patch.

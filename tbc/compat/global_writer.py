@@ -25,7 +25,7 @@ class GlobalSummaryWriter:
             pool.map(work, range(100))  # work calls writer.add_scalar("loss", loss)
 
     The process that made the writer has the file. It counts the steps of each tag, from 0, in the order in which calls
-    arrive. Other processes send it their summaries; see inbox.py. After it has ended, a RuntimeWarning says there that
+    arrive. The other processes send it their summaries; see inbox.py. After it has ended, they get a RuntimeWarning:
     nothing is logged any more.
 
     smw: the SummaryWriter. Only the process that made it may use its methods, and file_writer.
