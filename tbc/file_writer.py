@@ -104,7 +104,8 @@ class FileWriter(_core.BaseFileWriter):
         event.wall_time = seconds
         if step is not None:
             event.step = number
-        self._event_file.event(event.SerializeToString(), wait=not encoder_thread.in_job())  # a job's pixels have waited
+        waits = not encoder_thread.in_job()  # a job's pixels have waited
+        self._event_file.event(event.SerializeToString(), wait=waits)
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Adds an event with a Summary message.
