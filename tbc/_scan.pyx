@@ -1,6 +1,7 @@
 """The seam between the reader and its kernels: Scan and peek for csrc/scan.c, Tally for csrc/tally.c.
 
-Scan and Tally have the methods that scan.py and tally.py describe, and `records`.
+Scan and Tally have the methods that scan.py and tally.py describe, and `records`. This module is in tbc/, not in
+reader/, because Cython finds no .pxd of a package that pyproject.toml maps to another folder.
 """
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
