@@ -73,7 +73,7 @@ class EventFile(_core.BaseEventFile):
     def __init__(
         self, log_dir: Any, flush_secs: float = 120, filename_suffix: str = "", on_disk_error: str = "drop"
     ) -> None:
-        self.log_dir = directory(log_dir)
+        self.log_dir: str = directory(log_dir)
         self._failures: list[BaseException] = []
         self._warned: set[str] = set()
         if "://" in self.log_dir:

@@ -242,7 +242,10 @@ class NullFileWriter(FileWriter):
     def _ignore(self, *arguments: Any, **keywords: Any) -> None:
         pass
 
-    add_event = add_summary = add_graph = add_onnx_graph = _ignore
+    add_event: Any = _ignore
+    add_summary: Any = _ignore
+    add_graph: Any = _ignore
+    add_onnx_graph: Any = _ignore
 
     def reopen(self) -> bool:
         return False
