@@ -1,16 +1,18 @@
 /* CRC-32C in three ways. The first call chooses the fastest one that this processor can run.
  *
  *   portable   eight bytes per step through eight tables of 256 entries ("slicing by 8"), on any machine
- *   chain      the crc32c instruction of x86-64 (SSE4.2) or aarch64, eight bytes per step, each after the one before
- *   fused      that instruction on three streams at once, and a fourth stream that carry-less products fold
+ *   chain      the crc32c instruction of x86-64 (SSE4.2) or aarch64, eight bytes per step; each step needs the result
+ *              of the preceding one
+ *   fused      the crc32c instruction on three streams at once, and carry-less products (PCLMULQDQ, PMULL) on a fourth
  *
- * All compute the same register: it starts with all ones, takes the bytes, and is inverted at the end.
+ * Each path takes a register and data, and returns the new register. tbc_crc32c starts with all ones and inverts the
+ * result.
  *
- * How streams are joined: the data are a polynomial over GF(2), and a register is its remainder modulo P. If data B of
- * n words follow data A, register(AB) = register(A) * x^(64n) xor register(B), where register(B) starts with 0. The
- * multiplication is a product with power[n] = x^(64n - 33) mod P. The 33 makes up for two factors. One is x^32: the
- * instruction applies it to what it reduces, and a value in the low half of a word has it, too. The other is x: the
- * product of numbers whose bits are reflected comes out one bit low.
+ * How streams are joined: the data are a polynomial D over GF(2), and a register that started with 0 is D * x^32 mod P.
+ * If data B of n words follow data A, register(AB) = register(A) * x^(64n) xor register(B), where register(B) starts
+ * with 0. The multiplication is a product with power[n] = x^(64n - 33) mod P. The 33 makes up for two factors. One is
+ * x^32: the instruction applies it to what it reduces, and a value in the low half of a word has it, too. The other is
+ * x: the product of numbers whose bits are reflected comes out one bit low.
  *
  * Folding does the same without reducing: a vector times x^(64n) may be xored onto the data n words later. The
  * instruction and the product use different units of the processor, so one loop does both.
@@ -78,7 +80,7 @@ static unsigned cpuid(void)
 #else
 #define TARGET __attribute__((target("+crc+crypto")))
 #endif
-#if defined(__APPLE__) /* every Apple arm64 processor has both */
+#if defined(__APPLE__) /* every Mac with an arm64 processor has the instruction and the product */
 #define HAS_CRC 1
 #define HAS_PRODUCT 1
 #else
@@ -89,7 +91,7 @@ static unsigned cpuid(void)
 #define CRC_BYTE __crc32cb
 #define PRODUCT product
 
-/* Assembly, since arm_neon.h has it only if the whole file is compiled for such processors. */
+/* In assembly: arm_neon.h has the product only if the whole file is compiled for processors that have PMULL. */
 TARGET static inline vector product(vector a, vector b, int half)
 {
     if (half == 0)

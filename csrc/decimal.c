@@ -1,6 +1,7 @@
-/* The nine digits are the integer value * 10^(8 - exponent), rounded: 125000000 for 12.5, whose exponent is 1. A double
- * holds the float exactly, and the product to sixteen digits, so near a tie the ninth digit may be off by one. It still
- * reads back as this float, since floats differ in the eighth digit at the latest.
+/* The nine digits are the integer nearest to magnitude * 10^(8 - exponent). For 12.5 the exponent is 1, and the integer
+ * is 125000000. A double holds the float exactly, and the product to sixteen digits, so near a tie the ninth digit may
+ * be off by one. The text still reads back as this float: neighbouring floats are more than 5 units of the ninth digit
+ * apart.
  */
 #include "decimal.h"
 #include "bits.h"
@@ -11,6 +12,7 @@
 
 enum { DIGITS = 9, FIXED_FROM = -4, FIXED_TO = 8 }; /* exponents that need no e */
 
+/* `exponent` is from 0 to 63. */
 static double power_of_ten(int exponent)
 {
     static const double ones[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
@@ -18,13 +20,15 @@ static double power_of_ten(int exponent)
     return ones[exponent % 16] * sixteens[exponent / 16];
 }
 
-/* Returns the exponent of ten of the next higher power of two: that of `magnitude`, or one more. */
+/* Returns floor(log10(p)), where p is the lowest power of two above `magnitude`: that of `magnitude`, or one more. */
 static int log10_above(double magnitude)
 {
     int exponent_of_two = (int)(tbc_double_bits(magnitude) >> 52) - 1023 + 1;
-    return (exponent_of_two * 1233 + 100 * 4096) / 4096 - 100; /* 1233 / 4096 is log10(2); 100 keeps it positive */
+    return (exponent_of_two * 1233 + 100 * 4096) / 4096 - 100; /* log10(2); 100 keeps the dividend positive */
 }
 
+/* Returns less than 100000000 if `exponent` is one too high, and 1000000000 if rounding carries. tbc_decimal_put
+   corrects both. */
 static uint32_t nine_digits(double magnitude, int exponent)
 {
     int shift = DIGITS - 1 - exponent;
@@ -46,7 +50,8 @@ static char *put_zeros(char *to, int n)
     return to;
 }
 
-/* Puts n digits, with a point: d.ddd. */
+/* Writes n digits, with the point after `before_point` of them. Fills up with zeros before the point, and writes no
+   point if no digit follows it. */
 static char *put_digits(char *to, const char *digits, int n, int before_point)
 {
     int whole = n < before_point ? n : before_point;

@@ -22,12 +22,12 @@
 
 static const char PREFIX[] = "events.out.tfevents.";
 enum { DIGITS = 10 };
-static const long long LAST_SECOND = 9999999999; /* of 10 digits: no name sorts after it */
+static const long long LAST_SECOND = 9999999999; /* the highest number with 10 digits: no name could sort after it */
 
 static atomic_uint files_made;
 
-/* Finds the latest second in the names of a directory, 0 if there is none. A directory that may not be read counts as
-   empty, since it may still be writable. */
+/* Sets *latest to the highest <seconds> in the names of a directory, below LAST_SECOND; 0 if there is none. A directory
+   that is missing or may not be read counts as empty: it may still be writable. */
 static int find_latest(const char *directory, long long *latest)
 {
     DIR *entries;
@@ -51,8 +51,8 @@ static int find_latest(const char *directory, long long *latest)
     return error;
 }
 
-/* Makes a directory and its parents. If it is not there in the end, returns the error of the first directory that could
-   not be made. */
+/* Makes a directory and its parents. Goes on after an error, since mkdir of an existing parent may fail with EROFS or
+   EACCES. Returns 0 if something exists at the path in the end; else the first error. */
 static int make_directories(const char *directory)
 {
     char path[TBC_PATH_MAX];

@@ -1,9 +1,11 @@
-/* Passes bytes from the threads that log to the one thread that writes.
+/* Passes records from the threads that log (producers) to the thread that writes (the consumer). A flush may write in
+ * the consumer's place.
  *
- * Every event file has a queue with two buffers. Producers append whole records to `open`. The consumer swaps `open`
- * with its empty buffer `taken`, and works on `taken` without the lock while `open` fills again. If the consumer is
- * slow, `open` becomes a chunk whenever it holds 1 MiB. The consumer takes one chunk at a time, so memory and room are
- * freed bit by bit. A large record is a chunk of its own, made without the lock.
+ * Every tbc_writer has a queue with two buffers. The queue stays when a new file replaces the file. Producers append
+ * whole records to `open`. The consumer swaps `open` with its empty buffer `taken`, and works on `taken` without the
+ * lock while `open` fills again. If the consumer is slow, `open` becomes a chunk whenever it holds 1 MiB. The consumer
+ * takes one chunk at a time, so memory and room are freed bit by bit. A large record is encoded without the lock, and
+ * becomes a chunk of its own.
  *
  * Small records and large things are counted separately, and each kind has a limit in bytes: a small record never waits
  * for a large one. Large things are large records, and bytes that wait elsewhere to be encoded (reserved).
@@ -12,15 +14,19 @@
  * which it is due:
  *   - `linger` after the first byte came, so that a burst is written together;
  *   - at once if a program flushes, if a large record came, if `open` holds 256 KiB, or if the small records of all
- *     queues exceed half the limit.
- * A sleeping consumer is woken only for a queue that is due before it wakes by itself: every 100 ms while programs log,
- * never after 1 s without work. So most events make no system call, which is expensive on a busy machine.
+ *     queues exceed half the limit;
+ *   - after a failed attempt 1 s later, and at once only for a flush, a close or the exit.
+ * The consumer wakes by itself when the first queue is due and, until 1 s after it last took a queue, at least every
+ * 100 ms. A producer wakes it only for a queue that is due earlier. So most events make no system call, which is
+ * expensive on a busy machine.
  *
- * A producer that finds no room waits until the consumer makes progress. Queues whose disk fails are counted apart,
- * against limits of the same size: they take no room from the others.
+ * A producer that finds no room waits for progress; if the disk fails, the writer's policy decides whether it waits,
+ * drops the event or raises. Queues whose disk fails are counted apart, against limits of the same size: they take no
+ * room from the others.
  *
  * The lock is held to encode one small event or to swap two buffers. It is never held during I/O or while the memory of
- * a large thing is copied or freed, and no thread that holds it ever waits for Python's GIL.
+ * a large thing is copied or freed (but tbc_queue_clear frees all memory under the lock, which is much only in the
+ * child of a fork), and no thread that holds it ever waits for Python's GIL.
  *
  * Call the functions here with the lock held, unless they say otherwise.
  */
@@ -59,18 +65,18 @@ typedef struct tbc_chunk {
  * held[TBC_SMALL] + held[TBC_LARGE] = appended - done + reserved. */
 typedef struct tbc_queue {
     tbc_buffer open;         /* producers append here */
-    tbc_chunk *first, *last; /* `last` counts only if `first` is not NULL */
-    tbc_buffer taken;        /* the consumer's */
-    tbc_size counted;        /* of the bytes in `taken` */
-    size_t sent;             /* bytes of `taken` that are done; may decrease, see tbc_queue_done */
-    uint64_t appended, done; /* bytes since the queue was made; `done` decreases with `sent` */
+    tbc_chunk *first, *last; /* `last` is valid only if `first` is not NULL */
+    tbc_buffer taken;        /* only the thread that writes touches it */
+    tbc_size counted;        /* how the bytes in `taken` are counted */
+    size_t sent;             /* bytes of `taken` that are done; may decrease, and `done` with it */
+    uint64_t appended, done; /* since the queue was made, without bytes that were dropped */
     size_t reserved;         /* bytes that wait elsewhere to be encoded */
     size_t held[2];          /* by tbc_size; TBC_LARGE includes `reserved` */
     int64_t linger;          /* nanoseconds from the first byte until the queue is due */
     int64_t due;             /* on the monotonic clock, in nanoseconds; 0: at once */
     bool listed;             /* in the list of queues that hold bytes */
     bool failing;            /* its disk fails */
-    struct tbc_queue *next, **link; /* the next one in the list; the pointer to this one */
+    struct tbc_queue *next, **link; /* the next one in the list; the pointer that points to this one */
 } tbc_queue;
 
 /* Call these three without the lock, and tbc_queue_prepare once, before any thread waits. */
@@ -85,26 +91,29 @@ int64_t tbc_queue_now(void);
 
 /* --- producers --- */
 
-/* Returns whether `size` more bytes fit below the limit. A queue that holds none of this kind takes any size: else it
-   could wait for ever for itself, or for a queue whose disk hangs. With a limit of 64 MiB and 50 MiB in all queues, a
-   queue takes 20 MiB only if none of the 50 are its own. A large thing also waits while small records exceed their
-   limit, since an image is large while it waits and may be small as a record. */
+/* Returns whether `size` more bytes fit below the limit. A queue that holds none of this kind takes any size: otherwise
+   a record that is larger than the limit, or one behind another queue's hanging disk, would wait for ever. With a limit
+   of 64 MiB and 50 MiB of this kind in all queues, a queue takes 20 MiB only if none of the 50 are its own. A large
+   thing also waits while small records exceed their limit, unless this queue holds none: a reserved image counts as
+   large, but its record may be small. */
 bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted);
 
 /* Counts bytes that will become a record later; tbc_queue_release ends that. */
 void tbc_queue_reserve(tbc_queue *queue, size_t size);
 void tbc_queue_release(tbc_queue *queue, size_t size);
 
-/* Counts a small record of `size` bytes that was appended to queue->open. */
+/* Counts a small record of `size` bytes that was appended to queue->open, and lists the queue. Makes it due at 256 KiB,
+   and `open` a chunk at 1 MiB. */
 void tbc_queue_appended(tbc_queue *queue, size_t size);
 
-/* Appends a large record, which is sealed, and takes its buffer over. */
+/* Appends a large record, which the caller has sealed. On TBC_OK the queue owns its memory, and *record is empty; on
+   TBC_NO_MEMORY *record does not change. */
 tbc_status tbc_queue_append_large(tbc_queue *queue, tbc_buffer *record);
 
 /* Makes a listed queue due at once. */
 void tbc_queue_make_due(tbc_queue *queue);
 
-/* Sleeps, without the lock, until progress is announced, but at most `milliseconds`. */
+/* Releases the lock, sleeps until tbc_queue_announce_progress or for `milliseconds`, and takes the lock again. */
 void tbc_queue_wait_progress(unsigned milliseconds);
 
 /* Drops all bytes that are not done, and frees their memory. Reserved bytes stay counted. */
@@ -112,10 +121,11 @@ void tbc_queue_clear(tbc_queue *queue);
 
 /* --- the consumer --- */
 
-/* Takes a due queue off the list. If none is due, sleeps without the lock and returns NULL. */
+/* Removes a due queue from the list and returns it. If none is due, releases the lock, sleeps until the consumer wakes
+   (see above), takes the lock again and returns NULL. */
 tbc_queue *tbc_queue_next(void);
 
-/* Takes a queue off the list, for a caller that writes in the consumer's place. */
+/* Removes a queue from the list, for a caller that writes in the consumer's place. */
 void tbc_queue_unlist(tbc_queue *queue);
 
 /* Ends the consumer's sleep. */
@@ -129,12 +139,13 @@ bool tbc_queue_take(tbc_queue *queue);
    first of which starts at byte 1,000 of all.
 
      60 bytes are written                                               sent 60   done 1,060
-     the file is lost; a new file takes 30 bytes from the torn record   sent 80   done 1,080
-     or: the file is lost, and no new file can be made                  sent 50   done 1,050
+     a write fails; a new file takes 30 bytes from the torn record      sent 80   done 1,080
+     or: a write fails, and no new file can be made                     sent 50   done 1,050
 
    The rest is due after `delay` nanoseconds. With 0, the rest of `taken` and chunks are due at once, and `open` after
-   its linger. Returns a buffer that the caller frees without the lock; it is empty if `taken` is small enough to keep
-   (16 KiB). It is no longer in the queue, since a child of fork must not find memory that is being freed. */
+   its linger. Returns `taken` for the caller to free without the lock, if all of it is done and its capacity exceeds
+   16 KiB; else an empty buffer. The queue does not have it any more, since a child of fork must not find memory that is
+   being freed. */
 tbc_buffer tbc_queue_done(tbc_queue *queue, size_t sent, int64_t delay);
 
 /* Sets whether the disk fails, and counts the bytes of the queue accordingly. */

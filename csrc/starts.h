@@ -1,10 +1,12 @@
-/* Keeps the starts of sessions that still matter to a reader, and grows arrays; for scan.c and tally.c.
+/* A stack of the session starts that still hide values, for scan.c and tally.c.
  *
- * Each start has a step and a number, its file's or its own, which never decreases. A new start replaces earlier ones
- * whose step is not lower, since it hides whatever they hide. The rest are a stack: steps grow from the bottom to the
- * top. So among the starts above a given number, the first has the lowest step. Example: the starts 1, 2, 3 at the
- * steps 50, 80, 60 leave 1 at 50 and 3 at 60. Adding a start takes constant time on average; finding one takes a
- * bisection. reader/scan.py does the same in Python.
+ * A program that resumes a run logs a session start with its first step. The start hides the values that have a lower
+ * number and the same or a higher step. The number is that of the file in scan.c, and counts the starts in tally.c; it
+ * never decreases from one start to the next. So a new start hides all that earlier starts with the same or a higher
+ * step hide, and replaces them. The rest are a stack: steps grow from the bottom to the top. So among the starts above
+ * a given number, the first has the lowest step. Example: the starts 1, 2, 3 at the steps 50, 80, 60 leave 1 at 50 and
+ * 3 at 60. Adding a start takes constant time on average; finding one takes a bisection. reader/scan.py does the same
+ * in Python.
  */
 #ifndef TBC_STARTS_H
 #define TBC_STARTS_H
@@ -14,10 +16,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Returns the array with twice its capacity, at first `least`. Without memory, returns NULL and changes nothing. */
-static inline void *tbc_grown(void *array, size_t *capacity, size_t size, size_t least)
+/* Doubles the capacity of an array (0 becomes `min_capacity`) and returns its new address. `size` is that of one
+   element, in bytes. If the allocation fails, returns NULL, and the old array stays valid. */
+static inline void *tbc_grown(void *array, size_t *capacity, size_t size, size_t min_capacity)
 {
-    size_t wanted = *capacity == 0 ? least : 2 * *capacity;
+    size_t wanted = *capacity == 0 ? min_capacity : 2 * *capacity;
     void *larger = realloc(array, wanted * size);
     if (larger != NULL)
         *capacity = wanted;
@@ -34,6 +37,7 @@ typedef struct tbc_starts {
     size_t n, capacity;
 } tbc_starts;
 
+/* Adds a start, whose number must not be lower than that of the last one. On TBC_NO_MEMORY nothing changes. */
 static inline tbc_status tbc_starts_add(tbc_starts *starts, uint64_t number, int64_t step)
 {
     while (starts->n > 0 && starts->stack[starts->n - 1].step >= step)
@@ -48,7 +52,8 @@ static inline tbc_status tbc_starts_add(tbc_starts *starts, uint64_t number, int
     return TBC_OK;
 }
 
-/* Returns the start with the lowest step of all with a higher number than `number`; NULL if there is none. */
+/* Among the starts whose number exceeds `number`, returns the one with the lowest step; NULL if there is none. The next
+   tbc_starts_add invalidates the pointer. */
 static inline const tbc_start *tbc_starts_after(const tbc_starts *starts, uint64_t number)
 {
     size_t first = 0;
