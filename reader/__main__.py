@@ -1,15 +1,17 @@
 """Run the command line of the reader: `python -m tbc.reader`, or `tbc-reader`.
 
-commands.COMMANDS lists the commands. Their PATH is an event file, a directory of runs, or (except for tail) the URL of
-one: s3://bucket/runs. With several paths, the printed name of a run begins with its path, and each row of JSON has
-the path. Arguments of show that exist are paths, the rest are tags, and so is the first path if it is named again. With
---tag, all are paths. --kind without a tag selects every tag.
+commands.COMMANDS lists the commands. Their PATH is an event file, a run, a directory of runs, or (except for tail) the
+URL of one: s3://bucket/runs. With several paths, the printed name of a run begins with its path, unless that is ".". An
+argument of show is a path if it exists or is a URL, else a tag; one that repeats the first path is a tag. With --tag
+all arguments are paths. --kind without a tag selects every tag.
 
-STATUS has the exit status. Problems are printed to stderr, a few lines for each file, and reading continues.
+STATUS explains the exit status. Problems are printed to stderr, a few lines for each file, and reading continues;
+verify prints what it finds to stdout.
 
 Safe for untrusted files: control characters in tags, texts, names and errors are escaped. Memory grows with the largest
-record, which takes up to 50 times its size as a protobuf message. show, export and diff also need 24 bytes for each
-value that they load; tags, stats and tail need memory only for each tag.
+record: its decoded message takes up to 50 times the bytes of the record. show and diff also need 24 bytes for each
+value that they load, export the memory of its table. tags and stats need memory for each tag, tail also for the lines
+that it prints first.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from .tags import KINDS, nearest, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status; raise SystemExit(2) where argparse rejects the arguments."""
+    """Run one command and return its exit status. argparse raises SystemExit: 2 for wrong arguments, 0 after --help."""
     options = parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a tag may need more than the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")  # a tag may have characters that the encoding lacks
     problems = Problems()
     try:
         if hasattr(options, "paths"):
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         problems.complain(str(error))
         return 2
-    except (ImportError, ValueError) as error:  # a package is missing, or a destination not allowed
+    except (ImportError, ValueError) as error:  # an optional package is missing, or an argument is not supported
         problems.complain(str(error))
     except MemoryError:
         problems.complain("not enough memory")
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def discard_output() -> None:
-    """Point stdout at /dev/null: what Python still holds would fail at exit."""
+    """Point stdout at /dev/null: else Python writes what it still holds at exit, which fails again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -78,7 +80,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class CommandParser(Parser):
-    """The parser of one command. Adding its arguments imports the command, so it waits until they are needed.
+    """The parser of one command. It adds the arguments when they are needed, since that imports the command's module.
 
     Options may stand between the arguments, too: `tags a --json b`.
     """
@@ -128,7 +130,10 @@ def add_arguments(one: argparse.ArgumentParser, name: str) -> None:
     if select:
         one.add_argument("--regex", action="store_true", help="RUN and TAG are regular expressions, not globs")
         one.add_argument(
-            "--steps", type=steps, metavar="A:B", help="only steps from A through B, or A:, or :B; A < 0: --steps=-3:5"
+            "--steps",
+            type=steps,
+            metavar="A:B",
+            help="only steps from A to B, both included; or A:, or :B; A < 0: --steps=-3:5",
         )
     if "kind" in select:
         one.add_argument(

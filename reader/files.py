@@ -1,8 +1,8 @@
-"""Find and open event files: below local directories, or at URLs such as s3://bucket/runs, by fsspec.
+"""Find, open and write files: local ones, or at URLs such as s3://bucket/runs, by fsspec.
 
-fsspec's filesystem of the protocol finds credentials and endpoints itself. For s3:// it looks at the environment
-(AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), ~/.aws and the machine's role. For every protocol it looks at files in
-~/.config/fsspec, environment variables such as FSSPEC_S3_ANON=true, and fsspec.config.conf.
+fsspec chooses a filesystem by the scheme of a URL. The filesystem finds credentials and endpoints itself: that of s3://
+looks at the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), ~/.aws and the machine's role, and every one looks
+at files in ~/.config/fsspec, environment variables such as FSSPEC_S3_ANON=true, and fsspec.config.conf.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO
 
 from . import notices
 
-SMALL = 1 << 22  # bytes: a smaller file at a URL is read by one request, as a request costs more than its bytes
+SMALL = 1 << 22  # bytes; a smaller file at a URL is read by one request: a second one takes longer than the transfer
 
 
 def raise_error(error: Exception) -> None:
@@ -32,12 +32,12 @@ def is_url(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Return whether a local path exists; a broken link does, and a URL is not looked up."""
+    """Return whether a local path exists, be it a broken link; True for every URL, without a request."""
     return is_url(path) or os.path.lexists(path)
 
 
 def distinct(paths: list[str]) -> list[str]:
-    """Return each path once: a, a/ and ./a are the same path."""
+    """Return each path once, as it is first spelled: a, a/ and ./a are the same; URLs may differ by a last slash."""
     from pathlib import PurePath
 
     found: dict[str, str] = {}
@@ -47,7 +47,10 @@ def distinct(paths: list[str]) -> list[str]:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """Return the fsspec filesystem of a URL, and the path in it. Raises ImportError if a package is not installed."""
+    """Return the fsspec filesystem of a URL, and the path in it.
+
+    Raises ImportError if a package is not installed, ValueError for a chained URL (::).
+    """
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -69,18 +72,18 @@ def is_directory(path: str) -> bool:
 def find_event_files(path: str | os.PathLike[str], on_error: Callable[[OSError], object] | None = None) -> list[str]:
     """Return the event files below a directory, or [path] if `path` is not a directory.
 
-    An event file has "tfevents" in its name. The list has the order in which TensorBoard reads the files, and symbolic
-    links are followed as TensorBoard follows them. A linked directory is a run with the name of the link: a run that
-    two links lead to is found twice. A linked file belongs to the run of the directory that holds the link. A link
-    back to a directory that the walk is in is a loop: it is reported and not followed. (TensorBoard's Python loader
-    follows it up to 40 times.) A broken link is reported, too, unless it has the name of an event file: then it is in
-    the list, and reading it raises OSError.
+    An event file has "tfevents" in its name. The list has the order in which TensorBoard reads the files. Symbolic
+    links are followed as TensorBoard follows them, except loops. A linked directory is a run with the name of the link:
+    a run that two links lead to is found twice. A linked file belongs to the run of the directory that holds the link.
+    A link back to a directory above it is a loop: it is reported and not followed. (TensorBoard's Python loader follows
+    it up to 40 times.) A broken link is reported, too, unless it has the name of an event file: then it is in the list,
+    and reading it raises OSError. At a URL, links are followed if fsspec's filesystem follows them.
 
     on_error: called with the OSError of each directory that cannot be listed and of each link that cannot be followed.
-        By default the former is raised and the latter is a RuntimeWarning.
+        By default the error of a directory is raised, and that of a link is a RuntimeWarning.
 
-    At a URL, links are followed if fsspec's filesystem follows them. Directories that link to each other are found
-    once for each path through the links: eight directories that all link to each other have 100,000 paths.
+    Local directories that link to each other are found once for each path through the links: eight directories that all
+    link to each other have 100,000 paths.
     """
     path = os.fsdecode(path)
     links: list[OSError] = []
@@ -101,11 +104,12 @@ def walk(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield `root` and each directory below it, with the event files in it. Links are followed, but not in a loop.
 
-    on_error, on_link: called with the OSError of a directory that cannot be listed, and of a link to a directory
+    on_error: called with the OSError of a directory that cannot be listed. on_link: the same if the directory is a
+        link, and for each broken link and each loop.
     """
-    above: dict[tuple[int, int], str] = {}  # the parents of the next directory, by device and inode
-    pending: list[tuple[str, tuple[int, int] | None]] = [(root, None)]
-    while pending:  # not os.walk: before Python 3.12 it recurses, and a deep tree exceeds the limit
+    above: dict[tuple[int, int], str] = {}  # all directories above the next one, by device and inode
+    pending: list[tuple[str, tuple[int, int] | None]] = [(root, None)]  # with an identity: all below it is done
+    while pending:  # os.walk recurses before Python 3.12, and a deep tree exceeds Python's limit
         directory, done = pending.pop()
         if done:
             del above[done]
@@ -135,7 +139,7 @@ def loop_error(directory: str, above: str) -> OSError:
 
 
 def name_link(error: OSError, path: str) -> None:
-    """Add the target of the link at `path` to a system error's message; do nothing if `path` is not a link."""
+    """Add the target of the link at `path` to error.strerror, if that is the system's own text and `path` is a link."""
     with suppress(OSError):
         if error.errno is not None and error.strerror == os.strerror(error.errno):
             error.strerror = f"{error.strerror} (a link to {os.readlink(path)!r})"
@@ -168,7 +172,10 @@ def entries_of(directory: str) -> Iterator[tuple[str, bool]]:
 
 
 def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
-    """Return the event files below a URL, unsorted, by one listing; ask for its type only if the listing is empty."""
+    """Return the event files below a URL, unsorted; [url] if it is not a directory; [] after a call of on_error.
+
+    One listing is enough, unless it is empty.
+    """
     there, path = filesystem(url)
     there.invalidate_cache()  # fsspec caches listings
     try:
@@ -178,13 +185,15 @@ def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
     except OSError as error:
         on_error(error)
         return []
-    root = url.rstrip("/") if path.strip("/") else url  # as the caller spelled it: run_of compares with it
+    root = (
+        url.rstrip("/") if path.strip("/") else url
+    )  # the caller's spelling, with which run_of compares; memory:// has no path
     below = len(path.rstrip("/"))
     return [root + file[below:] for file in found if "tfevents" in posixpath.basename(file)]
 
 
 def run_of(file: str, root: str) -> str:
-    """Return TensorBoard's name for the run of a file: the file's directory, relative to `root`, or "."."""
+    """Return TensorBoard's name for the run of a file: its directory relative to `root`, "." for `root` itself."""
     if file == root:
         return "."
     if is_url(root):
@@ -195,7 +204,7 @@ def run_of(file: str, root: str) -> str:
 def by_run(
     files: Iterable[str], root: str, wants_run: Callable[[str], bool] = lambda run: True
 ) -> dict[str, list[str]]:
-    """Group files by run, in their order; drop the runs that are not wanted."""
+    """Group files by run; drop the runs that are not wanted. Runs and files keep the order of `files`."""
     runs: dict[str, list[str]] = {}
     for file in files:
         name = run_of(file, root)
@@ -205,7 +214,10 @@ def by_run(
 
 
 def open_file(path: str, whole: bool = True) -> BinaryIO:
-    """Open a regular file, or a URL, to read bytes. whole: the caller will read all of it."""
+    """Open a regular file, or a URL, to read bytes. Raises OSError if it is missing or not a regular file.
+
+    whole: the caller reads all of it, so a small file at a URL takes one request.
+    """
     if is_url(path):
         return _open_url(path, whole)
     try:
@@ -221,7 +233,7 @@ def open_file(path: str, whole: bool = True) -> BinaryIO:
 
 def _open_url(url: str, whole: bool) -> BinaryIO:
     there, path = filesystem(url)
-    with suppress(OSError):  # an empty object has no first byte; open() raises every other error again
+    with suppress(OSError):  # an empty object has no first byte; open() below raises any other error again
         start = there.cat_file(path, start=0, end=SMALL) if whole else bytes(SMALL)
         if len(start) < SMALL:
             return io.BytesIO(start)
@@ -238,7 +250,7 @@ def size_at(path: str) -> int:
 
 
 def bytes_in(files: Iterable[str]) -> int:
-    """Return the size of all files together. A missing file counts 0: reading it reports the error."""
+    """Return the sum of the sizes in bytes. A file whose size cannot be read counts 0: reading it reports the error."""
     total = 0
     for file in files:
         with suppress(OSError):
@@ -247,7 +259,7 @@ def bytes_in(files: Iterable[str]) -> int:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return the size of an open file in bytes; a local file may have grown since it was opened."""
+    """Return the size of an open file in bytes: of a local file now, of a URL when it was opened."""
     if isinstance(file, io.BytesIO):
         return file.getbuffer().nbytes
     size: int | None = getattr(file, "size", None)  # a file of fsspec has it
@@ -256,17 +268,17 @@ def size_of(file: BinaryIO) -> int:
 
 @contextmanager
 def whole_file(path: str, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """Open a local file to write, like `open`; it appears at `path` when it is whole and synced to the disk.
+    """Open a temporary file to write; at the end of the with block sync it and rename it to `path`.
 
-    It replaces a file at `path`; after an error, the old file stays. What is not a regular file, such as /dev/stdout,
-    is written to directly.
+    After an error, an existing file stays. If `path` is a link, its target is replaced. A path that is not a regular
+    file, such as /dev/stdout, is written directly. mode: "w" modes only.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, mode, **options) as file:
             yield file
         return
     path = os.path.realpath(path)
-    partial = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}")  # a name that readers of a folder ignore
+    partial = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}")  # a name that readers ignore
     try:
         with open(partial, mode.replace("w", "x"), **options) as file:
             yield file

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Dots = npt.NDArray[np.bool_]
 
-NARROWEST = 40  # characters: with the longest labels, there is still room for a chart
+NARROWEST = 40  # characters; the min width: with the longest labels, there is still room for a chart
 CROWD = 3  # points in a column of dots, on average; with more, a line through all points is unreadable
-BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # the dots of a braille character, by place
-SLACK = Decimal("1e-9")  # of the distance of labels, for rounding: the float 3e-4 is a little less than 0.0003
-PLAIN = 7  # characters of a number that is never written with an exponent
+BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of a braille character, by row and column
+SLACK = Decimal("1e-9")  # of a step between labels: a float may miss a round number, as 3e-4 is less than 0.0003
+PLAIN = 7  # characters; if all numbers are this short, none is written with an exponent
 
 
 def curve(
@@ -36,10 +36,11 @@ def curve(
 ) -> list[str]:
     """Return a line chart of values[n] over steps[n], as lines of `width` characters.
 
-    width: at least 40. height: lines of the chart, without the axis below it. ascii: use only ASCII characters
+    width: less than 40 counts as 40. height: rows of the chart, less than 2 counts as 2; two more lines have the axis
+    and the steps. ascii: use only ASCII characters, in place of braille.
 
-    If there are many points, the chart shows the range of those in a column as dots, so that no spike is lost, and
-    their mean as a line. NaN and infinities are left out, and the last line reports their number.
+    With more than CROWD points in a column, on average, each column shows the range of its values as dots, so that no
+    spike is lost, and their mean as a line. NaN and infinities are left out; then one more line has their number.
     """
     width, height = max(width, NARROWEST), max(height, 2)
     x, y = np.asarray(steps, np.int64), np.asarray(values, np.float64)
@@ -77,11 +78,15 @@ def _unit_of_steps(x: Ints) -> Floats:
 
 
 def _nearest(unit: Floats, dots: int) -> Ints:
+    """Return the nearest of `dots` positions for numbers from 0 to 1."""
     return np.floor(unit * (dots - 1) + 0.5).astype(np.int64)
 
 
 def _draw(x: Floats, y: Floats, columns: int, rows: int) -> tuple[Dots, Dots]:
-    """Return the dots of the line and of the range, each bool[rows, columns]. x and y are from 0 to 1, x is sorted."""
+    """Return the dots of the line and of the range, each bool[rows, columns]. x and y are from 0 to 1, x is sorted.
+
+    y goes down: 0 is the top row. With few points the range is part of the line.
+    """
     line, area = np.zeros((2, rows, columns), np.bool_)
     column = _nearest(x, columns)
     starts = np.flatnonzero(np.diff(column, prepend=-1))
@@ -108,6 +113,7 @@ def _text(line: Dots, area: Dots, ascii: bool) -> list[str]:
     if ascii:
         return ["".join(row) for row in np.where(line, "*", np.where(area, ":", " ")).tolist()]
     rows, columns = line.shape
+    # Every second dot of the range, so that the line stays visible.
     checks = np.indices(line.shape).sum(0) % 2 == 0
     cells = (line | area & checks).reshape(rows // 4, 4, columns // 2, 2)
     codes = np.einsum("rdca,da->rc", cells, BITS)
@@ -115,7 +121,7 @@ def _text(line: Dots, area: Dots, ascii: bool) -> list[str]:
 
 
 def _labels(low: float, high: float, height: int, down: int) -> dict[int, str]:
-    """Return labels by row: round numbers, at least three rows apart."""
+    """Return labels by row: round numbers, some three rows apart; of equal values one label. down: dots of a row"""
     if low == high:
         return {height // 2: f"{low:.6g}"}
     with localcontext(Context(prec=40)):
@@ -136,7 +142,7 @@ def _labels(low: float, high: float, height: int, down: int) -> dict[int, str]:
 
 
 def _texts(ticks: list[Decimal], decimals: int) -> list[str]:
-    """Format numbers with the same number of decimals, with an exponent only where plain numbers are long."""
+    """Format numbers with the same number of decimals: all plain or, where that is long, all with an exponent."""
     plain = [f"{tick:,.{max(decimals, 0)}f}" for tick in ticks]
     top = max(tick.adjusted() for tick in ticks if tick)
     short = [f"{tick.scaleb(-top):.{max(top + decimals, 0)}f}e{top}" if tick else "0" for tick in ticks]
@@ -144,7 +150,7 @@ def _texts(ticks: list[Decimal], decimals: int) -> list[str]:
 
 
 def _span(first: int, last: int, width: int) -> str:
-    """Return the line below the chart: its first and last step, or the only one."""
+    """Return the line below the chart: its first and last step, rounded if they do not fit, or the only one."""
     if first == last:
         return f"{first:,}".center(width)
     for form in (",", "", ".4g"):

@@ -4,8 +4,9 @@
     python -m tbc -m package.train --epochs 3
     torchrun --nproc-per-node 2 -m tbc train.py
 
-Processes that it starts use tbc's, too: their environment has TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1. (Where
-tbc is installed with --editable, these variables have no effect.)
+Processes that it starts use tbc, too: it sets TBC_PATCH_TORCH=1 and TBC_PATCH_TENSORBOARDX=1 in the environment. A
+variable that is already set keeps its value; 0 leaves that package as it is. (An editable install of tbc patches only
+this process.)
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tbc.patching import patch_as_environment_says
 
 
 def main() -> None:
+    """Patch, then run the program. Exit with status 1 if none is named, or if its file is missing."""
     words = sys.argv[1:]
     if words in (["-h"], ["--help"]):
         print(__doc__.strip())
@@ -43,7 +45,10 @@ def main() -> None:
 
 
 def run_file(path: str) -> None:
-    """Run a program as python does. Its __main__ stays in sys.modules, for threads and for pickling at exit."""
+    """Run a script, a directory or a zip file as __main__, as python does.
+
+    A script's module stays in sys.modules afterwards: threads and pickling at exit need it.
+    """
     if os.path.isdir(path) or zipfile.is_zipfile(path):
         runpy.run_path(path, run_name="__main__")
         return

@@ -24,9 +24,9 @@ import sys
 
 from tbc import convert, errors
 
-cdef unsigned SLICE_MS = 100        # every wait looks for Ctrl-C this often
-cdef size_t SMALL = 1               # stands for the size of an event of a few fields; the limit need not be exact
-cdef size_t WORTH_RELEASING = 20000 # the GIL is released while this many values or more are counted
+cdef unsigned SLICE_MS = 100        # a wait looks for Ctrl-C this often; a write in the calling thread may take longer
+cdef size_t SMALL = 1               # stands for the size of an event of a few fields: the limit is not that exact
+cdef size_t WORTH_RELEASING = 20000 # _count releases the GIL for this many values or more
 
 
 cdef int _raise(tbc_status status, where=None) except -1:
@@ -45,7 +45,10 @@ cdef int _raise(tbc_status status, where=None) except -1:
 # --- arguments ---
 
 cdef int _text(object text, str name, tbc_bytes *out) except -1:
-    """Set `out` to the UTF-8 of a text, or to nothing for None. name: what messages call the text."""
+    """Point `out` to the UTF-8 of a str, or to valid UTF-8 in bytes; None is empty. The object must outlive `out`.
+
+    name: what messages call the text. Raise TypeError for other types, UnicodeError for text that is not valid UTF-8.
+    """
     cdef Py_ssize_t size = 0
     if isinstance(text, str):
         out.data = tbc_utf8(text, &size)
@@ -78,11 +81,11 @@ cdef tbc_bytes _bytes(bytes data) noexcept:
 
 
 cdef class LargeBytes:
-    """Bytes that are joined, and freed, without the GIL. (For bytes objects and arrays Python holds it, 0.1 s a GB.)
+    """Bytes that are joined and freed without the GIL. (For bytes objects the GIL is held, for 0.1 s a GB.)
 
-    It supports the buffer protocol. After the first use of that, add() raises BufferError.
+    It supports the buffer protocol. After the first view, add() raises BufferError.
 
-    size: the number of bytes at the start; their content is undefined until they are written.
+    size: the initial length; these bytes are undefined until they are written.
     """
     cdef tbc_buffer _buffer
     cdef bint _complete # a view of the buffer was made, so the bytes must not move
@@ -159,7 +162,7 @@ cdef int _no_stamp(error, tag, str message) except -1:
 
 
 cdef _shown(tag):
-    """Return a tag as the caller gave it, without the suffix that add_text appends."""
+    """Return a tag for a message, without the suffix that add_text appends."""
     return tag.removesuffix("/text_summary") if isinstance(tag, str) else tag
 
 
@@ -175,7 +178,7 @@ cdef int _label(tag, display_name, description, tbc_label *out) except -1:
 
 cdef struct entry: # what every event has, and where it goes
     tbc_stamp at
-    double now # the time of the call; at.wall_time may be another one
+    double now # the time of the call; at.wall_time is the walltime that the caller passed
     tbc_label label
     tbc_frame frame
     PyThreadState *thread # this thread, while the GIL is released for a large event; else NULL
@@ -183,8 +186,8 @@ cdef struct entry: # what every event has, and where it goes
 
 cdef enum manner: # how an event gets its content
     AT_ONCE
-    WAITED # its content has waited for room before (see Reservation), so the event does not wait
-    FILLED # Python fills it in between _begin and _end, after _take_gil
+    WAITED # what it is made of had a Reservation, so the event does not wait for room
+    FILLED # Python writes its bytes between _begin and _end, after _take_gil
 
 
 cdef int _check(entry *out, tag, step, walltime, display_name, description) except -1:
@@ -195,7 +198,7 @@ cdef int _check(entry *out, tag, step, walltime, display_name, description) exce
 
 
 def check_label(tag, display_name=None, description=None):
-    """Raise TypeError unless these are text, or None."""
+    """Raise TypeError unless these are str, bytes or None, UnicodeError unless they are valid UTF-8."""
     cdef tbc_label label
     _label(tag, display_name, description, &label)
 
@@ -323,8 +326,9 @@ def count(values, str dtype not None):
     """Count an array on the default edges.
 
     values: an array that is contiguous or of one dimension, not empty; dtype: "f8", "f4", "f2", "bfloat16" (as 16-bit
-    integers), "i1" to "u8" or "b1". Return (min, max, num, sum, sum_squares) of the finite values, the number of values
-    that are not finite, and the counts between the edges: the bytes of doubles, one fewer than there are edges.
+    integers), "i1" to "u8" or "b1". Return three things: (min, max, num, sum, sum_squares) of the finite values; the
+    number of values that are not finite; the counts between the edges, as the bytes of doubles, one fewer than edges.
+    Values beyond the outermost edges count in the outermost buckets. Raise ValueError for an empty array.
     """
     cdef tbc_histogram h
     cdef double[TBC_EDGES] counts
@@ -355,7 +359,7 @@ def count_between(values, str dtype not None, const double[::1] edges not None):
 
 
 def count_pr_curve(predictions, labels, weights, size_t thresholds):
-    """Count positives and negatives between each threshold and the next.
+    """Count positives and negatives from each threshold to the next; the last threshold is 1.
 
     predictions, labels, weights: (array of one dimension, name of its type as in `count`), of one length; weights may
     be None. Return the counts of the positives and of the negatives (each the bytes of one double a threshold), the
@@ -395,7 +399,10 @@ def tsv(values):
 
 
 def tile(out, images, str dtype not None, bint in_double=False):
-    """Copy images of one size into a grid, row by row: uint8 unchanged, other types, from 0 to 1, times 255.
+    """Copy images of one size into a grid, row by row.
+
+    uint8 is copied. Other types are multiplied by 255, cut to 0 to 255 and rounded down; NaN becomes 0. Places without
+    an image are not written.
 
     images: (frames, images per frame, height, width, channels), 1 to 4 channels, with any strides; dtype: the name of
     their type as in `count`; out: (frames, height, width, channels) of uint8, contiguous; the images fill its first
@@ -439,12 +446,15 @@ TENSOR_DTYPES = { # kind and bytes of a type ("f4": a float of 4) -> DataType of
 # --- events ---
 
 def set_queue_limit(size_t limit):
-    """Set how many bytes of small events, and of large things, may wait in this process; by default 64 MiB of each."""
+    """Set how many bytes of small events, and of large things, may wait in this process; by default 64 MiB of each.
+
+    See csrc/queue.h for what may exceed the limit.
+    """
     tbc_queue_set_limit(limit)
 
 
 def leave():
-    """Make flush() raise TimeoutError when a write takes longer than 10 s; called when the program ends."""
+    """From now on flush() raises TimeoutError if the thread's current write has lasted 10 s; called at exit."""
     tbc_writer_leave()
 
 
@@ -462,14 +472,18 @@ cdef tbc_bytes IMAGES = tbc_bytes("images", 6), TEXT = tbc_bytes("text", 4), TEN
 
 
 cdef class EventEncoder:
-    """Encodes events, with a method for each kind. The subclasses BaseEventFile and EventBuffer store them.
+    """Encodes events, with a method for each kind. The subclasses BaseEventFile and EventBuffer store the events.
 
-    Every method raises TypeError for a tag, display_name or description that is not text, ValueError or TypeError for
-    a step or walltime that cannot be stored, and MemoryError.
+    Every method raises TypeError for a tag, display_name or description that is not text (None is empty text),
+    UnicodeError for text that is not valid UTF-8, ValueError or TypeError for a step or walltime that cannot be stored,
+    ValueError for an event of 2 GiB or more, MemoryError, and OSError from a file.
     """
 
     cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
-        """Open a frame for an event with `size` bytes of content."""
+        """Open a frame for an event with `size` bytes of content.
+
+        A file then holds the lock of the queues or, for a large event, has released the GIL; _end undoes that.
+        """
         raise NotImplementedError()
 
     cdef int _end(self, entry *e) except -1:
@@ -576,7 +590,7 @@ cdef class EventEncoder:
 
     def image(self, tag, int32_t height, int32_t width, int32_t colorspace, file, step=None,
               walltime=None, display_name=None, description=None):
-        """Encode an image file, bytes or LargeBytes. It does not wait for room: its pixels have.
+        """Encode an image file, bytes or LargeBytes. It does not wait for room: its pixels had a Reservation.
 
         colorspace: the number of channels.
         """
@@ -590,7 +604,7 @@ cdef class EventEncoder:
                display_name=None, description=None):
         """Encode image files of one size as TensorFlow 2 does: a tensor of width and height as text, then the files.
 
-        TensorBoard shows them one by one. They do not wait for room, like `image`.
+        TensorBoard shows them one by one. They do not wait for room, as in `image`.
         """
         cdef entry e
         cdef list strings = [str(width).encode(), str(height).encode(), *files]
@@ -614,6 +628,7 @@ cdef class EventEncoder:
               walltime=None, display_name=None, description=None):
         """Encode a WAV file of `size` bytes: call fill(memoryview), which writes them, and return its result.
 
+        A dropped event returns None without a call of `fill`. If `fill` raises, the event is dropped.
         fill: must not keep the memoryview. sample_rate: in Hz. frames: the number of samples of each channel.
         """
         cdef entry e
@@ -672,7 +687,7 @@ cdef class EventEncoder:
             PyBuffer_Release(&view)
 
     def pr_curve(self, tag, bytes rows not None, step=None, walltime=None, display_name=None, description=None):
-        """Encode a PR curve. rows: tp, fp, tn, fn, precision, recall, each as many little-endian float32."""
+        """Encode a PR curve. rows: tp, fp, tn, fn, precision and recall, of one length, as little-endian float32."""
         cdef entry e
         cdef tbc_bytes content = _bytes(rows)
         self._begin(&e, tag, step, walltime, display_name, description, content.size)
@@ -730,8 +745,9 @@ ON_DISK_ERROR = tuple(_policies) # the names
 cdef class BaseEventFile(EventEncoder):
     """One event file at a time, and its queue. The subclass tbc.event_file.EventFile knows the directory.
 
-    A method that adds an event waits, without the GIL, while the queue is full; if the disk fails then, on_disk_error
-    decides. If no file is open, the method calls reopen().
+    A method that adds an event waits, without the GIL, while the queue is full (`image` and `images` do not), and while
+    another thread closes the file. If the queue is full and the disk fails, on_disk_error decides. If no file is open,
+    the method calls reopen().
     """
     cdef tbc_writer *_writer
     cdef str _attached # the path that attach() got with a descriptor
@@ -769,7 +785,7 @@ cdef class BaseEventFile(EventEncoder):
         return 0
 
     cdef int _open(self, entry *e, size_t size, tbc_size counted, bint waited) except -1:
-        """Open a frame; wait while the queue is full, unless `waited`."""
+        """Open a frame; wait while another thread closes the file and, unless `waited`, while the queue is full."""
         cdef tbc_status status = tbc_writer_begin(self._writer, &e.frame, size, counted, e.now, waited)
         while status != TBC_OK:
             self._wait(status, size, counted)
@@ -797,7 +813,7 @@ cdef class BaseEventFile(EventEncoder):
         return 0
 
     cdef tbc_status _end_again(self, entry *e) except *:
-        """Reopen the file, which was closed while a large event was encoded, and add the event to it."""
+        """Add a large event to a new file, since the file was closed while the event was encoded."""
         cdef tbc_status status = TBC_CLOSED
         try:
             while status == TBC_CLOSED:
@@ -809,7 +825,7 @@ cdef class BaseEventFile(EventEncoder):
         return status
 
     def event(self, bytes event not None, bint wait=True):
-        """Add a serialized Event. wait: while the queue is full."""
+        """Add a serialized Event. wait: False adds it even if the queue is full."""
         cdef entry e
         cdef tbc_bytes content = _bytes(event)
         e.now = _clock()
@@ -819,12 +835,15 @@ cdef class BaseEventFile(EventEncoder):
 
     @property
     def closed(self):
-        """Whether no file is open: before create(), after close(), and after a fork in the child process."""
+        """Whether no file is open: before create() or attach(), after close(), and in the child of a fork.
+
+        After create(later=True) it is False, even if there is no file yet.
+        """
         return not tbc_writer_is_open(self._writer)
 
     @property
     def path(self):
-        """The path of the event file; if it is closed, of the last one."""
+        """The path of the event file; if it is closed, of the last one; "" before the first one."""
         cdef char[TBC_PATH_MAX] path
         if self._attached is not None:
             return self._attached
@@ -833,10 +852,10 @@ cdef class BaseEventFile(EventEncoder):
 
     def create(self, bytes directory not None, bytes suffix not None, str on_disk_error not None, unsigned linger_ms,
                bint later):
-        """Make an event file in a directory, unless one is open. Raise OSError if that fails.
+        """Make an event file in a directory, unless one is open. Raise OSError if the file cannot be made.
 
         linger_ms: how long a record may wait for others to be written with it, at most 100.
-        later: True does not raise if that fails now, but tries again; stats() has the error until then.
+        later: True tries again in place of raising; while events are queued, raw_stats() has the errno.
         """
         cdef tbc_policy policy = _policies[on_disk_error]
         cdef EventBuffer version = EventBuffer()
@@ -850,7 +869,10 @@ cdef class BaseEventFile(EventEncoder):
             _raise(status, os.fsdecode(directory))
 
     def attach(self, int fd, str path not None, unsigned linger_ms, str on_disk_error not None="raise"):
-        """Take over a descriptor, such as a pipe's. If no thread can be started, raise OSError and leave it alone."""
+        """Write to a descriptor, such as a pipe's, and own it from now on.
+
+        If no thread can be started, raise OSError; the caller still owns the descriptor.
+        """
         cdef tbc_policy policy = _policies[on_disk_error]
         cdef tbc_status status
         if not self.closed:
@@ -867,7 +889,10 @@ cdef class BaseEventFile(EventEncoder):
         return stats.queued, stats.written, stats.dropped, stats.retries, stats.rotations, stats.error
 
     def reserve(self, size_t size):
-        """Wait for room for bytes that wait to be encoded, and return their Reservation."""
+        """Reserve room for data that will be encoded later; wait while the queue is full.
+
+        If the event has to be dropped, the Reservation that is returned has dropped=True.
+        """
         cdef double now = _clock()
         cdef Reservation reservation = Reservation.__new__(Reservation) # first: if this fails, nothing is reserved
         cdef tbc_status status = tbc_writer_reserve(self._writer, size, now)
@@ -884,11 +909,11 @@ cdef class BaseEventFile(EventEncoder):
         return reservation
 
     def reopen(self):
-        """Open a new file for an event that finds none open; return whether one is open now. Subclasses override it."""
+        """Raise OSError (EBADF). Subclasses open a file for an event that finds none, and return whether they did."""
         _raise(TBC_CLOSED, self)
 
     def warn_once(self, str what not None):
-        """Warn that the disk fails; called for each event that meets this. Subclasses override it."""
+        """Do nothing. Called for each event that waits or is dropped because the disk fails. Subclasses override it."""
 
     def flush(self, *, bint sync=False):
         """Return when all events added so far can be read in the file. Raise OSError if the disk rejects them.
@@ -908,7 +933,10 @@ cdef class BaseEventFile(EventEncoder):
             _raise(status, self)
 
     def close(self):
-        """Flush and close the file. If flushing raises OSError, it stays open, and close() may be called again."""
+        """Flush and close the file. After an OSError of a write, or Ctrl-C, the file stays open: call close() again.
+
+        If only close(2) fails, OSError is raised and the file is closed.
+        """
         cdef tbc_status status = TBC_WAITING
         self._flush()
         while status == TBC_WAITING:
@@ -937,8 +965,8 @@ cdef class BaseEventFile(EventEncoder):
 cdef class Reservation:
     """Bytes that wait to be encoded. They count in the file's queue until release(), or until this object is freed.
 
-    A traceback can keep this object alive. So reserve in a with statement: it releases the bytes at its end, unless
-    hand_over has left that to a job.
+    A traceback can keep this object alive. So reserve in a with statement: its end releases the bytes, unless hand_over
+    gave that duty to a job.
 
     dropped: True if the queue was full and the event has to be dropped; then nothing is reserved.
     """
@@ -946,7 +974,7 @@ cdef class Reservation:
     cdef BaseEventFile _file
     cdef bint _handed_over
     cdef size_t _size
-    cdef int _process # which reserved them; in a forked child they do not count
+    cdef int _process # the one that made the reservation: a forked child must not release it
 
     def release(self):
         cdef BaseEventFile file = self._file
@@ -980,7 +1008,8 @@ def hand_over(job, Reservation reservation, set unfinished not None, queue):
 # --- the writers ---
 
 cdef unsigned _class_version(object self) noexcept:
-    """Return a number that changes whenever the object's class or a base of that changes; 0 if it has none now."""
+    """Return CPython's version tag of the object's class. After a change of the class or of a base it is 0, and later
+    another number, so 0 is no key for a cache."""
     return Py_TYPE(self).tp_version_tag
 
 
@@ -1007,7 +1036,7 @@ cdef class BaseFileWriter:
         return False
 
     cdef bint _relays(self) except -1:
-        """Return whether events pass through add_event or add_summary. If not, _event_file takes them: it is not None."""
+        """Return whether events pass through add_event or add_summary. If not, _event_file, not None, takes them."""
         if self._decided == 0 or self._decided != _class_version(self):
             self._overridden = self._is_overridden()
             if self._event_file is None and not self._overridden:
@@ -1017,7 +1046,7 @@ cdef class BaseFileWriter:
 
 
 cdef double _number(value, tag, key) except? -1:
-    """tag, key: for the messages; the key may be None."""
+    """Convert a value as convert.scalar does. tag, key: for the messages; the key may be None."""
     return PyFloat_AS_DOUBLE(value) if type(value) is float else convert.scalar(value, tag, key)
 
 
@@ -1038,7 +1067,7 @@ cdef class BaseSummaryWriter:
     cdef public bint enabled
     cdef public object file_writer
     cdef public dict _runs # of add_scalars: main_tag -> key -> FileWriter
-    cdef BaseFileWriter _known # the result of _get_file_writer(), cached until this object or its class changes
+    cdef BaseFileWriter _known # the result of _get_file_writer(), until this object or its class changes; or None
     cdef unsigned _decided # the _class_version for which _known is valid
 
     def __cinit__(self, *args, **kwargs):
@@ -1056,16 +1085,16 @@ cdef class BaseSummaryWriter:
 
     cdef EventEncoder _run_encoder(self):
         """Return the EventEncoder for the events of the run."""
-        if self._known is None or self._decided != _class_version(self):
+        if self._known is None or self._decided == 0 or self._decided != _class_version(self):
             file = self._get_file_writer()
             self._known = file if isinstance(file, BaseFileWriter) and self._finds_itself() else None
             self._decided = _class_version(self)
             return self._encoder_of(file)
-        cdef BaseFileWriter known = self._known # a copy: _relays(), or another thread, may change self._known
+        cdef BaseFileWriter known = self._known # a second reference: _relays(), or another thread, may change the first
         return known._event_file if not known._relays() else self._relay(known)
 
     cdef EventEncoder _encoder_of(self, writer):
-        """Return the EventEncoder for a file writer: its file, or a Relay that calls its methods."""
+        """Return the EventEncoder for a file writer: itself if it is one; its file; or a Relay to its methods."""
         if isinstance(writer, BaseFileWriter):
             return self._relay(writer) if (<BaseFileWriter>writer)._relays() else (<BaseFileWriter>writer)._event_file
         return writer if isinstance(writer, EventEncoder) else self._relay(writer)
@@ -1087,8 +1116,8 @@ cdef class BaseSummaryWriter:
         display_name, description: text that is shown with the curve; the description may be Markdown.
 
         Raises NotImplementedError for a value that is not a number, AssertionError for more or fewer elements than one
-        (both as torch does), TypeError for a tag that is not text, ValueError or TypeError for a step or walltime that
-        cannot be stored.
+        (both as torch does), ValueError for text that is not a number, TypeError for a complex number and a tag that is
+        not text, ValueError or TypeError for a step or walltime that cannot be stored.
         """
         cdef entry e
         cdef double value
@@ -1101,14 +1130,14 @@ cdef class BaseSummaryWriter:
 
     def add_scalars(self, main_tag, tag_scalar_dict, global_step=None, walltime=None, *, separate_runs=True,
                     display_name=None, description=None):
-        """Logs several numbers as curves of one chart.
+        """Logs several numbers, by default as curves of one chart.
 
         Each key becomes a run, in the directory <log_dir>/<main_tag>_<key>, which logs the number under main_tag. So
         TensorBoard draws all keys in one chart. Slashes in main_tag become underscores in the directory's name.
 
         tag_scalar_dict: key -> number, as add_scalar takes it. If one of them is wrong, nothing is logged.
         separate_runs: False logs curves <main_tag>/<key> of this run instead, and makes no runs, directories and files.
-        Each has a chart of its own (add_custom_scalars_multilinechart joins them), without display_name or description.
+        Each curve has its own chart (add_custom_scalars_multilinechart joins them), and no display_name or description.
         """
         cdef entry e
         cdef EventEncoder file

@@ -1,4 +1,4 @@
-"""Run code when a module is imported, without importing it."""
+"""Call a function after a module is imported, without starting the import."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def after_import(
     module = sys.modules.get(name)
     if getattr(getattr(module, "__spec__", None), "_initializing", False):
         try:
-            module = import_module(name)  # Another thread imports the module: wait until it is done.
+            module = import_module(name)  # Usually another thread imports the module: wait until it is done.
         except Exception:
-            module = None  # The other thread raises the exception.
+            module = None  # The thread that imports the module raises its own exception.
     if module is not None:
         try:
             callback(module)

@@ -15,7 +15,8 @@ from .selection import load_all, series_of
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Print how many bytes each kind, run and tag takes, the largest first."""
+    """Print the bytes of each kind, of each run if there are several, and of each tag, the largest first. With --json
+    print a row for each run, tag and kind."""
     runs = load_all(options.paths, options, problems, Tree.load_totals, options.kinds, purge=False)
     found = list(series_of(runs))
     if options.json:
@@ -33,16 +34,19 @@ def run(options: Namespace, problems: Problems) -> None:
     print(f"{readable(whole):>9}  total")
 
 
-def print_sizes(name: str, found: list[tuple[str, Total]]) -> None:
-    """Print a line for each name: the total of its values. name: heads the names"""
+def print_sizes(heading: str, found: list[tuple[str, Total]]) -> None:
+    """Print a table, the largest first: bytes, share, number of values and bytes per value, summed by label.
+
+    heading: of the column of labels. found: (label, Total).
+    """
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for each, total in found:
-        sizes[each] += total.size
-        counts[each] += total.count
+    for label, total in found:
+        sizes[label] += total.size
+        counts[label] += total.count
     whole = sizes.total()
-    print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {name}")
-    for each, size in sizes.most_common():
-        share, n = size / (whole or 1), counts[each]
-        print(f"{readable(size):>9}  {share:>6.1%}  {n:>11,}  {readable(size / (n or 1)):>9}  {each}")
+    print(f"{'bytes':>9}  {'share':>6}  {'values':>11}  {'each':>9}  {heading}")
+    for label, size in sizes.most_common():
+        share, n = size / (whole or 1), counts[label]
+        print(f"{readable(size):>9}  {share:>6.1%}  {n:>11,}  {readable(size / (n or 1)):>9}  {label}")
     print()

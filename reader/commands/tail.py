@@ -28,13 +28,20 @@ LAG_INTERVAL = 1.0  # seconds between two counts of unread bytes
 
 def add_options(add: Add) -> None:
     add("-f", "--follow", action="store_true", help="print new scalars as they are logged, until Ctrl-C")
-    add("-n", "--lines", type=natural, default=10, metavar="N", help="how many scalars to print first (default 10)")
-    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add(
+        "-n",
+        "--lines",
+        type=natural,
+        default=10,
+        metavar="N",
+        help="print the last N scalars of all tags first (default 10)",
+    )
+    add("--all", action="store_true", help="include values that a later event file replaces, as after a restart")
 
 
 def natural(text: str) -> int:
     if not text.isdecimal():
-        raise ArgumentTypeError(f"expected a number, got {text!r}")
+        raise ArgumentTypeError(f"expected an integer of 0 or more, got {text!r}")
     try:
         return min(int(text), sys.maxsize)
     except ValueError:  # Python's limit of 4,300 digits
@@ -42,8 +49,8 @@ def natural(text: str) -> int:
 
 
 def run(options: Namespace, problems: Problems) -> None:
-    """Print the last scalars, in the order of time. With -f, print new ones as they are logged, also in new files and
-    runs. A note on stderr says when tail lags behind the writer."""
+    """Print the last scalars by wall time. With -f, then print new ones as they are read, also from new files and runs,
+    until Ctrl-C. A note on stderr says when tail lags."""
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
     heading = Heading()
@@ -60,10 +67,10 @@ def run(options: Namespace, problems: Problems) -> None:
     followers: list[tuple[str, Follower]] = []
     runs: dict[str, Run] = {}
     rows: list[tuple[str, str, str, int, float, float]] = []
-    found: set[str] = set()  # runs, by both names
+    found: set[str] = set()  # runs that have scalars: the printed name, and the name relative to the path
     found_tags: set[str] = set()
     hidden: dict[str, int] = {}
-    owners: dict[str, str] = {}  # the path of each run, by name: one path may contain another
+    owners: dict[str, str] = {}  # printed name of a run -> the first path that has it; other paths skip the run
 
     def is_wanted(path: str) -> Callable[[str], bool]:
         wants = runs_wanted(path, options, options.paths)
@@ -112,25 +119,28 @@ def run(options: Namespace, problems: Problems) -> None:
 
 
 class Lag:
-    """Prints one note each time `tail` begins to lag; it lags until it has caught up to half of LAG."""
+    """Prints a note when more than LAG bytes are unread; the next one only after they were LAG / 2 or less."""
 
     def __init__(self) -> None:
-        self._is_there = False
+        self._is_lagging = False
         self._due = 0.0
 
     def note(self, unread: Callable[[], int], problems: Problems) -> None:
-        """Print the note if it is due. unread: returns the unread bytes; called once in LAG_INTERVAL at most"""
+        """Count the unread bytes, at most once in LAG_INTERVAL; print the note if tail begins to lag."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + LAG_INTERVAL
         n = unread()
-        was_there, self._is_there = self._is_there, n > (LAG / 2 if self._is_there else LAG)
-        if self._is_there and not was_there:
+        was_lagging, self._is_lagging = self._is_lagging, n > (LAG / 2 if self._is_lagging else LAG)
+        if self._is_lagging and not was_lagging:
             problems.note(f"{readable(n)} are not read yet: more is logged than tail can print")
 
 
 def is_output_closed() -> bool:
-    """Return whether the reader of stdout has ended, as after `| head`: print notices that late, or never."""
+    """Return whether the program that reads stdout has ended, as in `| head`; False if stdout is not a file.
+
+    print() fails only when there is something to write, which may be never.
+    """
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)

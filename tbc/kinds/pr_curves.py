@@ -1,4 +1,4 @@
-"""Compute precision-recall curves: csrc/pr_curve.c counts in one pass, and the rows of the curve follow from that."""
+"""Compute precision-recall curves: csrc/pr_curve.c counts in one pass; `rows` computes the curve from these counts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ Doubles = npt.NDArray[np.float64]
 def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = None) -> tuple[Doubles, int, int]:
     """Return (rows, left_out, above): rows is (6, num_thresholds), the six ROWS at thresholds from 0 to 1.
 
-    labels: 0 or 1, or between: 0.3 counts as 0.3 positive and 0.7 negative. predictions: from 0 to 1, of the same
-    shape. weights: None, one number, or one for each label, as a list, too. All are arrays or tensors of real numbers
-    of any type. Examples that are masked (numpy.ma) in one of them are left out.
+    labels, predictions: arrays or tensors of real numbers of any type, of one shape. A label is 0 or 1, or between: 0.3
+    counts as 0.3 positive and 0.7 negative. A prediction is from 0 to 1. weights: None, one number, or an array or a
+    list with a number for each label. Examples that are masked (numpy.ma) in one of them are dropped, and not counted.
     left_out: the number of examples that are not finite or out of range. above: the number of predictions above 1. As
-    in torch, those whose floor(prediction * (num_thresholds - 1)) is that of 1 count as 1.
+    in torch, a prediction above 1 counts as 1 if floor(prediction * (num_thresholds - 1)) is num_thresholds - 1.
 
     Raises ValueError for shapes that differ or num_thresholds out of range, TypeError for values that are not real
-    numbers, NotImplementedError for labels or predictions that are not arrays, such as lists, as torch does.
+    numbers and a num_thresholds that is not an integer, NotImplementedError for other objects, such as lists, as torch
+    does.
     """
     num_thresholds = convert.count(num_thresholds, "num_thresholds")
     if not 1 <= num_thresholds < 2**31:
@@ -47,9 +48,9 @@ def curve(labels: Any, predictions: Any, num_thresholds: int, weights: Any = Non
 
 
 def rows(positives: Doubles, negatives: Doubles) -> Doubles:
-    """Return the six ROWS. positives, negatives: counts between each threshold and the next.
+    """Return the six ROWS. positives, negatives: the counts from each threshold to the next; the last one is at 1.
 
-    tp and fp count all examples above a threshold: 1, 0, 2 become 3, 2, 2.
+    tp and fp count all examples at or above a threshold: 1, 0, 2 become 3, 2, 2.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # weights of 1e308
         tp, fp = np.cumsum(positives[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]
@@ -58,8 +59,8 @@ def rows(positives: Doubles, negatives: Doubles) -> Doubles:
 
 
 def from_rows(*values: Any) -> Doubles:
-    """Stack six rows that the caller has computed. Raises ValueError if they are not vectors of one length, TypeError
-    for values that are not real numbers."""
+    """Stack six rows that the caller has computed. Raises ValueError if they are not vectors of one length, or empty,
+    TypeError for values that are not real numbers."""
     for row, value in zip(ROWS, values, strict=True):
         if convert.is_number(value):
             raise ValueError(f"the rows of a curve must be vectors of one length, got the number {value!r} for {row}")
