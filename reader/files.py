@@ -185,9 +185,8 @@ def _below_url(url: str, on_error: Callable[[OSError], object]) -> list[str]:
     except OSError as error:
         on_error(error)
         return []
-    root = (
-        url.rstrip("/") if path.strip("/") else url
-    )  # the caller's spelling, with which run_of compares; memory:// has no path
+    # The caller's spelling, with which run_of compares. The URL memory:// has no path, and keeps its slashes.
+    root = url.rstrip("/") if path.strip("/") else url
     below = len(path.rstrip("/"))
     return [root + file[below:] for file in found if "tfevents" in posixpath.basename(file)]
 

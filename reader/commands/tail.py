@@ -28,14 +28,7 @@ LAG_INTERVAL = 1.0  # seconds between two counts of unread bytes
 
 def add_options(add: Add) -> None:
     add("-f", "--follow", action="store_true", help="print new scalars as they are logged, until Ctrl-C")
-    add(
-        "-n",
-        "--lines",
-        type=natural,
-        default=10,
-        metavar="N",
-        help="print the last N scalars of all tags first (default 10)",
-    )
+    add("-n", "--lines", type=natural, default=10, metavar="N", help="first print the last N scalars (default 10)")
     add("--all", action="store_true", help="include values that a later event file replaces, as after a restart")
 
 
