@@ -6,10 +6,10 @@
     uint32  masked CRC-32C of the data
 
 This module is the oracle of the writer's tests and shares no code with the writer, except the CRC: where tbc's
-extension is built, its faster CRC replaces the one below. The tests compare both with others, and read with this one.
+extension is built, its faster CRC replaces the one below. The tests compare both CRCs with an independent one.
 
-A file may hold anything. Time is linear in its size; memory, in its largest record. For that, a length is used only if
-its checksum is right and the file is long enough for it, and each byte is read a few times at most.
+A file may hold anything. Time is linear in its size; memory, in its largest record. For this, a length is used only if
+its checksum is right; above SURE, only if the file is long enough, too. Each byte is read a limited number of times.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .files import open_file, raise_error, size_of
 HEAD = struct.Struct("<QI")
 TAIL = struct.Struct("<I")
 LIMIT = 2**31 - 1  # bytes of data in a record: no protobuf message is larger
-SURE = 1 << 12  # bytes of data that are read without a check that the file has so many
-PIECE = 1 << 20  # bytes that are read at a time
+SURE = 1 << 12  # bytes of data: if a record has more, the size of the file is checked before they are read
+PIECE = 1 << 20  # bytes that records_in_a_piece reads
 SNIFFED = 1 << 12  # bytes at the beginning of a file that _wrong_file looks at
 
-# The upper half of a length, which is zero, and the checksum after it. A crash may leave a long run of zeros: one match
-# skips it, because twelve zeros are not a head.
+# Match the upper half of a length, which is zero, where a checksum may follow. A crash may leave a long run of zeros.
+# One match skips almost all of the run, because twelve zeros are not a head.
 _HALF_A_HEAD = re.compile(rb"\0(?:(?<=\0{5})\0*(?=\0{11})|(?=\0{3}.{4}))", re.DOTALL)
 
 
@@ -60,7 +60,7 @@ class TruncatedRecordError(RecordError):
 
 
 class CorruptRecordError(RecordError):
-    """A record is damaged: its bytes are not those that were written."""
+    """A record is damaged: a checksum or the length is wrong, or the data is not an Event."""
 
 
 class WrongFileError(CorruptRecordError):
@@ -107,12 +107,12 @@ def read_records(
 ) -> Iterator[bytes]:
     """Yield the data of each record of a file, in order.
 
-    on_error: called with each TruncatedRecordError or CorruptRecordError; by default it is raised. If on_error returns,
-        reading continues: after the record if only its data is damaged, else at the next valid head of a record.
-        Adjacent damaged records are one error.
+    on_error: called with each TruncatedRecordError or CorruptRecordError; the default raises the error. If on_error
+        returns, reading continues: after the record if only its data is damaged, else at the next valid head of a
+        record. Adjacent damaged records are one error.
 
-    Raises OSError, TruncatedRecordError where the file ends within a record, and CorruptRecordError where a checksum is
-    wrong. All records before the error have been yielded by then.
+    Raises OSError. By default also raises TruncatedRecordError where the file ends within a record, and
+    CorruptRecordError where a checksum or a length is wrong. All records before the damage are yielded first.
     """
     for _, data in read_frames(path, on_error):
         yield data
@@ -121,7 +121,7 @@ def read_records(
 def read_frames(
     path: str | os.PathLike[str], on_error: Callable[[RecordError], object] = raise_error, offset: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """Do as read_records does, but yield (offset, data) of each record, starting with the record at byte `offset`."""
+    """Yield (offset, data) of each record from byte `offset` on. Damage is handled as in read_records."""
     path = os.fsdecode(path)
     with open_file(path) as file:
         yield from frames_of(file, path, on_error, offset)
@@ -130,7 +130,7 @@ def read_frames(
 def frames_of(
     file: BinaryIO, path: str, on_error: Callable[[RecordError], object], offset: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Do as read_frames does, for an open file. Damage is one error until the next good record."""
+    """Do as read_frames does, for an open file. All damage before the next good record is one error."""
     is_damaged = False
     while True:
         try:
@@ -186,11 +186,11 @@ _MAGIC = {  # the first bytes of a file: what it is, and what to do
 
 
 def _wrong_file(file: BinaryIO) -> str | None:
-    """Return what a file is, if it is not an event file; None if its first SNIFFED bytes do not show it."""
+    """Return what is wrong with the file as a whole; None if its first SNIFFED bytes do not show this."""
     file.seek(0)
     head = file.read(SNIFFED)
     if len(head) >= HEAD.size and _length(head[: HEAD.size]) is not None:
-        return None  # a record begins
+        return None  # the file begins with a valid head
     for magic, problem in _MAGIC.items():
         if head.startswith(magic):
             return problem
@@ -199,19 +199,22 @@ def _wrong_file(file: BinaryIO) -> str | None:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if len(head) < SNIFFED or error.start < SNIFFED - 3:  # else the last character is cut
+        if len(head) < SNIFFED or error.start < SNIFFED - 3:  # else only the last character is cut off
             return None
         text = head[: error.start].decode()
-    # A text has no zero byte. The fourth byte of a record's length is zero, unless it has 16 MiB or more.
+    # A text has no zero byte. The fourth byte of a record's length is zero, unless the data has 16 MiB or more.
     if len(head) >= 4 and all(character.isprintable() or character.isspace() for character in text):
         return "the file is plain text"
-    if len(head) >= 100 and not text.isascii():  # checksums are random bytes: an event file is not valid UTF-8
+    if len(head) >= 100 and not text.isascii():  # checksums are like random bytes, hardly ever UTF-8
         return "a tool changed the file to text in UTF-8; copy it again, as binary"
     return None
 
 
 def _is_crlf(file: BinaryIO, offset: int) -> bool:
-    r"""Return whether the damaged record at `offset` is whole once each \r\n is \n again."""
+    r"""Return whether the damaged record at `offset` is valid once each \r\n is \n again.
+
+    If the head has an \r\n, only the head is checked. Else the result is False for more than SNIFFED bytes of data.
+    """
     file.seek(offset)
     found = file.read(2 * HEAD.size)
     head = found.replace(b"\r\n", b"\n")[: HEAD.size]
@@ -238,7 +241,10 @@ def end_of(offset: int, length: int) -> int:
 
 
 def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
-    """Return the data of the record at `offset`; None if the file ends there. Raises as read_records does."""
+    """Return the data of the record at `offset`; None if the file ends there.
+
+    Raises TruncatedRecordError or CorruptRecordError if the record is damaged.
+    """
     file.seek(offset)
     head = file.read(HEAD.size)
     if not head:
@@ -263,9 +269,10 @@ def read_record(file: BinaryIO, path: str, offset: int) -> bytes | None:
 
 
 def records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Read up to PIECE bytes at `offset`; yield (offset, data, checksum) of each record in them.
+    """Read up to PIECE bytes at `offset`; yield (offset, data, checksum) of each record in them. size: of the file.
 
-    Stop at a record that is damaged or not whole; read_record says which. With it alone, `follow` takes 10 % longer.
+    Stop at a record that is damaged or not whole in the piece: the caller reads it with read_record. With read_record
+    alone, `follow` takes 10 % longer.
     """
     file.seek(offset)
     piece = file.read(min(PIECE, size - offset))
@@ -285,7 +292,7 @@ def records_in_a_piece(file: BinaryIO, offset: int, size: int) -> Iterator[tuple
 
 
 def _length(head: bytes) -> int | None:
-    """Return the length in the head of a record; None if its checksum is wrong."""
+    """Return the length in the head of a record; None if the length's checksum is wrong."""
     length: int
     length, crc = HEAD.unpack(head)
     return length if crc == mask(crc32c(head[:8])) else None
@@ -296,7 +303,7 @@ def next_head(file: BinaryIO, offset: int, whole: bool = True) -> int | None:
 
     whole: skip a head if the file ends before the end of its record.
 
-    Pieces double in size: with damage every few bytes, reading a mebibyte for each would be slow.
+    The pieces that are read double in size: with damage every few bytes, a mebibyte for each place would be slow.
     """
     size = size_of(file)
     step = 1 << 10

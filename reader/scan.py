@@ -12,10 +12,11 @@ from typing import Any
 
 
 class Starts:
-    """The starts of sessions. Each has a file (a number that never decreases) and a step.
+    """The starts of sessions. Each has a step and the number of its file; tally.py passes the number of the session.
 
-    A start hides all that earlier starts with the same or a higher step hide, so `add` drops these. The files and steps
-    that are left increase. `add` takes constant time on average, `lowest_after` a bisection.
+    A start hides all rows that earlier starts with the same or a higher step hide, so `add` drops these starts. Of the
+    starts that are left, the steps increase, and the files never decrease. `add` takes constant time on average,
+    `lowest_after` a bisection.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Starts:
         self._steps.append(step)
 
     def lowest_after(self, file: int) -> int | None:
-        """Return the lowest step of the starts in later files; None if there is none."""
+        """Return the lowest step of the starts in files after `file`; None if there is none."""
         first = bisect(self._files, file)
         return self._steps[first] if first < len(self._steps) else None
 
@@ -41,13 +42,13 @@ class Segment:
 
     file: int
     first_row: int
-    step: int  # of the first value, whether its row is kept or not
-    cut: int | None = None  # rows from this step on are hidden
+    step: int  # of the first value, even if it adds no row
+    cut: int | None = None  # rows with this step or a higher step are hidden
 
 
 @dataclass
 class Series:
-    """All rows of one kind and one tag."""
+    """The rows of one kind and one tag."""
 
     is_lasting: bool
     cell: array[Any]  # the numbers of scalars; for other kinds, the places of their records
@@ -55,8 +56,8 @@ class Series:
     wall_time: array[float] = field(default_factory=lambda: array("d"))
     segments: dict[int, Segment] = field(default_factory=dict)  # by file
     file: int = 0  # of the last row
-    cut: int | None = None  # for that file, in the second reading
-    size: int = 0  # of the records, in bytes
+    cut: int | None = None  # of the segment of `file`, in the second reading
+    size: int = 0  # of the records, in bytes, hidden and folded rows included
     hidden: int = 0  # rows that a later file hides
     folded: int = 0  # rows that `fold` dropped, with steps from min_step to max_step
     min_step: int = 0
@@ -76,7 +77,7 @@ class Series:
         self.folded += dropped
 
     def cut_segments(self, starts: Starts) -> None:
-        """Set `cut` of each segment."""
+        """Set `cut` of each segment: the lowest step of a segment or a start in later files."""
         lowest: int | None = None
         for segment in reversed(self.segments.values()):
             cuts = (lowest, starts.lowest_after(segment.file))
@@ -104,8 +105,8 @@ class Scan:
 
     first_step, last_step: the range of steps that are kept, both inclusive
     hides: whether a file hides rows of earlier files
-    keep: keep the last `keep` rows of each series; None keeps all. With `hides` and a `keep`, several files must be
-        read twice, with a call of `again` between
+    keep: keep the last `keep` rows of each series; None keeps all. With `hides` and a `keep`, read several files
+        twice, with a call of `again` in between
     """
 
     def __init__(self, first_step: int, last_step: int, hides: bool = False, keep: int | None = None) -> None:
@@ -124,7 +125,7 @@ class Scan:
         return len(self.series) - 1
 
     def next_file(self) -> None:
-        """Begin a file. Call it before the rows of each file, also of the first."""
+        """Begin a file. Call this before the rows of each file, the first, too."""
         self._file += 1
 
     def start_session(self, step: int) -> None:
@@ -152,8 +153,8 @@ class Scan:
         to.cell.append(cell)
 
     def again(self) -> None:
-        """Drop all rows, and keep what hides them. The caller then reads the same files again: this time hidden rows
-        are only counted, so a scan with a small `keep` needs no memory for them."""
+        """Begin the second reading: drop all rows, and set the cuts. The caller then reads the same files again. Hidden
+        rows are then only counted, so they do not displace rows that `keep` keeps."""
         self._file = 0
         self._is_again = True
         for series in self.series:
@@ -163,13 +164,14 @@ class Scan:
                 del column[:]
 
     def cuts(self, series: int) -> list[tuple[int, int]]:
-        """Return (file, step) for each file with hidden rows of a series, from that step on. Call `again` first."""
+        """Return (file, cut) for each file of a series in which rows from step `cut` on are hidden, if it has any. Call
+        `again` first."""
         segments = self.series[series].segments.values()
         return [(segment.file, segment.cut) for segment in segments if segment.cut is not None]
 
     def columns(self, series: int) -> tuple[array[int], array[float], array[Any], int, int, tuple[int, int, int]]:
-        """Finish a series. Return its steps, wall times and cells, for numpy.asarray; the size of its records in bytes;
-        how many rows are hidden; and (number, min step, max step) of the rows that were dropped by `keep`."""
+        """Finish a series. Call once. Return its steps, wall times and cells, for numpy.asarray; the size of its
+        records in bytes; how many rows are hidden; and (number, min step, max step) of the rows that `fold` dropped."""
         rows = self.series[series]
         if self.hides and not rows.is_lasting and not self._is_again and not rows.folded:
             rows.cut_segments(self._starts)

@@ -9,7 +9,7 @@ from fnmatch import translate
 from itertools import islice
 from typing import TypeAlias
 
-PLUGIN_KINDS = {  # the kind of a value that is stored as a tensor, by its plugin
+PLUGIN_KINDS = {  # the kind of a value that is a tensor or empty, by its plugin
     "scalars": "scalar",
     "histograms": "histogram",
     "images": "image",
@@ -34,14 +34,14 @@ EVENT_KINDS = {  # the kind of an event that has no summary, by its field
 SESSION_START = 1  # SessionLog.START
 KINDS = sorted({*PLUGIN_KINDS.values(), *EVENT_KINDS.values(), "tensor", "empty"})
 
-MOST_NAMES = 1000  # names that `nearest` compares with the missing one
+MOST_NAMES = 1000  # names that `nearest` passes to get_close_matches, which is slow
 LONG_NAME = 100  # characters of a name that messages show
 
 Patterns: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
 
 
 def kind_of(what: str | None, plugin: str) -> str:
-    """Return the kind of a value, from its field of Summary.Value or Event and its plugin."""
+    """Return the kind of a value. what: the field of Summary.Value or Event that is set; None if there is none."""
     if what in VALUE_KINDS:
         return VALUE_KINDS[what]
     if what in EVENT_KINDS:
@@ -58,10 +58,10 @@ def kinds_of(kinds: str | Iterable[str] | None) -> set[str]:
 
 
 def plugin_of(tag: str, plugin: str, plugins: dict[str, str]) -> str:
-    """Return the plugin of a value: the one in its metadata, else that of the tag's first value.
+    """Return the plugin of a value: `plugin` from its metadata, else the plugin of the tag's first value.
 
-    `plugins` holds the plugin of the first value of each tag. A writer may omit the metadata of later values:
-    summary.proto allows it, and TensorFlow 1 did it.
+    `plugins` holds the plugin of the first value of each tag; this function adds it. A writer may omit the metadata of
+    later values: summary.proto allows this, and TensorFlow 1 did so.
     """
     first = plugins.setdefault(tag, plugin)
     return plugin or first
@@ -75,7 +75,7 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
     """Return a function that returns whether a name is wanted.
 
     patterns: a str is a name or a glob, in which * matches any text, slashes included. A compiled regular expression
-        matches anywhere in the name. Of several patterns, one must match. None wants all. A function is returned as is
+        matches anywhere in the name. Of several patterns, any may match. None wants all. A function is returned as is
     """
     if patterns is None:
         return lambda name: True
@@ -98,7 +98,7 @@ def matcher(patterns: Patterns | Callable[[str], bool]) -> Callable[[str], bool]
 
 
 def nearest(pattern: str | re.Pattern[str], names: Iterable[str]) -> str:
-    """Return the end of an error message: the three names most like `pattern`, else the first three."""
+    """Return the end of an error message: three names that are like `pattern` or contain it, else the first three."""
     names = list(names)
     part = pattern.strip("*")[:LONG_NAME] if isinstance(pattern, str) else pattern.pattern[:LONG_NAME]
     close = get_close_matches(part, [name for name in names[:MOST_NAMES] if len(name) <= LONG_NAME], 3)
@@ -117,7 +117,7 @@ def quoted(name: str | re.Pattern[str], longest: int = LONG_NAME) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape control characters, so that a tag or text cannot move the cursor, ring the bell or hide itself."""
+    """Escape unprintable characters, so that a tag or text cannot move the cursor, ring the bell or hide itself."""
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 

@@ -1,11 +1,12 @@
 """Count records, values, and odd steps and times in the files of a run, for verifying.py, in pure Python.
 
-This is the oracle of csrc/tally.c, and replaces it where the extension is not built.
+This module is the oracle of csrc/tally.c, and replaces it where the extension is not built.
 
 TensorBoard's data server keeps the values of a tag in the order of their steps: each value drops the earlier values
 whose step is not lower. The steps that are left form a stack, and increase from bottom to top. A stack is stored as
-stretches of evenly spaced steps: a tag that is logged every 10 steps needs one. If a run has MOST_STRETCHES, the lower
-stretches of a tag are joined. How many steps of a joined stretch are dropped is known only as a lower limit.
+stretches of evenly spaced steps: a tag that is logged every 10 steps needs one. Once a run has MOST_STRETCHES, the
+lower half of a tag's stretches is joined before another is added. If a value drops only a part of a joined stretch,
+the number of dropped steps is known only as a lower limit.
 
 Time is linear in the number of values; memory, in the number of tags and in MOST_STRETCHES.
 """
@@ -21,28 +22,28 @@ from .scan import Starts
 from .tags import kind_of
 
 MOST_STRETCHES = 1 << 20  # stretches of a run, 24 bytes each in C
-LEAST_STRETCHES = 16  # stretches of a tag that are never joined
-BACK = 5.0  # seconds: a smaller step back of wall_time is not odd, as threads do not log in turn
+LEAST_STRETCHES = 16  # a tag with fewer stretches keeps them all
+BACK = 5.0  # seconds: wall_time may go back by less than this, because threads log at the same time
 TIMES = ("nan", "infinite", "zero", "back", "future")  # what is odd about a wall_time
 CAUSES = ("repeat", "step", "restart", "kinds")  # why values of a tag are not shown
 
 
 class OddTime(NamedTuple):
-    """Wall times of a file that are odd in the same way."""
+    """The wall times of a file that are odd in the same way."""
 
     what: str  # one of TIMES
-    offset: int  # of the first record that has one
-    before: float  # the wall time before it; those in the future do not count
-    after: float  # the first odd one
+    offset: int  # of the first record with an odd wall time
+    before: float  # the last wall time before `after`, without NaN and those in the future; 0.0 if there is none
+    after: float  # the first odd wall time
     times: int
 
 
 class OddTag(NamedTuple):
-    """Why TensorBoard does not show values of a tag: one of CAUSES, where it occurs first, and how often.
+    """One of CAUSES why TensorBoard does not show values of a tag: where the cause occurs first, and how often.
 
-    kind: of the tag's first value. other: the kind of the first value of another kind. values: how many the tag has.
-    file: the number of the file in the run. before, after: the two steps. dropped: how many values are not shown; a
-    lower limit if `is_least`.
+    kind: of the tag's first value. values: how many the tag has. file: the number of the file in the run. before,
+    after: the two steps. dropped: how many values later steps drop; a lower limit if `is_least`. For the cause "kinds",
+    `other` is the first other kind, and before, after and dropped are 0.
     """
 
     tag: str
@@ -74,7 +75,7 @@ class _Count:
 
 @dataclass(slots=True)
 class _Stretch:
-    """`count` steps from `first` to `last`, evenly spaced if `is_even`. is_rough: `count` may be too high."""
+    """`count` steps from `first` to `last`, evenly spaced if `is_even`. is_rough: `count`, `last` may be too high."""
 
     first: int
     last: int
@@ -123,7 +124,7 @@ class Tally:
         self.has_version: bool = False
 
     def add_record(self, offset: int, data: bytes, wall_time: float, is_version: bool) -> None:
-        """Count a record. Call add_value for each of its values then."""
+        """Count a record. Then call add_value for each of its values."""
         if not self.n_records:
             self.first_time, self.has_version = wall_time, is_version
         self.n_records += 1
@@ -146,7 +147,7 @@ class Tally:
         return "future" if wall_time >= self._future else "back"
 
     def add_start(self, step: int) -> None:
-        """Count the start of a session, which hides the values logged before with `step` or a higher step."""
+        """Count the start of a session. A tag whose next value does not go up, nor below `step`, has a "restart"."""
         self._started += 1
         self._starts.add(self._started, step)
 
@@ -156,10 +157,10 @@ class Tally:
         return lowest is not None and lowest <= step
 
     def add_value(self, offset: int, step: int, name: str, what: str | None, plugin: str) -> None:
-        """Count a value of the last record. what: the field of Summary.Value that holds it, or None if it is empty."""
+        """Count a value of the last record. what: the field of Summary.Value that is set, or None for no field."""
         self.n_values += 1
         tag = self._tags.setdefault(name, _Tag(plugin))
-        if what is None:  # TensorBoard's data server skips it
+        if what is None:  # TensorBoard's data server skips an empty value
             return
         kind = kind_of(what, plugin or tag.plugin)
         tag.kind = tag.kind or kind
@@ -191,7 +192,7 @@ class Tally:
             left = (step - top.first - 1) // stride + 1
             dropped += top.count - left
             top.count, top.last = left, top.first + (left - 1) * stride
-        else:  # the last step is dropped and the first stays; how many of the others are dropped is not known
+        else:  # The first step stays and the last is dropped, unless an earlier call did. The rest is not known.
             if not top.is_rough:
                 dropped += 1
                 top.count -= 1
@@ -200,6 +201,7 @@ class Tally:
         return dropped
 
     def _push(self, stack: list[_Stretch], step: int) -> None:
+        """Add a step to the top stretch if it stays even, else as a new stretch."""
         if stack and stack[-1].is_even:
             top = stack[-1]
             if top.count == 1 or step - top.last == (top.last - top.first) // (top.count - 1):
@@ -215,11 +217,11 @@ class Tally:
         self._stretches += 1
 
     def odd_times(self) -> Iterator[OddTime]:
-        """Return what is odd about wall times of the last file, in the order of TIMES."""
+        """Return the OddTimes of the last file, in the order of TIMES."""
         return (self._times[what] for what in TIMES if what in self._times)
 
     def odd_tags(self) -> Iterator[OddTag]:
-        """Yield what is odd about the tags of the run so far, by tag and cause."""
+        """Yield an OddTag for each tag and cause in the run so far."""
         for name, tag in self._tags.items():
             is_least = any(stretch.is_rough for stretch in tag.stack)
             for cause in CAUSES:

@@ -12,20 +12,19 @@ from tbc.reader.tags import printable
 
 from .printing import plural
 
-FEW = 3  # lines about one damaged file
-SCREEN = 20  # lines about all damaged files
+FEW = 3  # lines about one file or tag
+SCREEN = 20  # errors about all files and tags
 
 
 class UsageError(ValueError):
-    """Wrong arguments: exit status 2."""
+    """The arguments are wrong: exit status 2."""
 
 
 class Problems:
     """Prints the problems of a command, and holds its exit status.
 
-    The lines are few, whatever a file holds. Those that are `about` something (a file, a tag) end after FEW for one and
-    SCREEN for all; finish() prints how many were left out. Notes have a limit of their own, half a SCREEN, so that they
-    displace no error.
+    The lines are few, whatever a file holds. At most FEW lines are printed `about` one file or tag; about all together,
+    SCREEN errors and half as many notes. finish() prints how many were left out. Lines without `about` have no limit.
     """
 
     def __init__(self) -> None:
@@ -37,6 +36,7 @@ class Problems:
         self.damaged: set[str] = set()
 
     def complain(self, problem: str, about: str | None = None) -> None:
+        """Print an error. The exit status becomes 1."""
         self.status = 1
         self._print("error", problem, about)
 
@@ -44,13 +44,13 @@ class Problems:
         self._print("note", text, about)
 
     def fail(self, error: OSError, path: str = "output", about: str | None = None) -> None:
-        """Report an OSError. path: what to name if the error has no filename"""
+        """Report an OSError as an error. path: what to name if the OSError has no filename"""
         where = path if error.filename is None else os.fsdecode(error.filename)
-        missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec gives no reason
+        missing = os.strerror(errno.ENOENT) if isinstance(error, FileNotFoundError) else None  # fsspec's has no reason
         self.complain(f"{where}: {error.strerror or missing or error}", about or where)
 
     def report(self, error: RecordError | OSError) -> None:
-        """Report damage; for use as an `on_error`."""
+        """Report damage or an OSError, as an `on_error`. A truncated file is only a note."""
         if isinstance(error, OSError):
             self.fail(error)
             return
@@ -61,7 +61,7 @@ class Problems:
             self.complain(str(error), error.path)
 
     def is_named(self, about: str) -> bool:
-        """Return whether a problem of this file was reported."""
+        """Return whether a problem of this file was printed or left out."""
         return about in self.printed or about in self.left_out
 
     def skip(self, about: str, n: int) -> None:

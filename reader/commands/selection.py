@@ -24,6 +24,7 @@ from .problems import FEW, Problems, UsageError
 
 
 def patterns(options: Namespace, name: str) -> Patterns:
+    """Return the patterns of an option; with --regex, compiled."""
     given = getattr(options, name, None)
     if given is None or not options.regex:
         return given
@@ -53,7 +54,8 @@ class Runs(dict[str, T]):
 def reading(path: str, problems: Problems) -> Iterator[None]:
     """Report an error of reading a path and suppress it, so that the command continues with the next path.
 
-    Inside the `with`, problems.status is the status of this path alone.
+    A UsageError is raised; for a local path, also errors of stdout and unexpected errors. Inside the `with`,
+    problems.status is the status of this path alone.
     """
     before, problems.status = problems.status, 0
     try:
@@ -66,7 +68,7 @@ def reading(path: str, problems: Problems) -> Iterator[None]:
         problems.complain(f"{path}: not enough memory")
     except UsageError:
         raise
-    except (ImportError, ValueError) as error:  # a package is missing, or a destination not allowed
+    except (ImportError, ValueError) as error:  # a package is missing, or an argument not allowed
         problems.complain(str(error))
     except Exception as error:  # fsspec's filesystems raise other types: no credentials, no such host
         if not is_url(path):
@@ -77,7 +79,7 @@ def reading(path: str, problems: Problems) -> Iterator[None]:
 
 
 def name_of(path: str, run: str, paths: list[str]) -> str:
-    """Return the name of a run to print: of several paths, the path as typed and the run; of one path, the run."""
+    """Return the name of a run to print: the path as typed and the run; for a single path or ".", only the run."""
     if len(paths) == 1 or path in (".", "./"):
         return run
     root = path.rstrip("/") or path
@@ -85,7 +87,7 @@ def name_of(path: str, run: str, paths: list[str]) -> str:
 
 
 def runs_wanted(path: str, options: Namespace, paths: list[str]) -> Callable[[str], bool]:
-    """Return a function that says whether --run selects a run of this path, by its name there or the printed one."""
+    """Return a function that returns whether --run selects a run of this path, by its name there or as printed."""
     wants = matcher(patterns(options, "runs"))
     return lambda run: wants(run) or wants(name_of(path, run, paths))
 
@@ -104,11 +106,11 @@ def load_all(
     """
     wanted = matcher(patterns(options, "tags")), kinds_of(kinds), options.steps, purge
     loaded = Runs[T]()
-    found: set[str] = set()  # runs, by both names
+    found: set[str] = set()  # names of runs, printed and at the path
     before, problems.status = problems.status, 0
     for path in paths:
         wants_run = runs_wanted(path, options, paths)
-        first: list[RecordError | OSError] = []
+        first: list[RecordError | OSError] = []  # up to FEW of each file
         counts: Counter[str] = Counter()
 
         def on_error(error: RecordError | OSError) -> None:
@@ -143,7 +145,7 @@ def load_all(
 
 
 def note_hidden(paths: list[str], hidden: dict[str, int], problems: Problems) -> None:
-    """Print in one line, which is never left out, how many values are hidden. hidden: how many of each run"""
+    """Print a note, which is never left out, if values are hidden. hidden: how many, by run"""
     n = sum(hidden.values())
     if n:
         why = f"a later event file replaces {'them' if n > 1 else 'it'}"
@@ -162,10 +164,10 @@ def is_chosen(options: Namespace) -> bool:
 
 
 def values(options: Namespace, problems: Problems) -> Iterator[tuple[str, str, Value]]:
-    """Yield each selected value with its path and its run. Report what was selected but has no value."""
+    """Yield (path, printed name of the run, value) of each selected value. Then explain what is missing."""
     wants_tag = matcher(patterns(options, "tags"))
     first, last = step_range(options.steps)
-    found: set[str] = set()  # runs, by both names
+    found: set[str] = set()  # names of runs, printed and at the path
     tags: set[str] = set()
     done: set[str] = set()  # runs of earlier paths: one path may contain another
     for path in options.paths:
@@ -201,7 +203,7 @@ def series_of(runs: Mapping[str, Run]) -> Iterator[tuple[str, str, str, Scalars 
 @overload
 def series_of(runs: Mapping[str, list[Total]]) -> Iterator[tuple[str, str, str, Total]]: ...
 def series_of(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield run, tag, kind and values of each series; in each run, the scalars come first."""
+    """Yield run, tag, kind and values (or Total) of each series; in each run, the scalars come first."""
     for name, run in runs.items():
         if isinstance(run, Run):
             for tag, kind, values in run.all():
@@ -217,7 +219,10 @@ def series_of(runs: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
 def explain(
     paths: list[str], options: Namespace, problems: Problems, kinds: Any, found_runs: set[str], found_tags: set[str]
 ) -> None:
-    """Report each selected run and tag that has no value. If no value is found at all, report why."""
+    """Report each --run pattern that matches no run, and each --tag pattern without a tag of the wanted kinds.
+
+    If none is reported and no value is found, report why. Without patterns, an earlier error is enough.
+    """
     runs = unmatched(patterns(options, "runs"), found_runs)
     tags = unmatched(patterns(options, "tags"), found_tags)
     if not runs and not tags and (found_runs or problems.status):
@@ -238,8 +243,8 @@ def explain(
 
 
 class Contents:
-    """What the paths contain: all runs; and of the selected runs the tags with their kinds, the number of files that
-    can be read, and their size."""
+    """What the paths contain: all runs, by name; and of the selected runs the tags with their kinds, the number of
+    files that can be read, and the size of all files in bytes."""
 
     def __init__(self, paths: list[str], options: Namespace) -> None:
         self.runs: dict[str, None] = {}  # by the printed name, and by the name at their path
@@ -248,7 +253,7 @@ class Contents:
         self.size: int = 0
         for path in paths:
             wants_run = runs_wanted(path, options, paths)
-            with suppress(Exception):  # it was reported when the path was read
+            with suppress(Exception):  # reading the path has reported the error
                 files = by_run(find_event_files(path, ignore), path)
                 self.runs |= dict.fromkeys(name for run in files for name in (name_of(path, run, paths), run))
                 for run in filter(wants_run, files):
@@ -269,7 +274,7 @@ class Contents:
 
 
 def why_no_tag(tag: str | re.Pattern[str], wanted: set[str], there: Contents) -> str:
-    """Return why a tag has no selected value: it does not exist, or has other kinds; "" if neither is the reason."""
+    """Return why a --tag pattern has no value: no tag matches, or only tags of other kinds; "" for another reason."""
     kinds = there.kinds_under(tag)
     if not kinds:
         is_kind = tag in there.kinds_under()
@@ -281,7 +286,7 @@ def why_no_tag(tag: str | re.Pattern[str], wanted: set[str], there: Contents) ->
 
 
 def why_no_values(options: Namespace, wanted: set[str], there: Contents) -> list[str]:
-    """Return why the files that can be read have no selected value."""
+    """Return why the files that can be read have no selected value; [] if the reason is not known."""
     kinds = there.kinds_under()
     if kinds <= {"file_version"}:
         return [f"{plural(there.files, 'event file')}, no values{'' if there.size else ' (empty)'}"]

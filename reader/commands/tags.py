@@ -16,7 +16,7 @@ from .printing import NO_TAG, Heading, columns_of, padded, plural, print_json, r
 from .problems import Problems
 from .selection import Runs, is_chosen, load_all, series_of
 
-MOST_COLUMNS = 32  # tags are padded up to this, so that one long tag does not widen all lines
+MOST_COLUMNS = 32  # tags are padded to at most this, so that one long tag widens only its line
 
 
 def add_options(add: Add) -> None:
@@ -42,13 +42,14 @@ def run(options: Namespace, problems: Problems) -> None:
             heading.print(run)
             steps = "all hidden" if first is None else f"step {first}" if first == last else f"steps {first} to {last}"
             print(f"{padded(printable(tag or NO_TAG), width)}  {kind:<14}  {n:>8}  {steps}")
-    if not is_chosen(options) and (rows or not problems.status):  # else load_all has reported it
+    if not is_chosen(options) and (rows or not problems.status):  # else load_all has reported why
         report_runs_without_values(runs, {run for run, _, kind, _ in rows if kind != "file_version"}, options, problems)
 
 
 def report_runs_without_values(
     runs: Runs[list[Total]], with_values: set[str], options: Namespace, problems: Problems
 ) -> None:
+    """Report each run without values: a note if another run has values, else an error."""
     for name, files in runs.files.items():
         files = [file for file in files if not (problems.status and problems.is_named(file))]
         if name in with_values or not files:
@@ -56,7 +57,7 @@ def report_runs_without_values(
         where = name
         if len(options.paths) == 1:
             where = options.paths[0] if name == "." else os.path.join(options.paths[0], name)
-        with suppress(Exception):  # fsspec's filesystems raise other types
+        with suppress(Exception):  # fsspec raises other types
             empty = "" if bytes_in(files) else " (empty)"
             say = problems.note if with_values else problems.complain
             say(f"{where}: {plural(len(files), 'event file')}, no values{empty}", where)
