@@ -1,17 +1,18 @@
-/* The bin of a value is the number of edges that are not above it: 0 is below all bins, n_edges above them.
+/* The place of a value is the number of edges that are not above the value. Place 0 is below all bins, place i + 1 is
+ * bin i, and place n_edges is above all bins.
  *
  * A search of all edges would take longer than everything else. So the line is divided into cells, and a table has for
- * each cell the number of edges in earlier cells. These edges are not above a value of the cell, and those of later
- * cells are; only the few edges of its own cell must be searched. For this the function from value to cell may round as
- * it likes, but must not decrease. The choice of the function only decides how many edges share a cell: a linear one
- * suits even distances; the bits of a float, which grow like a logarithm, suit distances that grow with the edges.
+ * each cell the number of edges in earlier cells. No edge of an earlier cell is above the value, and every edge of a
+ * later cell is; only the few edges of the value's cell must be searched. The function from value to cell may round in
+ * any way, but must not decrease. Its choice only decides how many edges share a cell: a linear function suits even
+ * distances; the bits of a float, which grow like a logarithm, suit distances that grow with the edges.
  *
  * Example with 4 linear cells: the edges 0, 1, 2, 10 are in the cells 0, 0, 0, 3, and the table is 0, 3, 3, 3. Value 5
- * is in cell 1, so its bin is 3. Value 1.5 is in cell 0, where the search finds that 2 of 3 edges are not above it.
+ * is in cell 1, so its place is 3: bin 2. Value 1.5 is in cell 0. Of the 3 edges there, 2 are not above 1.5: bin 1.
  *
- * Every value takes as many steps of the search as the fullest cell needs. A step may look at edges of the next cells,
- * but these are above the value and not counted. A step is a loop over a block without branches: that is why
- * comparisons are added and shifted as numbers.
+ * Every value takes as many steps of the search as the fullest cell needs. A step may look at edges of later cells,
+ * but these are above the value and not counted. A step is a loop over a block. The loop has no branches, so the
+ * results of comparisons are added and shifted as numbers.
  */
 #include "bins.h"
 #include "bits.h"
@@ -20,7 +21,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CELLS = 4096, FEW_STEPS = 2 /* with at most so many, a logarithmic table is not worth making */ };
+enum { CELLS = 4096, FEW_STEPS = 2 /* if linear cells need more, logarithmic cells are tried */ };
 
 typedef struct cells {
     bool logarithmic;
@@ -32,7 +33,7 @@ typedef struct cells {
 
 typedef struct block {
     double values[TBC_BLOCK];
-    uint32_t places[TBC_BLOCK]; /* first the cell, then the number of edges found so far not to be above the value */
+    uint32_t places[TBC_BLOCK]; /* first the cell; then the place, as far as the search has found it */
 } block;
 
 static double clamp_to_float(double value)
@@ -40,15 +41,15 @@ static double clamp_to_float(double value)
     return value > -FLT_MAX ? value < FLT_MAX ? value : FLT_MAX : -FLT_MAX;
 }
 
-/* Returns the bits of a float as a number that grows with it; the bits of negative floats have the opposite order.
- * Adding 0 turns -0 into 0. */
+/* Returns the bits of `value` as a float, changed so that they grow with the value: the bits of negative floats have
+ * the opposite order. Adding 0 turns -0 into 0. */
 static double ordinal(double value)
 {
     const int32_t bits = (int32_t)tbc_float_bits((float)value + 0.0F);
     return bits ^ (bits >> 31 & INT32_MAX);
 }
 
-/* NaN goes to the first cell, where every comparison with an edge is false. */
+/* NaN goes to the first cell. Its comparisons with edges are all false, so its place is 0. */
 static void find_cells(block *block, const cells *cells, size_t n)
 {
     const bool logarithmic = cells->logarithmic;
@@ -86,7 +87,7 @@ static void make_cells(cells *cells, bool logarithmic, const double *edges, size
     }
 }
 
-/* Makes a binary search for each value; the last step also tallies. */
+/* Finds the place of each value by binary search. The last step also tallies. */
 static void search_and_tally(uint64_t *tally, block *block, const cells *cells, const double *edges, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -130,9 +131,9 @@ tbc_status tbc_bins_count(double *counts, const double *edges, size_t n_edges, c
     uint64_t *tally = calloc(n_edges + 1, sizeof *tally);
     if (inner != NULL && tally != NULL) {
         memcpy(inner, edges, n_edges * sizeof *inner);
-        inner[n_edges - 1] = nextafter(inner[n_edges - 1], INFINITY); /* closes the last bin */
+        inner[n_edges - 1] = nextafter(inner[n_edges - 1], INFINITY); /* the last bin takes its upper edge */
         for (size_t i = 0; i < n_edges && inner[i] == -INFINITY; i++)
-            inner[i] = -DBL_MAX; /* leaves out -infinity; infinity is above the last edge or equal to it */
+            inner[i] = -DBL_MAX; /* leaves out -infinity; no edge is above infinity, so infinity is left out, too */
         for (size_t i = n_edges; i < 3 * n_edges; i++)
             inner[i] = NAN; /* a search may look less than 2^steps beyond the last edge */
         count(tally, inner, n_edges, values, n);

@@ -1,5 +1,5 @@
 /* Every event is measured first, from the inside out. Then room is made once, and the event is written front to back.
-   Most events have one value; for these, put_value makes the room and writes all that precedes the value's content. */
+ * Most events have one value; for these, put_value makes the room and writes all that precedes the value's content. */
 #include "event.h"
 
 enum { /* field numbers, message by message */
@@ -34,7 +34,7 @@ static uint8_t *put_int(uint8_t *to, unsigned field, int64_t value)
     return value == 0 ? to : tbc_put_uint(to, field, (uint64_t)value);
 }
 
-/* Messages and strings that are not written when they are empty. */
+/* An empty message or string is not written at all, so its size is 0. */
 static size_t size_if_any(size_t size) { return size == 0 ? 0 : tbc_size_bytes(size); }
 
 static uint8_t *put_if_any(uint8_t *to, unsigned field, tbc_bytes bytes)
@@ -78,8 +78,8 @@ static uint8_t *put_metadata(uint8_t *to, const tbc_label *label, plugin_data pl
     return put_if_any(to, METADATA_DESCRIPTION, label->description);
 }
 
-/* Puts all that precedes the content of an event's only value. Returns where the caller puts the `size` bytes of that
-   content; NULL after a failure. */
+/* Makes room for an event with one value, and puts all that precedes the value's content. Returns where the caller puts
+   the `size` bytes of the content; NULL after a failure. */
 static uint8_t *put_value(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, plugin_data plugin, size_t size)
 {
     size_t value = tbc_size_bytes(label->tag.size) + size_if_any(size_metadata(label, plugin)) + size;
@@ -196,7 +196,7 @@ uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *labe
     return file;
 }
 
-/* Readers look for floats, doubles and strings in fields of their own. Other types go to tensor_content. */
+/* Readers look for floats in float_val, doubles in double_val, strings in string_val, all else in tensor_content. */
 static unsigned values_field(unsigned dtype)
 {
     switch (dtype) {

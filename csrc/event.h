@@ -9,7 +9,7 @@
  *             Tensor tensor = 8;  Metadata metadata = 9; }
  *   Metadata { PluginData plugin_data = 1;  string display_name = 2;  string summary_description = 3; }
  *
- * proto/tbc.proto has all messages. A failure is kept in the buffer's status, which tbc_record_end returns.
+ * proto/tbc.proto has all messages. After a failure nothing is appended; tbc_record_end returns the buffer's status.
  */
 #ifndef TBC_EVENT_H
 #define TBC_EVENT_H
@@ -23,7 +23,7 @@ typedef struct tbc_stamp {
 
 typedef struct tbc_label {
     tbc_bytes tag;
-    tbc_bytes display_name, description; /* TensorBoard shows them with the value; not written if empty */
+    tbc_bytes display_name, description; /* TensorBoard shows both with the value; not written if empty */
 } tbc_label;
 
 typedef struct tbc_moments {
@@ -40,12 +40,12 @@ typedef struct tbc_tensor {
     size_t n;
 } tbc_tensor;
 
-/* Each function appends one event. */
+/* Each function appends one event with the content that its comment names. */
 
-/* The first event of every file: its format, and the program that wrote it. */
+/* The first event of every file: the file format, and the program that wrote the file. */
 void tbc_event_version(tbc_buffer *buffer, tbc_stamp at);
 
-/* SessionLog{START}: readers drop what earlier files of the run have from this step on (purge_step). */
+/* SessionLog{START}, for purge_step: readers drop what earlier files of the run have from at.step on. */
 void tbc_event_session_start(tbc_buffer *buffer, tbc_stamp at);
 
 /* A Summary message that is encoded already. */
@@ -70,11 +70,11 @@ void tbc_event_image(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, i
                      int32_t colorspace, tbc_bytes file);
 
 /* A WAV file; sample_rate in Hz, frames are samples per channel. Returns where the caller puts the `size` bytes of the
-   file, before the buffer grows again; NULL after a failure. */
+   file, before the buffer grows again; NULL after a failure, or if the event is dropped. */
 uint8_t *tbc_event_audio(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, float sample_rate, int64_t channels,
                          int64_t frames, size_t size);
 
-/* A tensor of a plugin: text, images, ... */
+/* A tensor that `plugin` shows, such as text or images. */
 void tbc_event_tensor(tbc_buffer *buffer, tbc_stamp at, const tbc_label *label, tbc_bytes plugin,
                       const tbc_tensor *tensor);
 

@@ -1,7 +1,7 @@
 /* Reads the fields of messages as writers of event files write them: the reverse of wire.h, for scan.c and tally.c.
  *
- * Each function returns false if the bytes are anything else: a field number above 15, a group, a varint of more than
- * 64 bits, or a field that extends beyond the end.
+ * Each read_* function returns false if the bytes are anything else: a field number of 0 or above 15, a group, a
+ * varint of more than 64 bits, or a field that extends beyond the end.
  */
 #ifndef TBC_FIELDS_H
 #define TBC_FIELDS_H
@@ -27,7 +27,7 @@ typedef struct cursor {
 
 typedef struct field {
     unsigned number, type;
-    uint64_t value; /* of a varint; else the size of the data in bytes */
+    uint64_t value; /* of a varint; for other types the size of the data in bytes */
     const uint8_t *data;
 } field;
 
@@ -55,7 +55,8 @@ static inline bool read_varint(cursor *c, uint64_t *value)
     return true;
 }
 
-/* Reads the key of a field and its value or, if it is not a varint, the number of its bytes, which start at c->at. */
+/* Reads the key of a field, and its varint or the size of its data. The data start at c->at, and may extend beyond the
+   end. */
 static inline bool read_head(cursor *c, field *f)
 {
     if (c->at == c->end || *c->at >= 0x80 || *c->at < 8)
@@ -87,7 +88,8 @@ static inline bool read_field(cursor *c, field *f)
 static inline double double_at(const uint8_t *data) { return tbc_double_from_bits(tbc_load_le64(data)); }
 static inline double float_at(const uint8_t *data) { return (double)tbc_float_from_bits(tbc_load_le32(data)); }
 
-/* Reads the name of the plugin from a SummaryMetadata. */
+/* Reads the plugin name from a SummaryMetadata into *plugin, which must be empty. Also returns false if plugin_data or
+   the name occurs twice. */
 static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
 {
     bool seen = false;
@@ -111,7 +113,7 @@ static inline bool read_plugin(cursor metadata, tbc_bytes *plugin)
     return true;
 }
 
-/* The most common event, with one simple_value. */
+/* An event with one simple_value: the most common event. */
 typedef struct plain_scalar {
     double wall_time;
     int64_t step;
@@ -119,8 +121,8 @@ typedef struct plain_scalar {
     const uint8_t *value; /* a float */
 } plain_scalar;
 
-/* Reads such an event if its fields are in the usual order: wall time, step, and a summary with one value, of tag and
-   simple_value. Returns false for any other event. */
+/* Reads a plain scalar if its fields are in the usual order: wall time, step (if not 0), and a summary with one value,
+   which has only tag and simple_value. Returns false for any other event. */
 static inline bool read_plain(const uint8_t *data, uint64_t length, plain_scalar *plain)
 {
     enum { FIXED64 = TBC_WIRE_FIXED64, FIXED32 = TBC_WIRE_FIXED32, BYTES = TBC_WIRE_BYTES };

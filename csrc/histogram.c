@@ -1,11 +1,12 @@
 /* How the bucket of a value is found: the top bits of a number (sign, exponent, four bits of the mantissa) divide the
- * line into cells. Each cell is narrower than a bucket, so at most one edge is inside it. For each cell a table has a
- * number to add to the bits of the value; then the top bits of the sum are the slot, a bucket in another order. The
- * carry from the low bits is the exact comparison with the edge. This takes one load, one addition and one shift.
+ * line into cells. Each cell is narrower than a bucket, so at most one edge is inside it. A table has one number
+ * for each cell. This number is added to the bits of the value; the top bits of the sum are the slot. Slots are buckets
+ * in another order. The carry from the low bits is the exact comparison with the edge. A value takes one load from the
+ * table, one addition and two shifts.
  *
  * Example: the doubles from 1 to 1.0625 are a cell, with the top 16 bits 0x3FF0. Edge 1065, which is 1.00897, is inside
- * it. Its number is (1065 << 48) - bits(1) + bits(1.0625) - bits(1.00897). Below the edge, the sum with the bits of the
- * value is less than 1066 << 48: slot 1065. From the edge on it is not: slot 1066.
+ * this cell. The number of the cell is (1065 << 48) - bits(1) + bits(1.0625) - bits(1.00897). For a value below the
+ * edge, the sum is less than 1066 << 48: slot 1065. From the edge on, the sum is at least that: slot 1066.
  *
  *   slot          values                                       bucket
  *   0             -0                                           775
@@ -29,7 +30,7 @@
 
 enum {
     ZERO = TBC_EDGES / 2, NOT_FINITE = TBC_EDGES, SLOTS,
-    DOUBLE_LOW_BITS = 48, DOUBLE_CELLS = 1 << (64 - DOUBLE_LOW_BITS), /* lower bits; cells */
+    DOUBLE_LOW_BITS = 48, DOUBLE_CELLS = 1 << (64 - DOUBLE_LOW_BITS), /* bits below the top bits; number of cells */
     FLOAT_LOW_BITS = 19, FLOAT_CELLS = 1 << (32 - FLOAT_LOW_BITS),
 };
 
@@ -53,8 +54,8 @@ const double *tbc_histogram_edges(void)
     return edges;
 }
 
-/* Goes outwards from 0, on both sides. A bucket includes its lower edge, so below 0 a slot begins just beyond an edge,
- * and slot 1 just beyond 0. The last slot of a side ends only at infinity. */
+/* Goes from 0 to infinity, then from -0 to -infinity. A bucket includes its lower edge, so a negative slot begins at
+ * the first double below an edge, and slot 1 at the first below 0. The last slot of each sign ends only at infinity. */
 static void make_double_cells(void)
 {
     const uint64_t infinity = tbc_double_bits(INFINITY) >> DOUBLE_LOW_BITS;
@@ -75,8 +76,8 @@ static void make_double_cells(void)
     }
 }
 
-/* Return the slot of a double, and of the bits of a float. Both take bits from memory, since moving them from a
- * floating-point register would take longer. */
+/* Returns the slot of a double. Reads its bits from memory, since moving them from a floating-point register would take
+ * longer. For the same reason the callers of float_slot read the bits of a float from memory. */
 static uint64_t double_slot(const void *value)
 {
     uint64_t bits;
@@ -91,7 +92,7 @@ static uint32_t float_slot(uint32_t bits)
 
 static uint32_t slot_of(double value) { return (uint32_t)double_slot(&value); }
 
-/* Finds by bisection the first float in each cell that double_slot puts in the next slot. */
+/* For each cell, finds by bisection the first float whose slot is not that of the first float in the cell. */
 static void make_float_cells(void)
 {
     const uint32_t size = (uint32_t)1 << FLOAT_LOW_BITS;
@@ -139,7 +140,7 @@ static moments with_value(moments all, double value)
     return merged(all, (moments){value, value, value, value * value});
 }
 
-/* Slow, for the rare blocks with values that are not finite or too large. */
+/* Skips values that are not finite. Slow: used only for blocks whose sum of squares is NaN or infinite. */
 static moments moments_of_finite(const double *values, size_t n)
 {
     moments all = no_moments;
@@ -149,8 +150,8 @@ static moments moments_of_finite(const double *values, size_t n)
     return all;
 }
 
-/* Vectors. Minimum, maximum and halves are one instruction each in SSE2, which every x86-64 has. In plain C they take
- * several, and the whole count takes a quarter longer. */
+/* Vectors. Minimum, maximum and halves take one or two instructions each in SSE2, which every x86-64 has. In plain C
+ * they take more, and the whole count takes a quarter longer. */
 typedef double doubles __attribute__((vector_size(16)));
 typedef float floats __attribute__((vector_size(16)));
 typedef floats floats_anywhere __attribute__((may_alias, aligned(1)));
@@ -178,9 +179,9 @@ static doubles low_half(floats a) { return (doubles){a[0], a[1]}; }
 static doubles high_half(floats a) { return (doubles){a[2], a[3]}; }
 #endif
 
-/* Tally values and return their moments, which are useless if a value is not finite. There are two vectors of sums,
- * since each addition to one vector waits for the one before. `count_floats` reads each value twice, from memory that
- * may change: then the tally and the moments are of different values. */
+/* Tally values and return their moments. The moments are useless if a value is not finite. There are two vectors of
+ * sums, since each addition to a vector waits for the previous addition to that vector. `count_floats` reads most
+ * values twice. If the memory changes between the two reads, the tally and the moments are of different values. */
 static moments count_doubles(uint64_t *tally, const void *values, size_t n)
 {
     const char *at = values, *end = at + n * sizeof(double);
@@ -255,7 +256,7 @@ void tbc_histogram_count(tbc_histogram *histogram, const tbc_array *values, size
         }
         total = merged(total, part);
     }
-    /* If values change meanwhile, only the tally or only the moments may have finite ones. */
+    /* If values change during the count, only the tally or only the moments may have seen finite values. */
     const bool any_finite = tally[NOT_FINITE] < n && total.min <= total.max;
     histogram->num = any_finite ? n - tally[NOT_FINITE] : 0;
     histogram->not_finite = n - histogram->num;

@@ -4,7 +4,7 @@
  *   - TBC_OK, TBC_FAILING and TBC_DROPPED: the call is complete;
  *   - any other status: the caller sees no change, and may call again; after TBC_ERRNO, errno has the reason;
  *   - nothing is printed, and the process is never aborted.
- * The Cython layer turns each status into one Python exception, in one place (_raise in _core.pyx).
+ * One function of the Cython layer raises the exceptions for statuses (_raise in _core.pyx).
  */
 #ifndef TBC_STATUS_H
 #define TBC_STATUS_H
@@ -12,10 +12,10 @@
 typedef enum tbc_status {
     TBC_OK = 0,
     TBC_NO_MEMORY, /* an allocation failed */
-    TBC_TOO_LARGE, /* an event of 2 GiB or more, which no protobuf reader accepts */
+    TBC_TOO_LARGE, /* an event of 2 GiB or more, which protobuf forbids; or 2^31 edges or more (bins.h) */
     TBC_ERRNO,     /* a system call failed */
-    TBC_FULL,      /* the queue has no room now: wait, then call again */
-    TBC_WAITING,   /* not done when the time to wait was over: call again */
+    TBC_FULL,      /* the queue has no room, or the file is being closed: wait, then call again */
+    TBC_WAITING,   /* the work is not done yet: call again */
     TBC_FAILING,   /* the event is queued, and is written as soon as the disk recovers */
     TBC_DROPPED,   /* the queue is full and the disk fails: the event was dropped and counted (TBC_DROP) */
     TBC_CLOSED,    /* there is no open event file: it was closed, or it belongs to the parent process */

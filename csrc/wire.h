@@ -1,6 +1,6 @@
 /* The protobuf wire format, as far as event files need it.
  *
- * A message is a sequence of fields; a field is a key (number << 3 | wire type) and a value:
+ * A message is a sequence of fields. A field is a key (number << 3 | wire type) and a value of one of these types:
  *   0 varint     seven bits per byte, lowest first; the high bit is set on all bytes but the last
  *   1 fixed64    eight bytes, little-endian (double)
  *   2 bytes      a varint length, then that many bytes (string, embedded message, packed array)
@@ -8,7 +8,8 @@
  * Example: field 2 with the varint 300 is 10 AC 02. All field numbers here are below 16, so every key is one byte.
  *
  * The length of an embedded message comes before its bytes. So an encoder first adds up all sizes (size_*), from the
- * inside out, then makes room once, and writes. Each put_* returns where the next byte goes.
+ * inside out, then makes room once, and writes. tbc_size_uint and tbc_size_bytes include the key. No put_* checks for
+ * room. Each returns where the next byte goes.
  */
 #ifndef TBC_WIRE_H
 #define TBC_WIRE_H
@@ -77,7 +78,7 @@ static inline uint8_t *tbc_put_uint(uint8_t *to, unsigned field, uint64_t value)
     return tbc_put_key_varint(to, field, TBC_WIRE_VARINT, value);
 }
 
-/* Puts the key and length of an embedded message or packed array; the caller puts its `size` bytes next. */
+/* Puts the key and length of a value of wire type 2; the caller puts the `size` bytes of the value next. */
 static inline uint8_t *tbc_put_head(uint8_t *to, unsigned field, size_t size)
 {
     return tbc_put_key_varint(to, field, TBC_WIRE_BYTES, size);
