@@ -20,7 +20,7 @@ MORE, DAMAGED, ODD, LARGE = TBC_SCAN_MORE, TBC_SCAN_DAMAGED, TBC_SCAN_ODD, TBC_S
 
 
 cdef class Column:
-    """Eight bytes a row. numpy.asarray makes an array of it without a copy."""
+    """Own a column of eight-byte rows; numpy.asarray makes an array of a Column without a copy."""
 
     cdef void *data
     cdef Py_ssize_t n
@@ -39,9 +39,9 @@ cdef class Column:
 
 
 cdef Column column(void *data, size_t n, const char *format):
-    """Return a Column that owns `data`, which is shrunk to n rows."""
+    """Return a Column that owns `data`; shrink `data` to n rows, and one more so that its size is not 0."""
     cdef Column self = Column.__new__(Column)
-    cdef void *less = realloc(data, 8 * n + 8) # growing doubled the memory
+    cdef void *less = realloc(data, 8 * n + 8) # growing doubles the memory, so half may be unused
     self.data = data if less == NULL else less
     self.n = n
     self.itemsize = 8
@@ -50,7 +50,7 @@ cdef Column column(void *data, size_t n, const char *format):
 
 
 cdef class Part:
-    """The bytes of buffer[start:end], which are valid while this object exists."""
+    """Hold the bytes of buffer[start:end], which are valid while this object exists."""
 
     cdef Py_buffer view
     cdef const uint8_t *data
@@ -72,6 +72,7 @@ cdef bytes text(tbc_bytes of):
 
 
 cdef int resolve(void *context, const tbc_key *key) noexcept with gil:
+    """Call resolve_key for tbc_scan_records. A UnicodeDecodeError makes the record odd; other exceptions stop it."""
     cdef Scan scan = <Scan>context
     try:
         return scan.resolve_key(text(key.tag), NAMES[key.field], text(key.plugin))
@@ -86,7 +87,7 @@ cdef class Scan:
     """See scan.Scan in scan.py."""
 
     cdef tbc_scan scan
-    cdef object resolve_key # the argument of records(), while that runs
+    cdef object resolve_key # the argument of records(), while records() runs
     cdef object error       # what resolve_key raised, until records() raises it
 
     def __cinit__(self, int64_t first_step, int64_t last_step, bint hides=False, keep=None):
@@ -159,8 +160,9 @@ cdef class Scan:
     def records(self, resolve_key, buffer, Py_ssize_t start, Py_ssize_t end, int64_t offset, uint64_t large):
         """Add the rows of the records in buffer[start:end]. Return why it stopped, and at which index of the buffer.
 
-        It stops where a record begins that is not whole (MORE), damaged (DAMAGED), whole but must be read by protobuf
-        (ODD), or has `large` bytes of data or more (LARGE). offset: the place of buffer[start], which rows store.
+        It stops at the first record that is not whole (MORE), is damaged (DAMAGED), must be read by protobuf (ODD), or
+        has `large` bytes of data or more (LARGE). offset: the place of buffer[start] in the file;
+        the rows of other kinds than scalars store the place of their record.
         resolve_key(tag, field, plugin): called once for each key; returns the number of its series, or -1 to skip it.
         """
         cdef Part part = Part(buffer, start, end)
@@ -179,10 +181,10 @@ cdef class Scan:
 
 
 def peek(buffer, Py_ssize_t start, Py_ssize_t end, uint64_t length):
-    """Look at the first bytes of a record, buffer[start:end]; the record has `length` bytes of data, more than these.
+    """Look at buffer[start:end], the first bytes of a record's data, of `length` bytes; ValueError if these are all.
 
-    If they show that its event has one value, return (step, wall time, tag, name of the field, plugin) of that. The
-    plugin is None if it comes after these bytes. Return None if they do not show it.
+    If they show that the event has one value, return its (step, wall time, tag, name of the field, plugin), else None.
+    The tag and the plugin are bytes. The plugin is None if it may come after these bytes.
     """
     cdef Part part = Part(buffer, start, end)
     cdef tbc_peek found
@@ -309,7 +311,7 @@ cdef class Tally:
             if self.tally.tags[i].odd == NULL:
                 continue
             for cause in range(TBC_CAUSES):
-                tag = &self.tally.tags[i] # again: after a yield, tags may have moved
+                tag = &self.tally.tags[i] # look it up again: during a yield, tags may move
                 odd = &tag.odd[cause]
                 if odd.times == 0:
                     continue

@@ -4,9 +4,9 @@
 
     tbc.patch_torch()  # before or after other imports
 
-The public names of the packages are bound to tbc's classes, and so is every name in another module that an import has
-bound to the originals. If a package is not imported yet, that happens after its import: nothing is imported here. The
-new classes are subclasses of both tbc's and the package's, and isinstance accepts either.
+Every name of an original class in an imported module is bound to a new class: in the package, and in modules that have
+imported the class from it. The patch imports no package: one that is imported later is patched after its import. A new
+class is a subclass of both tbc's and the package's class, and isinstance accepts objects of either.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _namespace: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"
 
 
 class Patch:
-    """Replaces a package's writers by tbc's until undo() is called or the with-block ends; of several, until the last.
+    """Replaces a package's writers by tbc's until undo() is called or the with-block ends.
 
-    Writers that were made meanwhile stay tbc's.
+    If a package has several Patches, the last undo() counts. Writers that were made under a patch stay tbc's.
     """
 
     def __init__(self, package: _Package) -> None:
@@ -61,10 +61,10 @@ class Patch:
 
 
 class _Package:
-    """A package to patch, now or when it is imported.
+    """Patches a package, now or when it is imported.
 
     modules: the names of its modules that define what is replaced; the last is the package itself.
-    pairs: returns the pairs to replace in one of these modules; called when that is imported.
+    pairs: returns the pairs to replace in one of these modules; called when that module is imported.
     stand_in: returns the content of one of these modules if it cannot be imported because tensorboard is missing.
     """
 
@@ -112,7 +112,7 @@ class _Package:
                 self.replaced, self.patched, self.stand_ins = [], [], []
 
     def replace(self, module: ModuleType) -> None:
-        """Replace the pairs of a module that was imported or reloaded; after a reload, some can be replaced already."""
+        """Replace the pairs of a module that was imported or reloaded, except those that are replaced already."""
         with _rebinding:
             if not self.uses:  # undone while another thread imported the module
                 return
@@ -128,6 +128,7 @@ class _Package:
                     warn(f"{name} was derived from {package}'s {old.__name__} and does not use tbc; patch before that")
 
     def rescue(self, module: ModuleType, error: Exception) -> None:
+        """Fill a module whose import failed because tensorboard is missing; raise any other error again."""
         if self.stand_in is None or not isinstance(error, ModuleNotFoundError) or error.name != "tensorboard":
             raise error
         with _rebinding:
@@ -144,11 +145,11 @@ def patch_torch() -> Patch:
     tensorboard's protobuf classes. Without tensorboard, torch's own writer cannot be imported;
     torch.utils.tensorboard then has tbc's classes and functions only.
 
-    Returns a Patch, which can undo it, also at the end of a with-block. Nothing is imported here: if
-    torch.utils.tensorboard is imported later, it is patched then.
+    Returns a Patch: its undo() or the end of its with-block restores torch's classes. The call does not import
+    torch.utils.tensorboard; if that is imported later, it is patched then.
 
     A class that was derived from torch's before the patch is not changed; a warning says so. A class that is derived
-    later can have no metaclass but ABCMeta. Replace methods of the classes, as mlflow.autolog() does, after the patch.
+    later can have no metaclass except ABCMeta. Replace methods of classes, as mlflow.autolog() does, after the patch.
 
     To do the same without changing the program, set TBC_PATCH_TORCH=1 in the environment, or run
     python -m tbc train.py.
@@ -159,8 +160,9 @@ def patch_torch() -> Patch:
 def patch_tensorboardx() -> Patch:
     """Replaces tensorboardX's SummaryWriter, GlobalSummaryWriter and FileWriter by those of tbc.compat.tensorboardx.
 
-    All else is as in patch_torch. Ray logs with tensorboardX; pytorch-ignite does if it is installed. To do the same
-    without changing the program, set TBC_PATCH_TENSORBOARDX=1 in the environment, or run python -m tbc train.py.
+    Functions are not replaced. Undoing, later imports and derived classes are as in patch_torch. Ray logs with
+    tensorboardX; pytorch-ignite does if tensorboardX is installed. To do the same without changing the program, set
+    TBC_PATCH_TENSORBOARDX=1 in the environment, or run python -m tbc train.py.
     """
     return Patch(_TENSORBOARDX)
 
@@ -173,7 +175,7 @@ def patch_as_environment_says() -> None:
 
 
 def _rebind(pairs: Iterable[Pair], others: Iterable[ModuleType] = ()) -> None:
-    """Bind every name of an old object to the new one, in all imported modules and in these others."""
+    """Bind every name of an old object to the new one, in imported modules and in `others`, except tbc's modules."""
     by_id = {id(old): (old, new) for old, new in pairs}
     for name, module in [*sys.modules.items(), *((module.__name__, module) for module in others)]:
         if not isinstance(module, ModuleType) or name.partition(".")[0] == "tbc":
@@ -207,7 +209,7 @@ def _torch_stand_in(module: ModuleType) -> dict[str, Any]:
 
 
 def _class_pairs(module: ModuleType, *classes: Any) -> list[Pair]:
-    """Pair the classes of a module with ours of the same names. FileWriter comes first: a SummaryWriter makes it."""
+    """Pair a module's classes with ours of the same names. Pass FileWriter first: SummaryWriter needs its pair."""
     pairs: list[Pair] = []
     for ours in classes:
         theirs = getattr(module, ours.__name__, None)
@@ -219,7 +221,7 @@ def _class_pairs(module: ModuleType, *classes: Any) -> list[Pair]:
 
 @functools.cache
 def _also(ours: Any, theirs: Any, **members: Any) -> Any:
-    """Return a subclass of both, with these members; isinstance accepts objects of either as its instances."""
+    """Return a subclass of both classes, with these members; isinstance accepts objects of either class."""
     if issubclass(theirs, ours):  # made by this function before; the module was imported again under the patch
         return theirs
 
@@ -246,7 +248,7 @@ def _new(kind: Any) -> Any:
 
 @functools.cache
 def _of_tensorboard(function: FunctionType, theirs: FunctionType) -> Callable[..., Any]:
-    """Return our function with messages of tensorboard's classes, which a program may put into other messages."""
+    """Make our function return messages of tensorboard's classes: a program may put them into other messages."""
     if theirs.__module__ == function.__module__:  # made by this function before, as in _also
         return theirs
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -271,6 +273,6 @@ def _tensorboardx_pairs(module: ModuleType) -> list[Pair]:
     return _class_pairs(module, tensorboardx.FileWriter, tensorboardx.SummaryWriter, tensorboardx.GlobalSummaryWriter)
 
 
-# A module comes after those that it imports: it then has their replacements.
+# A module follows the modules that it imports, so that it already has their replacements.
 _TORCH = _Package((f"{_TORCH_NAME}.summary", f"{_TORCH_NAME}.writer", _TORCH_NAME), _torch_pairs, _torch_stand_in)
 _TENSORBOARDX = _Package(("tensorboardX.writer", "tensorboardX.global_writer", "tensorboardX"), _tensorboardx_pairs)

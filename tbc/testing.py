@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def assert_valid(path: str | os.PathLike[str], *, strict: bool = False) -> None:
-    """Raise AssertionError unless there are event files at or below `path`, and all are complete and undamaged.
+    """Raise AssertionError unless there are event files at or below `path`, and verify finds no error in them.
 
-    The check is that of `python -m tbc.reader verify`; the message has all its findings.
+    The check is that of `python -m tbc.reader verify`; the message lists the findings that raise.
 
     strict: True also raises for warnings, such as steps that go back. Infos, such as repeated steps, never raise.
     """
@@ -80,9 +80,11 @@ def assert_logged(
 ) -> Scalars | Values:
     """Raise AssertionError unless `tag` was logged below `path`; return the series, for further checks.
 
-    steps: the expected steps, in this order, each as often as it was logged
-    values: the expected values: of scalars numbers, within the tolerances (a scalar is stored as float32 by default);
-        of other kinds what == compares
+    Steps and values that TensorBoard hides after a restart are included.
+
+    steps: the expected steps, in the order of the files, each as often as it was logged
+    values: the expected values. Scalars are compared within the tolerances, since they are stored as float32 by
+        default; values of other kinds are compared with ==
     run: the directory, relative to `path`; by default `path` itself
     kind: one of tbc.reader.KINDS
     rtol, atol: the tolerances, as in numpy.isclose
@@ -109,6 +111,7 @@ def assert_logged(
 
 
 def _some(names: Iterable[str]) -> str:
+    """Return up to ten of the names, for a message."""
     several = sorted(names)
     return (
         ", ".join(map(repr, several[:10])) + (f" and {len(several) - 10} more" if len(several) > 10 else "") or "none"
@@ -138,7 +141,7 @@ else:
 
     @pytest.fixture
     def log_dir(tmp_path: Path) -> Iterator[Path]:
-        """Yields a directory to log to, which does not exist yet; asserts after the test that it has valid files."""
+        """Yields a directory to log to, which does not exist yet; calls assert_valid on it after the test."""
         yield tmp_path / "logs"
         assert_valid(tmp_path / "logs")
 
@@ -156,7 +159,7 @@ def tags() -> SearchStrategy[str]:
 
 
 def steps() -> SearchStrategy[int]:
-    """Generates steps: small ones, and all others that 64 bits hold, the limits included."""
+    """Generates steps: any signed 64-bit integer; small ones and the limits are frequent."""
     from hypothesis import strategies as st
 
     return st.integers(0, 20) | st.integers(*INT64) | st.sampled_from([*INT64, -1, 2**31, 2**53 + 1])
@@ -167,7 +170,8 @@ def summary_values(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
 
     The content of images, sounds and graphs is random bytes.
 
-    kinds: some of tbc.reader.KINDS; by default all. Raises ValueError for others.
+    kinds: some of tbc.reader.KINDS, but none that only events have, such as "graph"; by default all. Raises ValueError
+    for others.
     """
     from hypothesis import strategies as st
 
@@ -193,7 +197,7 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
         return fields({"dtype": st.sampled_from(dtypes), **values})
 
     def of_plugin(name: str, tensors: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
-        """Generate tensors with metadata or without: TensorFlow 1 stores it with the first value of a tag only."""
+        """Generate tensors with or without metadata: TensorFlow 1 stores metadata with a tag's first value only."""
         metadata = st.just({"plugin_data": {"plugin_name": name, "content": b""}}) | st.none()
         return fields({"tensor": tensors, "metadata": metadata})
 
@@ -229,8 +233,8 @@ def _contents() -> dict[str, SearchStrategy[dict[str, Any]]]:
 def events(kinds: Iterable[str] | None = None) -> SearchStrategy[Any]:
     """Generates events (tbc.proto.Event) with a step, a wall time and a summary of up to three values.
 
-    kinds: those of the values, as in summary_values. None has all kinds, and also events with a graph, a session log,
-    the metadata of a run, or without content.
+    kinds: the kinds of the values, as in summary_values. None generates all kinds, and also events that have a graph, a
+    session log or the metadata of a run instead of a summary, or no content.
     """
     from hypothesis import strategies as st
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tbc.kinds.images import Compress, Pixels, Tiles
 
     class Label(TypedDict, total=False):
-        """The keywords that every add_* of a summary takes; TensorBoard shows them with the data."""
+        """The keywords that most add_* methods take; TensorBoard shows their values with the data."""
 
         display_name: str | None
         description: str | None
@@ -43,39 +43,39 @@ class SummaryWriter(_core.BaseSummaryWriter):
             writer.add_scalar("loss", 0.25, global_step=1)
 
     If the disk keeps up, an event is in the file 0.1 s after the call; images, videos and embeddings are first encoded
-    on another thread. A killed process loses at most these 0.1 s, and what is not encoded yet. At exit everything is
-    written, so calling close() is optional. After close(), the next add_* starts a new file. All methods may be called
-    from any thread and from signal handlers. The child of a fork, a copy of the writer, and a pickled writer in another
-    process write files of their own.
+    on another thread. A killed process then loses at most the last 0.1 s, and what is not encoded yet. At exit all
+    events are written, so calling close() is optional. After close(), the next add_* starts a new file. All methods may
+    be called from any thread and from signal handlers. The child of a fork, a copy of the writer, and a pickled writer
+    in another process write files of their own.
 
     When the disk is full or fails, events wait in memory until it recovers, and a RuntimeWarning says so. The program
     continues. flush() and close() raise OSError meanwhile, and stats() has the numbers.
 
-    log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default. Of any other object
-    str() is the path, as in torch.
+    log_dir: the directory of the run, a str or a path; runs/<date>_<host><comment> by default. Any other object is
+    converted with str(), as in torch.
     comment: the end of the default log_dir; ignored if log_dir is given.
-    purge_step: TensorBoard hides what earlier files of this run hold from this step on; for a run that restarts there.
+    purge_step: the step from which a run restarts; TensorBoard hides what the run's earlier files hold from there on.
     max_queue: kept for compatibility, and ignored. The queue is bounded in bytes, and add_* waits for room: all files
     of a process share 64 MiB for small events, and 64 MiB for large events (of 256 KiB or more) and for pixels that
-    wait to be encoded. A file that holds nothing of one of these two kinds takes one thing of that kind, of any size.
+    wait to be encoded. A file that holds nothing of one kind takes one thing of that kind, of any size below 2 GiB.
     flush_secs: how many seconds a record may wait before it is written; more than 0.1 counts as 0.1.
     filename_suffix: the end of the event file's name.
-    enabled: False makes a writer that accepts every call, checks no argument and makes no file or directory; for those
-    processes of a distributed training that should not log.
-    image_compression: "fast" or "small", of images and of videos with format="apng". "small" makes smaller files
+    enabled: False makes a writer whose add_* methods check no argument and do nothing. It makes no file or directory:
+    use it in the processes of a distributed training that should not log.
+    image_compression: "fast" or "small"; for images, and videos with format="apng". "small" makes smaller files
     (photographs by 4 to 12 percent, plots by 17 to 27), takes ten to a hundred times as long on the encoder's thread,
     and stores the same pixels.
     on_disk_error: what an add_* does when the queue is full and the disk fails. "drop" drops the event: a warning says
     so once, and stats() counts it. "wait" waits until the disk recovers. "raise" raises OSError.
 
-    Raises OSError if the directory or the file cannot be made, ValueError for a URL, a purge_step that does not fit
-    a signed 64-bit integer and an unknown image_compression or on_disk_error.
+    Raises OSError if the directory or the file cannot be made; ValueError for a URL, a purge_step that does not fit
+    a signed 64-bit integer, or an unknown image_compression or on_disk_error.
 
     Attributes, all as in torch: log_dir, purge_step (None once it is written), max_queue, flush_secs, filename_suffix,
     file_writer and all_writers (None while closed), default_bins (the edges that bins="tensorflow" means in
-    add_histogram; to change them assign a new list, a change within the list has no effect).
+    add_histogram; to change them, assign a new list: a change within the original list has no effect).
 
-    These parameters mean the same in every add_*:
+    These parameters mean the same in every add_* that has them, unless the method says otherwise:
     tag: the name of a curve, an image, ...: text, in which slashes make groups.
     global_step: an integer, or what int() takes, that fits a signed 64-bit integer; None is 0.
     walltime: seconds since 1970; now by default.
@@ -87,9 +87,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     Arrays may be numpy's, torch's (of any dtype and layout, on any device, with or without gradients) and jax's, or
     objects with __array__ or __dlpack__. Unless its description says otherwise, a method raises NotImplementedError for
-    other objects, lists too, as torch does; ValueError for a tensor without data of its own, such as a DTensor that is
-    split over ranks (log what full_tensor() returns); TypeError for an array with elements that numpy.ma masks.
-    Histograms and PR curves skip masked elements, and a masked number is NaN.
+    other objects, lists too, as torch does. It raises ValueError for a tensor without data of its own, such as a
+    DTensor that is split over ranks (log what full_tensor() returns). It raises TypeError for an array with elements
+    that numpy.ma masks; only histograms and PR curves skip these elements, and a masked number is NaN.
     """
 
     _FileWriter: type[Any] = FileWriter  # the class of the FileWriters that this class makes
@@ -124,7 +124,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         self._tensorflow_bins = self.default_bins
         self._created = time.time()
         self._warned: set[str] = set()
-        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or closed; all_writers is the programs'
+        self._file_writers: dict[str, FileWriter] = {}  # by directory, open or closed; programs may change all_writers
         self._past = Stats()  # the sum over the files that add_hparams closed
         self._purged: int | None = None  # purge_step, once it is written
         self.enabled = enabled
@@ -141,7 +141,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_metrics(self, metrics: Mapping[str, Any], global_step: Any = None, walltime: float | None = None) -> None:
         """Logs many numbers of one step in one event, which takes less time and space than many calls of add_scalar.
 
-        metrics: tag -> number, as add_scalar takes it. If one of them is wrong, nothing is logged.
+        metrics: tag -> number, as add_scalar takes it. If a tag or a number is wrong, nothing is logged.
         """
         if not self.enabled:
             return
@@ -186,11 +186,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
         values: an array or a tensor of real numbers, of any shape and type, or one number.
         bins: "tensorflow" (the default: the edges in default_bins), or what numpy.histogram takes: a number, edges,
         "auto", "fd", ...
-        max_bins: merges neighbouring bins until about max_bins are left.
+        max_bins: merges neighbouring bins until fewer than 2 * max_bins are left, as in torch.
 
-        NaN and infinities are skipped; a warning says once how many. A value below or above all default buckets (1e20)
-        counts in the first or last one. Raises ValueError if there is no value, or none within the bins, TypeError for
-        complex numbers.
+        NaN and infinities are skipped; a warning says once how many. A value below or above all default bins (1e20)
+        counts in the first or last bin. Raises ValueError if the array is empty, or if all its finite values are
+        outside of the bins; TypeError for complex numbers.
         """
         if not self.enabled:
             return
@@ -257,9 +257,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
         dataformats: the dimensions of an array: a permutation of "HW", "HWC" or "NCHW". An image has 1 to 4 channels
         (gray, gray and alpha, RGB, RGBA). A batch (N) has 1 or 3, and becomes a grid with eight images a row.
 
-        The pixels are copied before the call returns, and encoded on another thread. Raises AssertionError if
-        dataformats does not fit the array (as torch does), ValueError for an unknown dataformats, another number of
-        channels and bytes that are not an image file.
+        The pixels are copied before the call returns, and encoded on another thread. Raises AssertionError, as torch
+        does, if dataformats does not fit the array or a batch has another number of channels; ValueError for an unknown
+        dataformats, an image with another number of channels, and bytes that are not an image file.
         """
         if not self.enabled:
             return
@@ -287,7 +287,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs a batch of images.
 
-        img_tensor, dataformats: as in add_image, but for the default dataformats, "NCHW".
+        img_tensor, dataformats: as in add_image, without bytes; dataformats is "NCHW" by default.
         grid: True makes one image, a grid with eight images a row. False stores the images one by one, with 1 to 4
         channels, as TensorFlow 2 does; TensorBoard shows each in its own size.
         """
@@ -319,7 +319,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
     ) -> None:
         """Logs an image with boxes drawn on it, in red.
 
-        img_tensor, dataformats: see add_image.
+        img_tensor, dataformats: as in add_image, without bytes.
         box_tensor: (N, 4): xmin, ymin, xmax, ymax of each box, in pixels; more columns, such as a score, are ignored.
         rescale: a factor; scales the image after the boxes are drawn.
         labels: a text for each box.
@@ -387,7 +387,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         format: "gif" has 256 colors and shows at most 50 frames per second; "apng", an animated PNG, has all colors and
         is larger.
 
-        Raises ValueError for other shapes or formats, and for an fps that is not above 0.
+        Raises ValueError for other shapes or formats, and for an fps that is not finite and above 0.
         """
         if not self.enabled:
             return
@@ -448,7 +448,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Logs vectors, which TensorBoard's projector shows as points in two or three dimensions.
 
         mat: (N, D), a row for each point; stored as the text of float32 with nine digits.
-        metadata: a label for each point; with metadata_header a row for each, of as many labels as the header.
+        metadata: a label for each point; with metadata_header, a row for each point, as long as the header.
         label_img: (N, C, H, W), an image for each point; C is 1 or 3, pixels as in add_image.
         global_step: the name of a directory, as in torch: an integer, or the str() of anything else.
         binary: stores float32 as bytes; smaller, and many times faster to write and to load. A rare matrix whose bytes
@@ -459,8 +459,8 @@ class SummaryWriter(_core.BaseSummaryWriter):
         of all tags and steps, those of earlier processes too. A later embedding of the same tag and step replaces the
         earlier one.
 
-        Raises AssertionError for lengths and ranks that do not fit (as torch does), TypeError for elements that are not
-        real numbers, NotADirectoryError if a file has the name of a directory that is needed.
+        Raises AssertionError for lengths that do not fit and a mat that is not a matrix (as torch does), TypeError for
+        elements that are not real numbers, NotADirectoryError if a file has the name of a directory that is needed.
         """
         if not self.enabled:
             return
@@ -475,7 +475,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         embedding = embeddings.embedding(mat, metadata, pictures, metadata_header, binary)
         info = embeddings.place(tag, global_step, embedding)
         encoder = self._encoder()
-        # absolute: the process may change its directory before the files are written
+        # An absolute path, since the process may change its directory before the files are written.
         log_dir = os.path.abspath(self._get_file_writer().get_logdir())
         prepared = False
         with encoder.reserve(embedding.nbytes) as reservation:
@@ -507,12 +507,12 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
         labels: 0 or 1 (False or True) for each example.
         predictions: the probability of 1 for each example, from 0 to 1, in the shape of labels.
-        num_thresholds: the number of points of the curve, at even steps from 0 to 1.
+        num_thresholds: the number of points of the curve; the thresholds are evenly spaced from 0 to 1.
         weights: the weight of each example, in the shape of labels, or one number for all; 1 by default.
 
         Examples out of range or not finite are skipped. Predictions a little above 1 count as 1, as in torch. A warning
-        says once how many there are of both. Raises ValueError for different shapes, TypeError for elements that are
-        not real numbers.
+        says once how many examples are skipped and how many predictions are above 1. Raises ValueError for different
+        shapes, TypeError for elements that are not real numbers.
         """
         if not self.enabled:
             return
@@ -603,11 +603,11 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
         vertices: (B, N, 3): x, y, z of each vertex; TensorBoard shows the first mesh of a batch.
         colors: (B, N, 3): red, green, blue of each vertex, from 0 to 255, of any type.
-        faces: (B, M, 3): the vertices of each triangle, counted from 0; without faces it is a point cloud.
+        faces: (B, M, 3): the vertices of each triangle, counted from 0; None makes a point cloud.
         config_dict: the camera, lights and material, as names and options of classes of three.js.
 
-        Arrays may be lists. Raises ValueError for other shapes, TypeError for elements that are not real numbers and
-        for a config_dict that JSON cannot hold.
+        Arrays may be lists. Raises ValueError for other shapes and for NaN in config_dict, TypeError for elements that
+        are not real numbers and for a config_dict that JSON cannot hold.
         """
         if not self.enabled:
             return
@@ -636,7 +636,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         the operations that this input leads to.
 
         Afterwards these are restored: each module's mode, attributes, parameters and buffers; the contents of buffers
-        and inputs (up to 64 MiB, the small ones first); the random generators of torch, numpy and Python (no other
+        and inputs (up to 64 MiB, the smallest first); the random generators of torch, numpy and Python (no other
         thread should use them during the call). Other changes by forward() stay: to lists, to the contents of
         parameters, to gradients, and by modules that make their parameters in the first run.
 
@@ -662,9 +662,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
     def add_onnx_graph(self, prototxt: str | os.PathLike[str] | Any) -> None:
         """Logs the graph of an ONNX model.
 
-        prototxt: the path of an ONNX file, which needs the onnx package, or a ModelProto message.
+        prototxt: a ModelProto message, or the path of an ONNX file. Reading a file needs the onnx package.
 
-        Raises ImportError for a path without the onnx package, TypeError for other objects.
+        Raises ImportError for a path if onnx is not installed, TypeError for other objects.
         """
         if not self.enabled:
             return
@@ -688,14 +688,14 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Logs the hyperparameters of a run and its final metrics, which the HPARAMS tab compares between runs.
 
         hparam_dict: name -> number, bool, text, None (skipped) or array of one element. A mapping as a value becomes
-        names with slashes, a sequence becomes JSON, a function or class its name, and any other object (an Enum,
-        a dataclass, a torch.dtype, a date) its str(). So does a name that is not text: 1 is "1". An object whose str()
-        is only an address raises ValueError, and so does a container that contains itself.
+        names with slashes, a sequence or longer array becomes JSON, a function or class its name, and any other object
+        (an Enum, a dataclass, a torch.dtype, a date) its str(). A name that is not text also becomes text: 1 is "1". A
+        value whose str() is only an address raises ValueError, and so does a container that contains itself.
         metric_dict: tag -> number; logged as add_scalar does.
-        hparam_domain_discrete: name -> list of all values that the hyperparameter can have, of one type or None, which
-        is skipped.
+        hparam_domain_discrete: name -> list of all values that the hyperparameter can have, of its type; None in the
+        list is skipped.
         run_name: the directory within log_dir to log to; the time by default; "." is log_dir, and its open file.
-        start_time, end_time: of the training, in seconds since 1970; by default, when this writer was made, and now.
+        start_time, end_time: of the training, in seconds since 1970; by default from the making of this writer to now.
         status: "success", "failure", "running" or "unknown".
 
         Raises TypeError for arguments that are not mappings and for a domain that does not fit, ValueError for other
@@ -726,7 +726,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         try:
             writer.close()
             self._past = total([self._past, writer._event_file.stats()])
-        except OSError:  # kept, so that flush() and close() try again and raise it
+        except OSError:  # keep the FileWriter, so that flush() and close() retry, and raise the error
             with event_file.lock:
                 self._file_writers[log_dir] = writer
 
@@ -740,7 +740,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
     @staticmethod
     def _encode(rawstr: str) -> str:
-        """Return the name of an embedding's directory for a tag, as torch's method of this name does."""
+        """Return the name of an embedding's directory for a tag; torch's writer has a method of this name."""
         from tbc.kinds import embeddings
 
         return embeddings.encode(rawstr)
@@ -749,10 +749,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
         """Returns when everything logged so far can be read in the files, even if the process is killed then.
 
         sync: True also waits for the disk (fsync), so that a power failure loses nothing: some milliseconds a file on
-        most disks, much more on a busy one. This holds for the open event files and the files that they followed, not
-        for the files of add_hparams, which are closed, and of add_embedding, which are not event files.
+        most disks, much more on a busy one. This covers the open event files and those closed or given up before them,
+        but not the files of add_hparams, which are closed, and of add_embedding, which are not event files.
 
-        Raises OSError, with errno and filename, if the disk does not accept the data, after trying all files.
+        Tries all files, then raises OSError, with errno and filename, if the disk does not accept the data of one.
         """
         call_all(
             [
@@ -762,10 +762,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
         )
 
     def close(self) -> None:
-        """Flushes and closes all files; closing twice does nothing. Raises OSError as flush does.
+        """Flushes and closes all files; a second call does nothing. Raises OSError as flush does.
 
-        A file whose disk fails stays open and keeps its events; call close() again to retry. What is still unwritten
-        when the process exits is tried once more then.
+        A file whose disk fails stays open and keeps its events; call close() again to retry. When the process exits,
+        it tries once more to write the events that are left.
         """
         writers = self._distinct_writers()
         call_all([writer.close for writer in writers])
@@ -811,7 +811,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
             return self.file_writer
 
     def _finds_itself(self) -> bool:
-        """Return whether _get_file_writer is not overridden; then file_writer is what it returns."""
+        """Return whether _get_file_writer is not overridden; if so, it returns file_writer unless that is None."""
         return type(self)._get_file_writer is _GET_FILE_WRITER and "_get_file_writer" not in vars(self)
 
     def _relay(self, writer: Any) -> Relay:
@@ -846,10 +846,10 @@ class SummaryWriter(_core.BaseSummaryWriter):
         return f"{log_dir}/{main_tag.replace('/', '_')}_" + key
 
     def _register(self, log_dirs: Iterable[str | os.PathLike[str]]) -> None:
-        """Add FileWriters, still without a file, for the directories that have none, and announce them.
+        """Add FileWriters, still without a file, for directories that have no FileWriter, and announce the directories.
 
-        A directory keeps its FileWriter after close(). Another thread may be about to log to it, and if a directory had
-        two growing files, readers would see the events in the wrong order.
+        A directory keeps its FileWriter after close(). Another thread may be about to log to that FileWriter. With two
+        growing files in a directory, readers would see the events in the wrong order.
         """
         settings = self.max_queue, self.flush_secs, self.filename_suffix
         options = {"on_disk_error": self.on_disk_error, "must_open": None}
@@ -865,16 +865,16 @@ class SummaryWriter(_core.BaseSummaryWriter):
             writer._event_file.announce()
 
     def _open(self, log_dir: str | os.PathLike[str]) -> FileWriter:
-        """Return the FileWriter of a directory. If it is closed, open a new file with the current settings."""
+        """Return the FileWriter of a directory. If its file is closed, open a new one with the current settings."""
         writer = self._file_writers[event_file.directory(log_dir)]
         if self.enabled and _is_ours(writer) and writer._event_file.closed:
             is_first = not any(file.path for file in self._event_files())
             writer._event_file.configure(self.flush_secs, self.filename_suffix, self.on_disk_error)
-            writer._event_file.open(must=is_first)  # if the disk is full, the constructor raises, but no add_*
+            writer._event_file.open(must=is_first)  # on a full disk, the constructor raises, add_* does not
         return writer
 
     def _open_run(self, log_dir: str) -> FileWriter:
-        """Do what _open does for a curve of add_scalars; its first file starts with purge_step, as that of the run."""
+        """Do what _open does for a curve of add_scalars; log purge_step in its first file, as in the run's first."""
         is_first = not self._file_writers[log_dir]._event_file.path
         writer = self._open(log_dir)
         if is_first:
@@ -882,7 +882,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
         return writer
 
     def _start_session(self, writer: FileWriter) -> None:
-        """Log purge_step: readers drop what earlier files hold from it on. Like torch, log a second version before."""
+        """Log purge_step: readers drop earlier files' data from it on. Like torch, log a second version first."""
         if self.enabled and self._purged is not None:
             self._encoder(writer).version(self._purged)
             self._encoder(writer).session_start(self._purged)
@@ -928,7 +928,9 @@ class SummaryWriter(_core.BaseSummaryWriter):
         add: Callable[..., None] = _core.EventEncoder.image,
         **label: Unpack[Label],
     ) -> None:
-        """Wait for room for `size` bytes, and copy the pixels. Encode the copy on the encoder's thread, and add it.
+        """Wait for room for `size` bytes, and copy the pixels. On the encoder's thread, encode the copy and add it.
+
+        If there is no room and on_disk_error says to drop, do nothing.
 
         add: the method of EventEncoder that takes what `encode` returns.
         """
@@ -947,7 +949,7 @@ class SummaryWriter(_core.BaseSummaryWriter):
 
 
 def _is_ours(writer: Any) -> bool:
-    """Return whether `writer` can have an event file: not an object of another class, not of a disabled writer."""
+    """Return whether `writer` is a FileWriter that can have a file; that of a disabled SummaryWriter cannot."""
     return isinstance(writer, FileWriter) and isinstance(writer._event_file, EventFile)
 
 

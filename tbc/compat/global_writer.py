@@ -18,17 +18,17 @@ _writer: GlobalSummaryWriter | None = None
 
 
 class GlobalSummaryWriter:
-    """Logs to one event file from this process, and from those that it forks or passes the writer to at their start.
+    """Logs to one event file from this process and its children: forked ones, and those that get the writer at start.
 
         writer = GlobalSummaryWriter("runs/first")
         with multiprocessing.Pool() as pool:
             pool.map(work, range(100))  # work calls writer.add_scalar("loss", loss)
 
-    The process that made the writer has the file. It counts the steps of each tag, from 0, in the order in which calls
-    arrive. The other processes send it their summaries; see inbox.py. After it has ended, they get a RuntimeWarning:
-    nothing is logged any more.
+    The process that made the writer has the file. It counts the steps of each kind and tag, from 0, in the order in
+    which calls arrive. The other processes send their summaries to it; see inbox.py. After that process has ended,
+    their calls log nothing and give a RuntimeWarning.
 
-    smw: the SummaryWriter. Only the process that made it may use its methods, and file_writer.
+    smw: the SummaryWriter. Only the process that made the writer may use smw and file_writer.
     coalesce_process: kept for compatibility, and ignored. The other parameters are those of SummaryWriter.
     """
 
@@ -81,20 +81,21 @@ class GlobalSummaryWriter:
 
     @property
     def file_writer(self) -> FileWriter:
-        """The FileWriter of logdir; after close() it opens a new file."""
+        """The FileWriter of logdir; the first use after close() opens a new file."""
         return self.smw._get_file_writer()
 
     def close(self) -> None:
-        """Writes what was sent so far, and closes the file; the next call opens a new one.
+        """Writes what was sent so far, and closes the file; the next add_* opens a new one.
 
         Raises OSError as SummaryWriter.close does, and the first exception of a call that another process sent. In
-        those processes it does nothing.
+        the other processes, close() does nothing.
         """
         if self._inbox.is_ours:
             self._inbox.drain()
             errors.call_all([self._raise_failure, self.smw.close])
 
     def _add(self, kind: str, tag: str, value: Any, walltime: float | None, **options: Any) -> None:
+        """Log a value in the process that made the writer; in another process, send its summary there."""
         if not self.smw.enabled:
             return
         from tbc.compat.tensorboardx import array, clean
@@ -117,7 +118,7 @@ class GlobalSummaryWriter:
     def _receive(self, kind: str, tag: str | None, summary: bytes, seconds: float) -> None:
         try:
             self._log(kind, tag, lambda step: self.smw._encoder().summary(summary, step, seconds))
-        except Exception as error:  # the sender does not wait for an answer; close() raises it here
+        except Exception as error:  # the sender does not wait for an answer; close() raises the error here
             self._failures.append(error)
 
     def _log(self, kind: str, tag: str | None, add: Callable[[int], None]) -> None:
@@ -130,7 +131,7 @@ class GlobalSummaryWriter:
         errors.raise_first(self._failures)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle the writer for a process that multiprocessing starts; else raise RuntimeError, as its locks do."""
+        """Pickle for a process that multiprocessing is starting; at other times raise RuntimeError, as its locks do."""
         from multiprocessing.context import assert_spawning
 
         assert_spawning(self)
@@ -138,7 +139,7 @@ class GlobalSummaryWriter:
 
 
 def _finish(reference: weakref.ref[GlobalSummaryWriter]) -> None:
-    """Flush at exit. It is a finalizer, since a child of multiprocessing runs no atexit functions."""
+    """Flush at exit, as a finalizer: a child of multiprocessing runs no atexit functions."""
     writer = reference()
     if writer is not None:
         writer._inbox.drain()

@@ -23,13 +23,13 @@ SAVED = 64 << 20  # bytes of buffers and inputs that are copied, at most
 
 @dynamo.untraced
 def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[Any], str]:
-    """Return the NodeDef messages of a model, and why they show only its modules, else "".
+    """Return the NodeDef messages of a model, and the error that kept out its operations, or "".
 
     model: a Module, a ScriptModule or a ScriptFunction. inputs: see SummaryWriter.add_graph.
     verbose: print the traced graph, or why there is none. strict: passed to torch.jit.trace.
 
-    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises; but of a model on the
-    meta device, which may not be able to run, forward()'s error is returned.
+    Raises TypeError if the inputs do not fit the model's forward(), and what forward() raises. A model on the meta
+    device may not be able to run: its error is returned, not raised.
     """
     if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
         return traced.nodes(model.inlined_graph, model, verbose), ""
@@ -54,15 +54,15 @@ def nodes(model: Any, inputs: Any, verbose: bool, strict: bool) -> tuple[list[An
     if not is_meta:
         args, kwargs = calls[-1]
         with _untouched(model, inputs):
-            model(*args, **kwargs)  # raises the model's error; if it raises none, only the recording failed
+            model(*args, **kwargs)  # raises the model's error; without one, only the recording failed
     return recorded.outline(model), failure
 
 
 def _calls(model: Any, inputs: Any) -> list[Call]:
     """Return the (args, kwargs) to call the model with, in the order to try them. Raises TypeError if none fits.
 
-    As in torch's writer, a tuple or list holds the arguments, and any other object is the only argument. Unlike there,
-    a list may also be the only argument, and a mapping the keywords.
+    As in torch's writer, a tuple or list holds the arguments, and any other object is the only argument. Unlike in
+    torch's writer, a list may also be the only argument, and a mapping may hold the keywords.
     """
     calls: list[Call] = [] if type(inputs) is tuple else [((inputs,), {})]
     if isinstance(inputs, Mapping):
@@ -104,7 +104,7 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
     finally:
         for module, mode in modes:
             if module.training != mode:
-                module.train(mode)  # a method, as some classes override it to do more
+                module.train(mode)  # not an assignment: some classes override train() to do more
         for restore in restores:
             restore()
 
@@ -112,7 +112,8 @@ def _untouched(model: Any, inputs: Any) -> Iterator[None]:
 def _keep_attributes(module: torch.nn.Module) -> Callable[[], None]:
     """Return a function that restores the module's attributes, parameters and buffers.
 
-    It does nothing if the module then has another class, parameters or modules, like a LazyLinear after its first run.
+    The function does nothing if the module has changed its class or the names of its parameters or modules, as a
+    LazyLinear does in its first run.
     """
     parts, attributes = _parts(module), dict(vars(module))
     parameters, buffers = dict(module._parameters), dict(module._buffers)
@@ -134,23 +135,24 @@ def _parts(module: torch.nn.Module) -> tuple[Any, ...]:
 
 
 def _keep_content(tensor: torch.Tensor) -> Callable[[], None]:
-    """Return a function that restores the tensor's content if it has changed; autograd counts each write."""
+    """Return a function that restores the tensor's content if it has changed; a new shape stays."""
     content = tensor.detach().clone()
 
     def restore() -> None:
         if tensor.shape == content.shape and not torch.equal(_bytes(tensor), _bytes(content)):
-            tensor.data.copy_(content)
+            tensor.data.copy_(content)  # `data`, since autograd counts writes to the tensor itself
 
     return restore
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the content as bytes: torch.equal would find NaN unequal to NaN."""
     plain = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)  # contiguous, so that view() works
     return plain.copy_(tensor.detach()).flatten().view(torch.uint8)
 
 
 def _saved(tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield the smallest tensors, up to SAVED bytes: weights may be buffers, and too large to copy."""
+    """Yield the smallest tensors, SAVED bytes at most in all: some buffers hold weights, too large to copy."""
     room = SAVED
     for tensor in sorted(filter(_is_plain, tensors), key=lambda tensor: tensor.nbytes):
         room -= tensor.nbytes
