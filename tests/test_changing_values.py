@@ -84,5 +84,5 @@ def test_edges_may_change_after_numpy_has_looked_at_them():
     edges = np.linspace(0, 1, 5000)
     with changing(edges, 0.5, np.nan, -1):
         for _ in range(300):
-            with only_errors("monotonically|NaN among them|lies within"):  # raised for the copy that is checked
+            with only_errors("monotonically|NaN among their edges|lies within"):  # raised for the copy that is checked
                 histograms.count(np.linspace(0, 1, 1000), edges, None)

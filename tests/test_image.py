@@ -129,7 +129,7 @@ def test_pixels_are_numpys_in_any_memory(batch, order, steps):
     ],
 )
 def test_the_kernel_refuses_what_does_not_fit(out, array, dtype):
-    with pytest.raises(ValueError, match=r"needed|tile|fit|not f8"):
+    with pytest.raises(ValueError, match=r"five dimensions|tile|fit|f8 must have"):
         _core.tile(np.empty(out, np.uint8), np.zeros(array, np.float32), dtype)
 
 
