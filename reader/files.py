@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO
 
-from . import notices
+from tbc import notices
 
 SMALL = 1 << 22  # bytes; a smaller file at a URL is read by one request: a second one takes longer than the transfer
 

@@ -14,7 +14,9 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, TypeAlias
 
-from . import notices, scan
+from tbc import notices
+
+from . import scan
 from .files import open_file, size_of
 from .records import HEAD, LIMIT, RecordError, TruncatedRecordError, end_of, frames_of, read_frames
 from .series import FILE, ByKind, ByTag, Records, Run, Scalars, Total, Values

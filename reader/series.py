@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from . import notices
+from tbc import notices
+
 from .files import open_file, raise_error
 from .records import CorruptRecordError, read_record
 from .tags import nearest
@@ -247,7 +248,7 @@ def is_named_by_time(run: str) -> bool:
 
 
 def of_runs(hidden: dict[str, int]) -> str:
-    """Return text for a warning: how many values of which runs are hidden; "" if there is one run."""
+    """Return how many values each run hides, as text for a warning; "" if there is one run. hidden: by run."""
     names = [name for name, n in hidden.items() if n]
     some = ", ".join(f"{hidden[name]:,} of {name!r}" for name in names[:SHOWN])
     more = f", and of {len(names) - SHOWN:,} more runs" if len(names) > SHOWN else ""
@@ -255,7 +256,7 @@ def of_runs(hidden: dict[str, int]) -> str:
 
 
 def warn_of_hidden(path: str, hidden: dict[str, int]) -> None:
-    """Warn how many values of which runs are left out. hidden: their number, by run."""
+    """Warn how many values each run leaves out. hidden: their number, by run."""
     total = sum(hidden.values())
     if not total:
         return
