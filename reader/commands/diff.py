@@ -16,7 +16,7 @@ from tbc.reader.tags import KINDS, printable
 from . import Add
 from .printing import plural, print_json, title
 from .problems import Problems
-from .selection import load_all, patterns
+from .selection import add_all, load_all, patterns
 
 if TYPE_CHECKING:
     from tbc.reader.comparing import Comparison, Difference
@@ -27,7 +27,7 @@ def add_options(add: Add) -> None:
     add("--exclude-run", dest="exclude_runs", action="append", metavar="RUN", help="no runs of this name or glob")
     add("--exclude-tag", dest="exclude_tags", action="append", metavar="TAG", help="no tags of this name or glob")
     add("--exclude-kind", dest="exclude_kinds", action="append", choices=KINDS, metavar="KIND", help="not this kind")
-    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add_all(add)
     add("--rtol", type=tolerance, default=0.0, metavar="X", help="tolerance relative to the second value (default 0)")
     add("--atol", type=tolerance, default=0.0, metavar="X", help="absolute tolerance, added to --rtol's (default 0)")
 

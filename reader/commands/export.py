@@ -11,7 +11,7 @@ from tbc.reader.load import Tree
 
 from . import Add
 from .problems import Problems, UsageError
-from .selection import load_all
+from .selection import add_all, load_all
 
 FORMATS = ("csv", "jsonl", "parquet")
 
@@ -20,7 +20,7 @@ def add_options(add: Add) -> None:
     add("-o", "--output", metavar="FILE", help="write to FILE (default: standard output)")
     add("--format", choices=FORMATS, help="the format (default: by the suffix of FILE, or csv)")
     add("--wide", action="store_true", help="write a column for each tag and a row for each step")
-    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add_all(add)
 
 
 def run(options: Namespace, problems: Problems) -> None:

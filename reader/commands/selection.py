@@ -19,8 +19,14 @@ from tbc.reader.records import RecordError
 from tbc.reader.series import Run, Scalars, Total, Values, of_runs
 from tbc.reader.tags import KINDS, Patterns, is_glob, kinds_of, matcher, nearest, quoted
 
+from . import Add
 from .printing import plural
 from .problems import FEW, Problems, UsageError
+
+
+def add_all(add: Add) -> None:
+    """Add the option --all, which keeps the values that a restart hides."""
+    add("--all", action="store_true", help="include values that a later event file replaces, as after a restart")
 
 
 def patterns(options: Namespace, name: str) -> Patterns:
@@ -243,8 +249,8 @@ def explain(
 
 
 class Contents:
-    """What the paths contain: all runs, by name; and of the selected runs the tags with their kinds, the number of
-    files that can be read, and the size of all files in bytes."""
+    """Holds what the paths contain: all runs, by name; and of the selected runs the tags with their kinds, the number
+    of files that can be read, and the size of all files in bytes."""
 
     def __init__(self, paths: list[str], options: Namespace) -> None:
         self.runs: dict[str, None] = {}  # by the printed name, and by the name at their path

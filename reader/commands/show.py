@@ -20,7 +20,7 @@ from tbc.reader.unpack import Folder
 from . import Add
 from .printing import plural, print_json, row_of, time_of, title
 from .problems import Problems, UsageError
-from .selection import load_all, series_of
+from .selection import add_all, load_all, series_of
 
 MOST_CURVES = 8  # more are printed as a table
 MOST_TEXTS = 100  # printed of one value
@@ -30,7 +30,7 @@ Points: TypeAlias = "dict[str, dict[str, Any]]"  # by name: last, min, max
 
 def add_options(add: Add) -> None:
     add("arguments", nargs="*", metavar="PATH|TAG", help="tags, globs of tags, or more paths: what exists is a path")
-    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add_all(add)
     add("--out", metavar="DIR", help="write values to files in DIR")
 
 

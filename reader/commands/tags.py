@@ -14,13 +14,13 @@ from tbc.reader.tags import printable
 from . import Add
 from .printing import NO_TAG, Heading, columns_of, padded, plural, print_json, row_of
 from .problems import Problems
-from .selection import Runs, is_chosen, load_all, series_of
+from .selection import Runs, add_all, is_chosen, load_all, series_of
 
 MOST_COLUMNS = 32  # tags are padded to at most this, so that one long tag widens only its line
 
 
 def add_options(add: Add) -> None:
-    add("--all", action="store_true", help="include values that a later event file replaces (a restart)")
+    add_all(add)
 
 
 def run(options: Namespace, problems: Problems) -> None:

@@ -19,7 +19,7 @@ from tbc.reader.tags import matcher, printable
 from . import Add
 from .printing import Heading, padded, print_json, readable, row_of, time_of
 from .problems import Problems
-from .selection import explain, is_chosen, name_of, note_hidden, patterns, reading, runs_wanted
+from .selection import add_all, explain, is_chosen, name_of, note_hidden, patterns, reading, runs_wanted
 
 INTERVAL = 0.25  # seconds between two polls of the files
 LAG = 8 << 20  # unread bytes above which tail notes that it lags
@@ -29,7 +29,7 @@ LAG_INTERVAL = 1.0  # seconds between two counts of unread bytes
 def add_options(add: Add) -> None:
     add("-f", "--follow", action="store_true", help="print new scalars as they are logged, until Ctrl-C")
     add("-n", "--lines", type=natural, default=10, metavar="N", help="first print the last N scalars (default 10)")
-    add("--all", action="store_true", help="include values that a later event file replaces, as after a restart")
+    add_all(add)
 
 
 def natural(text: str) -> int:
