@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tbc import _core, errors, event_file, notices
+from tbc.compat.inputs import array, clean
 
 if TYPE_CHECKING:
     from tbc.compat.tensorboardx import SummaryWriter
@@ -98,8 +99,6 @@ class GlobalSummaryWriter:
         """Log a value in the process that made the writer; in another process, send its summary there."""
         if not self.smw.enabled:
             return
-        from tbc.compat.tensorboardx import array, clean
-
         name = tag if kind == "text" else clean(tag)
         if self._inbox.is_ours:
             add = getattr(self.smw, f"add_{kind}")

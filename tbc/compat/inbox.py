@@ -42,7 +42,7 @@ class Inbox:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process made the inbox."""
+        """Return whether this process made the inbox."""
         return os.getpid() == self._owner
 
     def send(self, *message: Any) -> None:

@@ -3,8 +3,8 @@
     from tbc.compat.tensorboardx import SummaryWriter  # was: from tensorboardX import SummaryWriter
 
 Tags and directories are tensorboardX's, so a run that tensorboardX began continues with the same curves. Values are
-encoded as tbc.SummaryWriter does. README lists the faults of torch's writer, most of which tensorboardX shares. Besides
-those, these things differ from tensorboardX:
+encoded as tbc.SummaryWriter does. README lists the faults of torch's writer; tensorboardX shares most of them. These
+things also differ from tensorboardX:
 
 - The parts of a mesh are tagged and described as in torch. (With tensorboardX's tags, TensorBoard expects faces and
   colors of every mesh.)
@@ -38,7 +38,6 @@ import functools
 import inspect
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,6 +46,7 @@ import tbc.file_writer
 import tbc.writer
 from tbc import _core, convert, dynamo
 from tbc.compat.global_writer import GlobalSummaryWriter
+from tbc.compat.inputs import array, clean
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,19 +61,6 @@ VIDEO = "NTCHW"
 
 def _alias(name: str) -> Any:
     return property(lambda self: getattr(self, name), lambda self, value: setattr(self, name, value))
-
-
-@functools.lru_cache(maxsize=4096)
-def clean(tag: Any) -> Any:
-    """Return a tag as tensorboardX writes it. Raise TypeError for other types than str and None."""
-    if tag is not None and not isinstance(tag, str):
-        raise TypeError(f"a tag must be a str, got {tag!r} of type {type(tag).__name__}")
-    return tag if tag is None else re.sub(r"[^-/\w\.]", "_", tag).lstrip("/")
-
-
-def array(values: Any) -> Any:
-    """Return a list as an array, and other values unchanged: tensorboardX accepts lists."""
-    return convert.array_or_list(values) if isinstance(values, list) else values
 
 
 def _hyperparameter(value: Any) -> Any:
