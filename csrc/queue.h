@@ -92,10 +92,10 @@ int64_t tbc_queue_now(void);
 /* --- producers --- */
 
 /* Returns whether `size` more bytes fit below the limit. A queue that holds none of this kind takes any size: otherwise
-   a record that is larger than the limit, or one behind another queue's hanging disk, would wait for ever. With a limit
-   of 64 MiB and 50 MiB of this kind in all queues, a queue takes 20 MiB only if none of the 50 are its own. A large
-   thing also waits while small records exceed their limit, unless this queue holds none: a reserved image counts as
-   large, but its record may be small. */
+   a record that is larger than the limit would wait forever, and one that waits for a disk that hangs, too. With a
+   limit of 64 MiB and 50 MiB of this kind in all queues, a queue takes 20 MiB only if none of the 50 are its own. A
+   large thing also waits while small records exceed their limit, unless this queue holds none: a reserved image counts
+   as large, but its record may be small. */
 bool tbc_queue_has_room(const tbc_queue *queue, size_t size, tbc_size counted);
 
 /* Counts bytes that will become a record later; tbc_queue_release ends that. */
@@ -135,8 +135,8 @@ void tbc_queue_wake_consumer(void);
    it did. */
 bool tbc_queue_take(tbc_queue *queue);
 
-/* Sets how many bytes of `taken` are done; that may be fewer than before. Example: `taken` has records of 50 bytes, the
-   first of which starts at byte 1,000 of all.
+/* Sets how many bytes of `taken` are done; that may be fewer than before. Example: `done` is 1,000, and `taken` has
+   records of 50 bytes.
 
      60 bytes are written                                               sent 60   done 1,060
      a write fails; a new file takes 30 bytes from the torn record      sent 80   done 1,080

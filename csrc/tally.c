@@ -35,7 +35,7 @@ typedef struct rule {
 } rule;
 struct shape {
     uint16_t once;  /* a bit for each field that may occur only once */
-    uint16_t one_of; /* a bit for each field of a group, of which only one may occur */
+    uint16_t one_of; /* a bit for each field of a oneof: only one of them may occur */
     rule rules[16];
 };
 

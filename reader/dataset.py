@@ -22,7 +22,7 @@ PART_SIZE = 1 << 25  # bytes of event files for each Parquet file
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to_dataset wrote: how many files, rows and runs.
+    """Counts what to_dataset wrote: files, rows and runs.
 
     errors: how many errors it reported
     hidden: how many values are left out because a later event file of their run replaces them

@@ -99,7 +99,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What verify found in one file, or at a path that it could not read.
+    """Holds what verify found in one file, or at a path that it could not read.
 
     path: the file
     run: its directory, relative to the path that was verified; "." for that path itself

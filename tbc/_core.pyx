@@ -835,7 +835,7 @@ cdef class BaseEventFile(EventEncoder):
 
     @property
     def closed(self):
-        """Whether no file is open: before create() or attach(), after close(), and in the child of a fork.
+        """Return whether no file is open: before create() or attach(), after close(), and in the child of a fork.
 
         After create(later=True) it is False, even if there is no file yet.
         """
