@@ -92,7 +92,7 @@ int64_t tbc_queue_now(void);
 /* --- producers --- */
 
 /* Returns whether `size` more bytes fit below the limit. A queue that holds none of this kind takes any size: otherwise
-   a record that is larger than the limit would wait forever, and one that waits for a disk that hangs, too. With a
+   a record larger than the limit would wait forever, as would every record while another queue's disk hangs. With a
    limit of 64 MiB and 50 MiB of this kind in all queues, a queue takes 20 MiB only if none of the 50 are its own. A
    large thing also waits while small records exceed their limit, unless this queue holds none: a reserved image counts
    as large, but its record may be small. */
